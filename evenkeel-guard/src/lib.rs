@@ -1,0 +1,1 @@
+//! Runs futures on threads that are watched, names the one that blocks, and lets the others go on.

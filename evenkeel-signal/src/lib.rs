@@ -1,0 +1,1 @@
+//! Signal for Evenkeel, through `signal-cli-rest-api`.

@@ -1,0 +1,1 @@
+//! A framework for chat bots in which nothing freezes, nothing is lost and nothing is guessed.
