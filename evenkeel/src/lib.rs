@@ -1,1 +1,3 @@
 //! A framework for chat bots in which nothing freezes, nothing is lost and nothing is guessed.
+
+pub mod limit;
