@@ -1,3 +1,6 @@
 //! A framework for chat bots in which nothing freezes, nothing is lost and nothing is guessed.
 
+pub mod batch;
+pub mod breaker;
 pub mod limit;
+pub mod offload;
