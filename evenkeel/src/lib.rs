@@ -2,5 +2,7 @@
 
 pub mod batch;
 pub mod breaker;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod limit;
 pub mod offload;

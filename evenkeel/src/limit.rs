@@ -438,6 +438,7 @@ mod tests {
     use std::future::Future;
 
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
     use tokio::time::{advance, timeout};
 
     use super::*;
@@ -481,8 +482,16 @@ mod tests {
         }
     }
 
+    fn fixed_seed() -> ProptestConfig {
+        ProptestConfig {
+            rng_seed: RngSeed::Fixed(7),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
+        #![proptest_config(fixed_seed())]
 
         #[test]
         fn takes_what_an_exact_simulation_takes(
