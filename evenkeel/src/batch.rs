@@ -25,7 +25,7 @@ use futures_util::stream::FuturesUnordered;
 /// use evenkeel::batch::batch;
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let ages = batch(["7", "x", "42"], 2, async |text: &str| text.parse::<u8>()).await;
+/// let ages = batch(["7", "x", "42"], 2, async |text| text.parse::<u8>()).await;
 /// assert_eq!((&ages[0], &ages[2]), (&Ok(7), &Ok(42)));
 /// assert!(ages[1].is_err());
 /// # }
@@ -74,7 +74,7 @@ where
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let mut lengths = evenkeel::batch::batch(["a", "bc"], 1, async |name: &str| name.len());
+    /// let mut lengths = evenkeel::batch::batch(["a", "bc"], 1, async |name| name.len());
     /// assert_eq!(lengths.next().await, Some((0, 1)));
     /// assert_eq!(lengths.next().await, Some((1, 2)));
     /// assert_eq!(lengths.next().await, None);
@@ -154,7 +154,7 @@ mod tests {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_time().start_paused(true).build().unwrap();
             let (now, most) = (Cell::new(0), Cell::new(0));
-            let outcomes = runtime.block_on(batch(delays.clone(), limit, async |delay: u64| {
+            let outcomes = runtime.block_on(batch(delays.clone(), limit, async |delay| {
                 now.set(now.get() + 1);
                 most.set(now.get().max(most.get()));
                 sleep(Duration::from_millis(delay)).await;
@@ -170,7 +170,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_item_holds_up_no_other() {
         let start = Instant::now();
-        batch([10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 2, |seconds: u32| {
+        batch([10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 2, |seconds| {
             sleep(seconds * SECOND)
         })
         .await;
@@ -180,7 +180,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn dropping_it_starts_no_more() {
         let started = Cell::new(0);
-        let work = batch(0..10, 3, async |_: u8| {
+        let work = batch(0..10, 3, async |_| {
             started.set(started.get() + 1);
             sleep(2 * SECOND).await;
         });
@@ -192,7 +192,7 @@ mod tests {
     async fn it_can_be_spawned_and_may_borrow() {
         let lengths = tokio::spawn(async {
             let greeting = String::from("hello");
-            let lengths = batch(["a", "bc"], 2, async |name: &str| {
+            let lengths = batch(["a", "bc"], 2, async |name| {
                 tokio::task::yield_now().await;
                 greeting.len() + name.len()
             });
