@@ -26,8 +26,11 @@ pub mod answer;
 mod connection;
 pub mod options;
 pub mod people;
+mod receive;
 mod recipient;
 mod routes;
+mod send;
+mod server;
 mod socket;
 pub mod switchboard;
 pub mod transcript;
@@ -44,7 +47,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use options::Options;
-use switchboard::{Server, Switchboard};
+use server::Server;
+use switchboard::Switchboard;
 
 /// A running stand-in; dropping it closes every connection and ends its thread.
 ///

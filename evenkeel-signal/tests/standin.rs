@@ -1,4 +1,8 @@
 //! Each wart of signal-cli-rest-api, proved on the stand-in with clients that are not ours.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests, which clippy does not see"
+)]
 
 use std::time::Duration;
 

@@ -27,13 +27,7 @@ pub(crate) fn run() -> io::Result<()> {
 
 async fn read(addresses: Addresses) -> io::Result<()> {
     let Addresses { service, number, .. } = addresses;
-    let mut socket = connect(&service).await?;
-    let upgrade = format!(
-        "GET /v1/receive/{number} HTTP/1.1\r\nHost: {service}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Zmxvb3JmbG9vcmZsb29yZg==\r\n\r\n"
-    );
-    socket.write_all(upgrade.as_bytes()).await?;
-
+    let (mut socket, mut input) = upgrade(&service, &number).await?;
     let mut senders = Vec::new();
     for _ in 0..CONNECTIONS {
         let (jobs, waiting) = mpsc::channel(WAITING);
@@ -41,31 +35,41 @@ async fn read(addresses: Addresses) -> io::Result<()> {
         // Ends with the process, which is killed.
         tokio::task::spawn_local(send(connect(&service).await?, waiting));
     }
-    let mut input = Vec::with_capacity(64 * 1024);
-    let mut at = None;
     let mut turn = 0;
     loop {
-        if socket.read_buf(&mut input).await? == 0 {
-            return Ok(());
-        }
-        let mut from = match at {
-            Some(_) => 0,
-            None => match find(&input, b"\r\n\r\n") {
-                Some(end) => end + 4,
-                None => continue,
-            },
-        };
-        at = Some(());
+        let mut from = 0;
         while let Some((payload, end)) = frame(&input, from) {
             if let Some(request) = request(&input[payload..end], &number, &service) {
                 turn = (turn + 1) % CONNECTIONS;
-                if senders[turn].send(request).await.is_err() {
-                    return Err(io::Error::other("a connection for sends has ended"));
-                }
+                let ended = |_| io::Error::other("a connection for sends has ended");
+                senders[turn].send(request).await.map_err(ended)?;
             }
             from = end;
         }
         input.drain(..from);
+        if socket.read_buf(&mut input).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Returns the socket, and what has come behind the answer to the upgrade.
+async fn upgrade(service: &str, number: &str) -> io::Result<(TcpStream, Vec<u8>)> {
+    let mut socket = connect(service).await?;
+    let request = format!(
+        "GET /v1/receive/{number} HTTP/1.1\r\nHost: {service}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Zmxvb3JmbG9vcmZsb29yZg==\r\n\r\n"
+    );
+    socket.write_all(request.as_bytes()).await?;
+    let mut input = Vec::with_capacity(64 * 1024);
+    loop {
+        if socket.read_buf(&mut input).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(end) = find(&input, b"\r\n\r\n") {
+            input.drain(..end + 4);
+            return Ok((socket, input));
+        }
     }
 }
 
@@ -75,7 +79,8 @@ async fn connect(address: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Returns where the payload of the frame at `from` starts and ends; a server does not mask.
+/// Returns where the payload of the frame at `from` starts and ends; a server does not mask, and no
+/// message of the benchmark needs a length of 64 bits.
 fn frame(input: &[u8], from: usize) -> Option<(usize, usize)> {
     let (start, length) = match *input.get(from + 1)? {
         126 => {

@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::routes::{self, Reply};
+use super::server::Server;
 use super::socket;
-use super::switchboard::Server;
 use super::wire::{Call, respond};
 
 /// Serves `stream` in a task that the server's table of connections can abort, and that ends with the runtime.

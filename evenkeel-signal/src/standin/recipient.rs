@@ -117,7 +117,7 @@ mod tests {
     fn refuses_internal_group_ids_two_groups_and_mixtures() {
         let (group, number) = (Group::test(), "+15550100001".to_owned());
         assert_eq!(
-            refusal(&[group.internal_id.clone()]).as_deref(),
+            refusal(std::slice::from_ref(&group.internal_id)).as_deref(),
             Some("Username must contain a '.'")
         );
         assert!(

@@ -1,19 +1,18 @@
 //! From a request to what upstream does with it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::answer::{Answer, Failure, Route, challenge};
-use super::options::{Mode, Recording, SendShape};
-use super::recipient;
-use super::switchboard::{Server, Switchboard};
-use super::transcript::{Request, Sent};
+use super::answer::{Answer, Route, challenge};
+use super::options::{Mode, Recording};
+use super::people::Group;
+use super::server::Server;
+use super::transcript::Request;
 use super::wire::{Call, percent_decoded};
+use super::{receive, recipient, send};
 
-const JSON: &str = "application/json; charset=utf-8";
+pub(super) const JSON: &str = "application/json; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What the connection does next.
@@ -32,7 +31,7 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    fn json(status: u16, body: &Value) -> Self {
+    pub(super) fn json(status: u16, body: &Value) -> Self {
         Self::Respond {
             status,
             content_type: JSON,
@@ -40,11 +39,11 @@ impl Reply {
         }
     }
 
-    fn refused(text: &str) -> Self {
+    pub(super) fn refused(text: &str) -> Self {
         Self::json(400, &json!({"error": text}))
     }
 
-    fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self::Respond {
             status,
             content_type: TEXT,
@@ -62,7 +61,7 @@ pub(super) async fn reply(server: &Arc<Server>, call: &Call) -> Reply {
     let (route, parameter) = routed(call);
     let (entry, mut answer) = record(server, call, route);
     let send = if route == Route::Send {
-        Some(accepted(server, call))
+        Some(send::accepted(server, call))
     } else {
         None
     };
@@ -84,8 +83,8 @@ pub(super) async fn reply(server: &Arc<Server>, call: &Call) -> Reply {
             Reply::json(429, &challenge(&tokens, account))
         }
         (Some(Err(refusal)), _) => refusal,
-        (Some(Ok(timestamp)), Answer::Partial(failures)) => partial(timestamp, &failures),
-        (Some(Ok(timestamp)), _) => created(server, timestamp),
+        (Some(Ok(timestamp)), Answer::Partial(failures)) => send::partial(timestamp, &failures),
+        (Some(Ok(timestamp)), _) => send::created(server, timestamp),
         (None, _) => usual(server, call, route, &parameter).await,
     };
     if let (Some(entry), Reply::Respond { status, .. }) = (entry, &reply) {
@@ -149,100 +148,6 @@ fn record(server: &Server, call: &Call, route: Route) -> (Option<usize>, Answer)
     })
 }
 
-/// Checks a send as upstream does before it bothers signal-cli, and enters it; returns its timestamp.
-fn accepted(server: &Arc<Server>, call: &Call) -> Result<i64, Reply> {
-    // gin's `BindJSON` writes the header before the handler sets a type, hence plain text around JSON.
-    let mut sent: Sent = serde_json::from_slice(&call.body)
-        .map_err(|_| Reply::text(400, r#"{"error":"Couldn't process request - invalid request"}"#))?;
-    sent.recipients.extend(sent.recipient.take());
-    if let Some(text) = send_refusal(server, &sent) {
-        return Err(Reply::refused(&text));
-    }
-    server.change(|state| {
-        sent.timestamp = state.tick(&server.options);
-        state.transcript.send_count += 1;
-        if server.options.recording == Recording::Everything {
-            state.transcript.sent.push(sent.clone());
-        }
-    });
-    if let Some(notice) = &server.options.on_send {
-        notice(&Switchboard::new(Arc::clone(server)), &sent);
-    }
-    Ok(sent.timestamp)
-}
-
-fn send_refusal(server: &Server, sent: &Sent) -> Option<String> {
-    let unusable = |what: &str| Some(format!("Couldn't process request - {what}"));
-    if sent.recipients.is_empty() {
-        return unusable("please provide at least one recipient");
-    }
-    if sent.number.is_empty() {
-        return unusable("please provide a valid number");
-    }
-    if sent
-        .sticker
-        .as_ref()
-        .is_some_and(|sticker| !sticker.is_empty() && !sticker.contains(':'))
-    {
-        return unusable("please provide valid sticker delimiter");
-    }
-    if sent.view_once && sent.base64_attachments.is_empty() {
-        return Some("'view_once' can only be set for image attachments!".to_owned());
-    }
-    sent.link_preview
-        .as_ref()
-        .and_then(|preview| preview_refusal(preview, &sent.message))
-        .or_else(|| recipient::refusal(&sent.recipients))
-        .or_else(|| {
-            (!server.options.accounts.contains(&sent.number))
-                .then(|| "Specified account does not exist".to_owned())
-        })
-}
-
-fn preview_refusal(preview: &Value, message: &str) -> Option<String> {
-    let part = |name: &str| preview.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (url, title) = (part("url"), part("title"));
-    let text = if title.is_empty() {
-        "Please provide a valid Link Preview Title"
-    } else if !url.starts_with("https://") {
-        "Link Preview URL must start with https://.."
-    } else if !message.contains(url) {
-        "Link Preview URL is missing in the message!"
-    } else {
-        return None;
-    };
-    Some(text.to_owned())
-}
-
-/// By hand rather than through `Value`: this is the answer that the benchmark waits for.
-fn created(server: &Server, timestamp: i64) -> Reply {
-    let body = match server.state().shape {
-        SendShape::Released => format!("{{\"timestamp\":\"{timestamp}\"}}"),
-        SendShape::Master => format!("[{{\"timestamp\":\"{timestamp}\"}}]"),
-    };
-    Reply::Respond {
-        status: 201,
-        content_type: JSON,
-        body: body.into_bytes(),
-    }
-}
-
-fn partial(timestamp: i64, failures: &[Failure]) -> Reply {
-    let listed = |failure: &Failure| {
-        let mut entry = json!({"uuid": failure.uuid, "reason": failure.reason});
-        if let Some(number) = &failure.number {
-            entry["number"] = json!(number);
-        }
-        entry
-    };
-    let recipients: Vec<Value> = failures.iter().map(listed).collect();
-    let timestamp = timestamp.to_string();
-    Reply::json(
-        201,
-        &json!([{"timestamp": timestamp, "errors": {"recipients": recipients}}]),
-    )
-}
-
 async fn usual(server: &Arc<Server>, call: &Call, route: Route, parameter: &str) -> Reply {
     let options = &server.options;
     match route {
@@ -258,17 +163,10 @@ async fn usual(server: &Arc<Server>, call: &Call, route: Route, parameter: &str)
         ),
         Route::Health => Reply::empty(),
         Route::Accounts => Reply::json(200, &json!(options.accounts)),
-        Route::Groups => Reply::json(
-            200,
-            &options
-                .groups
-                .iter()
-                .map(super::people::Group::listed)
-                .collect::<Value>(),
-        ),
+        Route::Groups => Reply::json(200, &options.groups.iter().map(Group::listed).collect::<Value>()),
         Route::Attachments => attachment(server, parameter),
-        Route::Receive if options.mode == Mode::JsonRpc => upgrade(call, parameter),
-        Route::Receive => received(server, call, parameter).await,
+        Route::Receive if options.mode == Mode::JsonRpc => receive::upgrade(call, parameter),
+        Route::Receive => receive::received(server, call, parameter).await,
         Route::Typing => checked(call, &["recipient"], Reply::empty),
         Route::Reactions if call.method == "DELETE" => {
             checked(call, &["recipient", "target_author", "timestamp"], Reply::empty)
@@ -335,66 +233,4 @@ fn sniffed(bytes: &[u8]) -> &'static str {
         _ if std::str::from_utf8(bytes).is_ok() => TEXT,
         _ => "application/octet-stream",
     }
-}
-
-/// Unknown numbers are upgraded too, upstream as here; they hear nothing.
-fn upgrade(call: &Call, account: &str) -> Reply {
-    let key = call.header("sec-websocket-key");
-    match key.filter(|_| call.lists("connection", "upgrade") && call.lists("upgrade", "websocket")) {
-        Some(key) => Reply::Upgrade {
-            account: account.to_owned(),
-            accept_key: derive_accept_key(key.as_bytes()),
-        },
-        None => Reply::text(
-            400,
-            "Bad Request\n{\"error\":\"websocket: the client is not using the websocket protocol: 'upgrade' \
-             token not found in 'Connection' header\"}",
-        ),
-    }
-}
-
-/// The destructive `GET` of the other modes: JSON lines joined to an array, labelled as plain text.
-async fn received(server: &Server, call: &Call, account: &str) -> Reply {
-    let Some(timeout) = number(call, "timeout", 1) else {
-        return Reply::refused("Couldn't process request - timeout needs to be numeric!");
-    };
-    let Some(limit) = number(call, "max_messages", 0) else {
-        return Reply::refused("Couldn't process request - max_messages needs to be numeric!");
-    };
-    let limit = if limit == 0 { usize::MAX } else { limit as usize };
-    let give_up = tokio::time::sleep(Duration::from_secs(timeout));
-    tokio::pin!(give_up);
-    loop {
-        let changed = server.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        let frames = taken(server, account, limit);
-        if !frames.is_empty() {
-            return Reply::text(200, format!("[{}]", frames.join(",")));
-        }
-        tokio::select! {
-            () = changed => {}
-            () = &mut give_up => return Reply::text(200, "[]"),
-        }
-    }
-}
-
-fn taken(server: &Server, account: &str, limit: usize) -> Vec<String> {
-    let mut state = server.state();
-    let Some(backlog) = state.backlog.get_mut(account) else {
-        return Vec::new();
-    };
-    let count = limit.min(backlog.len());
-    let frames: Vec<String> = backlog.drain(..count).map(|frame| frame.to_string()).collect();
-    state.transcript.delivered += frames.len() as u64;
-    frames
-}
-
-fn number(call: &Call, name: &str, default: u64) -> Option<u64> {
-    let query = call.path.split_once('?').map_or("", |(_, query)| query);
-    let given = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == name);
-    given.map_or(Some(default), |(_, value)| value.parse().ok())
 }

@@ -150,6 +150,24 @@ mod tests {
         assert_eq!(&buffer[..], b"GE");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_read_beyond_them(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..256)) {
+            let mut buffer = BytesMut::from(&bytes[..]);
+            while let Ok(Some(_)) = Call::take(&mut buffer) {}
+            proptest::prop_assert!(bytes.ends_with(&buffer));
+        }
+
+        #[test]
+        fn an_incomplete_request_is_left_as_it_is(length in 0_usize..62) {
+            let whole = b"POST /v2/send HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+            let mut buffer = BytesMut::from(&whole[..length.min(whole.len() - 1)]);
+            let before = buffer.clone();
+            proptest::prop_assert!(matches!(Call::take(&mut buffer), Ok(None)));
+            proptest::prop_assert_eq!(buffer, before);
+        }
+    }
+
     #[test]
     fn refuses_what_is_not_http_and_what_is_chunked() {
         for bytes in [
