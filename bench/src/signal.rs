@@ -56,6 +56,9 @@ pub(crate) fn run(plan: &Plan) -> io::Result<()> {
     for line in &missing {
         println!("  {line}");
     }
+    if contenders.is_empty() {
+        return Err(io::Error::other("there is no contender to run"));
+    }
     let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); contenders.len()];
     for _ in 0..plan.repeats {
         for (contender, figures) in contenders.iter().zip(&mut figures) {

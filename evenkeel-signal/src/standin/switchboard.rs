@@ -134,7 +134,9 @@ impl Switchboard {
     ///
     /// # Panics
     ///
-    /// After 10 s of real time, or what [`Options::with_patience`](super::options::Options::with_patience) says; the message tells what had happened until then.
+    /// After 10 s of real time, or as long as
+    /// [`Options::with_patience`](super::options::Options::with_patience) says; the message tells what had
+    /// happened until then.
     ///
     /// # Cancel safety
     ///
