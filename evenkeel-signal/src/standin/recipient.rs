@@ -32,12 +32,11 @@ pub(super) fn kind(recipient: &str) -> Kind {
 pub(super) fn refusal(recipients: &[String]) -> Option<String> {
     let kinds: Vec<Kind> = recipients.iter().map(|recipient| kind(recipient)).collect();
     let first = kinds.first().copied()?;
-    if kinds.iter().any(|kind| *kind != first) {
-        return Some(
-            "Signal Messenger Groups and phone numbers cannot be specified together in one request! Please split \
-             them up into multiple REST API calls."
-                .to_owned(),
-        );
+    if let Some(pair) = mixture(&kinds) {
+        return Some(format!(
+            "Signal Messenger {pair} cannot be specified together in one request! Please split them up into \
+             multiple REST API calls."
+        ));
     }
     match first {
         Kind::Number => None,
@@ -51,7 +50,19 @@ pub(super) fn refusal(recipients: &[String]) -> Option<String> {
     }
 }
 
-/// Source: signal-cli's `UsernameLinkUrl`/libsignal rules, as far as its messages are known: `nick.12`.
+/// Names the two kinds that must not meet, in the order in which upstream looks.
+fn mixture(kinds: &[Kind]) -> Option<&'static str> {
+    let has = |kind| kinds.contains(&kind);
+    match (has(Kind::Group), has(Kind::Number), has(Kind::Username)) {
+        (true, true, _) => Some("Groups and phone numbers"),
+        (true, false, true) => Some("Groups and usernames"),
+        (false, true, true) => Some("phone numbers and usernames"),
+        _ => None,
+    }
+}
+
+/// A username is `nick.12`. The first text is that of signal-cli (issue #719 upstream); the other stands for
+/// several that no source at hand shows.
 fn username_refusal(name: &str) -> Option<String> {
     let Some((nick, digits)) = name.rsplit_once('.') else {
         return Some("Username must contain a '.'".to_owned());

@@ -190,10 +190,7 @@ fn checked(call: &Call, fields: &[&str], success: impl FnOnce() -> Reply) -> Rep
     let Ok(body) = serde_json::from_slice::<Value>(&call.body) else {
         return Reply::refused("Couldn't process request - invalid request");
     };
-    if let Some(missing) = fields
-        .iter()
-        .find(|field| body.get(**field).is_none_or(Value::is_null))
-    {
+    if let Some(missing) = fields.iter().find(|field| is_missing(body.get(**field))) {
         return Reply::refused(&format!("Couldn't process request - {missing} missing"));
     }
     let recipient = body
@@ -209,6 +206,15 @@ fn checked(call: &Call, fields: &[&str], success: impl FnOnce() -> Reply) -> Rep
             Reply::refused(&format!("Invalid identifier {recipient}"))
         }
         _ => success(),
+    }
+}
+
+/// Go cannot tell an absent field from a zero one, so neither can upstream.
+fn is_missing(field: Option<&Value>) -> bool {
+    match field {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(number) => number.as_i64() == Some(0),
     }
 }
 
