@@ -1,1 +1,40 @@
-fn main() {}
+//! Every ratio that Evenkeel claims, printed by one command, side by side with the loop one would write by hand.
+#![allow(
+    clippy::print_stdout,
+    reason = "printing the table is what the program is for"
+)]
+
+mod arguments;
+mod contender;
+mod signal;
+
+use std::process::ExitCode;
+
+use arguments::Command;
+
+fn main() -> ExitCode {
+    let command = match arguments::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(message) => {
+            eprintln!("evenkeel-bench: {message} (try `--help`)");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match command {
+        Command::Help => {
+            print!("{}", arguments::HELP);
+            Ok(())
+        }
+        Command::Signal(plan) => signal::run(&plan),
+        Command::HandLoop => contender::hand_loop::run(),
+        Command::Floor => contender::floor::run(),
+        Command::Standin(address) => signal::serve(address),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("evenkeel-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
