@@ -1,0 +1,258 @@
+//! What went wrong, where, and what to do about it.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::panic::Location;
+
+/// A result whose error is [`Error`]: what handlers, `main` and start-up functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error on its way to the log, and perhaps to the person who asked.
+///
+/// Any `std::error::Error` becomes one through `?`, which also notes the author's line. The person in the chat
+/// sees one polite sentence; the log gets the whole chain, the line and the hint. Use [`Error::tell`] for what
+/// the person should read instead.
+///
+/// For that conversion to exist the type itself is not a `std::error::Error`; it prints like one.
+///
+/// ```
+/// use evenkeel::{Error, Result};
+///
+/// fn age(text: &str) -> Result<u8> {
+///     let age: u8 = text.parse()?; // the chain and this line go to the log
+///     if age < 18 {
+///         return Err(Error::tell("adults only")); // this goes to the chat
+///     }
+///     Ok(age)
+/// }
+/// assert_eq!(age("7").unwrap_err().told(), Some("adults only"));
+/// assert!(age("x").unwrap_err().to_string().contains("invalid digit"));
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    message: Cow<'static, str>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+    hint: Option<Cow<'static, str>>,
+    location: &'static Location<'static>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Something failed; the person sees a general apology.
+    Failed,
+    /// The message is meant for the person in the chat.
+    Told,
+    /// Settings are missing or wrong; the operator has to act before the bot can start.
+    Config,
+}
+
+impl Error {
+    /// An error with a message for the log.
+    #[track_caller]
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::build(Kind::Failed, message.into(), None)
+    }
+
+    /// An error whose message is sent to the person who wrote, as it is.
+    #[track_caller]
+    pub fn tell(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::build(Kind::Told, message.into(), None)
+    }
+
+    /// An error in the settings: the operator has to change something before the bot can start.
+    #[track_caller]
+    pub fn config(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::build(Kind::Config, message.into(), None)
+    }
+
+    #[track_caller]
+    fn build(
+        kind: Kind,
+        message: Cow<'static, str>,
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message,
+            source,
+            hint: None,
+            location: Location::caller(),
+        }))
+    }
+
+    /// Adds what to change, shown after the error. Code goes in backticks.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what was being done when `self` happened; `self` becomes the cause.
+    #[must_use]
+    pub fn context(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        let (hint, kind, location) = (self.0.hint.take(), self.0.kind, self.0.location);
+        let message = message.into();
+        Self(Box::new(Inner {
+            kind,
+            message,
+            source: Some(Box::new(Cause(self))),
+            hint,
+            location,
+        }))
+    }
+
+    /// The text meant for the person in the chat, if this error was made by [`Error::tell`].
+    pub fn told(&self) -> Option<&str> {
+        (self.0.kind == Kind::Told).then_some(&self.0.message)
+    }
+
+    /// Whether the settings are at fault.
+    pub fn is_config(&self) -> bool {
+        self.0.kind == Kind::Config
+    }
+
+    /// What to change, if somebody knows.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The line on which the error was made, or on which `?` turned another error into this one.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.0.location
+    }
+
+    /// The next error in the chain of causes.
+    pub fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+
+    /// Finds an error of type `E` in the chain, for example a refused connection.
+    pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
+        let mut next = self.source();
+        while let Some(error) = next {
+            if let Some(cause) = error.downcast_ref::<Cause>() {
+                return cause.0.find();
+            }
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            next = error.source();
+        }
+        None
+    }
+
+    /// The message and all its causes on one line, as logs want it.
+    pub fn chain(&self) -> String {
+        let mut text = self.0.message.to_string();
+        let mut next = self.source();
+        while let Some(error) = next {
+            let line = error.to_string();
+            // Some libraries repeat their source in their own message; once is enough.
+            if !text.ends_with(&line) {
+                if !text.is_empty() {
+                    text.push_str(": ");
+                }
+                text.push_str(&line);
+            }
+            next = error.source();
+        }
+        text
+    }
+}
+
+/// Carries an [`Error`] inside another one's chain.
+struct Cause(Error);
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        // An error that came through `?` has no message of its own: its `Display` is its source's.
+        let own = self.0.source()?;
+        if self.0.0.message.is_empty() {
+            own.source()
+        } else {
+            Some(own)
+        }
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    #[track_caller]
+    fn from(error: E) -> Self {
+        Self::build(Kind::Failed, Cow::Borrowed(""), Some(Box::new(error)))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&*self.0.message, &self.0.source) {
+            ("", Some(source)) => source.fmt(f),
+            (message, _) => f.write_str(message),
+        }
+    }
+}
+
+/// The report that `fn main() -> Result<(), evenkeel::Error>` prints: the chain, then the hint.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.chain())?;
+        if let Some(hint) = &self.0.hint {
+            write!(f, "\n\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken() -> Result<()> {
+        Err(std::io::Error::other("the disk is on fire"))?;
+        Ok(())
+    }
+
+    #[test]
+    fn question_mark_notes_the_authors_line() {
+        let error = broken().unwrap_err();
+        assert!(error.location().file().ends_with("error.rs"));
+        assert_eq!(error.location().line(), line!() - 8);
+    }
+
+    #[test]
+    fn the_chain_names_each_cause_once() {
+        let error = broken()
+            .unwrap_err()
+            .context("saving the list")
+            .with_hint("buy a new disk");
+        assert_eq!(error.chain(), "saving the list: the disk is on fire");
+        assert_eq!(
+            format!("{error:?}"),
+            "saving the list: the disk is on fire\n\nhint: buy a new disk"
+        );
+        assert!(error.find::<std::io::Error>().is_some());
+    }
+
+    #[test]
+    fn only_told_errors_reach_the_chat() {
+        assert_eq!(Error::tell("no such city").told(), Some("no such city"));
+        assert_eq!(Error::new("password is hunter2").told(), None);
+    }
+}

@@ -1,0 +1,522 @@
+//! What came in: who, where, and what.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Something that came in. Cloning is cheap: the content is shared.
+///
+/// An event is an extractor, so a handler may take it as an argument.
+///
+/// ```
+/// use evenkeel::{Conversation, Event, Message, Sender};
+///
+/// let event = Event::new("42", Conversation::direct("alice"), Sender::new("alice"), Message::text("7", "!ping"));
+/// assert_eq!(event.text(), Some("!ping"));
+/// assert!(event.reaction().is_none());
+/// ```
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Event(Arc<Content>);
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Content {
+    id: Arc<str>,
+    conversation: Conversation,
+    sender: Sender,
+    what: What,
+    /// Milliseconds since 1970 by the sender's clock, 0 if unknown.
+    sent_ms: u64,
+}
+
+/// The kinds of event. Each has an accessor on [`Event`], which is also what [`Router::on`](crate::Router::on) takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum What {
+    /// Somebody wrote.
+    Message(Message),
+    /// Somebody changed an earlier message.
+    Edit(Edit),
+    /// Somebody reacted to a message, or took a reaction back.
+    Reaction(Reaction),
+    /// Somebody deleted a message for everyone.
+    Deletion(Deletion),
+    /// Somebody began or ceased to type.
+    Typing(Typing),
+    /// Messages were delivered, read or viewed.
+    Receipt(Receipt),
+    /// Somebody voted in a poll.
+    PollVote(PollVote),
+    /// Anything else that a transport can name; [`Other::name`] says what.
+    Other(Other),
+}
+
+impl Event {
+    /// Makes an event. `id` is the transport's stable name for it: the same event delivered twice has the same `id`.
+    pub fn new(
+        id: impl Into<Arc<str>>,
+        conversation: Conversation,
+        sender: Sender,
+        what: impl Into<What>,
+    ) -> Self {
+        Self(Arc::new(Content {
+            id: id.into(),
+            conversation,
+            sender,
+            what: what.into(),
+            sent_ms: 0,
+        }))
+    }
+
+    /// Sets when it was sent, in milliseconds since 1970 by the sender's clock.
+    #[must_use]
+    pub fn with_sent_ms(mut self, sent_ms: u64) -> Self {
+        Arc::make_mut(&mut self.0).sent_ms = sent_ms;
+        self
+    }
+
+    /// Replaces the text of a message, for layers that rewrite what people say. Other kinds stay as they are.
+    #[must_use]
+    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+        if let What::Message(message) = &mut Arc::make_mut(&mut self.0).what {
+            message.text = text.into();
+            // Their offsets pointed into the old text.
+            message.mentions.clear();
+        }
+        self
+    }
+
+    /// The transport's stable name for this event, unique within one bot.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// Where a reply goes.
+    pub fn conversation(&self) -> &Conversation {
+        &self.0.conversation
+    }
+
+    /// Who caused it.
+    pub fn sender(&self) -> &Sender {
+        &self.0.sender
+    }
+
+    /// What happened.
+    pub fn what(&self) -> &What {
+        &self.0.what
+    }
+
+    /// When it was sent, in milliseconds since 1970 by the sender's clock; 0 if unknown.
+    pub fn sent_ms(&self) -> u64 {
+        self.0.sent_ms
+    }
+
+    /// The text of a new message. Edits, captions of nothing and other kinds have none.
+    pub fn text(&self) -> Option<&str> {
+        self.message().map(|message| message.text.as_str())
+    }
+
+    /// The message, if that is what this is.
+    pub fn message(&self) -> Option<&Message> {
+        match self.what() {
+            What::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// The edit, if that is what this is.
+    pub fn edit(&self) -> Option<&Edit> {
+        match self.what() {
+            What::Edit(edit) => Some(edit),
+            _ => None,
+        }
+    }
+
+    /// The reaction, if that is what this is.
+    pub fn reaction(&self) -> Option<&Reaction> {
+        match self.what() {
+            What::Reaction(reaction) => Some(reaction),
+            _ => None,
+        }
+    }
+
+    /// The deletion, if that is what this is.
+    pub fn deletion(&self) -> Option<&Deletion> {
+        match self.what() {
+            What::Deletion(deletion) => Some(deletion),
+            _ => None,
+        }
+    }
+
+    /// The typing notice, if that is what this is.
+    pub fn typing(&self) -> Option<&Typing> {
+        match self.what() {
+            What::Typing(typing) => Some(typing),
+            _ => None,
+        }
+    }
+
+    /// The receipt, if that is what this is.
+    pub fn receipt(&self) -> Option<&Receipt> {
+        match self.what() {
+            What::Receipt(receipt) => Some(receipt),
+            _ => None,
+        }
+    }
+
+    /// The poll vote, if that is what this is.
+    pub fn poll_vote(&self) -> Option<&PollVote> {
+        match self.what() {
+            What::PollVote(vote) => Some(vote),
+            _ => None,
+        }
+    }
+
+    /// The named rest, if that is what this is.
+    pub fn other(&self) -> Option<&Other> {
+        match self.what() {
+            What::Other(other) => Some(other),
+            _ => None,
+        }
+    }
+
+    /// The message this event is about: a reaction's target, an edit's, or the message itself.
+    pub fn about(&self) -> Option<&MessageId> {
+        match self.what() {
+            What::Message(message) => Some(&message.id),
+            What::Edit(edit) => Some(&edit.target),
+            What::Reaction(reaction) => Some(&reaction.target),
+            What::Deletion(deletion) => Some(&deletion.target),
+            What::PollVote(vote) => Some(&vote.poll),
+            What::Typing(_) | What::Receipt(_) | What::Other(_) => None,
+        }
+    }
+
+    /// A rough count of the bytes this event holds, for queues that are bounded by memory.
+    pub fn size_bytes(&self) -> usize {
+        let text = match self.what() {
+            What::Message(message) => message.size_bytes(),
+            What::Edit(edit) => edit.message.size_bytes(),
+            _ => 64,
+        };
+        size_of::<Content>() + self.id().len() + self.conversation().id().len() + text
+    }
+}
+
+/// Names who and where by id only: people's words stay out of logs.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.what() {
+            What::Message(_) => "message",
+            What::Edit(_) => "edit",
+            What::Reaction(_) => "reaction",
+            What::Deletion(_) => "deletion",
+            What::Typing(_) => "typing",
+            What::Receipt(_) => "receipt",
+            What::PollVote(_) => "poll vote",
+            What::Other(other) => other.name.as_str(),
+        };
+        write!(f, "Event({kind})")
+    }
+}
+
+/// Where replies go: a person, a group, a channel. Cloning is cheap.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Conversation {
+    id: Arc<str>,
+    kind: ConversationKind,
+}
+
+/// Whether a conversation has one other person in it or several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ConversationKind {
+    /// One person and the bot.
+    Direct,
+    /// Several people: a group, a channel, a thread.
+    Group,
+}
+
+impl Conversation {
+    /// The conversation with one person, named by that person's id.
+    pub fn direct(id: impl Into<Arc<str>>) -> Self {
+        Self {
+            id: id.into(),
+            kind: ConversationKind::Direct,
+        }
+    }
+
+    /// A group or channel.
+    pub fn group(id: impl Into<Arc<str>>) -> Self {
+        Self {
+            id: id.into(),
+            kind: ConversationKind::Group,
+        }
+    }
+
+    /// The transport's stable name for it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The same name, shared instead of copied.
+    pub fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
+    }
+
+    /// Whether it is a group or channel.
+    pub fn is_group(&self) -> bool {
+        self.kind == ConversationKind::Group
+    }
+}
+
+/// Who caused an event. Cloning is cheap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sender(Arc<Person>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Person {
+    id: Box<str>,
+    name: Option<Box<str>>,
+    alias: Option<Box<str>>,
+}
+
+impl Sender {
+    /// A person by the id that never changes, a UUID for example.
+    pub fn new(id: impl Into<Box<str>>) -> Self {
+        Self(Arc::new(Person {
+            id: id.into(),
+            name: None,
+            alias: None,
+        }))
+    }
+
+    /// A person by id, with the name that people see and a second address (such as a phone number), if known.
+    pub fn known_as(
+        id: impl Into<Box<str>>,
+        name: Option<impl Into<Box<str>>>,
+        alias: Option<impl Into<Box<str>>>,
+    ) -> Self {
+        let (name, alias) = (name.map(Into::into), alias.map(Into::into));
+        Self(Arc::new(Person {
+            id: id.into(),
+            name,
+            alias,
+        }))
+    }
+
+    /// The id that never changes.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The name that people see, if the network told it. Anybody can choose any name: never decide by it.
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// The name, or else the id.
+    pub fn display_name(&self) -> &str {
+        self.name().unwrap_or(self.id())
+    }
+
+    /// A second address of the same person, for example a phone number beside a UUID.
+    pub fn alias(&self) -> Option<&str> {
+        self.0.alias.as_deref()
+    }
+
+    /// Whether `id` is this person's id or alias: what allow-lists should ask.
+    pub fn is(&self, id: &str) -> bool {
+        self.id() == id || self.alias() == Some(id)
+    }
+}
+
+/// The transport's name for one message, opaque to everybody else. Cloning is cheap.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MessageId(Arc<str>);
+
+impl MessageId {
+    /// Wraps the transport's own text.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// The transport's own text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What somebody wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Message {
+    /// The name by which this message can be quoted, reacted to, or deleted.
+    pub id: MessageId,
+    /// The words; empty for a file without a caption.
+    pub text: String,
+    /// Files that came with it, not yet downloaded.
+    pub attachments: Vec<Attachment>,
+    /// People named in the text.
+    pub mentions: Vec<Mention>,
+    /// The message this one answers.
+    pub quote: Option<Quote>,
+}
+
+impl Message {
+    /// A message of words only.
+    pub fn text(id: impl Into<Arc<str>>, text: impl Into<String>) -> Self {
+        Self {
+            id: MessageId::new(id),
+            text: text.into(),
+            attachments: Vec::new(),
+            mentions: Vec::new(),
+            quote: None,
+        }
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.text.len() + 128 * (self.attachments.len() + self.mentions.len())
+    }
+}
+
+/// A file that came with a message. Fetch its bytes with [`Context::download`](crate::Context::download).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The transport's name for the file.
+    pub id: Arc<str>,
+    /// The name the sender gave it. Anybody can write anything here: never use it as a path.
+    pub name: Option<String>,
+    /// The media type, `image/png` for example, as the sender claims.
+    pub content_type: String,
+    /// Its length in bytes, as the sender claims.
+    pub size_bytes: Option<u64>,
+}
+
+/// A person named in a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mention {
+    /// Who is named.
+    pub who: Sender,
+    /// Where in the text, in bytes of UTF-8.
+    pub range: Range<usize>,
+}
+
+/// The earlier message that a message answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    /// The earlier message.
+    pub id: MessageId,
+    /// Who wrote it, if known.
+    pub author: Option<Sender>,
+    /// What it said, perhaps shortened by the network.
+    pub text: String,
+}
+
+/// A changed message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// The message that was changed.
+    pub target: MessageId,
+    /// What it says now.
+    pub message: Message,
+}
+
+/// A reaction to a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// The message reacted to.
+    pub target: MessageId,
+    /// The emoji.
+    pub emoji: String,
+    /// Whether the reaction was taken back.
+    pub is_removed: bool,
+}
+
+/// A message deleted for everyone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// The message that is gone.
+    pub target: MessageId,
+}
+
+/// Somebody began or ceased to type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typing {
+    /// Whether typing began; `false` when it ceased.
+    pub is_started: bool,
+}
+
+/// What happened to messages that were sent earlier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// What happened.
+    pub kind: ReceiptKind,
+    /// To which messages.
+    pub targets: Vec<MessageId>,
+}
+
+/// How far a message got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ReceiptKind {
+    /// It reached a device.
+    Delivered,
+    /// Somebody saw it.
+    Read,
+    /// Somebody opened what may be opened once.
+    Viewed,
+}
+
+/// A vote in a poll.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollVote {
+    /// The message that holds the poll.
+    pub poll: MessageId,
+    /// The chosen options, counted from 0.
+    pub options: Vec<u32>,
+}
+
+/// A kind of event that has no type of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Other {
+    /// The transport's name for the kind, `"sticker"` or `"call"` for example.
+    pub name: String,
+}
+
+macro_rules! kinds {
+    ($($kind:ident),*) => {$(
+        impl From<$kind> for What {
+            fn from(value: $kind) -> Self {
+                Self::$kind(value)
+            }
+        }
+    )*};
+}
+kinds!(
+    Message, Edit, Reaction, Deletion, Typing, Receipt, PollVote, Other
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_prints_no_words_and_no_people() {
+        let event = Event::new(
+            "1",
+            Conversation::direct("+15550100001"),
+            Sender::new("+15550100001"),
+            Message::text("1", "secret"),
+        );
+        assert_eq!(format!("{event:?}"), "Event(message)");
+    }
+
+    #[test]
+    fn a_person_is_known_by_id_and_by_alias() {
+        let sender = Sender::known_as("uuid", Some("Alice"), Some("+15550100001"));
+        assert!(sender.is("uuid") && sender.is("+15550100001"));
+        assert!(!sender.is("Alice"), "anybody may call themselves Alice");
+    }
+}

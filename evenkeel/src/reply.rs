@@ -1,0 +1,403 @@
+//! What goes out: texts, files, edits, reactions, and everything a handler may return for them.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::event::{Mention, Message, MessageId, Quote, Sender};
+
+/// What a handler answers with: any number of actions, or a failure.
+///
+/// Most handlers return something simpler, see [`IntoReply`]. Build one by hand for files, quotes, mentions,
+/// edits, or several messages.
+///
+/// ```
+/// use evenkeel::{File, Reply};
+///
+/// let reply = Reply::text("here it is").quoting().with_file(File::new("a.txt", "text/plain", "hello"));
+/// let two = Reply::text("first").and("second");
+/// assert_eq!(two.actions().len(), 2);
+/// ```
+#[must_use = "a reply does nothing unless the handler returns it or `Context::reply` sends it"]
+#[derive(Debug, Default)]
+pub struct Reply {
+    actions: Vec<Action>,
+    failure: Option<Error>,
+}
+
+/// One thing that goes out to one conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Action {
+    /// A new message.
+    Send(Draft),
+    /// A new text for a message that the bot sent.
+    Edit {
+        /// The message to change.
+        target: MessageId,
+        /// What it says from now on.
+        draft: Draft,
+    },
+    /// A reaction, or its removal.
+    React {
+        /// The message to react to.
+        target: MessageId,
+        /// The emoji.
+        emoji: String,
+        /// Whether to take the reaction back.
+        is_removed: bool,
+    },
+    /// Deletion, for everyone, of a message that the bot sent.
+    Delete {
+        /// The message to delete.
+        target: MessageId,
+    },
+    /// The typing indicator, on or off.
+    Typing {
+        /// Whether the bot is typing.
+        is_started: bool,
+    },
+}
+
+/// A message on its way out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Draft {
+    /// The words.
+    pub text: String,
+    /// Files that go with them.
+    pub files: Vec<File>,
+    /// People named in the text.
+    pub mentions: Vec<Mention>,
+    /// What to quote.
+    pub quote: Quoting,
+    /// Whether the text holds markup: `*italic*`, `**bold**`, `~strike~`, `||spoiler||`, `` `code` ``.
+    pub is_styled: bool,
+}
+
+/// Which message a reply quotes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Quoting {
+    /// None.
+    #[default]
+    Nothing,
+    /// The message that is being answered. `serve` turns this into [`Quoting::Message`].
+    Asked,
+    /// This message.
+    Message(Quote),
+}
+
+/// A file to send. Cloning is cheap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// The name people see.
+    pub name: String,
+    /// The media type, `image/png` for example.
+    pub content_type: String,
+    /// The content.
+    pub bytes: Bytes,
+}
+
+impl File {
+    /// A file from bytes in memory.
+    pub fn new(name: impl Into<String>, content_type: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            name: name.into(),
+            content_type: content_type.into(),
+            bytes: bytes.into(),
+        }
+    }
+}
+
+impl Reply {
+    /// No reply at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A plain text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::act(Action::Send(Draft {
+            text: text.into(),
+            ..Draft::default()
+        }))
+    }
+
+    /// A text with markup: `*italic*`, `**bold**`, `~strike~`, `||spoiler||`, `` `code` ``.
+    ///
+    /// Put a backslash before a mark that came from somebody else's text.
+    pub fn styled(text: impl Into<String>) -> Self {
+        Self::act(Action::Send(Draft {
+            text: text.into(),
+            is_styled: true,
+            ..Draft::default()
+        }))
+    }
+
+    /// A file without words.
+    pub fn file(file: File) -> Self {
+        Self::act(Action::Send(Draft {
+            files: vec![file],
+            ..Draft::default()
+        }))
+    }
+
+    /// A new text for `target`, a message that the bot sent.
+    pub fn edit(target: MessageId, text: impl Into<String>) -> Self {
+        Self::act(Action::Edit {
+            target,
+            draft: Draft {
+                text: text.into(),
+                ..Draft::default()
+            },
+        })
+    }
+
+    /// A reaction to `target`.
+    pub fn react(target: MessageId, emoji: impl Into<String>) -> Self {
+        Self::act(Action::React {
+            target,
+            emoji: emoji.into(),
+            is_removed: false,
+        })
+    }
+
+    /// Deletes `target`, a message that the bot sent, for everyone.
+    pub fn delete(target: MessageId) -> Self {
+        Self::act(Action::Delete { target })
+    }
+
+    /// A failure: the person sees one polite sentence (or the text of [`Error::tell`]), the log gets the chain.
+    pub fn failed(error: impl Into<Error>) -> Self {
+        let error = error.into();
+        let apology = error
+            .told()
+            .unwrap_or("Sorry, something went wrong. It has been logged.")
+            .to_owned();
+        let failure = error.told().is_none().then_some(error);
+        Self {
+            failure,
+            ..Self::text(apology)
+        }
+    }
+
+    /// Any single action.
+    pub fn act(action: Action) -> Self {
+        Self {
+            actions: vec![action],
+            failure: None,
+        }
+    }
+
+    /// Adds a file to the last message.
+    pub fn with_file(mut self, file: File) -> Self {
+        self.draft().files.push(file);
+        self
+    }
+
+    /// Appends words to the last message.
+    pub fn push(mut self, text: &str) -> Self {
+        self.draft().text.push_str(text);
+        self
+    }
+
+    /// Appends a mention of `who` to the last message: people see their name, and are notified.
+    pub fn mention(mut self, who: &Sender) -> Self {
+        let draft = self.draft();
+        let start = draft.text.len();
+        draft.text.push('@');
+        draft.text.push_str(who.display_name());
+        draft.mentions.push(Mention {
+            who: who.clone(),
+            range: start..draft.text.len(),
+        });
+        self
+    }
+
+    /// Makes the last message quote the one that is being answered.
+    pub fn quoting(mut self) -> Self {
+        self.draft().quote = Quoting::Asked;
+        self
+    }
+
+    /// Makes the last message quote another one.
+    pub fn quoting_message(mut self, message: &Message, author: Option<&Sender>) -> Self {
+        let quote = Quote {
+            id: message.id.clone(),
+            author: author.cloned(),
+            text: message.text.clone(),
+        };
+        self.draft().quote = Quoting::Message(quote);
+        self
+    }
+
+    /// Puts another reply after this one.
+    pub fn and(mut self, next: impl IntoReply) -> Self {
+        let next = next.into_reply();
+        self.actions.extend(next.actions);
+        self.failure = self.failure.or(next.failure);
+        self
+    }
+
+    /// What goes out, in order.
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// The failure behind this reply, if there is one; layers may look at it.
+    pub fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<Action>, Option<Error>) {
+        (self.actions, self.failure)
+    }
+
+    /// The message that `with_..` methods add to: the last one, or a new one.
+    fn draft(&mut self) -> &mut Draft {
+        if !matches!(self.actions.last(), Some(Action::Send(_) | Action::Edit { .. })) {
+            self.actions.push(Action::Send(Draft::default()));
+        }
+        match self.actions.last_mut() {
+            Some(Action::Send(draft) | Action::Edit { draft, .. }) => draft,
+            _ => unreachable!("a draft was pushed above if there was none"),
+        }
+    }
+}
+
+/// What a handler may return.
+///
+/// | type | reply |
+/// |---|---|
+/// | `&'static str`, `String`, `Cow<str>` | one message with that text; none if it is empty |
+/// | `()` | none |
+/// | `Option<T>` | `None`: none |
+/// | `Result<T, E>` | `Err`: one polite sentence in the chat, the chain in the log |
+/// | [`File`] | the file |
+/// | [`Reply`] | itself |
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent as a reply",
+    label = "this handler returns `{Self}`",
+    note = "return a string, `()`, a `File`, a `Reply`, an `Option` or a `Result` of these, or a type for which you implement `IntoReply`"
+)]
+pub trait IntoReply {
+    /// Turns the value into what goes out.
+    fn into_reply(self) -> Reply;
+}
+
+impl IntoReply for Reply {
+    fn into_reply(self) -> Reply {
+        self
+    }
+}
+
+impl IntoReply for () {
+    fn into_reply(self) -> Reply {
+        Reply::none()
+    }
+}
+
+impl IntoReply for String {
+    fn into_reply(self) -> Reply {
+        if self.is_empty() {
+            Reply::none()
+        } else {
+            Reply::text(self)
+        }
+    }
+}
+
+impl IntoReply for &'static str {
+    fn into_reply(self) -> Reply {
+        self.to_owned().into_reply()
+    }
+}
+
+impl IntoReply for std::borrow::Cow<'static, str> {
+    fn into_reply(self) -> Reply {
+        self.into_owned().into_reply()
+    }
+}
+
+impl IntoReply for File {
+    fn into_reply(self) -> Reply {
+        Reply::file(self)
+    }
+}
+
+impl IntoReply for Error {
+    fn into_reply(self) -> Reply {
+        Reply::failed(self)
+    }
+}
+
+impl<T: IntoReply> IntoReply for Option<T> {
+    fn into_reply(self) -> Reply {
+        self.map_or_else(Reply::none, T::into_reply)
+    }
+}
+
+impl<T: IntoReply, E: Into<Error>> IntoReply for Result<T, E> {
+    fn into_reply(self) -> Reply {
+        self.map_or_else(Reply::failed, T::into_reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(reply: &Reply) -> Vec<&str> {
+        let text = |action: &'_ Action| match action {
+            Action::Send(_) => (),
+            other => panic!("not a message: {other:?}"),
+        };
+        reply.actions().iter().for_each(text);
+        reply
+            .actions()
+            .iter()
+            .filter_map(|a| {
+                if let Action::Send(d) = a {
+                    Some(&*d.text)
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_empty_text_is_no_reply() {
+        assert!("".into_reply().actions().is_empty());
+        assert!(None::<&str>.into_reply().actions().is_empty());
+    }
+
+    #[test]
+    fn a_failure_says_nothing_of_its_cause_in_the_chat() {
+        let reply = Err::<(), _>(std::io::Error::other("password=hunter2")).into_reply();
+        assert_eq!(
+            texts(&reply),
+            ["Sorry, something went wrong. It has been logged."]
+        );
+        assert!(reply.failure().is_some());
+    }
+
+    #[test]
+    fn what_is_told_is_a_reply_and_no_failure() {
+        let reply = Error::tell("no such city").into_reply();
+        assert_eq!(texts(&reply), ["no such city"]);
+        assert!(reply.failure().is_none());
+    }
+
+    #[test]
+    fn mentions_point_at_the_name_in_the_text() {
+        let reply = Reply::text("hi ")
+            .mention(&Sender::known_as("u", Some("Zoë"), None::<&str>))
+            .push("!");
+        let Some(Action::Send(draft)) = reply.actions().first() else {
+            panic!("no message")
+        };
+        assert_eq!(draft.text, "hi @Zoë!");
+        assert_eq!(&draft.text[draft.mentions[0].range.clone()], "@Zoë");
+    }
+}

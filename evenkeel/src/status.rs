@@ -1,0 +1,181 @@
+//! What a running bot says of itself: counters, lanes, latency per command, handlers that block.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+/// Asks a running bot how it is. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The wire holds the other end; a stopped bot has dropped it.
+    questions: mpsc::Sender<oneshot::Sender<Snapshot>>,
+}
+
+/// The state of a bot at one moment.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Events that the journal took.
+    pub accepted: u64,
+    /// Events that had come before.
+    pub duplicates: u64,
+    /// Events refused because too many were waiting, or because the bot was stopping.
+    pub refused: u64,
+    /// Things that arrived and could not be understood.
+    pub undeliverable: u64,
+    /// Events whose handler returned, and events that no trigger wanted.
+    pub handled: u64,
+    /// Events whose handler returned an error or panicked.
+    pub failed: u64,
+    /// Actions that the network took.
+    pub sent: u64,
+    /// Actions that the network refused, or that were given up.
+    pub not_sent: u64,
+    /// Actions of which nobody knows whether they happened.
+    pub unknown: u64,
+    /// Conversations whose handler is running.
+    pub running: usize,
+    /// Events waiting behind another one of their conversation.
+    pub waiting: usize,
+    /// Actions promised and not yet confirmed.
+    pub outbox: usize,
+    /// Whether the bot takes nothing more and is finishing.
+    pub is_draining: bool,
+    /// Each command that was used, by name.
+    pub commands: Vec<CommandSnapshot>,
+    /// Handlers that kept a thread busy or blocked, newest last.
+    pub blocked: Vec<evenkeel_guard::Report>,
+}
+
+/// One command at one moment.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct CommandSnapshot {
+    /// The trigger as written, or the name its author gave.
+    pub name: String,
+    /// How many events it handled.
+    pub handled: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// Half of the events were handled within this many microseconds of being accepted.
+    pub p50_us: u64,
+    /// 99 of 100 were.
+    pub p99_us: u64,
+    /// All were.
+    pub max_us: u64,
+}
+
+impl Status {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<oneshot::Sender<Snapshot>>) {
+        // A full channel means that 16 askers are waiting already; the next one waits to ask.
+        let (questions, receiver) = mpsc::channel(16);
+        (Self { questions }, receiver)
+    }
+
+    /// How the bot is right now; `None` once it has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the question.
+    pub async fn snapshot(&self) -> Option<Snapshot> {
+        let (answer, snapshot) = oneshot::channel();
+        self.questions.send(answer).await.ok()?;
+        snapshot.await.ok()
+    }
+}
+
+/// Counts durations in buckets that are each about 9 % wide, from 1 us to an hour, in 1 KiB.
+#[derive(Clone, Debug)]
+pub(crate) struct Latency {
+    buckets: Box<[u32; BUCKETS]>,
+    count: u64,
+    max_us: u64,
+}
+
+/// Eight to each doubling, 32 doublings.
+const BUCKETS: usize = 256;
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self {
+            buckets: Box::new([0; BUCKETS]),
+            count: 0,
+            max_us: 0,
+        }
+    }
+}
+
+impl Latency {
+    pub(crate) fn record(&mut self, elapsed: Duration) {
+        let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        self.max_us = self.max_us.max(us);
+        self.count += 1;
+        let bucket = &mut self.buckets[Self::bucket(us)];
+        *bucket = bucket.saturating_add(1);
+    }
+
+    /// The duration in microseconds that a `share` (0 to 1) of the recorded ones did not exceed.
+    pub(crate) fn quantile_us(&self, share: f64) -> u64 {
+        let wanted = (self.count as f64 * share).ceil() as u64;
+        let mut passed = 0;
+        for (bucket, count) in self.buckets.iter().enumerate() {
+            passed += u64::from(*count);
+            if passed >= wanted.max(1) {
+                return Self::upper_us(bucket).min(self.max_us);
+            }
+        }
+        self.max_us
+    }
+
+    pub(crate) fn max_us(&self) -> u64 {
+        self.max_us
+    }
+
+    fn bucket(us: u64) -> usize {
+        if us < 8 {
+            return us as usize;
+        }
+        let octave = us.ilog2() as usize;
+        let step = (us >> (octave - 3)) as usize & 7;
+        ((octave - 2) * 8 + step).min(BUCKETS - 1)
+    }
+
+    fn upper_us(bucket: usize) -> u64 {
+        if bucket < 8 {
+            return bucket as u64;
+        }
+        let (octave, step) = (bucket / 8 + 2, bucket as u64 % 8);
+        ((8 + step + 1) << (octave - 3)) - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_at_most_an_eighth_too_large() {
+        let mut latency = Latency::default();
+        for us in 1..=10_000 {
+            latency.record(Duration::from_micros(us));
+        }
+        for (share, exact) in [(0.5, 5_000), (0.99, 9_900), (1.0, 10_000)] {
+            let found = latency.quantile_us(share);
+            assert!(
+                (exact..=exact * 9 / 8).contains(&found),
+                "{share}: {found} for {exact}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_duration_has_a_bucket() {
+        for shift in 0..64 {
+            let us = 1u64 << shift;
+            let bucket = Latency::bucket(us);
+            assert!(bucket < BUCKETS);
+            assert!(bucket == BUCKETS - 1 || Latency::upper_us(bucket) >= us);
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The edge to a network: how events come in and actions go out.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Error, Result};
+use crate::event::{Attachment, Conversation, Event, MessageId};
+use crate::reply::Action;
+use crate::status::Status;
+
+/// A network, or anything else that events come from and actions go to.
+///
+/// One of the three traits that a user may implement. All its futures run on the wire thread, beside the
+/// heartbeats: they must not block, and they run no author's code. `examples/08_own_transport.rs` implements one
+/// over a TCP socket.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a transport",
+    note = "use `evenkeel_signal::Signal`, `evenkeel::sandbox::Sandbox`, or implement `Transport`"
+)]
+pub trait Transport: Send + Sync + 'static {
+    /// The network's name for logs and pages, in lower case.
+    fn name(&self) -> &'static str;
+
+    /// Checks settings and far side before anything else happens, and says in one line what was found.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operator has to mend first; the hint says how. The bot does not start.
+    fn open(&self) -> impl Future<Output = Result<String>> + Send {
+        async { Ok(String::new()) }
+    }
+
+    /// Reads until the source ends, handing each event to `inbox`. Reconnecting is the transport's own business.
+    ///
+    /// # Errors
+    ///
+    /// Only what cannot be mended by trying again: the bot drains and stops.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped when the bot stops receiving; nothing that was handed over may be lost by that.
+    fn receive(&self, inbox: Inbox) -> impl Future<Output = Result<()>> + Send;
+
+    /// Carries one action out. Calls for one conversation never overlap; calls for several do.
+    ///
+    /// # Errors
+    ///
+    /// A [`SendError`], which says whether the action may have happened all the same.
+    fn send(&self, outbound: &Outbound) -> impl Future<Output = Result<Sent, SendError>> + Send;
+
+    /// Fetches the bytes of a file that came with a message, at most `limit_bytes` of them.
+    ///
+    /// # Errors
+    ///
+    /// When the file is gone or larger than the limit, or when this transport has no files.
+    fn download(
+        &self,
+        attachment: &Attachment,
+        limit_bytes: usize,
+    ) -> impl Future<Output = Result<Bytes>> + Send {
+        let _ = (attachment, limit_bytes);
+        let name = self.name();
+        async move { Err(Error::new(format!("the {name} transport carries no files"))) }
+    }
+}
+
+/// An action addressed to a conversation, as the outbox holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outbound {
+    /// Where it goes.
+    pub conversation: Conversation,
+    /// What is done there.
+    pub action: Action,
+    /// Tells this action from every other one, and stays the same when it is sent again.
+    pub key: SendKey,
+}
+
+/// The identity of an outgoing action: which event asked for it, and which of its actions it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SendKey {
+    /// The journal's number of the event that asked.
+    pub sequence: u64,
+    /// Counts the actions of one event from 0.
+    pub index: u32,
+}
+
+/// What the far side said of an action that it carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// The name of the new message, if the action made one.
+    pub id: Option<MessageId>,
+}
+
+impl Sent {
+    /// An action that made no message.
+    pub fn done() -> Self {
+        Self::default()
+    }
+
+    /// A new message.
+    pub fn message(id: MessageId) -> Self {
+        Self { id: Some(id) }
+    }
+}
+
+/// Why an action was not, or perhaps was, carried out.
+#[derive(Debug)]
+pub struct SendError {
+    outcome: Outcome,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What is known about an action whose sending failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It did not happen and may be tried again, not before the given time if there is one.
+    NotSent(Option<Duration>),
+    /// It did not happen, and trying again would not help.
+    Refused,
+    /// It may have happened: the answer never came.
+    Unknown,
+}
+
+impl SendError {
+    /// The action did not happen and may be tried again.
+    pub fn not_sent(message: impl Into<String>) -> Self {
+        Self {
+            outcome: Outcome::NotSent(None),
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The action did not happen and may be tried again after `wait`.
+    pub fn limited(message: impl Into<String>, wait: Duration) -> Self {
+        Self {
+            outcome: Outcome::NotSent(Some(wait)),
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The far side refused the action for good.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self {
+            outcome: Outcome::Refused,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Nobody knows whether the action happened.
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self {
+            outcome: Outcome::Unknown,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What is known about the action.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+}
+
+impl std::fmt::Display for SendError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}
+
+/// Where a transport puts what it read. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    /// `serve` holds the other end, and drops it once the bot stops receiving.
+    arrivals: mpsc::UnboundedSender<Arrival>,
+    backlog: Arc<Backlog>,
+    status: Status,
+}
+
+/// An event between the transport and the journal.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) event: Event,
+    /// Told once the journal has it; the transport may be waiting in [`Inbox::accept`].
+    pub(crate) accepted: Option<oneshot::Sender<Acceptance>>,
+}
+
+/// What the journal said of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is new and will be handled; the number is its place in the journal.
+    New(u64),
+    /// It came before, and will not be handled again.
+    Duplicate,
+}
+
+/// How many bytes of accepted events wait or run, and how many may.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    bytes: AtomicUsize,
+    limit_bytes: usize,
+    refused: AtomicU64,
+    undeliverable: AtomicU64,
+}
+
+impl Backlog {
+    pub(crate) fn new(limit_bytes: usize) -> Self {
+        let (refused, undeliverable) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self {
+            bytes: AtomicUsize::new(0),
+            limit_bytes,
+            refused,
+            undeliverable,
+        }
+    }
+
+    /// Gives the room of a handled event back.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn undeliverable(&self) -> u64 {
+        self.undeliverable.load(Ordering::Relaxed)
+    }
+}
+
+/// The inbox is full or the bot is stopping; the event was not taken.
+#[derive(Debug)]
+pub struct Refused(());
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the bot takes no more events")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Inbox {
+    pub(crate) fn new(backlog: Arc<Backlog>, status: Status) -> (Self, mpsc::UnboundedReceiver<Arrival>) {
+        // Unbounded in entries, bounded in bytes by the backlog.
+        let (arrivals, receiver) = mpsc::unbounded_channel();
+        (
+            Self {
+                arrivals,
+                backlog,
+                status,
+            },
+            receiver,
+        )
+    }
+
+    /// Hands an event over without waiting, for sources that cannot be paused and take no acknowledgement.
+    ///
+    /// A full inbox refuses the event, counts it and logs it: that happens only when more is waiting than the bot may
+    /// keep in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the inbox is full or the bot is stopping.
+    pub fn push(&self, event: Event) -> Result<(), Refused> {
+        self.take(event, None)
+    }
+
+    /// Hands an event over and waits until the journal has it: only then may the source forget it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the inbox is full or the bot is stopping; the source should offer the event again later.
+    ///
+    /// # Cancel safety
+    ///
+    /// The event stays handed over when the future is dropped; only the answer is lost.
+    pub async fn accept(&self, event: Event) -> Result<Acceptance, Refused> {
+        let (accepted, answer) = oneshot::channel();
+        self.take(event, Some(accepted))?;
+        answer.await.map_err(|_| Refused(()))
+    }
+
+    /// Asks the bot behind this inbox how it is, for a transport that shows it.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// Counts and logs something that arrived but could not be understood; `why` must not quote it.
+    pub fn undeliverable(&self, why: &str) {
+        let count = self.backlog.undeliverable.fetch_add(1, Ordering::Relaxed) + 1;
+        // Powers of two: a hostile or broken source must not fill the disk with log lines.
+        if count.is_power_of_two() {
+            tracing::warn!(count, why, "something arrived that could not be understood");
+        }
+    }
+
+    fn take(&self, event: Event, accepted: Option<oneshot::Sender<Acceptance>>) -> Result<(), Refused> {
+        let size = event.size_bytes();
+        let before = self.backlog.bytes.fetch_add(size, Ordering::Relaxed);
+        if before + size <= self.backlog.limit_bytes
+            && self.arrivals.send(Arrival { event, accepted }).is_ok()
+        {
+            return Ok(());
+        }
+        self.backlog.release(size);
+        let count = self.backlog.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            tracing::error!(
+                count,
+                "events were refused: the bot is stopping, or too many are waiting"
+            );
+        }
+        Err(Refused(()))
+    }
+}
