@@ -80,7 +80,7 @@ impl Executor {
             Kind::Tokio(runtime, None) => Task::of_tokio(&runtime.spawn(future)),
             Kind::Tokio(runtime, Some(watching)) => {
                 let (watch, name) = (Arc::clone(&watching.0), Name::new(label));
-                Task::of_tokio(runtime.spawn(Watched {
+                Task::of_tokio(&runtime.spawn(Watched {
                     watch,
                     name,
                     future: Box::pin(future),
