@@ -44,10 +44,7 @@ impl Executor {
     /// A thread whose poll lasts longer than 10 ms is replaced, so that the other futures go on; a poll of more
     /// than 100 ms is reported.
     pub fn threads(runtime: Handle, workers: usize) -> Self {
-        Self(Kind::Threads(Arc::new(Threads(Pool::start(
-            runtime,
-            workers.max(1),
-        )))))
+        Self(Kind::Threads(Arc::new(Threads(Pool::start(runtime, workers.max(1))))))
     }
 
     /// Spawns on a tokio runtime and watches the polls. Blocking ones are reported, and cannot be worked around.
@@ -80,11 +77,7 @@ impl Executor {
             Kind::Tokio(runtime, None) => Task::of_tokio(&runtime.spawn(future)),
             Kind::Tokio(runtime, Some(watching)) => {
                 let (watch, name) = (Arc::clone(&watching.0), Name::new(label));
-                Task::of_tokio(&runtime.spawn(Watched {
-                    watch,
-                    name,
-                    future: Box::pin(future),
-                }))
+                Task::of_tokio(&runtime.spawn(Watched { watch, name, future: Box::pin(future) }))
             }
         }
     }
@@ -146,9 +139,7 @@ impl Task {
 
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task")
-            .field("is_finished", &self.is_finished())
-            .finish()
+        f.debug_struct("Task").field("is_finished", &self.is_finished()).finish()
     }
 }
 

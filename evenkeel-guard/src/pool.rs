@@ -114,11 +114,7 @@ impl Pool {
 
     fn hire(self: &Arc<Self>) -> bool {
         let slot = Arc::new(Slot::default());
-        let worker = Arc::new(Worker {
-            thread: OnceLock::new(),
-            slot,
-            is_waiting: AtomicBool::new(false),
-        });
+        let worker = Arc::new(Worker { thread: OnceLock::new(), slot, is_waiting: AtomicBool::new(false) });
         if let Some(watch) = self.watch() {
             watch.add(&worker.slot);
         }

@@ -68,10 +68,7 @@ impl Slot {
         let outer = CURRENT.replace(Some(Arc::clone(name)));
         // Release, so that the watchdog that sees the odd number also sees the name.
         self.sequence.fetch_add(1, Ordering::Release);
-        let finish = Finish {
-            slot: self,
-            outer: Some(outer),
-        };
+        let finish = Finish { slot: self, outer: Some(outer) };
         poll();
         drop(finish);
         self.is_replaced.swap(false, Ordering::AcqRel)
@@ -125,11 +122,7 @@ impl Watch {
     /// Starts a watchdog. `replace` gives a stuck thread a successor, where that is possible.
     pub(crate) fn start(replace: impl Fn() -> bool + Send + Sync + 'static) -> Arc<Self> {
         let (state, stop) = (Mutex::default(), Condvar::new());
-        let watch = Arc::new(Self {
-            state,
-            stop,
-            replace: Box::new(replace),
-        });
+        let watch = Arc::new(Self { state, stop, replace: Box::new(replace) });
         let weak = Arc::downgrade(&watch);
         let thread = thread::Builder::new().name("evenkeel-watchdog".into());
         if let Err(error) = thread.spawn(move || run(&weak)) {
@@ -154,10 +147,7 @@ impl Watch {
     /// The slot of the current thread, made at its first poll.
     pub(crate) fn slot_of_this_thread(self: &Arc<Self>) -> Arc<Slot> {
         SLOTS.with_borrow_mut(|slots| {
-            if let Some((_, slot)) = slots
-                .iter()
-                .find(|(watch, _)| watch.as_ptr() == Arc::as_ptr(self))
-            {
+            if let Some((_, slot)) = slots.iter().find(|(watch, _)| watch.as_ptr() == Arc::as_ptr(self)) {
                 return Arc::clone(slot);
             }
             slots.retain(|(watch, _)| watch.strong_count() > 0);
@@ -183,12 +173,7 @@ impl Watch {
     fn look(&self, now: Instant) -> bool {
         let mut stuck = Vec::new();
         let mut state = locked(&self.state);
-        let State {
-            watched,
-            reports,
-            count,
-            ..
-        } = &mut *state;
+        let State { watched, reports, count, .. } = &mut *state;
         let mut is_busy = false;
         watched.retain_mut(|watched| {
             let Some(slot) = watched.slot.upgrade() else {
