@@ -13,6 +13,9 @@ use crate::transport::{Acceptance, Outbound, SendKey};
 /// `serve` hands it one [`Batch`] at a time and collects the next while it is being written, so that a journal
 /// that syncs to disk commits in groups without knowing it.
 pub trait Journal: Send + 'static {
+    /// A batch being written. Dropping it leaves open whether it was.
+    type Writing: Future<Output = Result<Written>> + Send + 'static;
+
     /// What an earlier run left unfinished, in order. Called once, before anything else.
     ///
     /// # Errors
@@ -25,11 +28,7 @@ pub trait Journal: Send + 'static {
     /// # Errors
     ///
     /// When nothing of the batch is certain to be kept; the bot accepts nothing more.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves open whether the batch was written.
-    fn write(&mut self, batch: Batch) -> impl Future<Output = Result<Written>> + Send + 'static;
+    fn write(&mut self, batch: Batch) -> Self::Writing;
 }
 
 /// What is written together.

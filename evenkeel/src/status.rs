@@ -9,7 +9,16 @@ use tokio::sync::{mpsc, oneshot};
 #[derive(Clone, Debug)]
 pub struct Status {
     /// The wire holds the other end; a stopped bot has dropped it.
-    questions: mpsc::Sender<oneshot::Sender<Snapshot>>,
+    questions: mpsc::Sender<Question>,
+}
+
+/// What the wire can be asked.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// How the bot is.
+    Snapshot(oneshot::Sender<Snapshot>),
+    /// When it has nothing left to do.
+    Idle(oneshot::Sender<()>),
 }
 
 /// The state of a bot at one moment.
@@ -67,7 +76,7 @@ pub struct CommandSnapshot {
 }
 
 impl Status {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<oneshot::Sender<Snapshot>>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Question>) {
         // A full channel means that 16 askers are waiting already; the next one waits to ask.
         let (questions, receiver) = mpsc::channel(16);
         (Self { questions }, receiver)
@@ -80,8 +89,23 @@ impl Status {
     /// Dropping the future drops the question.
     pub async fn snapshot(&self) -> Option<Snapshot> {
         let (answer, snapshot) = oneshot::channel();
-        self.questions.send(answer).await.ok()?;
+        self.questions.send(Question::Snapshot(answer)).await.ok()?;
         snapshot.await.ok()
+    }
+}
+
+impl Status {
+    /// Waits until nothing is waiting, running, or on its way out; also returns once the bot has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the question.
+    pub async fn idle(&self) {
+        let (answer, is_idle) = oneshot::channel();
+        if self.questions.send(Question::Idle(answer)).await.is_ok() {
+            // A stopped bot drops the sender, and is as idle as can be.
+            let _idle_or_stopped = is_idle.await;
+        }
     }
 }
 

@@ -55,6 +55,8 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
+    type Writing = Ready<Result<Written>>;
+
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
         // Nothing outlives the process, so nothing is left over.
         ready(Ok(Recovered::default()))

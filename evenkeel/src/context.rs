@@ -1,0 +1,308 @@
+//! What a handler can reach: its event, the chat it came from, and the bot's shared tools.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use regex::Regex;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::breaker::{Breaker, Breakers};
+use crate::error::{Error, Result};
+use crate::event::{Attachment, Conversation, Event, MessageId, Quote};
+use crate::limit::RateLimit;
+use crate::reply::{Action, Draft, IntoReply, Quoting, Reply};
+use crate::transport::{Outbound, SendKey};
+use crate::trigger::Facts;
+
+/// What a handler can reach. An extractor; cloning is cheap.
+///
+/// `reply`, `send`, `react`, `edit` and `delete` are promises: they leave together, in order, once the handler has
+/// returned without an error, so that a handler that fails half-way leaves no half answer. `reply_now` and
+/// `typing` leave at once.
+///
+/// ```
+/// use evenkeel::{Context, Result};
+///
+/// async fn slow(cx: Context) -> Result<()> {
+///     let note = cx.reply_now("one moment").await?; // leaves at once
+///     let answer = 6 * 7;
+///     cx.edit(&note, format!("it is {answer}"));    // leaves when the handler has succeeded
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Context {
+    event: Event,
+    call: Arc<Call>,
+}
+
+/// What stays the same while layers change the event.
+struct Call {
+    tools: Arc<Tools>,
+    wire: Wire,
+    matched: Arc<Matched>,
+    /// The event's number in the journal.
+    sequence: u64,
+    /// The index of the next action.
+    index: AtomicU32,
+    promised: Mutex<Vec<Outbound>>,
+}
+
+/// What is known of the trigger that matched.
+#[derive(Debug)]
+pub(crate) struct Matched {
+    pub(crate) facts: Facts,
+    pub(crate) pattern: Option<Arc<Regex>>,
+    /// How many words of the text belong to the routers around this one.
+    pub(crate) nest_words: usize,
+    /// How many words belong to the command itself.
+    pub(crate) command_words: usize,
+}
+
+/// What all handlers of a bot share.
+#[derive(Clone, Default)]
+pub(crate) struct Tools {
+    #[cfg(feature = "http")]
+    pub(crate) http: crate::http::Client,
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) breakers: Breakers,
+}
+
+/// The way from a handler to the wire thread.
+pub(crate) type Wire = mpsc::UnboundedSender<Ask>;
+
+/// What a running handler asks of the wire thread.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// Carry this out now; tell how it went if somebody wants to know.
+    Act { outbound: Outbound, answer: Option<Answer> },
+    /// Fetch a file.
+    Download { attachment: Attachment, limit_bytes: usize, answer: oneshot::Sender<Result<Bytes>> },
+}
+
+/// Where the fate of an action is told: the name of the message it made, if it made one.
+pub(crate) type Answer = oneshot::Sender<Result<Option<MessageId>>>;
+
+/// The largest file that [`Context::download`] fetches.
+const DOWNLOAD_LIMIT: usize = 64 << 20;
+
+impl Context {
+    pub(crate) fn new(
+        event: Event,
+        sequence: u64,
+        tools: Arc<Tools>,
+        wire: Wire,
+        matched: Arc<Matched>,
+    ) -> Self {
+        let (index, promised) = (AtomicU32::new(0), Mutex::default());
+        Self { event, call: Arc::new(Call { tools, wire, matched, sequence, index, promised }) }
+    }
+
+    /// The event that is being handled.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
+    /// The same call with another event, as layers pass it on.
+    pub(crate) fn with_event(&self, event: Event) -> Self {
+        Self { event, call: Arc::clone(&self.call) }
+    }
+
+    /// The name of the command that matched.
+    pub fn command(&self) -> &str {
+        &self.call.matched.facts.name
+    }
+
+    /// How the command wants to be written, if its author said so.
+    pub fn usage(&self) -> Option<&str> {
+        self.call.matched.facts.usage.as_deref()
+    }
+
+    /// The part of the text that the trigger was matched against: all of it, or what follows the words of `nest`.
+    pub(crate) fn matched_text(&self) -> &str {
+        after_words(self.event.text().unwrap_or_default(), self.call.matched.nest_words)
+    }
+
+    /// The text after the words of the command.
+    pub(crate) fn rest(&self) -> &str {
+        after_words(self.matched_text(), self.call.matched.command_words).trim_end()
+    }
+
+    /// The pattern that matched, if it was one.
+    pub(crate) fn pattern(&self) -> Option<&Regex> {
+        self.call.matched.pattern.as_deref()
+    }
+
+    /// Answers in this conversation, once the handler has succeeded.
+    pub fn reply(&self, reply: impl IntoReply) {
+        self.send(self.event.conversation(), reply);
+    }
+
+    /// Writes in another conversation, once the handler has succeeded.
+    pub fn send(&self, conversation: &Conversation, reply: impl IntoReply) {
+        let (actions, failure) = self.resolve(reply.into_reply());
+        if let Some(error) = failure {
+            tracing::warn!(command = self.command(), error = error.chain(), "an error was sent as a reply");
+        }
+        let mut promised = self.promised();
+        promised.extend(actions.into_iter().map(|action| self.address(conversation, action)));
+    }
+
+    /// Reacts to the message that this event is about, once the handler has succeeded.
+    ///
+    /// Events without a message (typing, receipts) take no reaction: nothing happens.
+    pub fn react(&self, emoji: impl Into<String>) {
+        if let Some(target) = self.event.about() {
+            self.reply(Reply::react(target.clone(), emoji));
+        }
+    }
+
+    /// Gives a message of the bot in this conversation a new text, once the handler has succeeded.
+    pub fn edit(&self, message: &MessageId, text: impl Into<String>) {
+        self.reply(Reply::edit(message.clone(), text));
+    }
+
+    /// Deletes a message of the bot in this conversation for everyone, once the handler has succeeded.
+    pub fn delete(&self, message: &MessageId) {
+        self.reply(Reply::delete(message.clone()));
+    }
+
+    /// Answers at once and waits until the network has taken it. Returns the name of the last new message.
+    ///
+    /// # Errors
+    ///
+    /// When the network refused it, or when nobody knows whether it arrived.
+    ///
+    /// # Cancel safety
+    ///
+    /// The reply is on its way as soon as this is called; dropping the future drops only the answer.
+    pub async fn reply_now(&self, reply: impl IntoReply) -> Result<MessageId> {
+        let (actions, failure) = self.resolve(reply.into_reply());
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let conversation = self.event.conversation();
+        let sent: Vec<_> = actions.into_iter().map(|action| self.act(conversation, action)).collect();
+        let mut last = None;
+        for answer in sent {
+            last = answer.await.map_err(|_| Error::new("the bot is stopping"))??.or(last);
+        }
+        last.ok_or_else(|| Error::new("the reply made no message"))
+    }
+
+    fn act(
+        &self,
+        conversation: &Conversation,
+        action: Action,
+    ) -> oneshot::Receiver<Result<Option<MessageId>>> {
+        let (answer, sent) = oneshot::channel();
+        let outbound = self.address(conversation, action);
+        // A wire that is gone has dropped its end: the receiver then says so.
+        let _asked = self.call.wire.send(Ask::Act { outbound, answer: Some(answer) });
+        sent
+    }
+
+    /// Shows in this conversation that the bot is typing. It ends by itself with the next message, or after a while.
+    pub fn typing(&self) {
+        let outbound = self.address(self.event.conversation(), Action::Typing { is_started: true });
+        // A bot that is stopping types no more.
+        let _asked = self.call.wire.send(Ask::Act { outbound, answer: None });
+    }
+
+    /// Fetches a file that came with a message, up to 64 MiB.
+    ///
+    /// # Errors
+    ///
+    /// When the file is gone, or too large, or the network fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the file up.
+    pub async fn download(&self, attachment: &Attachment) -> Result<Bytes> {
+        let (answer, file) = oneshot::channel();
+        let (attachment, limit_bytes) = (attachment.clone(), DOWNLOAD_LIMIT);
+        let _asked = self.call.wire.send(Ask::Download { attachment, limit_bytes, answer });
+        file.await.map_err(|_| Error::new("the bot is stopping"))?
+    }
+
+    /// The bot's one pooled HTTP client.
+    #[cfg(feature = "http")]
+    pub fn http(&self) -> &crate::http::Client {
+        &self.call.tools.http
+    }
+
+    /// Waits until the bot's shared rate limit (50 per second unless [`App`](crate::App) says otherwise) lets one more pass.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the place in the queue up.
+    pub async fn rate_limit(&self) {
+        self.call.tools.rate_limit.wait().await;
+    }
+
+    /// The bot's circuit breaker of this name.
+    pub fn breaker(&self, name: &'static str) -> Breaker {
+        self.call.tools.breakers.get(name)
+    }
+
+    /// What the handler promised so far, followed by what it returned.
+    pub(crate) fn finish(&self, reply: Reply) -> (Vec<Outbound>, Option<Error>) {
+        let (actions, failure) = self.resolve(reply);
+        let mut promised = self.promised();
+        if failure.is_some() {
+            promised.clear();
+        }
+        let here = self.event.conversation();
+        promised.extend(actions.into_iter().map(|action| self.address(here, action)));
+        (std::mem::take(&mut promised), failure)
+    }
+
+    /// Fixes where an action goes and the key by which it is known from now on.
+    fn address(&self, conversation: &Conversation, action: Action) -> Outbound {
+        let index = self.call.index.fetch_add(1, Ordering::Relaxed);
+        let key = SendKey { sequence: self.call.sequence, index };
+        Outbound { conversation: conversation.clone(), action, key }
+    }
+
+    fn promised(&self) -> MutexGuard<'_, Vec<Outbound>> {
+        // A panic elsewhere in the handler leaves the list whole.
+        self.call.promised.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces "the message that is being answered" by its name.
+    fn resolve(&self, reply: Reply) -> (Vec<Action>, Option<Error>) {
+        let (mut actions, failure) = reply.into_parts();
+        for action in &mut actions {
+            if let Action::Send(draft) | Action::Edit { draft, .. } = action
+                && draft.quote == Quoting::Asked
+            {
+                self.quote(draft);
+            }
+        }
+        (actions, failure)
+    }
+
+    fn quote(&self, draft: &mut Draft) {
+        draft.quote = self.event.message().map_or(Quoting::Nothing, |message| {
+            let author = Some(self.event.sender().clone());
+            Quoting::Message(Quote { id: message.id.clone(), author, text: message.text.clone() })
+        });
+    }
+}
+
+/// What follows the first `words` words of a text.
+fn after_words(text: &str, words: usize) -> &str {
+    let mut rest = text;
+    for _ in 0..words {
+        rest = rest.trim_start();
+        rest = &rest[rest.find(char::is_whitespace).unwrap_or(rest.len())..];
+    }
+    if words == 0 { text } else { rest.trim_start() }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("event", &self.event).field("command", &self.command()).finish()
+    }
+}

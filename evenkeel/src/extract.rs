@@ -1,0 +1,258 @@
+//! The arguments of a handler, each taken from the event by its type.
+
+mod captures;
+mod words;
+
+use std::future::{Future, ready};
+use std::ops::Deref;
+
+use serde::de::DeserializeOwned;
+
+use crate::context::Context;
+use crate::event::{
+    Conversation, Deletion, Edit, Event, Message, Other, PollVote, Reaction, Receipt, Sender, Typing,
+};
+use crate::reply::{IntoReply, Reply};
+use crate::trigger::{Kind, Trigger};
+
+/// An argument of a handler. One of the three traits that a user may implement.
+///
+/// Extractors only borrow the event, so they may stand in any order. `S` is the bot's state.
+///
+/// ```
+/// use evenkeel::{Context, FromEvent, Rejection};
+///
+/// struct Loud(bool);
+///
+/// impl<S: Sync> FromEvent<S> for Loud {
+///     async fn from_event(cx: &Context, _state: &S) -> Result<Self, Rejection> {
+///         let text = cx.event().text().ok_or_else(|| Rejection::silent("not a message"))?;
+///         Ok(Loud(text.ends_with('!')))
+///     }
+/// }
+///
+/// async fn calm(Loud(is_loud): Loud) -> Option<&'static str> {
+///     is_loud.then_some("no need to shout")
+/// }
+/// # evenkeel::Router::new().command("!x", calm).with_state(());
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an extractor",
+    label = "a handler cannot take `{Self}` as an argument",
+    note = "extractors are `Text`, `Rest`, `Captures<T>`, `Args<T>`, `Sender`, `Conversation`, `Message`, `Event`, `Context`, `State<T>`, an `Option` of these, or a type for which you implement `FromEvent`"
+)]
+pub trait FromEvent<S>: Sized {
+    /// Takes the argument from the event.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`]: the handler does not run, and the person reads the rejection's reply, if it has one.
+    fn from_event(cx: &Context, state: &S) -> impl Future<Output = Result<Self, Rejection>> + Send;
+
+    /// Says at start-up why this argument can never fit a handler of this trigger.
+    ///
+    /// # Errors
+    ///
+    /// The reason, which becomes the message of a panic with the author's line.
+    fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
+        let _ = trigger;
+        Ok(())
+    }
+}
+
+/// Why an argument could not be taken from an event.
+#[derive(Debug)]
+pub struct Rejection {
+    reply: Reply,
+    reason: String,
+}
+
+impl Rejection {
+    /// The person reads `text`.
+    pub fn reply(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { reply: Reply::text(text), reason: "the arguments do not fit".into() }
+    }
+
+    /// Nobody reads anything; `reason` goes to the debug log.
+    pub fn silent(reason: impl Into<String>) -> Self {
+        Self { reply: Reply::none(), reason: reason.into() }
+    }
+
+    /// The arguments do not fit: the person reads how the command wants to be written.
+    pub fn usage(cx: &Context, problem: impl std::fmt::Display) -> Self {
+        let usage = cx.usage().map(|usage| format!("\nUsage: {usage}")).unwrap_or_default();
+        Self::reply(format!("{problem}{usage}"))
+    }
+
+    /// For the debug log.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl IntoReply for Rejection {
+    fn into_reply(self) -> Reply {
+        self.reply
+    }
+}
+
+/// The whole text of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text(pub String);
+
+/// The text of a message after the words of the command that matched, without space around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest(pub String);
+
+/// What the groups of a pattern caught.
+///
+/// *Shape*: named groups fill the fields of a struct; numbered ones fill a tuple, from the first group on; a
+/// pattern with one group fills a single value. A group that took no part is `None` for an `Option`. The shape is
+/// checked when the route is added, with the author's line.
+///
+/// ```
+/// use evenkeel::{Captures, Router};
+///
+/// #[derive(serde::Deserialize)]
+/// struct City { city: String, days: Option<u8> }
+///
+/// async fn weather(Captures(City { city, days }): Captures<City>) -> String {
+///     format!("{city} for {} days", days.unwrap_or(1))
+/// }
+/// async fn sum(Captures((a, b)): Captures<(i64, i64)>) -> String { (a + b).to_string() }
+///
+/// let app = Router::new()
+///     .regex(r"^!weather (?P<city>\w+)( (?P<days>\d+))?$", weather)
+///     .regex(r"^!add (-?\d{1,9}) (-?\d{1,9})$", sum)
+///     .with_state(());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captures<T>(pub T);
+
+/// The words after a command, as a shell would split them: quotes and backslashes keep spaces.
+///
+/// *Shape*: `"a 'b c' 3"` -> `Args<Vec<String>>` (the default) of three words, or `Args<(String, String, u8)>`.
+/// Words that do not fit get the usage as a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Args<T = Vec<String>>(pub T);
+
+/// The bot's state, or a part of it, see [`FromRef`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State<T>(pub T);
+
+impl<T> Deref for State<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// How a part of the state is had from all of it. Every `Clone` type is a part of itself.
+#[diagnostic::on_unimplemented(
+    message = "this bot has no state of type `{Self}`",
+    label = "the state is `{S}`, which has no `{Self}` in it",
+    note = "call `.with_state(..)` with a `{Self}`, or implement `FromRef<{S}>` for `{Self}`"
+)]
+pub trait FromRef<S> {
+    /// Clones the part.
+    fn from_ref(state: &S) -> Self;
+}
+
+impl<T: Clone> FromRef<T> for T {
+    fn from_ref(state: &T) -> Self {
+        state.clone()
+    }
+}
+
+impl<S: Sync, T: FromRef<S> + Send> FromEvent<S> for State<T> {
+    fn from_event(_: &Context, state: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
+        ready(Ok(Self(T::from_ref(state))))
+    }
+}
+
+impl<S: Sync, T: FromEvent<S> + Send> FromEvent<S> for Option<T> {
+    async fn from_event(cx: &Context, state: &S) -> Result<Self, Rejection> {
+        Ok(T::from_event(cx, state).await.ok())
+    }
+
+    fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
+        T::fits(trigger)
+    }
+}
+
+impl<S: Sync> FromEvent<S> for Rest {
+    fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
+        ready(Ok(Self(cx.rest().to_owned())))
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Args<T> {
+    fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
+        let taken = words::split(cx.rest())
+            .and_then(|words| captures::from_words(&words))
+            .map(Self)
+            .map_err(|problem| Rejection::usage(cx, problem));
+        ready(taken)
+    }
+
+    fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
+        match trigger.map(|trigger| &trigger.kind) {
+            Some(Kind::Command(_)) => Ok(()),
+            _ => Err("`Args` needs a command: use `.command(..)`, or `Captures` with a pattern".into()),
+        }
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Captures<T> {
+    fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
+        let text = cx.matched_text();
+        let Some(regex) = cx.pattern() else {
+            return ready(Err(Rejection::silent("captures of a trigger that is no pattern")));
+        };
+        let taken = match regex.captures(text) {
+            Some(groups) => {
+                captures::from_groups(regex, &groups).map_err(|problem| Rejection::usage(cx, problem))
+            }
+            None => Err(Rejection::silent("a layer changed the text so that the pattern fits no more")),
+        };
+        ready(taken.map(Self))
+    }
+
+    fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
+        match trigger.map(|trigger| &trigger.kind) {
+            Some(Kind::Pattern(regex)) => captures::check::<T>(regex),
+            _ => Err("`Captures` needs a pattern: use `.regex(..)`, or `Args` with a command".into()),
+        }
+    }
+}
+
+/// Extractors that are a part of the event, or missing from it.
+macro_rules! parts {
+    ($($type:ty: $part:expr;)*) => {$(
+        impl<S: Sync> FromEvent<S> for $type {
+            fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
+                let part: fn(&Context) -> Option<$type> = $part;
+                ready(part(cx).ok_or_else(|| {
+                    Rejection::silent(concat!("the event has no `", stringify!($type), "` in it"))
+                }))
+            }
+        }
+    )*};
+}
+parts! {
+    Context: |cx| Some(cx.clone());
+    Event: |cx| Some(cx.event().clone());
+    Sender: |cx| Some(cx.event().sender().clone());
+    Conversation: |cx| Some(cx.event().conversation().clone());
+    Text: |cx| cx.event().text().map(|text| Text(text.to_owned()));
+    Message: |cx| cx.event().message().cloned();
+    Edit: |cx| cx.event().edit().cloned();
+    Reaction: |cx| cx.event().reaction().cloned();
+    Deletion: |cx| cx.event().deletion().cloned();
+    Typing: |cx| cx.event().typing().cloned();
+    Receipt: |cx| cx.event().receipt().cloned();
+    PollVote: |cx| cx.event().poll_vote().cloned();
+    Other: |cx| cx.event().other().cloned();
+}

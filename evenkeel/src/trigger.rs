@@ -1,0 +1,203 @@
+//! What starts a handler: words, patterns, whole texts.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use regex::Regex;
+
+use crate::event::{Conversation, Sender};
+
+/// What starts a handler, and what people are told about it.
+///
+/// Most are made by [`Router::command`](crate::Router::command) and its siblings from a string; make one by hand for
+/// aliases, help texts and allow-lists, and give it to [`Router::route`](crate::Router::route).
+///
+/// ```
+/// use evenkeel::{Router, Trigger};
+///
+/// async fn weather() -> &'static str { "sunny" }
+///
+/// let app = Router::new()
+///     .route(Trigger::command("!weather").alias("!w").about("tells the weather").usage("!weather <city>"), weather)
+///     .help("!help")
+///     .with_state(());
+/// ```
+#[must_use = "a trigger does nothing until `Router::route` gets it"]
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    pub(crate) kind: Kind,
+    pub(crate) is_case_sensitive: bool,
+    pub(crate) facts: Facts,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// The first words of a text, one spelling for each alias.
+    Command(Vec<String>),
+    /// A whole text.
+    Exact(Vec<String>),
+    /// A pattern somewhere in a text.
+    Pattern(Arc<Regex>),
+}
+
+/// What is known about a handler besides its code.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) about: Option<String>,
+    pub(crate) usage: Option<String>,
+    senders: Option<Vec<String>>,
+    conversations: Option<Vec<String>>,
+    pub(crate) is_hidden: bool,
+    /// The author's line.
+    pub(crate) location: &'static Location<'static>,
+}
+
+impl Trigger {
+    /// A text that begins with these words: `!ping` matches `!ping` and `!ping me`, and not `!pingpong`.
+    ///
+    /// # Panics
+    ///
+    /// When `words` is blank.
+    #[track_caller]
+    pub fn command(words: impl Into<String>) -> Self {
+        let words = tidy(&words.into());
+        assert!(!words.is_empty(), "a command needs at least one visible character, such as `!ping`");
+        Self::new(Kind::Command(vec![words.clone()]), words)
+    }
+
+    /// A text that is exactly this one, apart from space around it.
+    ///
+    /// # Panics
+    ///
+    /// When `text` is blank.
+    #[track_caller]
+    pub fn exact(text: impl Into<String>) -> Self {
+        let text = text.into().trim().to_owned();
+        assert!(!text.is_empty(), "an exact text needs at least one visible character");
+        Self::new(Kind::Exact(vec![text.clone()]), text)
+    }
+
+    /// A text in which this regular expression is found. Anchor it with `^` and `$` where that is meant.
+    ///
+    /// Matching takes time linear in the text, whatever the pattern.
+    ///
+    /// # Panics
+    ///
+    /// When the pattern is not a regular expression, with the author's line.
+    #[track_caller]
+    pub fn regex(pattern: &str) -> Self {
+        match Regex::new(pattern) {
+            Ok(regex) => Self::new(Kind::Pattern(Arc::new(regex)), pattern.to_owned()),
+            Err(error) => panic!("`{pattern}` is not a regular expression: {error}"),
+        }
+    }
+
+    #[track_caller]
+    fn new(kind: Kind, name: String) -> Self {
+        let facts = Facts::new(name);
+        Self { kind, is_case_sensitive: false, facts }
+    }
+
+    /// Another spelling of a command or an exact text.
+    ///
+    /// # Panics
+    ///
+    /// On a pattern: write `(a|b)` there.
+    #[track_caller]
+    pub fn alias(mut self, spelling: &str) -> Self {
+        match &mut self.kind {
+            Kind::Command(spellings) => spellings.push(tidy(spelling)),
+            Kind::Exact(spellings) => spellings.push(spelling.trim().to_owned()),
+            Kind::Pattern(_) => {
+                panic!("a regular expression has no aliases: write `(one|other)` in the pattern")
+            }
+        }
+        self
+    }
+
+    /// Tells `!Ping` from `!ping`. Patterns always do, unless they begin with `(?i)`.
+    pub fn case_sensitive(mut self) -> Self {
+        self.is_case_sensitive = true;
+        self
+    }
+
+    /// The name under which the command appears in help, metrics and logs; the trigger itself unless told.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.facts.name = name.into();
+        self
+    }
+
+    /// One line for the help text.
+    pub fn about(mut self, about: impl Into<String>) -> Self {
+        self.facts.about = Some(about.into());
+        self
+    }
+
+    /// How to write it, for the help text and for people whose arguments do not fit.
+    pub fn usage(mut self, usage: impl Into<String>) -> Self {
+        self.facts.usage = Some(usage.into());
+        self
+    }
+
+    /// Only these people (by id or alias) may use it; for others it does not exist.
+    pub fn senders(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.facts.senders = Some(ids.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// It exists only in these conversations.
+    pub fn conversations(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.facts.conversations = Some(ids.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Leaves it out of the help text.
+    pub fn hidden(mut self) -> Self {
+        self.facts.is_hidden = true;
+        self
+    }
+}
+
+impl Facts {
+    #[track_caller]
+    pub(crate) fn new(name: String) -> Self {
+        let location = Location::caller();
+        let (about, usage, senders, conversations) = (None, None, None, None);
+        Self { name, about, usage, senders, conversations, is_hidden: false, location }
+    }
+
+    /// Whether this person may use it here.
+    pub(crate) fn allows(&self, sender: &Sender, conversation: &Conversation) -> bool {
+        let senders = self.senders.as_ref();
+        let conversations = self.conversations.as_ref();
+        senders.is_none_or(|ids| ids.iter().any(|id| sender.is(id)))
+            && conversations.is_none_or(|ids| ids.iter().any(|id| conversation.id() == id))
+    }
+}
+
+/// Words with one space between them.
+pub(crate) fn tidy(words: &str) -> String {
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_pattern_panics_with_the_authors_line() {
+        let line = std::panic::catch_unwind(|| Trigger::regex("(unclosed"));
+        let message = *line.expect_err("not a pattern").downcast::<String>().expect("a formatted panic");
+        assert!(message.starts_with("`(unclosed` is not a regular expression: "), "{message}");
+    }
+
+    #[test]
+    fn allow_lists_ask_for_id_or_alias() {
+        let facts = Trigger::command("!ban").senders(["+15550100001"]).facts;
+        let here = Conversation::direct("x");
+        let alice = Sender::known_as("uuid-a", Some("Alice"), Some("+15550100001"));
+        assert!(facts.allows(&alice, &here));
+        assert!(!facts.allows(&Sender::new("uuid-b"), &here));
+    }
+}
