@@ -3,11 +3,13 @@
 mod help;
 mod matcher;
 
+use std::any::Any;
 use std::collections::HashMap;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location};
 use std::sync::{Arc, OnceLock};
 
 use evenkeel_guard::Label;
+use futures_util::FutureExt;
 
 use crate::breaker::Breakers;
 use crate::context::{Context, Matched, Tools, Wire};
@@ -474,17 +476,26 @@ impl App {
         self.find(event).is_some()
     }
 
-    /// Finds the handler, runs it with its layers, and collects what it promised.
+    /// Finds the handler, runs it with its layers, and collects what it promised. A panic is a failure like others.
     pub(crate) async fn answer(&self, event: Event, sequence: u64, wire: Wire) -> Answer {
         let Some(Compiled { matched, label, route }) = self.find(&event) else {
             return Answer { name: None, outbound: Vec::new(), failure: None };
         };
         evenkeel_guard::relabel(label.clone());
         let cx = Context::new(event, sequence, Arc::clone(&self.tools), wire, Arc::clone(matched));
-        let reply: Reply = route.run(cx.clone()).await;
+        // The handler's own state dies with it; what it shares with others is theirs to keep whole.
+        let reply = AssertUnwindSafe(async { route.run(cx.clone()).await }).catch_unwind().await;
+        let reply = reply.unwrap_or_else(|panic| {
+            Reply::failed(Error::new(format!("the handler panicked: {}", panic_message(&*panic))))
+        });
         let (outbound, failure) = cx.finish(reply);
         Answer { name: Some(label.clone()), outbound, failure }
     }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 impl From<Router<()>> for App {

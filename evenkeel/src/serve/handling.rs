@@ -1,19 +1,14 @@
 //! Runs the handler of one event and reports back to the wire, whatever happens.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use evenkeel_guard::Label;
-use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::context::Wire;
-use crate::error::Error;
 use crate::event::Event;
-use crate::reply::Reply;
 use crate::route::{Answer, App};
-use crate::transport::{Outbound, SendKey};
+use crate::transport::Outbound;
 
 /// What the wire learns of an event once its handler is done.
 #[derive(Debug)]
@@ -31,7 +26,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-/// Runs the handler. A panic is one failed event; a future that is dropped reports as failed, too.
+/// Runs the handler. A future that is dropped before its end reports as failed, too.
 pub(super) async fn handle(
     app: App,
     event: Event,
@@ -39,19 +34,8 @@ pub(super) async fn handle(
     asks: Wire,
     reports: mpsc::UnboundedSender<Finished>,
 ) {
-    let conversation = event.conversation().clone();
-    let mut report = Report { conversation: Some(conversation.shared_id()), reports };
-    let answering = AssertUnwindSafe(app.answer(event, sequence, asks)).catch_unwind().await;
-    let Answer { name, outbound, failure } = answering.unwrap_or_else(|panic| {
-        let error = Error::new(format!("the handler panicked: {}", message(&*panic)));
-        let (actions, failure) = Reply::failed(error).into_parts();
-        let outbound = (0..).zip(actions).map(|(index, action)| Outbound {
-            conversation: conversation.clone(),
-            action,
-            key: SendKey { sequence, index },
-        });
-        Answer { name: None, outbound: outbound.collect(), failure }
-    });
+    let mut report = Report { conversation: Some(event.conversation().shared_id()), reports };
+    let Answer { name, outbound, failure } = app.answer(event, sequence, asks).await;
     let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Handled };
     if let Some(error) = failure {
         let command = name.as_ref().map_or("?", Label::name);
@@ -80,9 +64,4 @@ impl Drop for Report {
     fn drop(&mut self) {
         self.send(None, Vec::new(), Outcome::Failed);
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

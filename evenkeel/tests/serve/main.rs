@@ -1,0 +1,267 @@
+//! What a running bot promises, seen from its transport. Time is paused.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod line;
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use evenkeel::transport::{SendError, Sent};
+use evenkeel::{App, Args, Bot, Context, Error, Rest, Result, Router};
+use line::{line, line_with};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+async fn ping(Rest(token): Rest) -> String {
+    format!("pong {token}")
+}
+
+fn app() -> App {
+    Router::new().command("!ping", ping).with_state(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_answered_in_its_conversation() {
+    let (transport, mut far) = line();
+    let bot = tokio::spawn(evenkeel::serve(transport, app()));
+    far.say("alice", "!ping 1");
+    far.say("bob", "!ping 2");
+    assert_eq!(far.reply().await, ("alice".into(), "pong 1".into()));
+    assert_eq!(far.reply().await, ("bob".into(), "pong 2".into()));
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_keep_order_within_a_conversation() {
+    async fn dawdle(Args((ms, n)): Args<(u64, u64)>) -> String {
+        sleep(Duration::from_millis(ms)).await;
+        n.to_string()
+    }
+    let (transport, mut far) = line();
+    let bot = tokio::spawn(evenkeel::serve(transport, Router::new().command("!x", dawdle)));
+    let mut seed: u64 = 42; // printed by a failure through the values themselves
+    for n in 0..500 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        far.say(&format!("person {}", seed >> 60), &format!("!x {} {n}", seed >> 32 & 7));
+    }
+    let mut last: HashMap<String, u64> = HashMap::new();
+    for _ in 0..500 {
+        let (who, text) = far.reply().await;
+        let n = text.parse().unwrap();
+        assert!(last.insert(who, n).is_none_or(|before| before < n));
+    }
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_handler_delays_only_its_own_conversation() {
+    async fn hang() {
+        pending::<()>().await;
+    }
+    let (transport, mut far) = line();
+    let app = Router::new().command("!hang", hang).command("!ping", ping);
+    let bot = tokio::spawn(Bot::new(transport, app).with_drain(Duration::from_secs(1)).serve());
+    far.say("alice", "!hang");
+    far.say("alice", "!ping never");
+    far.say("bob", "!ping now");
+    assert_eq!(far.reply().await, ("bob".into(), "pong now".into()));
+    drop(far.hang_up());
+    let left = bot.await.unwrap().unwrap_err();
+    assert_eq!(
+        left.to_string(),
+        "stopped at the deadline: 1 handlers were still running, 1 events were waiting, 0 replies were not sent"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_one_failed_event() {
+    async fn bad() -> &'static str {
+        panic!("on purpose")
+    }
+    let (transport, mut far) = line();
+    let bot = Bot::new(transport, Router::new().command("!bad", bad).command("!ping", ping));
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    far.say("alice", "!bad");
+    far.say("alice", "!ping 1");
+    assert!(far.reply().await.1.starts_with("Sorry"));
+    assert_eq!(far.reply().await.1, "pong 1");
+    status.idle().await;
+    let snapshot = status.snapshot().await.unwrap();
+    assert_eq!((snapshot.accepted, snapshot.failed, snapshot.handled, snapshot.sent), (2, 1, 1, 2));
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_delivery_is_handled_once() {
+    let (transport, far) = line();
+    let bot = Bot::new(transport, app());
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    for _ in 0..3 {
+        far.repeat("same", "alice", "!ping");
+    }
+    // `idle` may be asked before the transport has handed anything over: the first reply says that it has.
+    let mut far = far;
+    far.reply().await;
+    status.idle().await;
+    let snapshot = status.snapshot().await.unwrap();
+    assert_eq!((snapshot.accepted, snapshot.duplicates), (1, 2));
+    assert!(far.replies.try_recv().is_err());
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_failing_handler_promised_is_not_sent() {
+    async fn half(cx: Context) -> Result<()> {
+        cx.reply("half an answer");
+        Err(Error::tell("no such city"))?
+    }
+    async fn broken(cx: Context) -> Result<()> {
+        cx.reply("half an answer");
+        Err(std::io::Error::other("password=hunter2"))?
+    }
+    let (transport, mut far) = line();
+    let app = Router::new().command("!half", half).command("!broken", broken);
+    let bot = tokio::spawn(evenkeel::serve(transport, app));
+    far.say("alice", "!broken");
+    far.say("alice", "!half");
+    assert_eq!(far.reply().await.1, "Sorry, something went wrong. It has been logged.");
+    assert_eq!(far.reply().await.1, "half an answer", "what is told is a reply, not a failure");
+    assert_eq!(far.reply().await.1, "no such city");
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn reply_now_leaves_before_the_handler_ends() {
+    async fn slow(cx: Context) -> Result<&'static str> {
+        cx.reply("later");
+        cx.reply_now("at once").await?;
+        sleep(Duration::from_secs(60)).await;
+        Ok("at last")
+    }
+    let (transport, mut far) = line();
+    let bot = tokio::spawn(evenkeel::serve(transport, Router::new().command("!slow", slow)));
+    far.say("alice", "!slow");
+    for text in ["at once", "later", "at last"] {
+        assert_eq!(far.reply().await.1, text);
+    }
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_tried_again_in_order_and_what_may_have_been_sent_is_not() {
+    let tries = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&tries);
+    let (transport, mut far) = line_with(
+        Duration::ZERO,
+        Box::new(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => Err(SendError::not_sent("nobody there")),
+            2 => Ok(Sent::done()),
+            3 => Err(SendError::unknown("no answer")),
+            4 => Err(SendError::refused("no such person")),
+            _ => Ok(Sent::done()),
+        }),
+    );
+    let bot = Bot::new(transport, app());
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    for n in 1..=4 {
+        far.say("alice", &format!("!ping {n}"));
+    }
+    assert_eq!(far.reply().await.1, "pong 1", "after two failures, and before the others");
+    assert_eq!(far.reply().await.1, "pong 4", "2 is unknown, 3 refused");
+    status.idle().await;
+    let snapshot = status.snapshot().await.unwrap();
+    assert_eq!((snapshot.sent, snapshot.unknown, snapshot.not_sent), (2, 1, 1));
+    assert_eq!(tries.load(Ordering::Relaxed), 6);
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_drains_what_was_accepted() {
+    async fn slow() -> &'static str {
+        sleep(Duration::from_secs(5)).await;
+        "done"
+    }
+    let (transport, mut far) = line_with(Duration::from_secs(1), Box::new(|_| Ok(Sent::done())));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let bot = Bot::new(transport, Router::new().command("!slow", slow));
+    let (bot, status) = (bot.with_shutdown(async { drop(stopped.await) }), ());
+    let bot = tokio::spawn(bot.serve());
+    far.say("alice", "!slow");
+    far.say("alice", "!slow");
+    sleep(Duration::from_secs(1)).await;
+    stop.send(status).unwrap();
+    bot.await.unwrap().expect("everything was finished before the deadline");
+    assert_eq!(far.reply().await.1, "done");
+    assert_eq!(far.reply().await.1, "done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_inbox_refuses_and_counts() {
+    let (transport, mut far) = line();
+    let bot = Bot::new(transport, app()).with_backlog_bytes(1);
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    // Asked before: the transport of this test gives up at the first refusal, which ends the bot.
+    let before = status.snapshot().await.unwrap();
+    assert_eq!(before.refused, 0);
+    far.say("alice", "!ping");
+    let error = bot.await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), "the inbox is full");
+}
+
+#[test]
+fn a_bot_serves_inside_a_current_thread_runtime_and_runs_on_its_own() {
+    let (transport, far) = line();
+    drop(far.hang_up());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(evenkeel::serve(transport, app())).unwrap();
+    let (transport, mut far) = line();
+    far.say("alice", "!ping 1");
+    let mut replies = far.hang_up();
+    evenkeel::run(transport, app()).unwrap();
+    assert_eq!(replies.try_recv().unwrap().1, "pong 1");
+}
+
+#[test]
+#[should_panic(expected = "call `serve(..).await` here")]
+fn run_inside_a_runtime_says_what_to_call_instead() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (transport, _far) = line();
+    runtime.block_on(async { evenkeel::run(transport, app()) }).unwrap();
+}
+
+#[test]
+fn the_wire_never_waits_for_a_handler_that_blocks() {
+    async fn block() {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+    let (transport, mut far) = line();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let bot = Bot::new(transport, Router::new().command("!block", block).command("!ping", ping));
+    let bot = bot.with_shutdown(async { drop(stopped.await) }).with_drain(Duration::ZERO);
+    let bot = std::thread::spawn(move || bot.run());
+    for n in 0..8 {
+        far.say(&format!("stuck {n}"), "!block");
+    }
+    for n in 0..100 {
+        far.say("alice", &format!("!ping {n}"));
+        assert_eq!(far.replies.blocking_recv().unwrap().1, format!("pong {n}"));
+    }
+    stop.send(()).unwrap();
+    let left = bot.join().unwrap().unwrap_err().to_string();
+    assert!(left.contains("8 handlers were still running"), "{left}");
+}
