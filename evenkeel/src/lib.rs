@@ -15,6 +15,8 @@ pub mod status;
 pub mod transport;
 pub mod journal;
 
+pub mod sandbox;
+
 pub use error::{Error, Result};
 pub use event::{
     Attachment, Conversation, ConversationKind, Deletion, Edit, Event, Mention, Message, MessageId, Other,
