@@ -144,20 +144,14 @@ mod tests {
     #[test]
     fn options_change_the_scenarios_defaults_wherever_they_stand() {
         let plan = check("bench signal --messages 1_000 order --repeats 2").unwrap();
-        assert_eq!(
-            (plan.scenario.name, plan.messages, plan.repeats),
-            ("order", 1_000, 2)
-        );
+        assert_eq!((plan.scenario.name, plan.messages, plan.repeats), ("order", 1_000, 2));
         assert_eq!(plan.conversations, scenario::ORDER.conversations);
     }
 
     #[test]
     fn bad_arguments_are_named() {
         for (line, part) in [
-            (
-                "bench signal --messages none",
-                "`--messages` wants a whole number from 1, not `none`",
-            ),
+            ("bench signal --messages none", "`--messages` wants a whole number from 1, not `none`"),
             ("bench signal --repeats 0", "`--repeats` wants"),
             ("bench signal chess", "no scenario `chess`"),
             ("bench signal --only chess", "no contender `chess`"),

@@ -29,22 +29,10 @@ impl Contender {
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for &name in names {
             match name {
-                "loop" => found.push(Self {
-                    name,
-                    program: own.clone(),
-                    argument: Some("contender-loop"),
-                }),
-                "floor" => found.push(Self {
-                    name,
-                    program: own.clone(),
-                    argument: Some("contender-floor"),
-                }),
+                "loop" => found.push(Self { name, program: own.clone(), argument: Some("contender-loop") }),
+                "floor" => found.push(Self { name, program: own.clone(), argument: Some("contender-floor") }),
                 _ if evenkeel.is_file() => {
-                    found.push(Self {
-                        name,
-                        program: evenkeel.to_owned(),
-                        argument: None,
-                    });
+                    found.push(Self { name, program: evenkeel.to_owned(), argument: None });
                 }
                 _ => missing.push(format!("{name} is left out: there is no {}", evenkeel.display())),
             }
@@ -83,11 +71,7 @@ impl Running {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The name of the program is in parentheses and may have spaces, so count from behind it.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-        let ticks = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<u64>().ok());
+        let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
         // USER_HZ, which is 100 for user space on every Linux.
         Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
     }
@@ -95,14 +79,9 @@ impl Running {
     /// Returns the resident memory in bytes.
     pub(crate) fn resident_bytes(&self) -> io::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
         let kibibytes = line.trim().trim_end_matches(" kB").parse::<u64>();
-        kibibytes
-            .map(|kibibytes| kibibytes * 1024)
-            .map_err(|_| io::Error::other("no VmRSS in /proc"))
+        kibibytes.map(|kibibytes| kibibytes * 1024).map_err(|_| io::Error::other("no VmRSS in /proc"))
     }
 
     /// Returns whether the process has ended by itself.

@@ -1,8 +1,5 @@
 //! Every ratio that Evenkeel claims, printed by one command, side by side with the loop one would write by hand.
-#![allow(
-    clippy::print_stdout,
-    reason = "printing the table is what the program is for"
-)]
+#![allow(clippy::print_stdout, reason = "printing the table is what the program is for")]
 
 mod arguments;
 mod contender;

@@ -67,11 +67,7 @@ pub(crate) fn run(plan: &Plan) -> io::Result<()> {
             figures.push(run);
         }
     }
-    let medians: Vec<_> = contenders
-        .iter()
-        .map(|contender| contender.name)
-        .zip(figures)
-        .collect();
+    let medians: Vec<_> = contenders.iter().map(|contender| contender.name).zip(figures).collect();
     table::medians(&medians);
     Ok(())
 }

@@ -26,10 +26,7 @@ impl Label {
 
     /// A name, with a line noted earlier.
     pub fn at(name: impl Into<Box<str>>, location: &'static Location<'static>) -> Self {
-        Self(Arc::new(Named {
-            name: name.into(),
-            location,
-        }))
+        Self(Arc::new(Named { name: name.into(), location }))
     }
 
     /// The name.
@@ -75,27 +72,13 @@ impl Report {
     pub(crate) fn new(number: u64, label: &Label, elapsed: Duration, is_over: bool) -> Self {
         let location = label.location();
         let (file, line) = (location.file(), location.line());
-        Self {
-            number,
-            name: label.name().to_owned(),
-            file,
-            line,
-            elapsed,
-            is_over,
-        }
+        Self { number, name: label.name().to_owned(), file, line, elapsed, is_over }
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            file,
-            line,
-            elapsed,
-            is_over,
-            ..
-        } = self;
+        let Self { name, file, line, elapsed, is_over, .. } = self;
         let verb = if *is_over { "kept" } else { "has been keeping" };
         write!(
             f,

@@ -73,29 +73,20 @@ impl Standin {
         let listener = std::net::TcpListener::bind(options.address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let server = Arc::new(Server::new(options, runtime.handle().clone()));
         let switchboard = Switchboard::new(Arc::clone(&server));
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("signal-standin".into())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = accept(listener, &server) => {}
-                        _ = stopped => {}
-                    }
-                });
-                server.hang_up();
-            })?;
-        Ok(Self {
-            switchboard,
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = std::thread::Builder::new().name("signal-standin".into()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept(listener, &server) => {}
+                    _ = stopped => {}
+                }
+            });
+            server.hang_up();
+        })?;
+        Ok(Self { switchboard, address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Returns the base address for clients, such as `http://127.0.0.1:40123`.

@@ -1,8 +1,5 @@
 //! Each wart of signal-cli-rest-api, proved on the stand-in with clients that are not ours.
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests are tests, which clippy does not see"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
 
 use std::time::Duration;
 
@@ -26,10 +23,7 @@ fn standin() -> Standin {
 }
 
 async fn connect(standin: &Standin, number: &str) -> Socket {
-    connect_async(format!("ws://{}/v1/receive/{number}", standin.address()))
-        .await
-        .unwrap()
-        .0
+    connect_async(format!("ws://{}/v1/receive/{number}", standin.address())).await.unwrap().0
 }
 
 /// The next text frame; pings are not the test's business.
@@ -50,12 +44,7 @@ async fn frame(socket: &mut Socket) -> Value {
 async fn call(standin: &Standin, method: Method, path: &str, body: Value) -> (StatusCode, String) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = format!("{}{path}", standin.url());
-    let response = reqwest::Client::new()
-        .request(method, url)
-        .json(&body)
-        .send()
-        .await
-        .unwrap();
+    let response = reqwest::Client::new().request(method, url).json(&body).send().await.unwrap();
     (response.status(), response.text().await.unwrap())
 }
 
@@ -76,10 +65,7 @@ async fn send(standin: &Standin, recipient: &str, text: &str) -> (StatusCode, Va
 async fn send_by_hand(standin: &Standin) -> TcpStream {
     let body = message("+15550100001", "hello").to_string();
     let mut stream = TcpStream::connect(standin.address()).await.unwrap();
-    let head = format!(
-        "POST /v2/send HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = format!("POST /v2/send HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
     stream.write_all((head + &body).as_bytes()).await.unwrap();
     stream
 }
@@ -90,10 +76,7 @@ async fn a_frame_that_nobody_reads_is_lost_and_counted() {
     standin.say(&Person::alice(), "into the void");
     let mut socket = connect(&standin, BOT).await;
     standin.say(&Person::alice(), "hello");
-    assert_eq!(
-        frame(&mut socket).await["envelope"]["dataMessage"]["message"],
-        "hello"
-    );
+    assert_eq!(frame(&mut socket).await["envelope"]["dataMessage"]["message"], "hello");
     let so_far = standin.transcript();
     assert_eq!((so_far.dropped, so_far.delivered), (1, 1));
 }
@@ -113,10 +96,7 @@ async fn a_slow_reader_loses_what_exceeds_the_slack() {
 #[tokio::test]
 async fn every_client_of_a_number_gets_every_frame() {
     let standin = standin();
-    let (mut one, mut two) = (
-        connect(&standin, BOT).await,
-        connect(&standin, "%2B15550100000").await,
-    );
+    let (mut one, mut two) = (connect(&standin, BOT).await, connect(&standin, "%2B15550100000").await);
     let timestamp = standin.say(&Person::bob(), "hello");
     for socket in [&mut one, &mut two] {
         assert_eq!(frame(socket).await["envelope"]["timestamp"], timestamp);
@@ -170,9 +150,7 @@ async fn pings_are_answered_and_long_client_frames_close_with_1009() {
     assert!(matches!(socket.next().await, Some(Ok(Message::Pong(echo))) if echo == "here"));
     socket.send(Message::text("x".repeat(512))).await.unwrap();
     socket.send(Message::text("x".repeat(513))).await.unwrap();
-    let Some(Ok(Message::Close(Some(close)))) = socket.next().await else {
-        panic!("not closed")
-    };
+    let Some(Ok(Message::Close(Some(close)))) = socket.next().await else { panic!("not closed") };
     assert_eq!(close.code, CloseCode::Size);
     standin.wait_for_sockets(0).await;
 }
@@ -182,18 +160,12 @@ async fn a_cut_comes_without_a_close_frame() {
     let standin = standin();
     let mut socket = connect(&standin, BOT).await;
     standin.cut_sockets();
-    assert!(matches!(
-        socket.next().await,
-        Some(Err(Error::Protocol(_) | Error::Io(_)))
-    ));
+    assert!(matches!(socket.next().await, Some(Err(Error::Protocol(_) | Error::Io(_)))));
     standin.say(&Person::alice(), "too late");
     assert_eq!(standin.transcript().dropped, 1);
     let mut socket = connect(&standin, BOT).await;
     standin.say(&Person::alice(), "again");
-    assert_eq!(
-        frame(&mut socket).await["envelope"]["dataMessage"]["message"],
-        "again"
-    );
+    assert_eq!(frame(&mut socket).await["envelope"]["dataMessage"]["message"], "again");
 }
 
 #[tokio::test]
@@ -249,38 +221,18 @@ async fn other_modes_receive_by_get_and_only_once() {
 
 #[tokio::test]
 async fn the_small_endpoints_answer_as_documented() {
-    let options = Options::default()
-        .with_group(Group::test())
-        .with_attachment("a.png", *b"\x89PNG....");
+    let options = Options::default().with_group(Group::test()).with_attachment("a.png", *b"\x89PNG....");
     let standin = Standin::start(options).unwrap();
     let about: Value = serde_json::from_str(&get(&standin, "/v1/about").await.1).unwrap();
-    assert_eq!(
-        (&about["mode"], &about["version"]),
-        (&json!("json-rpc"), &json!("0.100"))
-    );
-    assert_eq!(
-        get(&standin, "/v1/health").await,
-        (StatusCode::NO_CONTENT, String::new())
-    );
+    assert_eq!((&about["mode"], &about["version"]), (&json!("json-rpc"), &json!("0.100")));
+    assert_eq!(get(&standin, "/v1/health").await, (StatusCode::NO_CONTENT, String::new()));
     assert_eq!(get(&standin, "/v1/accounts").await.1, json!([BOT]).to_string());
     let groups: Value = serde_json::from_str(&get(&standin, "/v1/groups/+15550100000").await.1).unwrap();
-    assert_eq!(
-        groups[0]["id"],
-        "group.QUFFQ0F3UUZCZ2NJQ1FvTERBME9EeEFSRWhNVUZSWVhHQmthR3h3ZEhoOD0="
-    );
+    assert_eq!(groups[0]["id"], "group.QUFFQ0F3UUZCZ2NJQ1FvTERBME9EeEFSRWhNVUZSWVhHQmthR3h3ZEhoOD0=");
     assert_eq!(get(&standin, "/v1/attachments/a.png").await.0, 200);
     let (status, body) = get(&standin, "/v1/attachments/b.png").await;
-    assert_eq!(
-        (
-            status.as_u16(),
-            body.contains("No attachment with that name found")
-        ),
-        (404, true)
-    );
-    assert_eq!(
-        get(&standin, "/v1/nothing").await,
-        (StatusCode::NOT_FOUND, "404 page not found".to_owned())
-    );
+    assert_eq!((status.as_u16(), body.contains("No attachment with that name found")), (404, true));
+    assert_eq!(get(&standin, "/v1/nothing").await, (StatusCode::NOT_FOUND, "404 page not found".to_owned()));
 }
 
 #[tokio::test]
@@ -296,47 +248,25 @@ async fn reactions_typing_receipts_and_deletes_have_their_own_statuses() {
         (Method::POST, "/v1/receipts/%2B15550100000", 204),
         (Method::DELETE, "/v1/remote-delete/+15550100000", 201),
     ] {
-        assert_eq!(
-            call(&standin, method, path, body.clone()).await.0,
-            expected,
-            "{path}"
-        );
+        assert_eq!(call(&standin, method, path, body.clone()).await.0, expected, "{path}");
     }
     let group = json!({"recipient": Group::test().rest_id(), "receipt_type": "read", "timestamp": 1});
-    assert_eq!(
-        call(&standin, Method::POST, "/v1/receipts/+15550100000", group)
-            .await
-            .0,
-        400
-    );
+    assert_eq!(call(&standin, Method::POST, "/v1/receipts/+15550100000", group).await.0, 400);
 }
 
 #[tokio::test]
 async fn a_send_is_answered_in_the_shape_of_either_version() {
     let standin = Standin::start(Options::default().with_first_timestamp(1_767_225_600_000)).unwrap();
     let (status, body) = send(&standin, "+15550100001", "one").await;
-    assert_eq!(
-        (status.as_u16(), body),
-        (201, json!({"timestamp": "1767225600000"}))
-    );
+    assert_eq!((status.as_u16(), body), (201, json!({"timestamp": "1767225600000"})));
     standin.set_send_shape(SendShape::Master);
-    assert_eq!(
-        send(&standin, "+15550100001", "two").await.1,
-        json!([{"timestamp": "1767225600001"}])
-    );
+    assert_eq!(send(&standin, "+15550100001", "two").await.1, json!([{"timestamp": "1767225600001"}]));
     let uuid = Person::bob().uuid;
-    let failure = Failure {
-        number: None,
-        uuid: uuid.clone(),
-        reason: "IDENTITY_FAILURE".to_owned(),
-    };
+    let failure = Failure { number: None, uuid: uuid.clone(), reason: "IDENTITY_FAILURE".to_owned() };
     standin.answer_next(Route::Send, [Answer::Partial(vec![failure])]);
     let (status, body) = send(&standin, &Group::test().rest_id(), "three").await;
     assert_eq!(status, 201);
-    assert_eq!(
-        body[0]["errors"]["recipients"],
-        json!([{"uuid": uuid, "reason": "IDENTITY_FAILURE"}])
-    );
+    assert_eq!(body[0]["errors"]["recipients"], json!([{"uuid": uuid, "reason": "IDENTITY_FAILURE"}]));
     assert_eq!(standin.transcript().texts(), ["one", "two", "three"]);
 }
 
@@ -344,10 +274,7 @@ async fn a_send_is_answered_in_the_shape_of_either_version() {
 async fn an_internal_group_id_counts_as_a_username() {
     let standin = standin();
     let (status, body) = send(&standin, &Group::test().internal_id, "hello").await;
-    assert_eq!(
-        (status.as_u16(), &body["error"]),
-        (400, &json!("Username must contain a '.'"))
-    );
+    assert_eq!((status.as_u16(), &body["error"]), (400, &json!("Username must contain a '.'")));
     assert!(standin.transcript().sent.is_empty());
 }
 
@@ -355,18 +282,9 @@ async fn an_internal_group_id_counts_as_a_username() {
 async fn sends_are_refused_with_the_texts_of_upstream() {
     let standin = standin();
     for (body, expected) in [
-        (
-            json!({"number": BOT}),
-            "Couldn't process request - please provide at least one recipient",
-        ),
-        (
-            json!({"recipients": ["+1"]}),
-            "Couldn't process request - please provide a valid number",
-        ),
-        (
-            json!({"number": "+1", "recipient": "+1"}),
-            "Specified account does not exist",
-        ),
+        (json!({"number": BOT}), "Couldn't process request - please provide at least one recipient"),
+        (json!({"recipients": ["+1"]}), "Couldn't process request - please provide a valid number"),
+        (json!({"number": "+1", "recipient": "+1"}), "Specified account does not exist"),
         (json!("text"), "Couldn't process request - invalid request"),
         (
             json!({"number": BOT, "recipients": ["+1"], "view_once": true}),
@@ -387,24 +305,12 @@ async fn sends_are_refused_with_the_texts_of_upstream() {
 async fn the_next_answers_go_before_the_standing_one() {
     let standin = standin();
     standin.answer_always(Route::Send, Answer::untrusted());
-    standin.answer_next(
-        Route::Send,
-        [Answer::Usual, Answer::RateLimited(vec!["token".to_owned()])],
-    );
+    standin.answer_next(Route::Send, [Answer::Usual, Answer::RateLimited(vec!["token".to_owned()])]);
     assert_eq!(send(&standin, "+15550100001", "1").await.0, 201);
     let (status, body) = send(&standin, "+15550100001", "2").await;
-    assert_eq!(
-        (status.as_u16(), &body["challenge_tokens"]),
-        (429, &json!(["token"]))
-    );
+    assert_eq!((status.as_u16(), &body["challenge_tokens"]), (429, &json!(["token"])));
     let (status, body) = send(&standin, "+15550100001", "3").await;
-    assert_eq!(
-        (
-            status.as_u16(),
-            body["error"].as_str().unwrap().contains("untrusted")
-        ),
-        (400, true)
-    );
+    assert_eq!((status.as_u16(), body["error"].as_str().unwrap().contains("untrusted")), (400, true));
     standin.answer_always(Route::Send, Answer::Usual);
     assert_eq!(send(&standin, "+15550100001", "4").await.0, 201);
     // Refused or not, all four arrived: upstream may have sent them before it said no.
@@ -428,12 +334,7 @@ async fn a_send_can_hang_be_slow_or_lose_its_connection() {
 
     let silence = tokio::time::timeout(Duration::from_millis(20), hanging.read(&mut [0; 1])).await;
     assert!(silence.is_err());
-    let statuses: Vec<_> = standin
-        .transcript()
-        .requests
-        .iter()
-        .map(|request| request.status)
-        .collect();
+    let statuses: Vec<_> = standin.transcript().requests.iter().map(|request| request.status).collect();
     assert_eq!(statuses, [None, None, Some(201)]);
 }
 
@@ -441,13 +342,7 @@ async fn a_send_can_hang_be_slow_or_lose_its_connection() {
 async fn the_transcript_keeps_requests_in_order_with_bodies_and_headers() {
     let standin = standin();
     let typing = json!({"recipient": "+15550100001"});
-    call(
-        &standin,
-        Method::PUT,
-        "/v1/typing-indicator/+15550100000",
-        typing.clone(),
-    )
-    .await;
+    call(&standin, Method::PUT, "/v1/typing-indicator/+15550100000", typing.clone()).await;
     let mut reply = message("+15550100001", "hi");
     reply["quote_timestamp"] = json!(7);
     reply["mentions"] = json!([{"start": 0, "length": 1, "author": "+1"}]);
@@ -455,34 +350,23 @@ async fn the_transcript_keeps_requests_in_order_with_bodies_and_headers() {
     call(&standin, Method::POST, "/v2/send", reply).await;
     let so_far = standin.wait_for(|so_far| so_far.request_count == 2).await;
     assert_eq!(so_far.requests[0].body, Some(typing));
-    assert_eq!(
-        so_far.requests[1].header("content-type"),
-        Some("application/json")
-    );
+    assert_eq!(so_far.requests[1].header("content-type"), Some("application/json"));
     assert_eq!(so_far.to("/v2/send").count(), 1);
     let sent = &so_far.sent[0];
-    assert_eq!(
-        (sent.quote_timestamp, sent.edit_timestamp, sent.mentions.len()),
-        (Some(7), Some(8), 1)
-    );
+    assert_eq!((sent.quote_timestamp, sent.edit_timestamp, sent.mentions.len()), (Some(7), Some(8), 1));
 }
 
 #[tokio::test]
 async fn counting_alone_keeps_nothing_but_still_calls_back() {
-    let options = Options::default()
-        .with_recording(Recording::Counts)
-        .on_send(|switchboard, sent| {
-            switchboard.say(&Person::alice(), &format!("you said {}", sent.message));
-        });
+    let options = Options::default().with_recording(Recording::Counts).on_send(|switchboard, sent| {
+        switchboard.say(&Person::alice(), &format!("you said {}", sent.message));
+    });
     let standin = Standin::start(options).unwrap();
     let mut socket = connect(&standin, BOT).await;
     send(&standin, "+15550100001", "hi").await;
     assert!(text(&mut socket).await.contains("you said hi"));
     let so_far = standin.transcript();
-    assert_eq!(
-        (so_far.requests.len(), so_far.sent.len(), so_far.send_count),
-        (0, 0, 1)
-    );
+    assert_eq!((so_far.requests.len(), so_far.sent.len(), so_far.send_count), (0, 0, 1));
 }
 
 #[tokio::test]

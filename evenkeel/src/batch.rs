@@ -37,13 +37,7 @@ where
     Done: Future,
 {
     let (items, limit) = (items.into_iter().enumerate(), limit.max(1));
-    Batch {
-        items,
-        limit,
-        work,
-        under_way: FuturesUnordered::new(),
-        outcomes: Vec::new(),
-    }
+    Batch { items, limit, work, under_way: FuturesUnordered::new(), outcomes: Vec::new() }
 }
 
 /// Work on many items, made by [`batch`]: a future of all outcomes, or with [`next`](Self::next) one by one.
@@ -118,10 +112,7 @@ impl<Items: Iterator, Work, Done: Future> Unpin for Batch<Items, Work, Done> {}
 impl<Items: Iterator, Work, Done: Future> fmt::Debug for Batch<Items, Work, Done> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Batch");
-        shown
-            .field("limit", &self.limit)
-            .field("under_way", &self.under_way.len())
-            .finish_non_exhaustive()
+        shown.field("limit", &self.limit).field("under_way", &self.under_way.len()).finish_non_exhaustive()
     }
 }
 
@@ -139,11 +130,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn fixed_seed() -> ProptestConfig {
-        ProptestConfig {
-            rng_seed: RngSeed::Fixed(7),
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        }
+        ProptestConfig { rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() }
     }
 
     proptest! {
@@ -170,10 +157,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_item_holds_up_no_other() {
         let start = Instant::now();
-        batch([10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 2, |seconds| {
-            sleep(seconds * SECOND)
-        })
-        .await;
+        batch([10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 2, |seconds| sleep(seconds * SECOND)).await;
         assert_eq!(start.elapsed(), 10 * SECOND);
     }
 

@@ -100,13 +100,7 @@ impl<E> Breaker<E> {
     #[must_use]
     pub fn with_options(name: impl Into<Cow<'static, str>>, options: Options<E>) -> Self {
         let circuit = Circuit::new(&options);
-        Self {
-            shared: Arc::new(Shared {
-                name: name.into(),
-                options,
-                circuit: Mutex::new(circuit),
-            }),
-        }
+        Self { shared: Arc::new(Shared { name: name.into(), options, circuit: Mutex::new(circuit) }) }
     }
 
     /// Calls `call`, unless the breaker is open, and learns from its outcome.
@@ -143,15 +137,8 @@ impl<E> Breaker<E> {
         let (entry, change) = self.shared.lock().enter(Instant::now());
         self.shared.tell(change);
         match entry {
-            Ok(phase) => Ok(Pass {
-                shared: Arc::clone(&self.shared),
-                phase,
-                is_pending: true,
-            }),
-            Err(retry_after) => Err(BreakerOpen {
-                name: self.shared.name.clone(),
-                retry_after,
-            }),
+            Ok(phase) => Ok(Pass { shared: Arc::clone(&self.shared), phase, is_pending: true }),
+            Err(retry_after) => Err(BreakerOpen { name: self.shared.name.clone(), retry_after }),
         }
     }
 
@@ -170,10 +157,7 @@ impl<E> Breakers<E> {
     /// Breakers that all have `options`, unless [`with`](Self::with) says otherwise.
     #[must_use]
     pub fn new(options: Options<E>) -> Self {
-        Self {
-            default: options,
-            named: Arc::default(),
-        }
+        Self { default: options, named: Arc::default() }
     }
 
     /// Gives the breaker called `name` its own options. One that was already in use starts anew, closed.
@@ -225,15 +209,8 @@ impl<E> Options<E> {
     /// If `rate` is not above 0 and up to 1.
     #[track_caller]
     pub fn with_failure_rate(self, rate: f64, at_least: u32) -> Self {
-        assert!(
-            rate > 0.0 && rate <= 1.0,
-            "a failure rate of {rate} is not above 0 and up to 1"
-        );
-        Self {
-            rate,
-            at_least,
-            ..self
-        }
+        assert!(rate > 0.0 && rate <= 1.0, "a failure rate of {rate} is not above 0 and up to 1");
+        Self { rate, at_least, ..self }
     }
 
     /// Looks back over `window` for the failure rate, in tenths of it.
@@ -256,10 +233,7 @@ impl<E> Options<E> {
     ///
     /// Other errors count as success: a server that says "not found" is there and well.
     pub fn counting(self, counts: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
-        Self {
-            counting: Arc::new(counts),
-            ..self
-        }
+        Self { counting: Arc::new(counts), ..self }
     }
 }
 
@@ -279,20 +253,14 @@ impl<E> Pass<E> {
     /// Says that the call went well.
     pub fn succeeded(mut self) {
         self.is_pending = false;
-        let change = self
-            .shared
-            .lock()
-            .succeeded(self.phase, Instant::now(), &self.shared.options);
+        let change = self.shared.lock().succeeded(self.phase, Instant::now(), &self.shared.options);
         self.shared.tell(change);
     }
 
     /// Says that the call failed.
     pub fn failed(mut self) {
         self.is_pending = false;
-        let change = self
-            .shared
-            .lock()
-            .failed(self.phase, Instant::now(), &self.shared.options);
+        let change = self.shared.lock().failed(self.phase, Instant::now(), &self.shared.options);
         self.shared.tell(change);
     }
 }
@@ -322,10 +290,7 @@ impl<E> Shared<E> {
         match change {
             Some(State::Open) => {
                 let open_time = self.options.open_time;
-                tracing::warn!(
-                    breaker = name,
-                    "breaker `{name}` opened, refusing calls for {open_time:?}"
-                );
+                tracing::warn!(breaker = name, "breaker `{name}` opened, refusing calls for {open_time:?}");
             }
             Some(State::HalfOpen) => tracing::info!(breaker = name, "breaker `{name}` lets a probe through"),
             Some(State::Closed) => tracing::info!(breaker = name, "breaker `{name}` closed again"),
@@ -336,27 +301,19 @@ impl<E> Shared<E> {
 
 impl<E> Clone for Breaker<E> {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl<E> Clone for Breakers<E> {
     fn clone(&self) -> Self {
-        Self {
-            default: self.default.clone(),
-            named: Arc::clone(&self.named),
-        }
+        Self { default: self.default.clone(), named: Arc::clone(&self.named) }
     }
 }
 
 impl<E> Clone for Options<E> {
     fn clone(&self) -> Self {
-        Self {
-            counting: Arc::clone(&self.counting),
-            ..*self
-        }
+        Self { counting: Arc::clone(&self.counting), ..*self }
     }
 }
 
@@ -374,10 +331,7 @@ impl<E> Default for Options<E> {
 
 impl<E> fmt::Debug for Breaker<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Breaker")
-            .field("name", &self.name())
-            .field("state", &self.state())
-            .finish()
+        f.debug_struct("Breaker").field("name", &self.name()).field("state", &self.state()).finish()
     }
 }
 
@@ -401,9 +355,7 @@ impl<E> fmt::Debug for Options<E> {
 
 impl<E> fmt::Debug for Pass<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pass")
-            .field("breaker", &self.shared.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Pass").field("breaker", &self.shared.name).finish_non_exhaustive()
     }
 }
 
@@ -421,10 +373,7 @@ impl fmt::Display for BreakerOpen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
         match self.retry_after {
-            Some(wait) => write!(
-                f,
-                "breaker `{name}` is open after too many failures, for another {wait:?}"
-            ),
+            Some(wait) => write!(f, "breaker `{name}` is open after too many failures, for another {wait:?}"),
             None => write!(f, "breaker `{name}` is half open and its probe is under way"),
         }
     }
@@ -528,14 +477,8 @@ mod tests {
         advance(10 * SECOND).await;
         let error = breaker.call(async || Ok(())).await.unwrap_err();
         let refusal: &BreakerOpen = error.0.downcast_ref().unwrap();
-        assert_eq!(
-            (refusal.name(), refusal.retry_after()),
-            ("api", Some(20 * SECOND))
-        );
-        assert_eq!(
-            refusal.to_string(),
-            "breaker `api` is open after too many failures, for another 20s"
-        );
+        assert_eq!((refusal.name(), refusal.retry_after()), ("api", Some(20 * SECOND)));
+        assert_eq!(refusal.to_string(), "breaker `api` is open after too many failures, for another 20s");
     }
 
     #[tokio::test(start_paused = true)]
@@ -594,11 +537,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn errors_that_do_not_count_do_not_open_it() {
         let is_ours = |error: &Opaque| error.0.is::<std::num::ParseIntError>();
-        let breaker = breaker(
-            Options::new()
-                .with_failures(1)
-                .counting(move |error| !is_ours(error)),
-        );
+        let breaker = breaker(Options::new().with_failures(1).counting(move |error| !is_ours(error)));
         assert!(fail(&breaker).await);
         assert!(fail(&breaker).await);
     }
@@ -608,18 +547,8 @@ mod tests {
         let breakers = Breakers::default().with("strict", Options::new().with_failures(1));
         fail(&breakers.get("strict")).await;
         fail(&breakers.get("lax")).await;
-        let states: Vec<_> = breakers
-            .all()
-            .iter()
-            .map(|it| (it.name().to_owned(), it.state()))
-            .collect();
-        assert_eq!(
-            states,
-            [
-                ("lax".to_owned(), State::Closed),
-                ("strict".to_owned(), State::Open)
-            ]
-        );
+        let states: Vec<_> = breakers.all().iter().map(|it| (it.name().to_owned(), it.state())).collect();
+        assert_eq!(states, [("lax".to_owned(), State::Closed), ("strict".to_owned(), State::Open)]);
     }
 
     #[tokio::test(start_paused = true)]

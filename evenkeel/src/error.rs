@@ -74,13 +74,7 @@ impl Error {
         message: Cow<'static, str>,
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            message,
-            source,
-            hint: None,
-            location: Location::caller(),
-        }))
+        Self(Box::new(Inner { kind, message, source, hint: None, location: Location::caller() }))
     }
 
     /// Adds what to change, shown after the error. Code goes in backticks.
@@ -95,13 +89,7 @@ impl Error {
     pub fn context(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         let (hint, kind, location) = (self.0.hint.take(), self.0.kind, self.0.location);
         let message = message.into();
-        Self(Box::new(Inner {
-            kind,
-            message,
-            source: Some(Box::new(Cause(self))),
-            hint,
-            location,
-        }))
+        Self(Box::new(Inner { kind, message, source: Some(Box::new(Cause(self))), hint, location }))
     }
 
     /// The text meant for the person in the chat, if this error was made by [`Error::tell`].
@@ -185,11 +173,7 @@ impl StdError for Cause {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         // An error that came through `?` has no message of its own: its `Display` is its source's.
         let own = self.0.source()?;
-        if self.0.0.message.is_empty() {
-            own.source()
-        } else {
-            Some(own)
-        }
+        if self.0.0.message.is_empty() { own.source() } else { Some(own) }
     }
 }
 
@@ -238,15 +222,9 @@ mod tests {
 
     #[test]
     fn the_chain_names_each_cause_once() {
-        let error = broken()
-            .unwrap_err()
-            .context("saving the list")
-            .with_hint("buy a new disk");
+        let error = broken().unwrap_err().context("saving the list").with_hint("buy a new disk");
         assert_eq!(error.chain(), "saving the list: the disk is on fire");
-        assert_eq!(
-            format!("{error:?}"),
-            "saving the list: the disk is on fire\n\nhint: buy a new disk"
-        );
+        assert_eq!(format!("{error:?}"), "saving the list: the disk is on fire\n\nhint: buy a new disk");
         assert!(error.find::<std::io::Error>().is_some());
     }
 

@@ -61,13 +61,7 @@ impl Event {
         sender: Sender,
         what: impl Into<What>,
     ) -> Self {
-        Self(Arc::new(Content {
-            id: id.into(),
-            conversation,
-            sender,
-            what: what.into(),
-            sent_ms: 0,
-        }))
+        Self(Arc::new(Content { id: id.into(), conversation, sender, what: what.into(), sent_ms: 0 }))
     }
 
     /// Sets when it was sent, in milliseconds since 1970 by the sender's clock.
@@ -241,18 +235,12 @@ pub enum ConversationKind {
 impl Conversation {
     /// The conversation with one person, named by that person's id.
     pub fn direct(id: impl Into<Arc<str>>) -> Self {
-        Self {
-            id: id.into(),
-            kind: ConversationKind::Direct,
-        }
+        Self { id: id.into(), kind: ConversationKind::Direct }
     }
 
     /// A group or channel.
     pub fn group(id: impl Into<Arc<str>>) -> Self {
-        Self {
-            id: id.into(),
-            kind: ConversationKind::Group,
-        }
+        Self { id: id.into(), kind: ConversationKind::Group }
     }
 
     /// The transport's stable name for it.
@@ -285,11 +273,7 @@ struct Person {
 impl Sender {
     /// A person by the id that never changes, a UUID for example.
     pub fn new(id: impl Into<Box<str>>) -> Self {
-        Self(Arc::new(Person {
-            id: id.into(),
-            name: None,
-            alias: None,
-        }))
+        Self(Arc::new(Person { id: id.into(), name: None, alias: None }))
     }
 
     /// A person by id, with the name that people see and a second address (such as a phone number), if known.
@@ -299,11 +283,7 @@ impl Sender {
         alias: Option<impl Into<Box<str>>>,
     ) -> Self {
         let (name, alias) = (name.map(Into::into), alias.map(Into::into));
-        Self(Arc::new(Person {
-            id: id.into(),
-            name,
-            alias,
-        }))
+        Self(Arc::new(Person { id: id.into(), name, alias }))
     }
 
     /// The id that never changes.
@@ -494,9 +474,7 @@ macro_rules! kinds {
         }
     )*};
 }
-kinds!(
-    Message, Edit, Reaction, Deletion, Typing, Receipt, PollVote, Other
-);
+kinds!(Message, Edit, Reaction, Deletion, Typing, Receipt, PollVote, Other);
 
 #[cfg(test)]
 mod tests {

@@ -73,11 +73,7 @@ impl Client {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let places = Arc::new(Places::new(options.limit, options.per_host));
-        Self(Arc::new(Inner {
-            options,
-            places,
-            pooled: OnceCell::new(),
-        }))
+        Self(Arc::new(Inner { options, places, pooled: OnceCell::new() }))
     }
 
     /// Begins a `GET` request.
@@ -139,10 +135,7 @@ impl Options {
     /// If `limit` is zero.
     #[track_caller]
     pub fn with_limit(self, limit: usize) -> Self {
-        assert!(
-            limit > 0,
-            "a client limited to 0 requests would never send one: use 1 or more"
-        );
+        assert!(limit > 0, "a client limited to 0 requests would never send one: use 1 or more");
         Self { limit, ..self }
     }
 
@@ -154,19 +147,13 @@ impl Options {
     /// If `per_host` is zero.
     #[track_caller]
     pub fn with_per_host(self, per_host: usize) -> Self {
-        assert!(
-            per_host > 0,
-            "a client limited to 0 requests per host would never send one: use 1 or more"
-        );
+        assert!(per_host > 0, "a client limited to 0 requests per host would never send one: use 1 or more");
         Self { per_host, ..self }
     }
 
     /// Gives up when there is no connection after `timeout` (10 seconds by default), names and TLS included.
     pub fn with_connect_timeout(self, timeout: Duration) -> Self {
-        Self {
-            connect_timeout: timeout,
-            ..self
-        }
+        Self { connect_timeout: timeout, ..self }
     }
 
     /// Gives up when the answer is not read to its end after `timeout` (30 seconds by default), counted from
@@ -177,10 +164,7 @@ impl Options {
 
     /// Reads bodies of up to `limit_bytes` (10 MiB by default), decompressed.
     pub fn with_response_limit_bytes(self, limit_bytes: u64) -> Self {
-        Self {
-            response_limit_bytes: limit_bytes,
-            ..self
-        }
+        Self { response_limit_bytes: limit_bytes, ..self }
     }
 
     /// Follows up to `redirects` redirects (10 by default), never from `https` to `http`.
@@ -190,18 +174,12 @@ impl Options {
 
     /// Calls itself `user_agent` instead of `evenkeel/<version>`.
     pub fn with_user_agent(self, user_agent: impl Into<String>) -> Self {
-        Self {
-            user_agent: user_agent.into(),
-            ..self
-        }
+        Self { user_agent: user_agent.into(), ..self }
     }
 
     /// Sends all requests through the proxy at `url`, for example `"http://proxy.example.com:3128"`.
     pub fn with_proxy(self, url: impl Into<String>) -> Self {
-        Self {
-            proxy: Some(url.into()),
-            ..self
-        }
+        Self { proxy: Some(url.into()), ..self }
     }
 }
 
@@ -253,28 +231,21 @@ fn tls() -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let versions = || {
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider));
-        config
-            .with_safe_default_protocol_versions()
-            .expect("ring speaks the default versions of TLS")
+        config.with_safe_default_protocol_versions().expect("ring speaks the default versions of TLS")
     };
     match versions().with_platform_verifier() {
         Ok(config) => config.with_no_client_auth(),
         Err(error) => {
             // Plain http, say to a neighbour in a container without certificates, works all the same.
             tracing::warn!(%error, "no root certificates, so every https request will fail: install `ca-certificates`");
-            versions()
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth()
+            versions().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
         }
     }
 }
 
 fn redirects(limit: usize) -> reqwest::redirect::Policy {
     reqwest::redirect::Policy::custom(move |attempt| {
-        let is_secure = attempt
-            .previous()
-            .last()
-            .is_some_and(|url| url.scheme() == "https");
+        let is_secure = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
         if is_secure && attempt.url().scheme() != "https" {
             attempt.error("it leads from https to http")
         } else if attempt.previous().len() > limit {
@@ -293,8 +264,6 @@ fn far_from(start: Instant, time: Duration) -> Instant {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("in_use", &self.in_use())
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("in_use", &self.in_use()).finish_non_exhaustive()
     }
 }

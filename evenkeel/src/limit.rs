@@ -142,12 +142,7 @@ impl RateLimit {
             return;
         }
         let _place = Place::join(&self.shared.waiting);
-        let _turn = self
-            .shared
-            .turn
-            .acquire()
-            .await
-            .expect("nobody closes the turnstile");
+        let _turn = self.shared.turn.acquire().await.expect("nobody closes the turnstile");
         while let Err(refused) = self.shared.governor.check() {
             sleep_until(refused.earliest_possible().0).await;
         }
@@ -162,14 +157,10 @@ impl RateLimit {
         let waiting = self.waiting();
         if waiting > 0 {
             let ahead = u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(1);
-            return Err(Wait {
-                retry_after: self.shared.rate.interval.saturating_mul(ahead),
-            });
+            return Err(Wait { retry_after: self.shared.rate.interval.saturating_mul(ahead) });
         }
         let now = Moment(Instant::now());
-        self.shared.governor.check().map_err(|refused| Wait {
-            retry_after: refused.wait_time_from(now),
-        })
+        self.shared.governor.check().map_err(|refused| Wait { retry_after: refused.wait_time_from(now) })
     }
 
     /// How many are waiting.
@@ -180,14 +171,7 @@ impl RateLimit {
     fn of(rate: Rate) -> Self {
         let governor = RateLimiter::direct_with_clock(rate.quota(), TokioClock);
         let (turn, waiting) = (Semaphore::new(1), AtomicUsize::new(0));
-        Self {
-            shared: Arc::new(Shared {
-                rate,
-                governor,
-                turn,
-                waiting,
-            }),
-        }
+        Self { shared: Arc::new(Shared { rate, governor, turn, waiting }) }
     }
 
     /// Whether forgetting this limit would change nothing. Takes the whole burst to find out: only for limits
@@ -259,11 +243,7 @@ impl<K: Hash + Eq> RateLimits<K> {
 
     /// How many keys are remembered.
     pub fn len(&self) -> usize {
-        self.keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .limits
-            .len()
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).limits.len()
     }
 
     /// Whether no key is remembered.
@@ -272,23 +252,14 @@ impl<K: Hash + Eq> RateLimits<K> {
     }
 
     fn of(rate: Rate) -> Self {
-        let keys = Keys {
-            limits: HashMap::new(),
-            sweep_at: Instant::now() + rate.recovery(),
-        };
-        Self {
-            rate,
-            keys: Arc::new(Mutex::new(keys)),
-        }
+        let keys = Keys { limits: HashMap::new(), sweep_at: Instant::now() + rate.recovery() };
+        Self { rate, keys: Arc::new(Mutex::new(keys)) }
     }
 
     fn limit(&self, key: K) -> RateLimit {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.sweep(self.rate);
-        keys.limits
-            .entry(key)
-            .or_insert_with(|| RateLimit::of(self.rate))
-            .clone()
+        keys.limits.entry(key).or_insert_with(|| RateLimit::of(self.rate)).clone()
     }
 }
 
@@ -314,14 +285,8 @@ impl Concurrency {
     #[track_caller]
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        assert!(
-            limit > 0,
-            "a concurrency limit of 0 would let nobody in: use 1 or more"
-        );
-        Self {
-            limit,
-            permits: Arc::new(Semaphore::new(limit)),
-        }
+        assert!(limit > 0, "a concurrency limit of 0 would let nobody in: use 1 or more");
+        Self { limit, permits: Arc::new(Semaphore::new(limit)) }
     }
 
     /// Waits for a place, first come, first served.
@@ -331,9 +296,7 @@ impl Concurrency {
     /// Dropping the future gives up the place in line.
     pub async fn acquire(&self) -> Permit {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
-        Permit {
-            _permit: permit.expect("nobody closes the semaphore"),
-        }
+        Permit { _permit: permit.expect("nobody closes the semaphore") }
     }
 
     /// Takes a place if one is free and nobody is waiting for it.
@@ -416,20 +379,14 @@ impl fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rate { interval, burst } = self.shared.rate;
         let mut shown = f.debug_struct("RateLimit");
-        shown
-            .field("interval", &interval)
-            .field("burst", &burst)
-            .field("waiting", &self.waiting())
-            .finish()
+        shown.field("interval", &interval).field("burst", &burst).field("waiting", &self.waiting()).finish()
     }
 }
 
 impl<K> fmt::Debug for RateLimits<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Keys are people: they stay out of logs.
-        f.debug_struct("RateLimits")
-            .field("rate", &self.rate)
-            .finish_non_exhaustive()
+        f.debug_struct("RateLimits").field("rate", &self.rate).finish_non_exhaustive()
     }
 }
 
@@ -460,12 +417,7 @@ mod tests {
 
     fn paused<T>(test: impl Future<Output = T>) -> T {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap()
-            .block_on(test)
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(test)
     }
 
     fn check_windows(limit: &RateLimit, taken: &[Instant]) {
@@ -474,20 +426,13 @@ mod tests {
             for (last, to) in taken.iter().enumerate().skip(first) {
                 let refilled = (*to - *from).as_nanos() / interval.as_nanos();
                 let allowed = u128::from(burst.get()) + refilled;
-                assert!(
-                    ((last - first) as u128) < allowed,
-                    "{from:?}..={to:?} saw more than {allowed}"
-                );
+                assert!(((last - first) as u128) < allowed, "{from:?}..={to:?} saw more than {allowed}");
             }
         }
     }
 
     fn fixed_seed() -> ProptestConfig {
-        ProptestConfig {
-            rng_seed: RngSeed::Fixed(7),
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        }
+        ProptestConfig { rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() }
     }
 
     proptest! {
@@ -569,12 +514,7 @@ mod tests {
         assert!(timeout(Duration::from_millis(1), &mut waiter).await.is_err());
         // The clock moves past the refill before the waiter is polled again.
         advance(2 * SECOND).await;
-        assert_eq!(
-            limit.try_take(),
-            Err(Wait {
-                retry_after: 2 * SECOND
-            })
-        );
+        assert_eq!(limit.try_take(), Err(Wait { retry_after: 2 * SECOND }));
         waiter.await;
         assert_eq!(limit.waiting(), 0);
     }

@@ -150,9 +150,7 @@ impl Pool {
         });
         match Queued(task).join().await {
             Some(Ok(value)) => Ok(value),
-            Some(Err(panic)) => Err(OffloadError {
-                panic: Some(message(&*panic)),
-            }),
+            Some(Err(panic)) => Err(OffloadError { panic: Some(message(&*panic)) }),
             None => Err(OffloadError { panic: None }),
         }
     }
@@ -200,13 +198,7 @@ impl Shared {
     /// With `None` for the limit, as many as there are cores.
     const fn new(wanted: Option<usize>) -> Self {
         let (waiting, running) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self {
-            room: Semaphore::const_new(0),
-            limit: OnceLock::new(),
-            wanted,
-            waiting,
-            running,
-        }
+        Self { room: Semaphore::const_new(0), limit: OnceLock::new(), wanted, waiting, running }
     }
 
     fn limit(&self) -> usize {
@@ -243,11 +235,7 @@ struct Room(Home);
 impl Room {
     async fn acquire(home: Home) -> Self {
         home.limit();
-        home.room
-            .acquire()
-            .await
-            .expect("nobody closes the pool")
-            .forget();
+        home.room.acquire().await.expect("nobody closes the pool").forget();
         Self(home)
     }
 }
@@ -320,11 +308,7 @@ mod tests {
     use super::*;
 
     /// Work that says when it starts, and runs until the sender is dropped.
-    fn busy() -> (
-        mpsc::Sender<()>,
-        oneshot::Receiver<()>,
-        impl FnOnce() + Send + 'static,
-    ) {
+    fn busy() -> (mpsc::Sender<()>, oneshot::Receiver<()>, impl FnOnce() + Send + 'static) {
         let (end, ended) = mpsc::channel::<()>();
         let (start, started) = oneshot::channel();
         let work = move || {
@@ -375,12 +359,7 @@ mod tests {
     #[test]
     fn work_on_tokios_own_queue_is_taken_off_it() {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime
-            .enable_time()
-            .start_paused(true)
-            .max_blocking_threads(1)
-            .build()
-            .unwrap();
+        let runtime = runtime.enable_time().start_paused(true).max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {
             let pool = Pool::new(8);
             let (end, started, work) = busy();
@@ -415,10 +394,7 @@ mod tests {
     async fn the_process_has_a_pool_as_wide_as_its_cores() {
         assert_eq!(offload(|| 7).await.unwrap(), 7);
         assert_eq!(blocking(|| 7).await.unwrap(), 7);
-        assert_eq!(
-            Pool::cores().limit(),
-            std::thread::available_parallelism().unwrap().get()
-        );
+        assert_eq!(Pool::cores().limit(), std::thread::available_parallelism().unwrap().get());
         assert_eq!(Pool::calls().limit(), 64);
     }
 }

@@ -101,11 +101,7 @@ pub struct File {
 impl File {
     /// A file from bytes in memory.
     pub fn new(name: impl Into<String>, content_type: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
-        Self {
-            name: name.into(),
-            content_type: content_type.into(),
-            bytes: bytes.into(),
-        }
+        Self { name: name.into(), content_type: content_type.into(), bytes: bytes.into() }
     }
 }
 
@@ -117,49 +113,29 @@ impl Reply {
 
     /// A plain text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::act(Action::Send(Draft {
-            text: text.into(),
-            ..Draft::default()
-        }))
+        Self::act(Action::Send(Draft { text: text.into(), ..Draft::default() }))
     }
 
     /// A text with markup: `*italic*`, `**bold**`, `~strike~`, `||spoiler||`, `` `code` ``.
     ///
     /// Put a backslash before a mark that came from somebody else's text.
     pub fn styled(text: impl Into<String>) -> Self {
-        Self::act(Action::Send(Draft {
-            text: text.into(),
-            is_styled: true,
-            ..Draft::default()
-        }))
+        Self::act(Action::Send(Draft { text: text.into(), is_styled: true, ..Draft::default() }))
     }
 
     /// A file without words.
     pub fn file(file: File) -> Self {
-        Self::act(Action::Send(Draft {
-            files: vec![file],
-            ..Draft::default()
-        }))
+        Self::act(Action::Send(Draft { files: vec![file], ..Draft::default() }))
     }
 
     /// A new text for `target`, a message that the bot sent.
     pub fn edit(target: MessageId, text: impl Into<String>) -> Self {
-        Self::act(Action::Edit {
-            target,
-            draft: Draft {
-                text: text.into(),
-                ..Draft::default()
-            },
-        })
+        Self::act(Action::Edit { target, draft: Draft { text: text.into(), ..Draft::default() } })
     }
 
     /// A reaction to `target`.
     pub fn react(target: MessageId, emoji: impl Into<String>) -> Self {
-        Self::act(Action::React {
-            target,
-            emoji: emoji.into(),
-            is_removed: false,
-        })
+        Self::act(Action::React { target, emoji: emoji.into(), is_removed: false })
     }
 
     /// Deletes `target`, a message that the bot sent, for everyone.
@@ -170,23 +146,14 @@ impl Reply {
     /// A failure: the person sees one polite sentence (or the text of [`Error::tell`]), the log gets the chain.
     pub fn failed(error: impl Into<Error>) -> Self {
         let error = error.into();
-        let apology = error
-            .told()
-            .unwrap_or("Sorry, something went wrong. It has been logged.")
-            .to_owned();
+        let apology = error.told().unwrap_or("Sorry, something went wrong. It has been logged.").to_owned();
         let failure = error.told().is_none().then_some(error);
-        Self {
-            failure,
-            ..Self::text(apology)
-        }
+        Self { failure, ..Self::text(apology) }
     }
 
     /// Any single action.
     pub fn act(action: Action) -> Self {
-        Self {
-            actions: vec![action],
-            failure: None,
-        }
+        Self { actions: vec![action], failure: None }
     }
 
     /// Adds a file to the last message.
@@ -207,10 +174,7 @@ impl Reply {
         let start = draft.text.len();
         draft.text.push('@');
         draft.text.push_str(who.display_name());
-        draft.mentions.push(Mention {
-            who: who.clone(),
-            range: start..draft.text.len(),
-        });
+        draft.mentions.push(Mention { who: who.clone(), range: start..draft.text.len() });
         self
     }
 
@@ -222,11 +186,7 @@ impl Reply {
 
     /// Makes the last message quote another one.
     pub fn quoting_message(mut self, message: &Message, author: Option<&Sender>) -> Self {
-        let quote = Quote {
-            id: message.id.clone(),
-            author: author.cloned(),
-            text: message.text.clone(),
-        };
+        let quote = Quote { id: message.id.clone(), author: author.cloned(), text: message.text.clone() };
         self.draft().quote = Quoting::Message(quote);
         self
     }
@@ -299,11 +259,7 @@ impl IntoReply for () {
 
 impl IntoReply for String {
     fn into_reply(self) -> Reply {
-        if self.is_empty() {
-            Reply::none()
-        } else {
-            Reply::text(self)
-        }
+        if self.is_empty() { Reply::none() } else { Reply::text(self) }
     }
 }
 
@@ -356,13 +312,7 @@ mod tests {
         reply
             .actions()
             .iter()
-            .filter_map(|a| {
-                if let Action::Send(d) = a {
-                    Some(&*d.text)
-                } else {
-                    None
-                }
-            })
+            .filter_map(|a| if let Action::Send(d) = a { Some(&*d.text) } else { None })
             .collect()
     }
 
@@ -375,10 +325,7 @@ mod tests {
     #[test]
     fn a_failure_says_nothing_of_its_cause_in_the_chat() {
         let reply = Err::<(), _>(std::io::Error::other("password=hunter2")).into_reply();
-        assert_eq!(
-            texts(&reply),
-            ["Sorry, something went wrong. It has been logged."]
-        );
+        assert_eq!(texts(&reply), ["Sorry, something went wrong. It has been logged."]);
         assert!(reply.failure().is_some());
     }
 
@@ -391,12 +338,8 @@ mod tests {
 
     #[test]
     fn mentions_point_at_the_name_in_the_text() {
-        let reply = Reply::text("hi ")
-            .mention(&Sender::known_as("u", Some("Zoë"), None::<&str>))
-            .push("!");
-        let Some(Action::Send(draft)) = reply.actions().first() else {
-            panic!("no message")
-        };
+        let reply = Reply::text("hi ").mention(&Sender::known_as("u", Some("Zoë"), None::<&str>)).push("!");
+        let Some(Action::Send(draft)) = reply.actions().first() else { panic!("no message") };
         assert_eq!(draft.text, "hi @Zoë!");
         assert_eq!(&draft.text[draft.mentions[0].range.clone()], "@Zoë");
     }

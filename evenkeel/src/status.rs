@@ -98,11 +98,7 @@ const BUCKETS: usize = 256;
 
 impl Default for Latency {
     fn default() -> Self {
-        Self {
-            buckets: Box::new([0; BUCKETS]),
-            count: 0,
-            max_us: 0,
-        }
+        Self { buckets: Box::new([0; BUCKETS]), count: 0, max_us: 0 }
     }
 }
 
@@ -162,10 +158,7 @@ mod tests {
         }
         for (share, exact) in [(0.5, 5_000), (0.99, 9_900), (1.0, 10_000)] {
             let found = latency.quantile_us(share);
-            assert!(
-                (exact..=exact * 9 / 8).contains(&found),
-                "{share}: {found} for {exact}"
-            );
+            assert!((exact..=exact * 9 / 8).contains(&found), "{share}: {found} for {exact}");
         }
     }
 

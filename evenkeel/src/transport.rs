@@ -133,38 +133,22 @@ pub enum Outcome {
 impl SendError {
     /// The action did not happen and may be tried again.
     pub fn not_sent(message: impl Into<String>) -> Self {
-        Self {
-            outcome: Outcome::NotSent(None),
-            message: message.into(),
-            source: None,
-        }
+        Self { outcome: Outcome::NotSent(None), message: message.into(), source: None }
     }
 
     /// The action did not happen and may be tried again after `wait`.
     pub fn limited(message: impl Into<String>, wait: Duration) -> Self {
-        Self {
-            outcome: Outcome::NotSent(Some(wait)),
-            message: message.into(),
-            source: None,
-        }
+        Self { outcome: Outcome::NotSent(Some(wait)), message: message.into(), source: None }
     }
 
     /// The far side refused the action for good.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self {
-            outcome: Outcome::Refused,
-            message: message.into(),
-            source: None,
-        }
+        Self { outcome: Outcome::Refused, message: message.into(), source: None }
     }
 
     /// Nobody knows whether the action happened.
     pub fn unknown(message: impl Into<String>) -> Self {
-        Self {
-            outcome: Outcome::Unknown,
-            message: message.into(),
-            source: None,
-        }
+        Self { outcome: Outcome::Unknown, message: message.into(), source: None }
     }
 
     /// Adds the cause.
@@ -233,12 +217,7 @@ pub(crate) struct Backlog {
 impl Backlog {
     pub(crate) fn new(limit_bytes: usize) -> Self {
         let (refused, undeliverable) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self {
-            bytes: AtomicUsize::new(0),
-            limit_bytes,
-            refused,
-            undeliverable,
-        }
+        Self { bytes: AtomicUsize::new(0), limit_bytes, refused, undeliverable }
     }
 
     /// Gives the room of a handled event back.
@@ -271,14 +250,7 @@ impl Inbox {
     pub(crate) fn new(backlog: Arc<Backlog>, status: Status) -> (Self, mpsc::UnboundedReceiver<Arrival>) {
         // Unbounded in entries, bounded in bytes by the backlog.
         let (arrivals, receiver) = mpsc::unbounded_channel();
-        (
-            Self {
-                arrivals,
-                backlog,
-                status,
-            },
-            receiver,
-        )
+        (Self { arrivals, backlog, status }, receiver)
     }
 
     /// Hands an event over without waiting, for sources that cannot be paused and take no acknowledgement.
@@ -333,10 +305,7 @@ impl Inbox {
         self.backlog.release(size);
         let count = self.backlog.refused.fetch_add(1, Ordering::Relaxed) + 1;
         if count.is_power_of_two() {
-            tracing::error!(
-                count,
-                "events were refused: the bot is stopping, or too many are waiting"
-            );
+            tracing::error!(count, "events were refused: the bot is stopping, or too many are waiting");
         }
         Err(Refused(()))
     }

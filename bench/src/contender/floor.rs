@@ -18,9 +18,7 @@ const WAITING: usize = 4_096;
 /// Runs the contender until it is killed.
 pub(crate) fn run() -> io::Result<()> {
     let addresses = Addresses::from_env()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, read(addresses))
 }

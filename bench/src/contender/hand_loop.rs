@@ -70,10 +70,9 @@ async fn answer(
     let Ok(Frame { envelope }) = serde_json::from_str(text) else {
         return Ok(());
     };
-    let (Some(source), Some(message)) = (
-        envelope.source,
-        envelope.data_message.and_then(|data| data.message),
-    ) else {
+    let (Some(source), Some(message)) =
+        (envelope.source, envelope.data_message.and_then(|data| data.message))
+    else {
         return Ok(());
     };
     let reply = match message.split_once(' ') {
@@ -84,11 +83,7 @@ async fn answer(
         }
         _ => return Ok(()),
     };
-    let body = Reply {
-        number,
-        recipients: [&source],
-        message: &reply,
-    };
+    let body = Reply { number, recipients: [&source], message: &reply };
     client.post(send).json(&body).send().await?.error_for_status()?;
     Ok(())
 }

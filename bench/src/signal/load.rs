@@ -66,10 +66,7 @@ impl Load {
             outcome: Outcome::default(),
             wanted: 0,
         };
-        Self {
-            crowd: Mutex::new(crowd),
-            finished: Condvar::new(),
-        }
+        Self { crowd: Mutex::new(crowd), finished: Condvar::new() }
     }
 
     /// Writes `messages`, `outstanding` at a time, and waits for all replies; `None` once nothing has moved for
@@ -83,10 +80,7 @@ impl Load {
         mut is_lost: impl FnMut() -> bool,
     ) -> Option<Outcome> {
         let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
-        crowd.outcome = Outcome {
-            latencies: Vec::with_capacity(messages),
-            ..Outcome::default()
-        };
+        crowd.outcome = Outcome { latencies: Vec::with_capacity(messages), ..Outcome::default() };
         (crowd.left, crowd.wanted) = (messages, messages);
         for _ in 0..outstanding {
             crowd.write(switchboard);
@@ -127,18 +121,12 @@ impl Crowd {
         let at = (token as usize / self.burst) % self.conversations.len();
         let conversation = &mut self.conversations[at];
         conversation.waiting.push_back((token, Instant::now()));
-        switchboard.frame(
-            BOT,
-            conversation.frame(self.command, token, switchboard.timestamp()),
-        );
+        switchboard.frame(BOT, conversation.frame(self.command, token, switchboard.timestamp()));
     }
 
     /// Returns whether the reply was one that somebody waits for.
     fn check(&mut self, sent: &Sent) -> bool {
-        let recipient = sent
-            .recipients
-            .first()
-            .and_then(|recipient| self.by_recipient.get(recipient));
+        let recipient = sent.recipients.first().and_then(|recipient| self.by_recipient.get(recipient));
         let waiting = recipient.map(|at| &mut self.conversations[*at].waiting);
         let (Some(waiting), Some(token)) = (waiting, token_in(&sent.message)) else {
             self.outcome.wrong += 1;
@@ -165,11 +153,7 @@ impl Conversation {
             person.uuid, person.name
         );
         let after = format!(r#"}},"account":"{BOT}"}}"#);
-        Self {
-            before,
-            after,
-            waiting: VecDeque::new(),
-        }
+        Self { before, after, waiting: VecDeque::new() }
     }
 
     fn frame(&self, command: &str, token: u64, timestamp: i64) -> String {

@@ -50,10 +50,7 @@ pub(super) fn once(plan: &Plan, contender: &Contender) -> io::Result<Figures> {
 
     let stalled = || io::Error::other(format!("{} has stopped answering", contender.name));
     let drive = |running: &mut Running, messages: usize| {
-        load.drive(&standin, messages, plan.outstanding, PATIENCE, || {
-            running.has_ended()
-        })
-        .ok_or_else(stalled)
+        load.drive(&standin, messages, plan.outstanding, PATIENCE, || running.has_ended()).ok_or_else(stalled)
     };
     drive(&mut running, WARM_UP_MESSAGES.min(plan.messages))?;
     let (cpu, start) = (running.cpu_time()?, Instant::now());
@@ -79,9 +76,7 @@ fn wait_for_socket(standin: &Standin, running: &mut Running, name: &str) -> io::
             return Err(io::Error::other(format!("{name} has ended before it connected")));
         }
         if start.elapsed() > PATIENCE {
-            return Err(io::Error::other(format!(
-                "{name} has not connected within {PATIENCE:?}"
-            )));
+            return Err(io::Error::other(format!("{name} has not connected within {PATIENCE:?}")));
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -89,26 +84,11 @@ fn wait_for_socket(standin: &Standin, running: &mut Running, name: &str) -> io::
 }
 
 fn figures(outcome: Outcome) -> Figures {
-    let Outcome {
-        mut latencies,
-        out_of_order,
-        wrong,
-        ..
-    } = outcome;
+    let Outcome { mut latencies, out_of_order, wrong, .. } = outcome;
     latencies.sort_unstable();
     let at = |share: f64| {
         let index = (latencies.len() as f64 * share) as usize;
-        latencies
-            .get(index.min(latencies.len().saturating_sub(1)))
-            .copied()
-            .unwrap_or_default()
+        latencies.get(index.min(latencies.len().saturating_sub(1))).copied().unwrap_or_default()
     };
-    Figures {
-        median: at(0.5),
-        p99: at(0.99),
-        slowest: at(1.0),
-        out_of_order,
-        wrong,
-        ..Figures::default()
-    }
+    Figures { median: at(0.5), p99: at(0.99), slowest: at(1.0), out_of_order, wrong, ..Figures::default() }
 }

@@ -42,17 +42,13 @@ pub(super) fn line(name: &str, figures: &Figures) {
 /// Prints the medians of all contenders, and Evenkeel beside each of the others.
 pub(super) fn medians(runs: &[(&str, Vec<Figures>)]) {
     println!("medians");
-    let medians: Vec<(&str, Figures)> = runs
-        .iter()
-        .map(|(name, runs)| (*name, median_figures(runs)))
-        .collect();
+    let medians: Vec<(&str, Figures)> =
+        runs.iter().map(|(name, runs)| (*name, median_figures(runs))).collect();
     for (name, figures) in &medians {
         line(name, figures);
     }
     // Without Evenkeel itself, the loop takes its place, so that the rest can be checked.
-    let ours = ["evenkeel", "loop"]
-        .iter()
-        .find_map(|name| medians.iter().find(|(known, _)| known == name));
+    let ours = ["evenkeel", "loop"].iter().find_map(|name| medians.iter().find(|(known, _)| known == name));
     let Some((ours, figures)) = ours else { return };
     for (name, other) in medians.iter().filter(|(name, _)| name != ours) {
         println!(

@@ -16,10 +16,7 @@ pub(super) fn spawn(stream: TcpStream, server: &Arc<Server>) {
     // Without it, each answer waits for the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     server.enter(|id| {
-        let seat = Seat {
-            id,
-            server: Arc::clone(server),
-        };
+        let seat = Seat { id, server: Arc::clone(server) };
         tokio::spawn(serve(stream, seat)).abort_handle()
     });
 }
@@ -57,11 +54,9 @@ async fn serve(mut stream: TcpStream, seat: Seat) {
             }
         };
         match routes::reply(server, &call).await {
-            Reply::Respond {
-                status,
-                content_type,
-                body,
-            } => respond(&mut output, status, content_type, &body),
+            Reply::Respond { status, content_type, body } => {
+                respond(&mut output, status, content_type, &body)
+            }
             Reply::Upgrade { account, accept_key } => {
                 return socket::serve(stream, input, &seat, account, &accept_key).await;
             }

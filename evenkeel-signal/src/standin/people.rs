@@ -21,11 +21,7 @@ pub struct Person {
 impl Person {
     /// Returns somebody with these three.
     pub fn new(uuid: impl Into<String>, number: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            uuid: uuid.into(),
-            number: Some(number.into()),
-            name: name.into(),
-        }
+        Self { uuid: uuid.into(), number: Some(number.into()), name: name.into() }
     }
 
     /// Returns Alice of the wire data, `+15550100001`.
@@ -91,16 +87,8 @@ pub struct Group {
 impl Group {
     /// Returns a group whose 32-byte id is `id`, with the bot, Alice and Bob in it.
     pub fn new(id: [u8; 32], name: impl Into<String>) -> Self {
-        let members = vec![
-            BOT.to_owned(),
-            "+15550100001".to_owned(),
-            "+15550100002".to_owned(),
-        ];
-        Self {
-            internal_id: STANDARD.encode(id),
-            name: name.into(),
-            members,
-        }
+        let members = vec![BOT.to_owned(), "+15550100001".to_owned(), "+15550100002".to_owned()];
+        Self { internal_id: STANDARD.encode(id), name: name.into(), members }
     }
 
     /// Returns the group of the wire data, whose id is the bytes 0 to 31.

@@ -12,10 +12,9 @@ use super::wire::Call;
 pub(super) fn upgrade(call: &Call, account: &str) -> Reply {
     let key = call.header("sec-websocket-key");
     match key.filter(|_| call.lists("connection", "upgrade") && call.lists("upgrade", "websocket")) {
-        Some(key) => Reply::Upgrade {
-            account: account.to_owned(),
-            accept_key: derive_accept_key(key.as_bytes()),
-        },
+        Some(key) => {
+            Reply::Upgrade { account: account.to_owned(), accept_key: derive_accept_key(key.as_bytes()) }
+        }
         None => Reply::text(
             400,
             "Bad Request\n{\"error\":\"websocket: the client is not using the websocket protocol: 'upgrade' \
@@ -63,9 +62,6 @@ fn taken(server: &Server, account: &str, limit: usize) -> Vec<String> {
 
 fn number(call: &Call, name: &str, default: u64) -> Option<u64> {
     let query = call.path.split_once('?').map_or("", |(_, query)| query);
-    let given = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| *key == name);
+    let given = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
     given.map_or(Some(default), |(_, value)| value.parse().ok())
 }

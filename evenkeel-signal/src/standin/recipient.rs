@@ -15,17 +15,9 @@ pub(super) enum Kind {
 /// it counts as a username, and fails as one.
 pub(super) fn kind(recipient: &str) -> Kind {
     if let Some(encoded) = recipient.strip_prefix("group.") {
-        return if is_group_id(encoded) {
-            Kind::Group
-        } else {
-            Kind::Username
-        };
+        return if is_group_id(encoded) { Kind::Group } else { Kind::Username };
     }
-    if is_number(recipient) || is_uuid(recipient) {
-        Kind::Number
-    } else {
-        Kind::Username
-    }
+    if is_number(recipient) || is_uuid(recipient) { Kind::Number } else { Kind::Username }
 }
 
 /// Returns why upstream would refuse these recipients.
@@ -70,29 +62,17 @@ fn username_refusal(name: &str) -> Option<String> {
     let is_nick =
         (3..=32).contains(&nick.len()) && nick.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let is_digits = (2..=9).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit());
-    if is_nick && is_digits {
-        None
-    } else {
-        Some(format!("Invalid identifier {name}"))
-    }
+    if is_nick && is_digits { None } else { Some(format!("Invalid identifier {name}")) }
 }
 
 fn is_group_id(encoded: &str) -> bool {
     let internal = STANDARD.decode(encoded).ok();
-    internal
-        .and_then(|internal| STANDARD.decode(internal).ok())
-        .is_some_and(|id| id.len() == 32)
+    internal.and_then(|internal| STANDARD.decode(internal).ok()).is_some_and(|id| id.len() == 32)
 }
 
 /// The empty string is a number, upstream too.
 fn is_number(text: &str) -> bool {
-    text.chars().enumerate().all(|(at, c)| {
-        if at == 0 {
-            c == '+'
-        } else {
-            c.is_ascii_digit() || c == ' '
-        }
-    })
+    text.chars().enumerate().all(|(at, c)| if at == 0 { c == '+' } else { c.is_ascii_digit() || c == ' ' })
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -131,15 +111,9 @@ mod tests {
             refusal(std::slice::from_ref(&group.internal_id)).as_deref(),
             Some("Username must contain a '.'")
         );
+        assert!(refusal(&[group.rest_id(), group.rest_id()]).unwrap().contains("more than one group"));
         assert!(
-            refusal(&[group.rest_id(), group.rest_id()])
-                .unwrap()
-                .contains("more than one group")
-        );
-        assert!(
-            refusal(&[group.rest_id(), number.clone()])
-                .unwrap()
-                .contains("cannot be specified together")
+            refusal(&[group.rest_id(), number.clone()]).unwrap().contains("cannot be specified together")
         );
         assert_eq!(refusal(&[number.clone(), number]), None);
         assert_eq!(refusal(&["alice.42".to_owned()]), None);

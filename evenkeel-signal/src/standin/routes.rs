@@ -17,26 +17,15 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What the connection does next.
 pub(super) enum Reply {
-    Respond {
-        status: u16,
-        content_type: &'static str,
-        body: Vec<u8>,
-    },
-    Upgrade {
-        account: String,
-        accept_key: String,
-    },
+    Respond { status: u16, content_type: &'static str, body: Vec<u8> },
+    Upgrade { account: String, accept_key: String },
     Hang,
     Close,
 }
 
 impl Reply {
     pub(super) fn json(status: u16, body: &Value) -> Self {
-        Self::Respond {
-            status,
-            content_type: JSON,
-            body: body.to_string().into_bytes(),
-        }
+        Self::Respond { status, content_type: JSON, body: body.to_string().into_bytes() }
     }
 
     pub(super) fn refused(text: &str) -> Self {
@@ -44,11 +33,7 @@ impl Reply {
     }
 
     pub(super) fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self::Respond {
-            status,
-            content_type: TEXT,
-            body: body.into(),
-        }
+        Self::Respond { status, content_type: TEXT, body: body.into() }
     }
 
     fn empty() -> Self {
@@ -60,11 +45,7 @@ impl Reply {
 pub(super) async fn reply(server: &Arc<Server>, call: &Call) -> Reply {
     let (route, parameter) = routed(call);
     let (entry, mut answer) = record(server, call, route);
-    let send = if route == Route::Send {
-        Some(send::accepted(server, call))
-    } else {
-        None
-    };
+    let send = if route == Route::Send { Some(send::accepted(server, call)) } else { None };
     while let Answer::After(delay, then) = answer {
         tokio::time::sleep(delay).await;
         answer = *then;
@@ -72,11 +53,9 @@ pub(super) async fn reply(server: &Arc<Server>, call: &Call) -> Reply {
     let reply = match (send, answer) {
         (_, Answer::Hang) => Reply::Hang,
         (_, Answer::Close) => Reply::Close,
-        (_, Answer::Status(status, body)) => Reply::Respond {
-            status,
-            content_type: JSON,
-            body: body.into_bytes(),
-        },
+        (_, Answer::Status(status, body)) => {
+            Reply::Respond { status, content_type: JSON, body: body.into_bytes() }
+        }
         (_, Answer::Refused(text)) => Reply::refused(&text),
         (_, Answer::RateLimited(tokens)) => {
             let account = server.options.accounts.first().map_or("", String::as_str);
@@ -89,11 +68,7 @@ pub(super) async fn reply(server: &Arc<Server>, call: &Call) -> Reply {
     };
     if let (Some(entry), Reply::Respond { status, .. }) = (entry, &reply) {
         server.change(|state| {
-            state
-                .transcript
-                .requests
-                .get_mut(entry)
-                .map(|request| request.status = Some(*status))
+            state.transcript.requests.get_mut(entry).map(|request| request.status = Some(*status))
         });
     }
     reply
@@ -101,10 +76,7 @@ pub(super) async fn reply(server: &Arc<Server>, call: &Call) -> Reply {
 
 /// Returns the route and the last segment of the path, decoded.
 fn routed(call: &Call) -> (Route, String) {
-    let path = call
-        .path
-        .split_once('?')
-        .map_or(call.path.as_str(), |(path, _)| path);
+    let path = call.path.split_once('?').map_or(call.path.as_str(), |(path, _)| path);
     let (place, parameter) = match path.strip_prefix("/v1/").and_then(|rest| rest.split_once('/')) {
         Some((place, parameter)) if !parameter.is_empty() && !parameter.contains('/') => (place, parameter),
         _ => (path, ""),
@@ -171,11 +143,9 @@ async fn usual(server: &Arc<Server>, call: &Call, route: Route, parameter: &str)
         Route::Reactions if call.method == "DELETE" => {
             checked(call, &["recipient", "target_author", "timestamp"], Reply::empty)
         }
-        Route::Reactions => checked(
-            call,
-            &["recipient", "reaction", "target_author", "timestamp"],
-            Reply::empty,
-        ),
+        Route::Reactions => {
+            checked(call, &["recipient", "reaction", "target_author", "timestamp"], Reply::empty)
+        }
         Route::Receipts => checked(call, &["recipient", "receipt_type", "timestamp"], Reply::empty),
         Route::RemoteDelete => checked(call, &["recipient", "timestamp"], || {
             let timestamp = server.state().tick(options).to_string();
@@ -193,11 +163,7 @@ fn checked(call: &Call, fields: &[&str], success: impl FnOnce() -> Reply) -> Rep
     if let Some(missing) = fields.iter().find(|field| is_missing(body.get(**field))) {
         return Reply::refused(&format!("Couldn't process request - {missing} missing"));
     }
-    let recipient = body
-        .get("recipient")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let recipient = body.get("recipient").and_then(Value::as_str).unwrap_or_default().to_owned();
     // Upstream looks at the recipient of everything but typing.
     let is_checked = fields.len() > 1;
     match recipient::refusal(std::slice::from_ref(&recipient)) {
@@ -223,11 +189,7 @@ fn attachment(server: &Server, id: &str) -> Reply {
         return Reply::refused("Invalid attachment name");
     }
     match server.options.attachments.iter().find(|(known, _)| known == id) {
-        Some((_, bytes)) => Reply::Respond {
-            status: 200,
-            content_type: sniffed(bytes),
-            body: bytes.clone(),
-        },
+        Some((_, bytes)) => Reply::Respond { status: 200, content_type: sniffed(bytes), body: bytes.clone() },
         None => Reply::json(404, &json!({"error": "No attachment with that name found"})),
     }
 }

@@ -43,11 +43,7 @@ fn send_refusal(server: &Server, sent: &Sent) -> Option<String> {
     if sent.number.is_empty() {
         return unusable("please provide a valid number");
     }
-    if sent
-        .sticker
-        .as_ref()
-        .is_some_and(|sticker| !sticker.is_empty() && !sticker.contains(':'))
-    {
+    if sent.sticker.as_ref().is_some_and(|sticker| !sticker.is_empty() && !sticker.contains(':')) {
         return unusable("please provide valid sticker delimiter");
     }
     if sent.view_once && sent.base64_attachments.is_empty() {
@@ -84,11 +80,7 @@ pub(super) fn created(server: &Server, timestamp: i64) -> Reply {
         SendShape::Released => format!("{{\"timestamp\":\"{timestamp}\"}}"),
         SendShape::Master => format!("[{{\"timestamp\":\"{timestamp}\"}}]"),
     };
-    Reply::Respond {
-        status: 201,
-        content_type: JSON,
-        body: body.into_bytes(),
-    }
+    Reply::Respond { status: 201, content_type: JSON, body: body.into_bytes() }
 }
 
 pub(super) fn partial(timestamp: i64, failures: &[Failure]) -> Reply {
@@ -101,8 +93,5 @@ pub(super) fn partial(timestamp: i64, failures: &[Failure]) -> Reply {
     };
     let recipients: Vec<Value> = failures.iter().map(listed).collect();
     let timestamp = timestamp.to_string();
-    Reply::json(
-        201,
-        &json!([{"timestamp": timestamp, "errors": {"recipients": recipients}}]),
-    )
+    Reply::json(201, &json!([{"timestamp": timestamp, "errors": {"recipients": recipients}}]))
 }

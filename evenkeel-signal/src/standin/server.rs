@@ -107,11 +107,7 @@ impl Server {
     pub(super) fn open_socket(&self, connection: u64, account: String) -> mpsc::Receiver<Message> {
         let (frames, receiver) = mpsc::channel(self.options.slack);
         self.change(|state| {
-            state.sockets.push(Socket {
-                connection,
-                account,
-                frames,
-            });
+            state.sockets.push(Socket { connection, account, frames });
             state.transcript.sockets = state.sockets.len();
             state.transcript.sockets_opened += 1;
         });
@@ -149,24 +145,15 @@ impl Server {
 impl State {
     /// Returns a timestamp, in milliseconds since 1970, that no message had before.
     pub(super) fn tick(&mut self, options: &Options) -> i64 {
-        let clock = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis() as i64);
-        let now = if options.first_timestamp.is_some() {
-            0
-        } else {
-            clock
-        };
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let now = if options.first_timestamp.is_some() { 0 } else { clock };
         self.last_timestamp = now.max(self.last_timestamp + 1);
         self.last_timestamp
     }
 
     /// Hands `message` to the sockets of `account`, or to all; counts what was lost.
     pub(super) fn broadcast(&mut self, account: Option<&str>, message: &Message) -> usize {
-        let meant = self
-            .sockets
-            .iter()
-            .filter(|socket| account.is_none_or(|meant| meant == socket.account));
+        let meant = self.sockets.iter().filter(|socket| account.is_none_or(|meant| meant == socket.account));
         let (mut reached, mut lost) = (0_usize, 0_u64);
         for socket in meant {
             match socket.frames.try_send(message.clone()) {

@@ -90,10 +90,7 @@ impl Pump<'_> {
     }
 
     async fn close_too_big(&mut self) -> Result<(), Error> {
-        let frame = CloseFrame {
-            code: CloseCode::Size,
-            reason: Utf8Bytes::default(),
-        };
+        let frame = CloseFrame { code: CloseCode::Size, reason: Utf8Bytes::default() };
         self.socket.send(Message::Close(Some(frame))).await
     }
 }

@@ -34,29 +34,18 @@ impl Switchboard {
     /// Lets `person` write `text` in `group`; returns the timestamp.
     pub fn say_in_group(&self, person: &Person, group: &Group, text: &str) -> i64 {
         let timestamp = self.timestamp();
-        self.deliver(&person.envelope(
-            timestamp,
-            "dataMessage",
-            people::text(timestamp, text, Some(group)),
-        ));
+        self.deliver(&person.envelope(timestamp, "dataMessage", people::text(timestamp, text, Some(group))));
         timestamp
     }
 
     /// Delivers an envelope of any kind to the first account.
     pub fn deliver(&self, envelope: &Value) -> usize {
-        self.0
-            .options
-            .accounts
-            .first()
-            .map_or(0, |account| self.deliver_to(account, envelope))
+        self.0.options.accounts.first().map_or(0, |account| self.deliver_to(account, envelope))
     }
 
     /// Delivers an envelope to the clients of `account`.
     pub fn deliver_to(&self, account: &str, envelope: &Value) -> usize {
-        self.frame(
-            account,
-            json!({"envelope": envelope, "account": account}).to_string(),
-        )
+        self.frame(account, json!({"envelope": envelope, "account": account}).to_string())
     }
 
     /// Delivers a text frame, whatever is in it, to the clients of `account`.
@@ -70,15 +59,13 @@ impl Switchboard {
 
     /// Delivers a binary frame, which upstream never does, to every socket.
     pub fn binary_frame(&self, frame: impl Into<Bytes>) -> usize {
-        self.0
-            .change(|state| state.broadcast(None, &Message::Binary(frame.into())))
+        self.0.change(|state| state.broadcast(None, &Message::Binary(frame.into())))
     }
 
     /// Delivers `{"error": message}` to every socket, which stays open.
     pub fn error_frame(&self, message: &str) -> usize {
         let frame = json!({"error": message}).to_string();
-        self.0
-            .change(|state| state.broadcast(None, &Message::Text(frame.into())))
+        self.0.change(|state| state.broadcast(None, &Message::Text(frame.into())))
     }
 
     /// Returns a timestamp that no message had before, in milliseconds since 1970.
@@ -145,10 +132,7 @@ impl Switchboard {
         // On the stand-in's runtime, whose clock is never paused. Dropping the handle leaves a timer behind
         // that ends with the runtime at the latest.
         let patience = self.0.options.patience;
-        let mut patience = self
-            .0
-            .runtime
-            .spawn(async move { tokio::time::sleep(patience).await });
+        let mut patience = self.0.runtime.spawn(async move { tokio::time::sleep(patience).await });
         loop {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
@@ -186,8 +170,6 @@ impl Switchboard {
 
 impl fmt::Debug for Switchboard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Switchboard")
-            .field("options", &self.0.options)
-            .finish_non_exhaustive()
+        f.debug_struct("Switchboard").field("options", &self.0.options).finish_non_exhaustive()
     }
 }

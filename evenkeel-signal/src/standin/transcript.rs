@@ -22,10 +22,7 @@ impl Request {
     /// Returns the first header of that name, which is given in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -114,8 +111,6 @@ impl Transcript {
 
     /// Returns the requests to paths that start with `prefix`.
     pub fn to<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Request> {
-        self.requests
-            .iter()
-            .filter(move |request| request.path.starts_with(prefix))
+        self.requests.iter().filter(move |request| request.path.starts_with(prefix))
     }
 }

@@ -55,10 +55,7 @@ impl Call {
 
     /// Returns the first header of that name, which is given in lower case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Returns whether a comma-separated header has `token` in it, in any case.
@@ -76,19 +73,12 @@ impl Call {
             return Ok(0);
         };
         let length = length.parse().map_err(|_| Malformed)?;
-        if length > BODY_LIMIT_BYTES {
-            Err(Malformed)
-        } else {
-            Ok(length)
-        }
+        if length > BODY_LIMIT_BYTES { Err(Malformed) } else { Ok(length) }
     }
 }
 
 fn owned(header: &httparse::Header<'_>) -> (String, String) {
-    (
-        header.name.to_ascii_lowercase(),
-        String::from_utf8_lossy(header.value).into_owned(),
-    )
+    (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
 }
 
 /// Writes a response. A 204 has no body and, as from Go's server, no length either.
@@ -110,10 +100,7 @@ pub(super) fn respond(out: &mut BytesMut, status: u16, content_type: &str, body:
 }
 
 fn reason(status: u16) -> &'static str {
-    http::StatusCode::from_u16(status)
-        .ok()
-        .and_then(|status| status.canonical_reason())
-        .unwrap_or("Unknown")
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Unknown")
 }
 
 /// Decodes `%2B` and its like; `None` if what comes out is not text.
@@ -170,15 +157,8 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_http_and_what_is_chunked() {
-        for bytes in [
-            "\u{0}\u{1}\r\n\r\n",
-            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        ] {
-            assert_eq!(
-                Call::take(&mut BytesMut::from(bytes)).err(),
-                Some(Malformed),
-                "{bytes:?}"
-            );
+        for bytes in ["\u{0}\u{1}\r\n\r\n", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"] {
+            assert_eq!(Call::take(&mut BytesMut::from(bytes)).err(), Some(Malformed), "{bytes:?}");
         }
     }
 

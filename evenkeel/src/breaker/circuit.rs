@@ -22,10 +22,7 @@ enum Phase {
 
 impl Circuit {
     pub(super) fn new<E>(options: &Options<E>) -> Self {
-        Self {
-            phase: 0,
-            state: Phase::Closed(Tally::new(options.window)),
-        }
+        Self { phase: 0, state: Phase::Closed(Tally::new(options.window)) }
     }
 
     pub(super) fn state(&self, now: Instant) -> State {
@@ -60,10 +57,7 @@ impl Circuit {
             Phase::Closed(tally) => {
                 // A success can open it too: the tenth call makes nine failures a rate.
                 tally.count(now, false);
-                tally
-                    .is_over(options)
-                    .then(|| self.open(now, options.open_time))
-                    .flatten()
+                tally.is_over(options).then(|| self.open(now, options.open_time)).flatten()
             }
             Phase::Open { .. } => None,
         }
@@ -75,10 +69,7 @@ impl Circuit {
             Phase::HalfOpen { .. } => self.open(now, options.open_time),
             Phase::Closed(tally) => {
                 tally.count(now, true);
-                tally
-                    .is_over(options)
-                    .then(|| self.open(now, options.open_time))
-                    .flatten()
+                tally.is_over(options).then(|| self.open(now, options.open_time)).flatten()
             }
             Phase::Open { .. } => None,
         }
@@ -93,12 +84,7 @@ impl Circuit {
     }
 
     fn open(&mut self, now: Instant, open_time: Duration) -> Option<State> {
-        self.change(
-            Phase::Open {
-                until: now + open_time,
-            },
-            State::Open,
-        )
+        self.change(Phase::Open { until: now + open_time }, State::Open)
     }
 
     fn change(&mut self, phase: Phase, state: State) -> Option<State> {
@@ -128,11 +114,7 @@ impl Tally {
     const SLOTS: u32 = 10;
 
     fn new(window: Duration) -> Self {
-        Self {
-            row: 0,
-            slots: VecDeque::new(),
-            slot_time: window / Self::SLOTS,
-        }
+        Self { row: 0, slots: VecDeque::new(), slot_time: window / Self::SLOTS }
     }
 
     fn count(&mut self, now: Instant, has_failed: bool) {
@@ -140,11 +122,7 @@ impl Tally {
         let (slot_time, window) = (self.slot_time, self.slot_time * Self::SLOTS);
         self.slots.retain(|slot| now - slot.since < window);
         if self.slots.back().is_none_or(|slot| now - slot.since >= slot_time) {
-            self.slots.push_back(Slot {
-                since: now,
-                calls: 0,
-                failures: 0,
-            });
+            self.slots.push_back(Slot { since: now, calls: 0, failures: 0 });
         }
         if let Some(slot) = self.slots.back_mut() {
             slot.calls = slot.calls.saturating_add(1);

@@ -77,11 +77,7 @@ impl Error {
     }
 
     pub(super) fn new(kind: Kind, target: Target) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            target,
-            source: None,
-        }))
+        Self(Box::new(Inner { kind, target, source: None }))
     }
 
     pub(super) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -111,10 +107,7 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(method: Method, url: &str) -> Self {
-        Self {
-            method,
-            url: shown(url),
-        }
+        Self { method, url: shown(url) }
     }
 }
 
@@ -131,20 +124,12 @@ fn shown(url: &str) -> String {
     let mut parts = rest.split('/');
     let authority = parts.next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
-    let mut shown = if scheme.is_empty() {
-        host.to_owned()
-    } else {
-        format!("{scheme}://{host}")
-    };
+    let mut shown = if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") };
     for part in parts {
         shown.push('/');
         shown.push_str(if is_private(part) { "…" } else { part });
     }
-    shown
-        .chars()
-        .take(200)
-        .map(|letter| if letter.is_control() { '?' } else { letter })
-        .collect()
+    shown.chars().take(200).map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
 /// Whether a path segment may be a token, as Telegram and Discord webhooks have them, or a phone number.
@@ -158,10 +143,7 @@ impl fmt::Display for Error {
         match self.0.kind {
             Kind::Invalid(part) => write!(f, "the {part} is not valid"),
             Kind::Queue(time) => {
-                write!(
-                    f,
-                    "too many other requests were under way for {time:?} (`Options::with_per_host`)"
-                )
+                write!(f, "too many other requests were under way for {time:?} (`Options::with_per_host`)")
             }
             Kind::Connect => f.write_str("no connection"),
             Kind::ConnectTimeout => f.write_str("no connection in time (`Options::with_connect_timeout`)"),
@@ -182,11 +164,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { kind, target, source } = &*self.0;
         let mut shown = f.debug_struct("Error");
-        shown
-            .field("kind", kind)
-            .field("target", &target.to_string())
-            .field("source", source)
-            .finish()
+        shown.field("kind", kind).field("target", &target.to_string()).field("source", source).finish()
     }
 }
 
@@ -206,20 +184,14 @@ mod tests {
     #[test]
     fn urls_are_shown_without_secrets() {
         let check = |url, expected| assert_eq!(shown(url), expected, "{url}");
-        check(
-            "https://api.example.com/v1/oslo?key=s3cret#x",
-            "https://api.example.com/v1/oslo",
-        );
+        check("https://api.example.com/v1/oslo?key=s3cret#x", "https://api.example.com/v1/oslo");
         check("https://anna:s3cret@example.com/a", "https://example.com/a");
         check("https://a@b:s3cret@example.com", "https://example.com");
         check(
             "https://api.telegram.org/bot110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/getMe",
             "https://api.telegram.org/…/getMe",
         );
-        check(
-            "http://localhost:8080/v1/receive/+4915112345",
-            "http://localhost:8080/v1/receive/…",
-        );
+        check("http://localhost:8080/v1/receive/+4915112345", "http://localhost:8080/v1/receive/…");
         check("anna:s3cret@exa mple.com/a?b", "exa mple.com/a");
         check("not a url\n", "not a url?");
         check("", "");

@@ -26,30 +26,15 @@ pub(super) struct Place {
 impl Places {
     pub(super) fn new(limit: usize, per_host: usize) -> Self {
         let all = Arc::new(Semaphore::new(limit));
-        Self {
-            limit,
-            per_host,
-            all,
-            hosts: Mutex::default(),
-        }
+        Self { limit, per_host, all, hosts: Mutex::default() }
     }
 
     /// Waits for a place at `host`, then for one in all: who queues for a slow host takes nothing from the others.
     pub(super) async fn acquire(self: &Arc<Self>, host: &str) -> Place {
         let host = self.host(host);
-        let at_host = Arc::clone(&host.permits)
-            .acquire_owned()
-            .await
-            .expect("nobody closes the host");
-        let in_all = Arc::clone(&self.all)
-            .acquire_owned()
-            .await
-            .expect("nobody closes the client");
-        Place {
-            _in_all: in_all,
-            _at_host: at_host,
-            _host: host,
-        }
+        let at_host = Arc::clone(&host.permits).acquire_owned().await.expect("nobody closes the host");
+        let in_all = Arc::clone(&self.all).acquire_owned().await.expect("nobody closes the client");
+        Place { _in_all: in_all, _at_host: at_host, _host: host }
     }
 
     pub(super) fn in_use(&self) -> usize {
@@ -58,14 +43,8 @@ impl Places {
 
     fn host(self: &Arc<Self>, name: &str) -> Host {
         let mut hosts = self.lock();
-        let permits = hosts
-            .entry(name.to_owned())
-            .or_insert_with(|| Arc::new(Semaphore::new(self.per_host)));
-        Host {
-            name: name.to_owned(),
-            permits: Arc::clone(permits),
-            places: Arc::clone(self),
-        }
+        let permits = hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_host)));
+        Host { name: name.to_owned(), permits: Arc::clone(permits), places: Arc::clone(self) }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Semaphore>>> {

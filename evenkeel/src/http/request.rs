@@ -64,19 +64,13 @@ impl Request {
 
     /// Authorises with user and password; they stay out of logs and errors.
     pub fn basic(self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        Self {
-            basic: Some((user.into(), password.into())),
-            ..self
-        }
+        Self { basic: Some((user.into(), password.into())), ..self }
     }
 
     /// Adds `name=value` to the query of the URL, encoded.
     pub fn query(self, name: impl AsRef<str>, value: impl fmt::Display) -> Self {
         self.edit(|request, _| {
-            request
-                .url_mut()
-                .query_pairs_mut()
-                .append_pair(name.as_ref(), &value.to_string());
+            request.url_mut().query_pairs_mut().append_pair(name.as_ref(), &value.to_string());
             Ok(())
         })
     }
@@ -116,10 +110,7 @@ impl Request {
 
     /// Gives this request its own time, instead of the client's, from `send` until all of the answer is read.
     pub fn timeout(self, timeout: Duration) -> Self {
-        Self {
-            timeout: Some(timeout),
-            ..self
-        }
+        Self { timeout: Some(timeout), ..self }
     }
 
     /// Waits for a free place, sends the request and reads the head of the answer.
@@ -136,35 +127,21 @@ impl Request {
     ///
     /// Dropping the future closes the connection and frees the place; the server may have seen the request.
     pub async fn send(self) -> Result<Response, Error> {
-        let Self {
-            client,
-            target,
-            request,
-            basic,
-            timeout,
-        } = self;
+        let Self { client, target, request, basic, timeout } = self;
         let mut request = request?;
         let timeout = timeout.unwrap_or(client.0.options.timeout);
         let deadline = far_from(Instant::now(), timeout);
         let host = host(&request);
         let place = timeout_at(deadline, client.0.places.acquire(&host)).await;
         let place = place.map_err(|_| Error::new(Kind::Queue(timeout), target.clone()))?;
-        let pooled = client
-            .pooled()
-            .await
-            .map_err(|error| Error::of_reqwest(error, target.clone()))?;
+        let pooled = client.pooled().await.map_err(|error| Error::of_reqwest(error, target.clone()))?;
         *request.timeout_mut() = Some(deadline.saturating_duration_since(Instant::now()));
         let mut builder = reqwest::RequestBuilder::from_parts(pooled.clone(), request);
         if let Some((user, password)) = basic {
             builder = builder.basic_auth(user, Some(password));
         }
         match builder.send().await {
-            Ok(answer) => Ok(Response::new(
-                answer,
-                target,
-                client.0.options.response_limit_bytes,
-                place,
-            )),
+            Ok(answer) => Ok(Response::new(answer, target, client.0.options.response_limit_bytes, place)),
             Err(error) => Err(Error::of_reqwest(error, target)),
         }
     }
@@ -176,13 +153,7 @@ impl Request {
             Ok(_) => Err(Error::new(Kind::Invalid("scheme of the URL"), target.clone())),
             Err(error) => Err(Error::new(Kind::Invalid("URL"), target.clone()).with_source(error)),
         };
-        Self {
-            client,
-            target,
-            request,
-            basic: None,
-            timeout: None,
-        }
+        Self { client, target, request, basic: None, timeout: None }
     }
 
     /// Changes the request, unless something was wrong with it before.
@@ -205,9 +176,5 @@ impl fmt::Debug for Request {
 /// What the limit per host goes by: name and port.
 fn host(request: &reqwest::Request) -> String {
     let url = request.url();
-    format!(
-        "{}:{}",
-        url.host_str().unwrap_or_default(),
-        url.port_or_known_default().unwrap_or_default()
-    )
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }

@@ -116,13 +116,7 @@ impl Response {
     }
 
     pub(super) fn new(answer: reqwest::Response, target: Target, limit_bytes: u64, place: Place) -> Self {
-        Self {
-            answer,
-            target,
-            limit_bytes,
-            read_bytes: 0,
-            place: Some(place),
-        }
+        Self { answer, target, limit_bytes, read_bytes: 0, place: Some(place) }
     }
 
     async fn next_chunk(&mut self) -> Result<Option<Bytes>, Error> {
@@ -148,9 +142,6 @@ impl Response {
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Response");
-        shown
-            .field("to", &self.target.to_string())
-            .field("status", &self.status())
-            .finish_non_exhaustive()
+        shown.field("to", &self.target.to_string()).field("status", &self.status()).finish_non_exhaustive()
     }
 }

@@ -41,13 +41,7 @@ impl Server {
     async fn start() -> Self {
         let zero = || AtomicUsize::new(0);
         let (connections, inside, most_inside) = (zero(), zero(), zero());
-        Self::start_with(Arc::new(Shared {
-            connections,
-            inside,
-            most_inside,
-            pairs: Barrier::new(2),
-        }))
-        .await
+        Self::start_with(Arc::new(Shared { connections, inside, most_inside, pairs: Barrier::new(2) })).await
     }
 
     async fn start_with(shared: Arc<Shared>) -> Self {
@@ -64,11 +58,7 @@ impl Server {
                 }
             }
         });
-        Self {
-            url,
-            shared,
-            accepting,
-        }
+        Self { url, shared, accepting }
     }
 
     fn url(&self, path: &str) -> String {
@@ -115,9 +105,7 @@ async fn read(socket: &mut BufStream<TcpStream>) -> Option<String> {
             return None;
         }
     }
-    let length = request
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
+    let length = request.lines().find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
     socket.read_exact(&mut body).await.ok()?;
     request.push_str(std::str::from_utf8(&body).unwrap());
@@ -132,10 +120,7 @@ fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 /// Sends chunks until the client hangs up.
 async fn endless(socket: &mut BufStream<TcpStream>) -> Option<()> {
-    socket
-        .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-        .await
-        .ok()?;
+    socket.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.ok()?;
     loop {
         socket.write_all(b"5\r\nhello\r\n").await.ok()?;
         socket.flush().await.ok()?;
@@ -156,9 +141,7 @@ async fn text(request: Request) -> Result<String, Error> {
 
 async fn echo(edit: impl FnOnce(Request) -> Request) -> String {
     let server = Server::start().await;
-    text(edit(Client::default().post(server.url("/echo"))))
-        .await
-        .unwrap()
+    text(edit(Client::default().post(server.url("/echo")))).await.unwrap()
 }
 
 async fn failure(path: &str, options: Options) -> Error {
@@ -171,32 +154,12 @@ async fn failure(path: &str, options: Options) -> Error {
 
 #[tokio::test]
 async fn sends_what_was_put_together() {
-    let echoed = echo(|request| {
-        request
-            .header("x-city", "Oslo")
-            .query("q", "a b&c")
-            .bearer("t0ken")
-    })
-    .await;
-    assert!(
-        echoed.starts_with("POST /echo?q=a+b%26c HTTP/1.1\r\n"),
-        "{echoed}"
-    );
-    for header in [
-        "x-city: Oslo\r\n",
-        "authorization: Bearer t0ken\r\n",
-        "accept-encoding: gzip\r\n",
-    ] {
+    let echoed = echo(|request| request.header("x-city", "Oslo").query("q", "a b&c").bearer("t0ken")).await;
+    assert!(echoed.starts_with("POST /echo?q=a+b%26c HTTP/1.1\r\n"), "{echoed}");
+    for header in ["x-city: Oslo\r\n", "authorization: Bearer t0ken\r\n", "accept-encoding: gzip\r\n"] {
         assert!(echoed.contains(header), "{echoed}");
     }
-    assert!(
-        echoed.contains(concat!(
-            "user-agent: evenkeel/",
-            env!("CARGO_PKG_VERSION"),
-            "\r\n"
-        )),
-        "{echoed}"
-    );
+    assert!(echoed.contains(concat!("user-agent: evenkeel/", env!("CARGO_PKG_VERSION"), "\r\n")), "{echoed}");
 }
 
 #[tokio::test]
@@ -205,16 +168,10 @@ async fn sends_json_forms_and_bytes() {
     assert!(echoed.contains("content-type: application/json\r\n"), "{echoed}");
     assert!(echoed.ends_with("\r\n\r\n{\"degrees\":21}"), "{echoed}");
     let echoed = echo(|request| request.form([("city", "Oslo"), ("unit", "°C")])).await;
-    assert!(
-        echoed.contains("content-type: application/x-www-form-urlencoded\r\n"),
-        "{echoed}"
-    );
+    assert!(echoed.contains("content-type: application/x-www-form-urlencoded\r\n"), "{echoed}");
     assert!(echoed.ends_with("\r\n\r\ncity=Oslo&unit=%C2%B0C"), "{echoed}");
     let echoed = echo(|request| request.body("as it is").basic("anna", "secret")).await;
-    assert!(
-        echoed.contains("authorization: Basic YW5uYTpzZWNyZXQ=\r\n"),
-        "{echoed}"
-    );
+    assert!(echoed.contains("authorization: Basic YW5uYTpzZWNyZXQ=\r\n"), "{echoed}");
     assert!(echoed.ends_with("\r\n\r\nas it is"), "{echoed}");
 }
 
@@ -222,28 +179,11 @@ async fn sends_json_forms_and_bytes() {
 async fn reads_json_and_says_what_is_wrong_with_it() {
     let server = Server::start().await;
     let client = Client::default();
-    let json: serde_json::Value = client
-        .get(server.url("/json"))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let json: serde_json::Value = client.get(server.url("/json")).send().await.unwrap().json().await.unwrap();
     assert_eq!(json["degrees"], 21);
-    let error = client
-        .get(server.url("/hello"))
-        .send()
-        .await
-        .unwrap()
-        .json::<u8>()
-        .await
-        .unwrap_err();
+    let error = client.get(server.url("/hello")).send().await.unwrap().json::<u8>().await.unwrap_err();
     assert!(error.is_json());
-    assert_eq!(
-        error.source().unwrap().to_string(),
-        "expected value at line 1 column 1"
-    );
+    assert_eq!(error.source().unwrap().to_string(), "expected value at line 1 column 1");
 }
 
 #[tokio::test]
@@ -251,10 +191,7 @@ async fn connections_are_reused() {
     let server = Server::start().await;
     let client = Client::default();
     for _ in 0..3 {
-        assert_eq!(
-            text(client.clone().get(server.url("/hello"))).await.unwrap(),
-            "hello"
-        );
+        assert_eq!(text(client.clone().get(server.url("/hello"))).await.unwrap(), "hello");
     }
     assert_eq!(server.shared.connections.load(Ordering::Relaxed), 1);
 }
@@ -273,9 +210,8 @@ async fn no_more_than_the_limit_are_under_way_in_all() {
     let first = Server::start().await;
     let second = Server::start_with(Arc::clone(&first.shared)).await;
     let client = Client::new(Options::default().with_limit(2));
-    let requests = (0..6)
-        .flat_map(|_| [&first, &second])
-        .map(|server| text(client.get(server.url("/pairs"))));
+    let requests =
+        (0..6).flat_map(|_| [&first, &second]).map(|server| text(client.get(server.url("/pairs"))));
     assert!(join_all(requests).await.iter().all(Result::is_ok));
     assert_eq!(first.shared.most_inside.load(Ordering::Relaxed), 2);
 }
@@ -297,19 +233,12 @@ async fn a_place_is_held_until_the_body_is_read_or_dropped() {
 async fn a_body_announced_too_large_is_not_read() {
     let error = failure("/announced", Options::default()).await;
     assert!(error.is_too_large());
-    assert!(
-        error.to_string().contains("larger than 10485760 bytes"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("larger than 10485760 bytes"), "{error}");
 }
 
 #[tokio::test]
 async fn a_body_that_grows_too_large_is_cut_off() {
-    assert!(
-        failure("/endless", Options::default().with_response_limit_bytes(100_000))
-            .await
-            .is_too_large()
-    );
+    assert!(failure("/endless", Options::default().with_response_limit_bytes(100_000)).await.is_too_large());
 }
 
 #[tokio::test]
@@ -317,44 +246,26 @@ async fn compressed_bodies_count_by_what_they_unfold_to() {
     let server = Server::start().await;
     let unfolded = text(Client::default().get(server.url("/gzip"))).await.unwrap();
     assert_eq!(unfolded, "hello ".repeat(1000));
-    assert!(
-        failure("/gzip", Options::default().with_response_limit_bytes(5999))
-            .await
-            .is_too_large()
-    );
+    assert!(failure("/gzip", Options::default().with_response_limit_bytes(5999)).await.is_too_large());
 }
 
 #[tokio::test]
 async fn a_status_is_an_error_only_on_request() {
     let server = Server::start().await;
-    let answer = Client::default()
-        .get(server.url("/missing?key=s3cret"))
-        .send()
-        .await
-        .unwrap();
+    let answer = Client::default().get(server.url("/missing?key=s3cret")).send().await.unwrap();
     assert_eq!(answer.status(), 404);
     let error = answer.error_for_status().unwrap_err();
     assert_eq!(error.status().unwrap(), 404);
-    assert_eq!(
-        error.to_string(),
-        format!("GET {}/missing: the server answered 404 Not Found", server.url)
-    );
+    assert_eq!(error.to_string(), format!("GET {}/missing: the server answered 404 Not Found", server.url));
 }
 
 #[tokio::test]
 async fn redirects_are_followed_but_not_for_ever() {
     let server = Server::start().await;
-    let answer = Client::default()
-        .get(server.url("/redirect"))
-        .send()
-        .await
-        .unwrap();
+    let answer = Client::default().get(server.url("/redirect")).send().await.unwrap();
     assert_eq!(answer.url(), server.url("/hello"));
     let error = failure("/loop", Options::default().with_redirects(3)).await;
-    assert!(
-        error.to_string().ends_with("a redirect was not followed"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("a redirect was not followed"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -367,11 +278,8 @@ async fn an_answer_that_does_not_come_times_out() {
 #[tokio::test(start_paused = true)]
 async fn a_request_has_its_own_time() {
     let server = Server::start().await;
-    let client = Client::new(
-        Options::default()
-            .with_timeout(Duration::MAX)
-            .with_connect_timeout(Duration::MAX),
-    );
+    let client =
+        Client::new(Options::default().with_timeout(Duration::MAX).with_connect_timeout(Duration::MAX));
     let request = client.get(server.url("/never")).timeout(Duration::from_secs(1));
     assert!(text(request).await.unwrap_err().is_timeout());
 }
@@ -382,12 +290,7 @@ async fn waiting_for_a_place_times_out() {
     let _taken = client.0.places.acquire("localhost:80").await;
     let error = client.get("http://localhost/a").send().await.unwrap_err();
     assert!(error.is_timeout() && !error.is_connect());
-    assert!(
-        error
-            .to_string()
-            .contains("too many other requests were under way for 30s"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("too many other requests were under way for 30s"), "{error}");
 }
 
 #[tokio::test]
@@ -395,20 +298,15 @@ async fn a_closed_port_is_no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let error = Client::default()
-        .get(format!("http://{address}"))
-        .send()
-        .await
-        .unwrap_err();
+    let error = Client::default().get(format!("http://{address}")).send().await.unwrap_err();
     assert!(error.is_connect() && !error.is_timeout());
 }
 
 #[tokio::test]
 async fn tls_works_without_a_provider_for_the_process() {
     let server = Server::start().await;
-    let error = text(Client::default().get(server.url("/hello").replace("http:", "https:")))
-        .await
-        .unwrap_err();
+    let error =
+        text(Client::default().get(server.url("/hello").replace("http:", "https:"))).await.unwrap_err();
     assert!(error.is_connect());
     assert!(rustls::crypto::CryptoProvider::get_default().is_none());
 }
@@ -421,20 +319,8 @@ async fn what_cannot_be_sent_is_named_when_sending() {
         assert!(error.is_invalid());
         assert_eq!(error.to_string(), expected);
     };
-    check(
-        client.get("weather?key=s3cret").query("a", "b"),
-        "GET weather: the URL is not valid",
-    )
-    .await;
-    check(
-        client.get("ftp://example.com"),
-        "GET ftp://example.com: the scheme of the URL is not valid",
-    )
-    .await;
+    check(client.get("weather?key=s3cret").query("a", "b"), "GET weather: the URL is not valid").await;
+    check(client.get("ftp://example.com"), "GET ftp://example.com: the scheme of the URL is not valid").await;
     let request = client.put("http://example.com/a").header("city", "Oslo\n");
-    check(
-        request,
-        "PUT http://example.com/a: the value of a header is not valid",
-    )
-    .await;
+    check(request, "PUT http://example.com/a: the value of a header is not valid").await;
 }

@@ -35,13 +35,7 @@ impl MemoryJournal {
     /// Remembers the last `window` events.
     pub fn with_window(window: usize) -> Self {
         let (seen, order, hasher) = (HashSet::new(), VecDeque::new(), RandomState::new());
-        Self {
-            last: 0,
-            window,
-            seen,
-            order,
-            hasher,
-        }
+        Self { last: 0, window, seen, order, hasher }
     }
 
     fn accept(&mut self, id: &str) -> Acceptance {

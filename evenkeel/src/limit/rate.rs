@@ -15,19 +15,12 @@ pub(super) struct Rate {
 impl Rate {
     #[track_caller]
     pub(super) fn new(count: u32, per: Duration) -> Self {
-        assert!(
-            count > 0,
-            "a rate limit of 0 would let nothing through: use 1 or more"
-        );
+        assert!(count > 0, "a rate limit of 0 would let nothing through: use 1 or more");
         assert!(!per.is_zero(), "a rate limit needs a time: {count} per how long?");
         // Rounded up, since a rounded-down interval would let a little more through than was asked for.
         let interval = per.as_nanos().div_ceil(u128::from(count));
         let interval = u64::try_from(interval).expect("a rate limit counts in less than 584 years");
-        Self {
-            interval: Duration::from_nanos(interval),
-            burst: NonZeroU32::MIN,
-        }
-        .with_burst(count)
+        Self { interval: Duration::from_nanos(interval), burst: NonZeroU32::MIN }.with_burst(count)
     }
 
     #[track_caller]
@@ -36,10 +29,7 @@ impl Rate {
         let rate = Self { burst, ..self };
         // Half of what governor's clock can count, so that its sums cannot overflow either.
         let is_countable = rate.recovery().as_nanos() <= u128::from(u64::MAX / 2);
-        assert!(
-            is_countable,
-            "a burst of {burst} would take centuries to come back: use a smaller one"
-        );
+        assert!(is_countable, "a burst of {burst} would take centuries to come back: use a smaller one");
         rate
     }
 
