@@ -89,11 +89,7 @@ impl Sandbox {
             let cast = [("alice", "Alice"), ("bob", "Bob"), ("carol", "Carol")];
             let cast = cast.map(|(id, name)| Sender::known_as(id, Some(name), None::<&str>));
             for person in &cast {
-                state.open(
-                    Conversation::direct(person.id()),
-                    person.display_name(),
-                    vec![person.clone()],
-                );
+                state.open(Conversation::direct(person.id()), person.display_name(), vec![person.clone()]);
             }
             state.open(Conversation::group("crew"), "Crew", cast.to_vec());
         });
@@ -163,14 +159,7 @@ impl Sandbox {
     /// 64 KiB, or 10,000 events wait for a bot.
     pub fn say(&self, person: &str, conversation: &str, text: impl Into<String>) -> Result<MessageId> {
         let text = text.into();
-        self.post(
-            person,
-            conversation,
-            Draft {
-                text,
-                ..Draft::default()
-            },
-        )
+        self.post(person, conversation, Draft { text, ..Draft::default() })
     }
 
     /// Writes a message with files, a quote, or mentions of one's own.
@@ -197,11 +186,7 @@ impl Sandbox {
         self.change(|state| {
             let quote = Quoting::Message(state.quote(target)?);
             let text = text.into();
-            let draft = Draft {
-                text,
-                quote,
-                ..Draft::default()
-            };
+            let draft = Draft { text, quote, ..Draft::default() };
             state.post_as(person, conversation, draft, Vec::new())
         })
     }
@@ -219,18 +204,8 @@ impl Sandbox {
             if text.is_empty() {
                 return Err("an edited message needs words; delete it instead".to_owned());
             }
-            let entry = state.edit(
-                &person,
-                target,
-                Draft {
-                    text,
-                    ..Draft::default()
-                },
-            )?;
-            let edit = Edit {
-                target: target.clone(),
-                message: entry.message.clone(),
-            };
+            let entry = state.edit(&person, target, Draft { text, ..Draft::default() })?;
+            let edit = Edit { target: target.clone(), message: entry.message.clone() };
             state.tell_bot(&person, &entry.conversation, edit);
             Ok(())
         })
@@ -327,11 +302,7 @@ impl Sandbox {
     }
 
     fn follow(&self, state: &State) -> Changes {
-        Changes::new(
-            Arc::clone(&self.network),
-            state.recent.count(),
-            self.network.news(),
-        )
+        Changes::new(Arc::clone(&self.network), state.recent.count(), self.network.news())
     }
 }
 
@@ -351,16 +322,18 @@ impl State {
         Ok(entry.message.id.clone())
     }
 
-    fn react_as(&mut self, person: &str, target: &MessageId, emoji: &str, is_removed: bool) -> Result<(), No> {
+    fn react_as(
+        &mut self,
+        person: &str,
+        target: &MessageId,
+        emoji: &str,
+        is_removed: bool,
+    ) -> Result<(), No> {
         self.check_room_for_event()?;
         let conversation = self.standing(target)?.conversation.clone();
         let (person, conversation) = self.member(person, conversation.id())?;
         if self.react(&person, target, emoji, is_removed)?.is_some() {
-            let reaction = Reaction {
-                target: target.clone(),
-                emoji: emoji.to_owned(),
-                is_removed,
-            };
+            let reaction = Reaction { target: target.clone(), emoji: emoji.to_owned(), is_removed };
             self.tell_bot(&person, &conversation, reaction);
         }
         Ok(())
@@ -388,11 +361,7 @@ impl State {
                 self.is_in(target, &conversation)?;
                 self.edit(&bot, target, draft.clone())?;
             }
-            Action::React {
-                target,
-                emoji,
-                is_removed,
-            } => {
+            Action::React { target, emoji, is_removed } => {
                 self.is_in(target, &conversation)?;
                 self.react(&bot, target, emoji, *is_removed)?;
             }
@@ -412,9 +381,7 @@ impl State {
             return Ok(());
         }
         let (target, conversation) = (target.as_str(), conversation.id());
-        Err(format!(
-            "message `{target}` is not in the conversation `{conversation}`"
-        ))
+        Err(format!("message `{target}` is not in the conversation `{conversation}`"))
     }
 }
 
@@ -453,9 +420,7 @@ impl Transport for Sandbox {
     }
 
     async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
-        self.network
-            .change(|state| state.carry_out(outbound))
-            .map_err(SendError::refused)
+        self.network.change(|state| state.carry_out(outbound)).map_err(SendError::refused)
     }
 
     async fn download(&self, attachment: &Attachment, limit_bytes: usize) -> Result<Bytes> {

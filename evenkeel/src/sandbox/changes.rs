@@ -151,11 +151,7 @@ pub struct Lagged(pub u64);
 
 impl fmt::Display for Lagged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} changes of the sandbox were missed by a reader that was too slow",
-            self.0
-        )
+        write!(f, "{} changes of the sandbox were missed by a reader that was too slow", self.0)
     }
 }
 

@@ -71,11 +71,7 @@ impl Network {
             began: Instant::now(),
             began_ms,
         };
-        Self {
-            state: Mutex::new(state),
-            news: watch::Sender::new(0),
-            arrival: Notify::new(),
-        }
+        Self { state: Mutex::new(state), news: watch::Sender::new(0), arrival: Notify::new() }
     }
 
     /// For readers. Whoever changes something uses [`Network::change`].
@@ -111,11 +107,7 @@ impl State {
     pub(super) fn open(&mut self, conversation: Conversation, name: &str, mut members: Vec<Sender>) {
         members.push(self.bot.clone());
         let name = name.into();
-        let room = Room {
-            conversation,
-            name,
-            members,
-        };
+        let room = Room { conversation, name, members };
         self.rooms.push(room.clone());
         self.recent.push(Change::Opened { room });
     }
@@ -162,11 +154,8 @@ impl State {
         if draft.text.is_empty() && draft.files.is_empty() && uploaded.is_empty() {
             return Err("a message needs words or a file".to_owned());
         }
-        let files: Vec<Attachment> = draft
-            .files
-            .into_iter()
-            .map(|file| self.keep(file))
-            .collect::<Result<_, _>>()?;
+        let files: Vec<Attachment> =
+            draft.files.into_iter().map(|file| self.keep(file)).collect::<Result<_, _>>()?;
         let message = Message {
             id: MessageId::new(self.id("")),
             mentions: self.mentions(conversation, &draft.text, draft.mentions),
@@ -194,15 +183,17 @@ impl State {
         Ok(entry)
     }
 
-    pub(super) fn edit(&mut self, author: &Sender, target: &MessageId, draft: Draft) -> Result<Arc<Entry>, No> {
+    pub(super) fn edit(
+        &mut self,
+        author: &Sender,
+        target: &MessageId,
+        draft: Draft,
+    ) -> Result<Arc<Entry>, No> {
         check_text(&draft.text)?;
         let conversation = self.own(author, target, "edit")?.conversation.clone();
         let mentions = self.mentions(&conversation, &draft.text, draft.mentions);
-        let files: Vec<Attachment> = draft
-            .files
-            .into_iter()
-            .map(|file| self.keep(file))
-            .collect::<Result<_, _>>()?;
+        let files: Vec<Attachment> =
+            draft.files.into_iter().map(|file| self.keep(file)).collect::<Result<_, _>>()?;
         let changed = self.log.change(target, |entry| {
             entry.message.text = draft.text;
             entry.message.mentions = mentions;
@@ -286,9 +277,7 @@ impl State {
     pub(super) fn keep(&mut self, file: File) -> Result<Attachment, No> {
         if file.bytes.len() > LIMIT_FILE_BYTES {
             let (size, limit) = (file.bytes.len() >> 20, LIMIT_FILE_BYTES >> 20);
-            return Err(format!(
-                "a file of {size} MiB does not fit: the sandbox keeps {limit} MiB"
-            ));
+            return Err(format!("a file of {size} MiB does not fit: the sandbox keeps {limit} MiB"));
         }
         let id = self.id("file-").into();
         Ok(self.files.keep(id, file))
@@ -307,10 +296,7 @@ impl State {
         let entry = self.standing(target)?;
         if entry.author != *author {
             let (author, owner) = (author.display_name(), entry.author.display_name());
-            return Err(format!(
-                "{author} cannot {verb} message `{}` of {owner}",
-                target.as_str()
-            ));
+            return Err(format!("{author} cannot {verb} message `{}` of {owner}", target.as_str()));
         }
         Ok(entry)
     }
@@ -350,11 +336,7 @@ impl State {
     /// What a quote of this message looks like.
     pub(super) fn quote(&self, target: &MessageId) -> Result<Quote, No> {
         let entry = self.standing(target)?;
-        Ok(Quote {
-            id: target.clone(),
-            author: Some(entry.author.clone()),
-            text: entry.message.text.clone(),
-        })
+        Ok(Quote { id: target.clone(), author: Some(entry.author.clone()), text: entry.message.text.clone() })
     }
 
     pub(super) fn now_ms(&self) -> u64 {
@@ -372,27 +354,18 @@ fn check_text(text: &str) -> Result<(), No> {
     if text.len() <= LIMIT_TEXT_BYTES {
         return Ok(());
     }
-    Err(format!(
-        "a message has at most {LIMIT_TEXT_BYTES} bytes of text, not {}",
-        text.len()
-    ))
+    Err(format!("a message has at most {LIMIT_TEXT_BYTES} bytes of text, not {}", text.len()))
 }
 
 fn gone(target: &MessageId) -> No {
-    format!(
-        "there is no message `{}`, or it is too old to be kept",
-        target.as_str()
-    )
+    format!("there is no message `{}`, or it is too old to be kept", target.as_str())
 }
 
 fn recount(reactions: &mut Vec<Tally>, by: &Sender, emoji: &str, is_removed: bool) {
     match reactions.iter_mut().find(|tally| tally.emoji == emoji) {
         Some(tally) if is_removed => tally.people.retain(|person| person != by),
         Some(tally) => tally.people.push(by.clone()),
-        None => reactions.push(Tally {
-            emoji: emoji.to_owned(),
-            people: vec![by.clone()],
-        }),
+        None => reactions.push(Tally { emoji: emoji.to_owned(), people: vec![by.clone()] }),
     }
     reactions.retain(|tally| !tally.people.is_empty());
 }
@@ -403,22 +376,14 @@ fn find_mentions(text: &str, members: &[Sender]) -> Vec<Mention> {
         let rest = &text[at + 1..];
         let named = |member: &&Sender| {
             let name = member.display_name();
-            let is_there = rest
-                .get(..name.len())
-                .is_some_and(|word| word.eq_ignore_ascii_case(name));
+            let is_there = rest.get(..name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name));
             is_there && !rest[name.len()..].starts_with(char::is_alphanumeric)
         };
         // Of `Ann` and `Ann Lee`, the longer one is meant.
-        let longest = members
-            .iter()
-            .filter(named)
-            .max_by_key(|member| member.display_name().len());
+        let longest = members.iter().filter(named).max_by_key(|member| member.display_name().len());
         if let Some(who) = longest {
             let end = at + 1 + who.display_name().len();
-            mentions.push(Mention {
-                who: who.clone(),
-                range: at..end,
-            });
+            mentions.push(Mention { who: who.clone(), range: at..end });
         }
     }
     mentions

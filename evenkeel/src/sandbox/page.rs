@@ -102,12 +102,7 @@ impl Page {
     pub(super) async fn serve(&self, sandbox: Sandbox, status: Status) -> Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
         let (_running, stopped) = watch::channel(());
-        let desk = Desk {
-            sandbox,
-            status,
-            chips: self.chips.as_slice().into(),
-            stopped: stopped.clone(),
-        };
+        let desk = Desk { sandbox, status, chips: self.chips.as_slice().into(), stopped: stopped.clone() };
         let until = gone(stopped);
         axum::serve(listener, router(desk))
             .with_graceful_shutdown(until)
@@ -145,22 +140,13 @@ struct Desk {
 fn router(desk: Desk) -> Router {
     let upload = post(upload).layer(DefaultBodyLimit::max(LIMIT_UPLOAD_BYTES));
     Router::new()
-        .route(
-            "/",
-            get(|| async { asset("text/html; charset=utf-8", include_str!("page/page.html")) }),
-        )
-        .route(
-            "/page.css",
-            get(|| async { asset("text/css; charset=utf-8", include_str!("page/page.css")) }),
-        )
+        .route("/", get(|| async { asset("text/html; charset=utf-8", include_str!("page/page.html")) }))
+        .route("/page.css", get(|| async { asset("text/css; charset=utf-8", include_str!("page/page.css")) }))
         .route(
             "/page.js",
             get(|| async { asset("text/javascript; charset=utf-8", include_str!("page/page.js")) }),
         )
-        .route(
-            "/icon.svg",
-            get(|| async { asset("image/svg+xml", include_str!("page/icon.svg")) }),
-        )
+        .route("/icon.svg", get(|| async { asset("image/svg+xml", include_str!("page/icon.svg")) }))
         .route("/api/stream", get(follow))
         .route("/api/say", post(say))
         .route("/api/react", post(react))
@@ -195,22 +181,14 @@ async fn say(State(desk): State<Desk>, Json(say): Json<Say>) -> Result<Json<Mess
         return Err(Error::new(format!("a message carries at most {LIMIT_FILES} files")).into());
     }
     let id = desk.sandbox.change(|state| {
-        let described = |id: &String| {
-            state
-                .files
-                .attachment(id)
-                .ok_or("the file is not there any more; attach it again")
-        };
+        let described =
+            |id: &String| state.files.attachment(id).ok_or("the file is not there any more; attach it again");
         let files: Vec<Attachment> = say.files.iter().map(described).collect::<Result<_, _>>()?;
         let quote = match &say.quote {
             Some(target) => Quoting::Message(state.quote(target)?),
             None => Quoting::Nothing,
         };
-        let draft = Draft {
-            text: say.text,
-            quote,
-            ..Draft::default()
-        };
+        let draft = Draft { text: say.text, quote, ..Draft::default() };
         state.post_as(&say.person, &say.conversation, draft, files)
     })?;
     Ok(Json(id))
@@ -225,14 +203,8 @@ struct React {
 }
 
 async fn react(State(desk): State<Desk>, Json(react): Json<React>) -> Result<StatusCode, Refusal> {
-    let React {
-        person,
-        message,
-        emoji,
-        is_removed,
-    } = react;
-    desk.sandbox
-        .change(|state| state.react_as(&person, &message, &emoji, is_removed))?;
+    let React { person, message, emoji, is_removed } = react;
+    desk.sandbox.change(|state| state.react_as(&person, &message, &emoji, is_removed))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -267,13 +239,8 @@ struct Typing {
 }
 
 async fn typing(State(desk): State<Desk>, Json(typing): Json<Typing>) -> Result<StatusCode, Refusal> {
-    let Typing {
-        person,
-        conversation,
-        is_started,
-    } = typing;
-    desk.sandbox
-        .change(|state| state.type_as(&person, &conversation, is_started))?;
+    let Typing { person, conversation, is_started } = typing;
+    desk.sandbox.change(|state| state.type_as(&person, &conversation, is_started))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -290,10 +257,7 @@ async fn upload(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Json<Arc<str>>, Refusal> {
-    if headers
-        .get(header::CONTENT_TYPE)
-        .is_none_or(|kind| kind != "application/octet-stream")
-    {
+    if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/octet-stream") {
         return Err(Error::new("a file is posted as `application/octet-stream`").into());
     }
     if upload.name.len() > 255 || upload.content_type.len() > 255 {
@@ -322,14 +286,8 @@ async fn file(State(desk): State<Desk>, Path(id): Path<String>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (header::CONTENT_DISPOSITION, disposition),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static("default-src 'none'; sandbox"),
-        ),
-        (
-            header::CACHE_CONTROL,
-            HeaderValue::from_static("private, max-age=3600"),
-        ),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600")),
     ];
     (headers, file.bytes).into_response()
 }
@@ -387,10 +345,7 @@ fn changes(desk: Desk) -> impl Stream<Item = Event> {
             return Some((event("change", &change), (desk, Some(reader))));
         }
         let (scene, reader) = desk.sandbox.watch();
-        let opening = Opening {
-            scene,
-            chips: &desk.chips,
-        };
+        let opening = Opening { scene, chips: &desk.chips };
         Some((event("scene", &opening), (desk, Some(reader))))
     })
 }

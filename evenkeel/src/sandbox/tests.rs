@@ -133,9 +133,7 @@ async fn the_bots_actions_are_in_the_log() {
     let id = act(&sandbox, "crew", Action::Send(draft)).await.unwrap().id.unwrap();
     act(&sandbox, "crew", Action::Edit { target: id.clone(), draft: words("bye") }).await.unwrap();
     let emoji = "👍".to_owned();
-    act(&sandbox, "crew", Action::React { target: asked.clone(), emoji, is_removed: false })
-        .await
-        .unwrap();
+    act(&sandbox, "crew", Action::React { target: asked.clone(), emoji, is_removed: false }).await.unwrap();
     act(&sandbox, "crew", Action::Delete { target: id.clone() }).await.unwrap();
 
     let mut seen = Vec::new();
@@ -275,4 +273,3 @@ async fn a_thousand_sandboxes_take_no_time() {
     }
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
-

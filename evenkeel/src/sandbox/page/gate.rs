@@ -28,10 +28,7 @@ fn refusal(headers: &HeaderMap, is_front: bool) -> Option<&'static str> {
     };
     // A link on another site may lead to the front page; it cannot be framed, and it does nothing by itself.
     let is_visit = is_front && only(headers, "sec-fetch-mode") == Some("navigate");
-    let is_own = matches!(
-        only(headers, "sec-fetch-site"),
-        None | Some("same-origin" | "none")
-    );
+    let is_own = matches!(only(headers, "sec-fetch-site"), None | Some("same-origin" | "none"));
     if !is_own && !is_visit {
         return Some("this page does not answer other sites\n");
     }
@@ -58,10 +55,7 @@ fn is_this_computer(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
         _ => host,
     };
-    let ip = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'))
-        .unwrap_or(name);
+    let ip = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     name.eq_ignore_ascii_case("localhost") || ip.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
@@ -77,13 +71,9 @@ fn secure(headers: &mut HeaderMap) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     // Files bring stricter rules of their own.
-    headers
-        .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ));
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    ));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

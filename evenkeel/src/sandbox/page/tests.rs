@@ -41,7 +41,9 @@ async fn say_status(headers: &[(&str, &str)]) -> u16 {
 
 #[tokio::test]
 async fn a_name_that_was_pointed_here_is_refused() {
-    for host in ["evil.example", "evil.example:4242", "127.0.0.1.evil.example", "localhost.evil", "", "0.0.0.0:4242"] {
+    for host in
+        ["evil.example", "evil.example:4242", "127.0.0.1.evil.example", "localhost.evil", "", "0.0.0.0:4242"]
+    {
         assert_eq!(get_status("/", &[("host", host)]).await, 403, "{host}");
         assert_eq!(get_status("/api/stream", &[("host", host)]).await, 403, "{host}");
     }
@@ -59,7 +61,10 @@ async fn other_sites_can_neither_post_nor_read() {
     assert_eq!(say_status(&[("sec-fetch-site", "cross-site")]).await, 403);
     assert_eq!(say_status(&[("sec-fetch-site", "same-site")]).await, 403);
     assert_eq!(say_status(&[("content-type", "text/plain")]).await, 415, "what a form can post");
-    assert_eq!(say_status(&[("origin", "http://127.0.0.1:4242"), ("sec-fetch-site", "same-origin")]).await, 200);
+    assert_eq!(
+        say_status(&[("origin", "http://127.0.0.1:4242"), ("sec-fetch-site", "same-origin")]).await,
+        200
+    );
     assert_eq!(get_status("/api/stream", &[("sec-fetch-site", "cross-site")]).await, 403);
     assert_eq!(get_status("/files/1", &[("sec-fetch-site", "same-site")]).await, 403);
     let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
@@ -69,7 +74,9 @@ async fn other_sites_can_neither_post_nor_read() {
 
 #[tokio::test]
 async fn every_answer_carries_the_security_headers() {
-    for (path, host) in [("/", "localhost"), ("/page.js", "localhost"), ("/none", "localhost"), ("/", "evil.example")] {
+    for (path, host) in
+        [("/", "localhost"), ("/page.js", "localhost"), ("/none", "localhost"), ("/", "evil.example")]
+    {
         let (router, ..) = desk();
         let response = router.oneshot(request(Method::GET, path, &[("host", host)], "")).await.unwrap();
         let headers = response.headers();
@@ -147,7 +154,10 @@ async fn the_stream_begins_with_everything_and_ends_with_the_server() {
     let mut events = response.into_body().into_data_stream();
     let scene = events.next().await.unwrap().unwrap();
     let scene = std::str::from_utf8(&scene).unwrap();
-    assert!(scene.starts_with("event: scene\n") && scene.contains("before") && scene.contains("!ping"), "{scene}");
+    assert!(
+        scene.starts_with("event: scene\n") && scene.contains("before") && scene.contains("!ping"),
+        "{scene}"
+    );
     sandbox.say("alice", "alice", "after").unwrap();
     let change = events.next().await.unwrap().unwrap();
     assert!(std::str::from_utf8(&change).unwrap().starts_with("event: change\n"));
