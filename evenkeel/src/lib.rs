@@ -21,6 +21,7 @@ mod layer;
 mod route;
 pub mod journal;
 mod serve;
+pub mod sandbox;
 
 pub use context::Context;
 pub use error::{Error, Result};

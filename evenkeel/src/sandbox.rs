@@ -1,0 +1,520 @@
+//! A chat network in memory: a bot with no account, no server and no internet.
+//!
+//! A [`Sandbox`] holds people, conversations and everything that was said. On one side tests and the page speak as
+//! any person; on the other side it is a [`Transport`], and any bot runs over it.
+//!
+//! ```
+//! use evenkeel::sandbox::Sandbox;
+//!
+//! let sandbox = Sandbox::new(); // Alice, Bob, Carol, and the group "Crew"
+//! let hello = sandbox.say("alice", "crew", "hello @Bob")?;
+//! sandbox.react("bob", &hello, "👋")?;
+//! assert!(sandbox.say("mallory", "crew", "hello").is_err(), "nobody knows Mallory");
+//! # Ok::<(), evenkeel::Error>(())
+//! ```
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::event::{Attachment, Conversation, Deletion, Edit, Event, MessageId, Reaction, Sender, Typing};
+use crate::reply::{Action, Draft, File, Quoting};
+use crate::transport::{Inbox, Outbound, SendError, Sent, Transport};
+
+mod changes;
+mod log;
+mod network;
+#[cfg(feature = "page")]
+mod page;
+
+pub use changes::{Change, Changes, Lagged, Room};
+pub use log::{Entry, Tally};
+#[cfg(feature = "page")]
+pub use page::Page;
+
+use network::{Network, No, State};
+
+/// How many of the newest messages a [`Scene`] shows.
+const LIMIT_SCENE: usize = 1_000;
+/// How many events are on their way to the journal together.
+const LIMIT_TOGETHER: usize = 64;
+/// How long to wait after the bot refused an event.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// A chat network in memory. Clones are the same network.
+///
+/// The newest 10,000 messages and 64 MiB of files are kept. What people write while no bot is connected waits for
+/// one.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    network: Arc<Network>,
+    #[cfg(feature = "page")]
+    page: Option<Arc<Page>>,
+}
+
+/// Everything that a newcomer sees, at one moment.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Scene {
+    /// The bot, as a member of every conversation.
+    pub bot: Sender,
+    /// The conversations: one with each person, and the groups.
+    pub rooms: Vec<Room>,
+    /// The newest messages of all conversations, oldest first, at most 1,000.
+    pub entries: Vec<Arc<Entry>>,
+    /// Who is typing, and where.
+    pub typing: Vec<(Conversation, Sender)>,
+    /// Whether a bot is connected.
+    pub is_connected: bool,
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Making one.
+impl Sandbox {
+    /// A network with Alice, Bob and Carol, who also meet in the group `crew`.
+    pub fn new() -> Self {
+        let sandbox = Self::empty();
+        sandbox.network.change(|state| {
+            let cast = [("alice", "Alice"), ("bob", "Bob"), ("carol", "Carol")];
+            let cast = cast.map(|(id, name)| Sender::known_as(id, Some(name), None::<&str>));
+            for person in &cast {
+                state.open(Conversation::direct(person.id()), person.display_name(), vec![person.clone()]);
+            }
+            state.open(Conversation::group("crew"), "Crew", cast.to_vec());
+        });
+        sandbox
+    }
+
+    /// A network with nobody in it but the bot.
+    pub fn empty() -> Self {
+        Self {
+            network: Arc::new(Network::new()),
+            #[cfg(feature = "page")]
+            page: None,
+        }
+    }
+
+    /// Adds a person, and returns the conversation between that person and the bot.
+    ///
+    /// # Errors
+    ///
+    /// When a person or a group of that id exists.
+    pub fn add_person(&self, id: &str, name: &str) -> Result<Conversation> {
+        let person = Sender::known_as(id, Some(name), None::<&str>);
+        self.open(Conversation::direct(id), name, vec![person])
+    }
+
+    /// Adds a group of these people and the bot.
+    ///
+    /// # Errors
+    ///
+    /// When a person or a group of that id exists, or one of the members does not.
+    pub fn add_group(&self, id: &str, name: &str, members: &[&str]) -> Result<Conversation> {
+        let members = {
+            let state = self.network.lock();
+            let members = members.iter().map(|member| state.person(member));
+            members.collect::<Result<_, _>>().map_err(Error::new)?
+        };
+        self.open(Conversation::group(id), name, members)
+    }
+
+    fn open(&self, conversation: Conversation, name: &str, members: Vec<Sender>) -> Result<Conversation> {
+        self.change(|state| {
+            let id = conversation.id();
+            if state.room(id).is_ok() || id == state.bot.id() {
+                return Err(format!("the sandbox has a person or a group `{id}` already"));
+            }
+            state.open(conversation.clone(), name, members);
+            Ok(conversation)
+        })
+    }
+
+    /// Shows this network on a page for as long as a bot is connected.
+    #[cfg(feature = "page")]
+    #[must_use]
+    pub fn with_page(mut self, page: Page) -> Self {
+        self.page = Some(Arc::new(page));
+        self
+    }
+}
+
+/// What people do. Each of these reaches the bot as an [`Event`](crate::Event).
+impl Sandbox {
+    /// Writes a message. The direct conversation with a person has that person's id; `@Name` mentions a member.
+    ///
+    /// # Errors
+    ///
+    /// When the person or the conversation does not exist, the person is not in it, the text is empty or longer than
+    /// 64 KiB, or 10,000 events wait for a bot.
+    pub fn say(&self, person: &str, conversation: &str, text: impl Into<String>) -> Result<MessageId> {
+        let text = text.into();
+        self.post(person, conversation, Draft { text, ..Draft::default() })
+    }
+
+    /// Writes a message with files, a quote, or mentions of one's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::say`], and when a file is larger than 64 MiB.
+    pub fn post(&self, person: &str, conversation: &str, draft: Draft) -> Result<MessageId> {
+        self.change(|state| state.post_as(person, conversation, draft, Vec::new()))
+    }
+
+    /// Writes a message that answers `target`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::say`], and when there is no such message.
+    pub fn answer(
+        &self,
+        person: &str,
+        conversation: &str,
+        target: &MessageId,
+        text: impl Into<String>,
+    ) -> Result<MessageId> {
+        self.change(|state| {
+            let quote = Quoting::Message(state.quote(target)?);
+            let text = text.into();
+            let draft = Draft { text, quote, ..Draft::default() };
+            state.post_as(person, conversation, draft, Vec::new())
+        })
+    }
+
+    /// Changes a message of this person.
+    ///
+    /// # Errors
+    ///
+    /// When the person or the message does not exist, or the message is somebody else's.
+    pub fn edit(&self, person: &str, target: &MessageId, text: impl Into<String>) -> Result<()> {
+        self.change(|state| {
+            state.check_room_for_event()?;
+            let person = state.person(person)?;
+            let text = text.into();
+            if text.is_empty() {
+                return Err("an edited message needs words; delete it instead".to_owned());
+            }
+            let entry = state.edit(&person, target, Draft { text, ..Draft::default() })?;
+            let edit = Edit { target: target.clone(), message: entry.message.clone() };
+            state.tell_bot(&person, &entry.conversation, edit);
+            Ok(())
+        })
+    }
+
+    /// Deletes a message of this person for everyone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::edit`].
+    pub fn delete(&self, person: &str, target: &MessageId) -> Result<()> {
+        self.change(|state| {
+            state.check_room_for_event()?;
+            let person = state.person(person)?;
+            let entry = state.delete(&person, target)?;
+            let target = target.clone();
+            state.tell_bot(&person, &entry.conversation, Deletion { target });
+            Ok(())
+        })
+    }
+
+    /// Reacts to a message. Doing so twice is doing it once.
+    ///
+    /// # Errors
+    ///
+    /// When the person or the message does not exist, the person is not in its conversation, the emoji is empty or
+    /// longer than 64 bytes, or the message carries 20 different ones already.
+    pub fn react(&self, person: &str, target: &MessageId, emoji: &str) -> Result<()> {
+        self.change(|state| state.react_as(person, target, emoji, false))
+    }
+
+    /// Takes a reaction back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::react`].
+    pub fn unreact(&self, person: &str, target: &MessageId, emoji: &str) -> Result<()> {
+        self.change(|state| state.react_as(person, target, emoji, true))
+    }
+
+    /// Begins to type. Sending a message ends it.
+    ///
+    /// # Errors
+    ///
+    /// When the person or the conversation does not exist, or the person is not in it.
+    pub fn start_typing(&self, person: &str, conversation: &str) -> Result<()> {
+        self.change(|state| state.type_as(person, conversation, true))
+    }
+
+    /// Ceases to type.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::start_typing`].
+    pub fn stop_typing(&self, person: &str, conversation: &str) -> Result<()> {
+        self.change(|state| state.type_as(person, conversation, false))
+    }
+
+    /// The one way in for people: errors become [`Error`]s, readers and bot are woken.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, No>) -> Result<T> {
+        self.network.change(change).map_err(Error::new)
+    }
+}
+
+/// What there is to see.
+impl Sandbox {
+    /// A message as it is now.
+    pub fn entry(&self, id: &MessageId) -> Option<Arc<Entry>> {
+        self.network.lock().log.get(id).cloned()
+    }
+
+    /// A file that came with a message, while it is kept.
+    pub fn file(&self, id: &str) -> Option<File> {
+        self.network.lock().files.get(id).cloned()
+    }
+
+    /// Follows everything that happens from now on.
+    pub fn changes(&self) -> Changes {
+        let state = self.network.lock();
+        self.follow(&state)
+    }
+
+    /// Everything there is, and whatever happens after that: nothing falls between the two.
+    pub fn watch(&self) -> (Scene, Changes) {
+        let state = self.network.lock();
+        let scene = Scene {
+            bot: state.bot.clone(),
+            rooms: state.rooms.clone(),
+            entries: state.log.newest(LIMIT_SCENE),
+            typing: state.typing.clone(),
+            is_connected: state.bots > 0,
+        };
+        (scene, self.follow(&state))
+    }
+
+    fn follow(&self, state: &State) -> Changes {
+        Changes::new(Arc::clone(&self.network), state.recent.count(), self.network.news())
+    }
+}
+
+/// What people do, under the lock.
+impl State {
+    fn post_as(
+        &mut self,
+        person: &str,
+        conversation: &str,
+        draft: Draft,
+        uploaded: Vec<Attachment>,
+    ) -> Result<MessageId, No> {
+        self.check_room_for_event()?;
+        let (person, conversation) = self.member(person, conversation)?;
+        let entry = self.post(&person, &conversation, draft, uploaded)?;
+        self.tell_bot(&person, &conversation, entry.message.clone());
+        Ok(entry.message.id.clone())
+    }
+
+    fn react_as(
+        &mut self,
+        person: &str,
+        target: &MessageId,
+        emoji: &str,
+        is_removed: bool,
+    ) -> Result<(), No> {
+        self.check_room_for_event()?;
+        let conversation = self.standing(target)?.conversation.clone();
+        let (person, conversation) = self.member(person, conversation.id())?;
+        if self.react(&person, target, emoji, is_removed)?.is_some() {
+            let reaction = Reaction { target: target.clone(), emoji: emoji.to_owned(), is_removed };
+            self.tell_bot(&person, &conversation, reaction);
+        }
+        Ok(())
+    }
+
+    fn type_as(&mut self, person: &str, conversation: &str, is_started: bool) -> Result<(), No> {
+        self.check_room_for_event()?;
+        let (person, conversation) = self.member(person, conversation)?;
+        if self.set_typing(&person, &conversation, is_started) {
+            self.tell_bot(&person, &conversation, Typing { is_started });
+        }
+        Ok(())
+    }
+
+    /// Carries out what the bot asked for.
+    fn carry_out(&mut self, outbound: &Outbound) -> Result<Sent, No> {
+        let conversation = self.room(outbound.conversation.id())?.conversation.clone();
+        let bot = self.bot.clone();
+        match &outbound.action {
+            Action::Send(draft) => {
+                let entry = self.post(&bot, &conversation, draft.clone(), Vec::new())?;
+                return Ok(Sent::message(entry.message.id.clone()));
+            }
+            Action::Edit { target, draft } => {
+                self.is_in(target, &conversation)?;
+                self.edit(&bot, target, draft.clone())?;
+            }
+            Action::React { target, emoji, is_removed } => {
+                self.is_in(target, &conversation)?;
+                self.react(&bot, target, emoji, *is_removed)?;
+            }
+            Action::Delete { target } => {
+                self.is_in(target, &conversation)?;
+                self.delete(&bot, target)?;
+            }
+            Action::Typing { is_started } => {
+                self.set_typing(&bot, &conversation, *is_started);
+            }
+        }
+        Ok(Sent::done())
+    }
+
+    fn is_in(&self, target: &MessageId, conversation: &Conversation) -> Result<(), No> {
+        if self.standing(target)?.conversation == *conversation {
+            return Ok(());
+        }
+        let (target, conversation) = (target.as_str(), conversation.id());
+        Err(format!("message `{target}` is not in the conversation `{conversation}`"))
+    }
+}
+
+impl Transport for Sandbox {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    async fn open(&self) -> Result<String> {
+        let (people, groups) = {
+            let state = self.network.lock();
+            let groups = state.rooms.iter().filter(|room| room.conversation.is_group());
+            let groups = groups.count();
+            (state.rooms.len() - groups, groups)
+        };
+        let cast = format!("{people} people and {groups} groups in memory");
+        #[cfg(feature = "page")]
+        if let Some(page) = &self.page {
+            return Ok(format!("{cast}; talk to the bot at {}", page.url()));
+        }
+        Ok(cast)
+    }
+
+    async fn receive(&self, inbox: Inbox) -> Result<()> {
+        let _connection = Connection::new(&self.network);
+        #[cfg(feature = "page")]
+        if let Some(page) = &self.page {
+            let served = page.serve(self.clone(), inbox.status().clone());
+            return tokio::select! {
+                served = served => served,
+                () = self.deliver(&inbox) => Ok(()),
+            };
+        }
+        self.deliver(&inbox).await;
+        Ok(())
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
+        self.network.change(|state| state.carry_out(outbound)).map_err(SendError::refused)
+    }
+
+    async fn download(&self, attachment: &Attachment, limit_bytes: usize) -> Result<Bytes> {
+        let id = &attachment.id;
+        let Some(file) = self.file(id) else {
+            let limit = log::LIMIT_FILE_BYTES >> 20;
+            return Err(Error::new(format!("file `{id}` is not there any more"))
+                .with_hint(format!("the sandbox keeps {limit} MiB; the oldest files go first")));
+        };
+        let size = file.bytes.len();
+        if size > limit_bytes {
+            return Err(Error::new(format!(
+                "file `{id}` has {size} bytes, more than the limit of {limit_bytes}"
+            )));
+        }
+        Ok(file.bytes)
+    }
+}
+
+impl Sandbox {
+    /// Hands pending events to the bot, in order, for as long as it is polled.
+    ///
+    /// An event stays pending until the journal has it: dropping this future repeats some, which the journal knows,
+    /// and loses none.
+    async fn deliver(&self, inbox: &Inbox) {
+        loop {
+            let events: Vec<Event> = {
+                let state = self.network.lock();
+                state.pending.iter().take(LIMIT_TOGETHER).cloned().collect()
+            };
+            if events.is_empty() {
+                self.network.arrival.notified().await;
+                continue;
+            }
+            let offered = events.len();
+            let accepted = accept_in_order(inbox, events).await;
+            self.network.lock().pending.drain(..accepted);
+            if accepted < offered {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// Offers events together and returns how many were taken before the first refusal.
+async fn accept_in_order(inbox: &Inbox, events: Vec<Event>) -> usize {
+    let mut answers: Vec<Pin<Box<dyn Future<Output = bool> + Send>>> = Vec::with_capacity(events.len());
+    for event in events {
+        let mut answer = Box::pin(async { inbox.accept(event).await.is_ok() });
+        // The first poll hands the event over. After a refusal nothing may overtake the refused one.
+        match futures_util::poll!(&mut answer) {
+            Poll::Ready(false) => break,
+            Poll::Ready(true) => answers.push(Box::pin(std::future::ready(true))),
+            Poll::Pending => answers.push(answer),
+        }
+    }
+    let answers = join_all(answers).await;
+    answers.into_iter().take_while(|is_accepted| *is_accepted).count()
+}
+
+/// Tells everybody that a bot is there, until it is dropped.
+struct Connection<'a>(&'a Network);
+
+impl<'a> Connection<'a> {
+    fn new(network: &'a Network) -> Self {
+        network.change(|state| state.count_bots(state.bots + 1));
+        Self(network)
+    }
+}
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        self.0.change(|state| state.count_bots(state.bots - 1));
+    }
+}
+
+impl State {
+    fn count_bots(&mut self, bots: usize) {
+        let was_connected = self.bots > 0;
+        self.bots = bots;
+        let is_connected = bots > 0;
+        if was_connected == is_connected {
+            return;
+        }
+        self.recent.push(Change::Bot { is_connected });
+        if !is_connected {
+            let bot = self.bot.clone();
+            let rooms: Vec<Conversation> = self.rooms.iter().map(|room| room.conversation.clone()).collect();
+            for room in rooms {
+                self.set_typing(&bot, &room, false);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
