@@ -22,6 +22,7 @@ mod route;
 pub mod journal;
 mod serve;
 pub mod sandbox;
+pub mod testing;
 
 pub use context::Context;
 pub use error::{Error, Result};

@@ -441,6 +441,19 @@ impl Transport for Sandbox {
 }
 
 impl Sandbox {
+    /// Waits until the bot has taken everything that people did.
+    pub(crate) async fn delivered(&self) {
+        loop {
+            // Registered before looking, so that a departure between the two is not missed.
+            let mut departed = std::pin::pin!(self.network.departure.notified());
+            departed.as_mut().enable();
+            if self.network.lock().pending.is_empty() {
+                return;
+            }
+            departed.await;
+        }
+    }
+
     /// Hands pending events to the bot, in order, for as long as it is polled.
     ///
     /// An event stays pending until the journal has it: dropping this future repeats some, which the journal knows,
@@ -458,6 +471,7 @@ impl Sandbox {
             let offered = events.len();
             let accepted = accept_in_order(inbox, events).await;
             self.network.lock().pending.drain(..accepted);
+            self.network.departure.notify_waiters();
             if accepted < offered {
                 tokio::time::sleep(RETRY).await;
             }

@@ -32,6 +32,8 @@ pub(super) struct Network {
     news: watch::Sender<u64>,
     /// Wakes the bot's `receive` when an event is pending.
     pub(super) arrival: Notify,
+    /// Wakes whoever waits until no event is pending.
+    pub(super) departure: Notify,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,12 @@ impl Network {
             began: Instant::now(),
             began_ms,
         };
-        Self { state: Mutex::new(state), news: watch::Sender::new(0), arrival: Notify::new() }
+        Self {
+            state: Mutex::new(state),
+            news: watch::Sender::new(0),
+            arrival: Notify::new(),
+            departure: Notify::new(),
+        }
     }
 
     /// For readers. Whoever changes something uses [`Network::change`].

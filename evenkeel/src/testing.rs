@@ -1,0 +1,340 @@
+//! A bot's tests: the same code path as in the field, over the sandbox, with no network and no waiting.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+//! use evenkeel::{Router, testing};
+//!
+//! async fn ping() -> &'static str { "pong" }
+//!
+//! // In a test: #[tokio::test(start_paused = true)]
+//! let mut chat = testing::chat(Router::new().command("!ping", ping));
+//! assert_eq!(chat.say("!ping").await, ["pong"]);
+//! assert!(chat.in_group("crew").say_as("bob", "hello").await.is_empty());
+//! # }); Ok::<(), std::io::Error>(())
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use evenkeel_guard::Executor;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::error::Result;
+use crate::event::MessageId;
+use crate::reply::{Draft, File};
+use crate::route::App;
+use crate::sandbox::{Change, Changes, Sandbox};
+use crate::serve::Bot;
+use crate::status::{Snapshot, Status};
+
+/// Begins a chat with a bot, as Alice. Bob and Carol are there, too, and the group `crew`.
+///
+/// # Panics
+///
+/// Outside an async runtime: use `#[tokio::test(start_paused = true)]`.
+#[track_caller]
+pub fn chat(app: impl Into<App>) -> Chat {
+    let Ok(runtime) = Handle::try_current() else {
+        panic!("`chat` needs a runtime: write `#[tokio::test(start_paused = true)]` over the test")
+    };
+    let sandbox = Sandbox::new();
+    let bot = Bot::new(sandbox.clone(), app).with_executor(Executor::unwatched(runtime));
+    let bot = bot.with_shutdown(std::future::pending());
+    let status = bot.status();
+    let changes = sandbox.changes();
+    Chat { sandbox, changes, status, bot: Stopped(tokio::spawn(bot.serve())), last: None }
+}
+
+/// A chat with a bot. The bot ends with it.
+///
+/// Each of its methods waits until the bot has nothing left to do, and returns what the bot did meanwhile. Under a
+/// paused clock (`start_paused = true`) handlers that sleep take no time. The methods panic, with the test's line, when
+/// the sandbox does not know a person or a group.
+#[derive(Debug)]
+pub struct Chat {
+    sandbox: Sandbox,
+    changes: Changes,
+    status: Status,
+    bot: Stopped,
+    /// The newest message of the bot, which `react` is about.
+    last: Option<MessageId>,
+}
+
+/// Ends the bot with its chat.
+#[derive(Debug)]
+struct Stopped(JoinHandle<Result<()>>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A chat as seen from a group.
+#[derive(Debug)]
+pub struct Group<'a> {
+    chat: &'a mut Chat,
+    group: String,
+}
+
+impl Chat {
+    /// Says something as Alice in her direct chat with the bot.
+    ///
+    /// # Cancel safety
+    ///
+    /// The words are said; what the bot answers goes to the next call.
+    pub async fn say(&mut self, text: &str) -> Replies {
+        self.say_as("alice", text).await
+    }
+
+    /// Says something as `person` (`"alice"`, `"bob"`, `"carol"`) in their direct chat with the bot.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Chat::say`].
+    pub async fn say_as(&mut self, person: &str, text: &str) -> Replies {
+        self.post(person, person, text, Vec::new()).await
+    }
+
+    /// Sends files with a caption as Alice.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Chat::say`].
+    pub async fn send(&mut self, caption: &str, files: impl IntoIterator<Item = File>) -> Replies {
+        self.post("alice", "alice", caption, files.into_iter().collect()).await
+    }
+
+    /// Reacts as Alice to the newest message of the bot.
+    ///
+    /// # Panics
+    ///
+    /// When the bot has said nothing yet.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Chat::say`].
+    pub async fn react(&mut self, emoji: &str) -> Replies {
+        let target = self.last.clone().expect("the bot has said something to react to");
+        self.sandbox.react("alice", &target, emoji).expect("Alice can see the message");
+        self.replies().await
+    }
+
+    /// Speaks in a group from here on: `chat.in_group("crew").say("!ping")`.
+    pub fn in_group(&mut self, group: &str) -> Group<'_> {
+        Group { chat: self, group: group.to_owned() }
+    }
+
+    /// Lets time pass, and returns what the bot did meanwhile. Under a paused clock this takes no time.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Chat::say`].
+    pub async fn advance(&mut self, time: Duration) -> Replies {
+        tokio::time::sleep(time).await;
+        self.replies().await
+    }
+
+    /// The network behind the chat, for whatever else people do: edits, deletions, typing, new people.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// What the bot did since the last call, once it has nothing left to do.
+    ///
+    /// # Panics
+    ///
+    /// When the bot did more than a thousand things, or has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was done goes to the next call.
+    pub async fn replies(&mut self) -> Replies {
+        self.sandbox.delivered().await;
+        self.status.idle().await;
+        assert!(!self.bot.0.is_finished(), "the bot has stopped");
+        let mut replies = Replies::default();
+        while let Some(change) = self.changes.try_next() {
+            let change = change.expect("fewer changes than the sandbox remembers");
+            if change.by().is_some_and(|by| by.id() == "bot") {
+                self.note(&mut replies, change);
+            }
+        }
+        replies
+    }
+
+    /// How the bot is.
+    ///
+    /// # Panics
+    ///
+    /// When the bot has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the question.
+    pub async fn snapshot(&self) -> Snapshot {
+        self.status.snapshot().await.expect("the bot runs as long as its chat")
+    }
+
+    async fn post(&mut self, person: &str, room: &str, text: &str, files: Vec<File>) -> Replies {
+        let draft = Draft { text: text.to_owned(), files, ..Draft::default() };
+        if let Err(error) = self.sandbox.post(person, room, draft) {
+            panic!("{error}");
+        }
+        self.replies().await
+    }
+
+    fn note(&mut self, replies: &mut Replies, change: Change) {
+        match change {
+            Change::Posted { entry } => {
+                self.last = Some(entry.message.id.clone());
+                replies.texts.push(entry.message.text.clone());
+                let names = entry.message.attachments.iter().filter_map(|file| file.name.clone());
+                replies.files.extend(names);
+            }
+            Change::Edited { entry } => replies.edits.push(entry.message.text.clone()),
+            Change::Reacted { emoji, is_removed: false, .. } => replies.reactions.push(emoji),
+            Change::Deleted { entry } => replies.deletions.push(entry.message.id.clone()),
+            _ => {}
+        }
+    }
+}
+
+impl Group<'_> {
+    /// Says something as Alice.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Chat::say`].
+    pub async fn say(&mut self, text: &str) -> Replies {
+        self.say_as("alice", text).await
+    }
+
+    /// Says something as `person`.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Chat::say`].
+    pub async fn say_as(&mut self, person: &str, text: &str) -> Replies {
+        self.chat.post(person, &self.group, text, Vec::new()).await
+    }
+}
+
+/// What the bot did. Compares with a list of texts: `assert_eq!(chat.say("!ping").await, ["pong"])`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Replies {
+    texts: Vec<String>,
+    edits: Vec<String>,
+    reactions: Vec<String>,
+    files: Vec<String>,
+    deletions: Vec<MessageId>,
+}
+
+impl Replies {
+    /// The messages, one per line.
+    pub fn text(&self) -> String {
+        self.texts.join("\n")
+    }
+
+    /// The new texts of messages that the bot changed.
+    pub fn edits(&self) -> &[String] {
+        &self.edits
+    }
+
+    /// The emoji with which the bot reacted.
+    pub fn reactions(&self) -> &[String] {
+        &self.reactions
+    }
+
+    /// The names of the files that the bot sent.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// The messages that the bot deleted.
+    pub fn deletions(&self) -> &[MessageId] {
+        &self.deletions
+    }
+
+    /// Whether the bot did nothing at all.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl<const N: usize> PartialEq<[&str; N]> for Replies {
+    fn eq(&self, texts: &[&str; N]) -> bool {
+        self.texts == *texts
+    }
+}
+
+impl PartialEq<Vec<String>> for Replies {
+    fn eq(&self, texts: &Vec<String>) -> bool {
+        self.texts == *texts
+    }
+}
+
+/// The texts, as a failed assertion wants to show them; the rest only where there is some.
+impl fmt::Debug for Replies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.texts)?;
+        for (name, things) in [("edits", &self.edits), ("reactions", &self.reactions), ("files", &self.files)]
+        {
+            if !things.is_empty() {
+                write!(f, " {name} {things:?}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Context;
+    use crate::extract::Rest;
+    use crate::route::Router;
+
+    async fn echo(Rest(text): Rest) -> String {
+        text
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_bot_does_is_seen() {
+        async fn busy(cx: Context) -> Result<&'static str> {
+            let note = cx.reply_now("one").await?;
+            cx.edit(&note, "two");
+            cx.react("👍");
+            let gone = cx.reply_now("gone").await?;
+            cx.delete(&gone);
+            Ok("three")
+        }
+        let mut chat = chat(Router::new().command("!busy", busy).command("!echo", echo));
+        let replies = chat.say("!busy").await;
+        assert_eq!(replies, ["one", "gone", "three"], "as they were written");
+        assert_eq!(replies.edits(), ["two"]);
+        assert_eq!(replies.reactions(), ["👍"]);
+        assert_eq!(replies.deletions().len(), 1);
+        assert_eq!(chat.say_as("bob", "!echo hi").await, ["hi"]);
+    }
+
+    /// The promise is a thousand in a second; `bench` prints the time, this test prints how many ran.
+    #[test]
+    fn a_thousand_chats_run() {
+        for n in 0..1000 {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
+            runtime.block_on(async {
+                let mut chat = chat(Router::new().command("!echo", echo));
+                assert_eq!(chat.say(&format!("!echo {n}")).await, [n.to_string().as_str()]);
+            });
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "write `#[tokio::test(start_paused = true)]` over the test")]
+    fn a_chat_outside_a_runtime_says_what_to_write() {
+        let _chat = chat(Router::new().command("!echo", echo));
+    }
+}

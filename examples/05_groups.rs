@@ -1,0 +1,95 @@
+//! Who and where: groups, mentions, reactions, quotes, and commands that only some may use.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use evenkeel::sandbox::{Page, Sandbox};
+use evenkeel::{
+    App, Context, Conversation, Event, Message, Reaction, Reply, Router, Sender, State, Trigger,
+};
+
+/// Hearts by person.
+#[derive(Clone, Default)]
+struct Hearts(Arc<Mutex<HashMap<String, u32>>>);
+
+/// A quote, and a mention that notifies.
+async fn hug(who: Sender, message: Message) -> Reply {
+    let hugged = message.mentions.into_iter().next().map_or(who, |mention| mention.who);
+    Reply::text("a hug for ").mention(&hugged).quoting()
+}
+
+async fn where_am_i(here: Conversation) -> &'static str {
+    if here.is_group() { "in a group" } else { "just the two of us" }
+}
+
+/// Events other than text have handlers, too.
+async fn count_hearts(hearts: State<Hearts>, who: Sender, Reaction { emoji, is_removed, .. }: Reaction) {
+    let is_heart = emoji.starts_with('❤');
+    if is_heart && !is_removed {
+        *hearts.0.lock().unwrap_or_else(PoisonError::into_inner).entry(who.id().to_owned()).or_default() += 1;
+    }
+}
+
+async fn hearts(hearts: State<Hearts>, who: Sender) -> String {
+    let given = hearts.0.lock().unwrap_or_else(PoisonError::into_inner).get(who.id()).copied();
+    format!("you gave {} hearts", given.unwrap_or(0))
+}
+
+/// Reacts instead of answering.
+async fn thanks(cx: Context) {
+    cx.react("👍");
+}
+
+/// Only Alice may; for everybody else the command does not exist.
+async fn close() -> &'static str {
+    "closed for today"
+}
+
+fn app() -> App {
+    Router::new()
+        .command("!hug", hug)
+        .command("!where", where_am_i)
+        .command("!hearts", hearts)
+        .regex(r"(?i)\bthank(s| you)\b", thanks)
+        .route(Trigger::command("!close").senders(["alice"]).about("closes the shop"), close)
+        .on(Event::reaction, count_hearts)
+        .help("!help")
+        .with_state(Hearts::default())
+}
+
+fn main() -> evenkeel::Result<()> {
+    evenkeel::run(Sandbox::new().with_page(Page::bind("127.0.0.1:0")?), app())
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel::testing::chat;
+
+    use super::app;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_is_not_a_direct_chat() {
+        let mut chat = chat(app());
+        assert_eq!(chat.say("!where").await, ["just the two of us"]);
+        assert_eq!(chat.in_group("crew").say_as("bob", "!where").await, ["in a group"]);
+        assert_eq!(chat.in_group("crew").say("!hug @Bob").await, ["a hug for @Bob"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reactions_come_in_and_go_out() {
+        let mut chat = chat(app());
+        assert_eq!(chat.say("thank you!").await.reactions(), ["👍"]);
+        assert_eq!(chat.say("!where").await, ["just the two of us"]);
+        assert!(chat.react("❤️").await.is_empty());
+        assert_eq!(chat.say("!hearts").await, ["you gave 1 hearts"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_may_not_use_does_not_exist() {
+        let mut chat = chat(app());
+        assert_eq!(chat.say("!close").await, ["closed for today"]);
+        assert!(chat.say_as("bob", "!close").await.is_empty());
+        let help = chat.say_as("bob", "!help").await;
+        assert!(!help.text().contains("!close"));
+    }
+}

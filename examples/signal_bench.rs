@@ -1,0 +1,77 @@
+//! The bot that measurements use: plain, on default settings. It reads the `SIGNAL_*` variables.
+//!
+//! Every reply holds the token that the command came with. `!block`, `!freeze` and `!cpu` do what no handler should:
+//! that is what they are for.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use evenkeel::{App, Error, Rest, Result, Router};
+use evenkeel_signal::Signal;
+use tokio::time::sleep;
+
+async fn ping(Rest(token): Rest) -> String {
+    format!("pong {token}")
+}
+
+async fn wait(Rest(token): Rest) -> String {
+    sleep(Duration::from_millis(200)).await;
+    format!("waited {token}")
+}
+
+async fn block(Rest(token): Rest) -> String {
+    std::thread::sleep(Duration::from_millis(200));
+    format!("blocked {token}")
+}
+
+async fn freeze(Rest(token): Rest) -> String {
+    std::thread::sleep(Duration::from_secs(5));
+    format!("thawed {token}")
+}
+
+async fn cpu(Rest(token): Rest) -> String {
+    let end = Instant::now() + Duration::from_millis(200);
+    let mut sum = 0u64;
+    while Instant::now() < end {
+        for n in 0..10_000u64 {
+            sum = black_box(sum.wrapping_mul(31).wrapping_add(n));
+        }
+    }
+    format!("computed {token}")
+}
+
+async fn fail(Rest(token): Rest) -> Result<String> {
+    Err(Error::tell(format!("failed {token}")))
+}
+
+/// Up to 2 ms, by the token: what a test of order needs.
+async fn delay(Rest(token): Rest) -> String {
+    let spread = token.bytes().fold(17u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    sleep(Duration::from_micros(spread % 2000)).await;
+    format!("delayed {token}")
+}
+
+fn app() -> App {
+    Router::new()
+        .command("!ping", ping)
+        .command("!wait", wait)
+        .command("!block", block)
+        .command("!freeze", freeze)
+        .command("!cpu", cpu)
+        .command("!fail", fail)
+        .command("!delay", delay)
+        .with_state(())
+}
+
+fn main() -> Result<()> {
+    evenkeel::run(Signal::from_env()?, app())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_reply_holds_the_token() {
+    let mut chat = evenkeel::testing::chat(app());
+    for command in ["!ping", "!wait", "!block", "!cpu", "!fail", "!delay"] {
+        let replies = chat.say(&format!("{command} t0k3n")).await;
+        assert!(replies.text().ends_with(" t0k3n"), "{command}: {replies:?}");
+    }
+}
