@@ -4,13 +4,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use evenkeel::sandbox::{Page, Sandbox};
-use evenkeel::{
-    App, Context, Conversation, Event, Message, Reaction, Reply, Router, Sender, State, Trigger,
-};
+use evenkeel::{App, Context, Conversation, Event, Message, Reaction, Reply, Router, Sender, State, Trigger};
 
 /// Hearts by person.
 #[derive(Clone, Default)]
 struct Hearts(Arc<Mutex<HashMap<String, u32>>>);
+
+impl Hearts {
+    /// Adds to the hearts of a person, and says how many there are.
+    fn add(&self, who: &Sender, more: u32) -> u32 {
+        let mut hearts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = hearts.entry(who.id().to_owned()).or_default();
+        *given += more;
+        *given
+    }
+}
 
 /// A quote, and a mention that notifies.
 async fn hug(who: Sender, message: Message) -> Reply {
@@ -24,15 +32,13 @@ async fn where_am_i(here: Conversation) -> &'static str {
 
 /// Events other than text have handlers, too.
 async fn count_hearts(hearts: State<Hearts>, who: Sender, Reaction { emoji, is_removed, .. }: Reaction) {
-    let is_heart = emoji.starts_with('❤');
-    if is_heart && !is_removed {
-        *hearts.0.lock().unwrap_or_else(PoisonError::into_inner).entry(who.id().to_owned()).or_default() += 1;
+    if emoji.starts_with('❤') && !is_removed {
+        hearts.add(&who, 1);
     }
 }
 
 async fn hearts(hearts: State<Hearts>, who: Sender) -> String {
-    let given = hearts.0.lock().unwrap_or_else(PoisonError::into_inner).get(who.id()).copied();
-    format!("you gave {} hearts", given.unwrap_or(0))
+    format!("you gave {} hearts", hearts.add(&who, 0))
 }
 
 /// Reacts instead of answering.

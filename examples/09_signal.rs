@@ -29,5 +29,8 @@ fn main() -> evenkeel::Result<()> {
 #[tokio::test(start_paused = true)]
 async fn the_same_bot_runs_in_a_test() {
     let mut chat = evenkeel::testing::chat(app());
-    assert_eq!(chat.say("!help").await, ["!ping: answers pong\n!echo <text>: repeats you\n!help [command]: lists the commands"]);
+    assert_eq!(
+        chat.say("!help").await,
+        ["!ping: answers pong\n!echo <text>: repeats you\n!help [command]: lists the commands"]
+    );
 }
