@@ -276,9 +276,9 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// Runs `layer` around every handler of this router, whether added before or after. The first one is outermost.
     ///
     /// The layers run once a trigger has matched: events that nothing matches reach no layer.
-    pub fn layer<L, K>(mut self, layer: L) -> Self
+    pub fn layer<L>(mut self, layer: L) -> Self
     where
-        L: HandlerLayer<S, K> + Sync,
+        L: HandlerLayer<Args: FromEventAll<S> + Send>,
     {
         self.layers.push(Arc::new(move |route, state| layer.wrap(route, state)));
         self
@@ -487,9 +487,26 @@ impl App {
     }
 }
 
-impl From<Router<()>> for App {
-    fn from(router: Router<()>) -> Self {
-        router.with_state(())
+/// What [`run`](crate::run) and [`serve`](crate::serve) take: an [`App`], or a [`Router`] that needs no state.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a finished bot",
+    label = "expected an `App`, or a `Router` without state",
+    note = "call `.with_state(..)` on a router whose handlers take `State`"
+)]
+pub trait IntoApp {
+    /// Closes the router.
+    fn into_app(self) -> App;
+}
+
+impl IntoApp for App {
+    fn into_app(self) -> App {
+        self
+    }
+}
+
+impl IntoApp for Router<()> {
+    fn into_app(self) -> App {
+        self.with_state(())
     }
 }
 
