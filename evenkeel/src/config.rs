@@ -245,6 +245,11 @@ impl Settings<'_> {
         self.examples.push(format!("{name}={example}"));
     }
 
+    /// How many problems there are so far.
+    pub fn problem_count(&self) -> usize {
+        self.problems.len()
+    }
+
     /// The names that were asked for so far.
     pub fn names(&self) -> &[&'static str] {
         &self.names
@@ -292,10 +297,14 @@ impl Settings<'_> {
 
     /// Keys of our tables that nobody asked for, and tables whose name is nearly one of ours.
     fn look_for_strays(&mut self) {
-        let asked = |name: &str| self.names.iter().any(|known| *known == name);
         let tables: Vec<_> = self.names.iter().map(|name| split(name).0).collect();
         let mut strays = Vec::new();
-        for (_, entry) in self.config.file.iter().filter(|(name, _)| !asked(name)) {
+        for (_, entry) in self
+            .config
+            .file
+            .iter()
+            .filter(|(name, _)| !self.names.contains(&name.as_str()))
+        {
             let (table, key) = (&entry.table, &entry.key);
             if tables.contains(&table.to_lowercase()) {
                 let keys: Vec<_> = self.names.iter().map(|name| split(name)).collect();
