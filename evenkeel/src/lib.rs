@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod config;
 
 #[cfg(feature = "http")]
 pub mod http;
