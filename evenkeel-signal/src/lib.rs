@@ -35,6 +35,7 @@
 //! api         connections and requests      send      from an action to a request, and what the answer means
 //! open        the look before the start     standin   a server for tests (feature `standin`)
 //! ```
+
 #![forbid(unsafe_code)]
 
 mod config;
@@ -48,8 +49,6 @@ mod receive;
 mod send;
 mod open;
 mod signal;
-
-#![forbid(unsafe_code)]
 
 #[cfg(feature = "standin")]
 pub mod standin;

@@ -81,24 +81,13 @@ impl Config {
 
     /// Holds these settings as if the environment had nothing else, for tests.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
-        let environment = pairs
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-        Self {
-            environment,
-            ..Self::default()
-        }
+        let environment = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { environment, ..Self::default() }
     }
 
     /// Begins to read settings; see [`Settings`].
     pub fn read(&self) -> Settings<'_> {
-        Settings {
-            config: self,
-            names: Vec::new(),
-            problems: Vec::new(),
-            examples: Vec::new(),
-        }
+        Settings { config: self, names: Vec::new(), problems: Vec::new(), examples: Vec::new() }
     }
 
     fn load_beside(environment: BTreeMap<String, String>, directory: &Path) -> Result<Self> {
@@ -106,11 +95,7 @@ impl Config {
             contents(directory, DOTENV)?.map_or_else(|| Ok(BTreeMap::new()), |text| parse_dotenv(&text))?;
         let file =
             contents(directory, FILE)?.map_or_else(|| Ok(BTreeMap::new()), |text| parse_file(&text))?;
-        Ok(Self {
-            environment,
-            dotenv,
-            file,
-        })
+        Ok(Self { environment, dotenv, file })
     }
 
     fn find(&self, name: &str) -> Option<(Place, Option<&str>)> {
@@ -190,8 +175,7 @@ impl<T> Required<T> {
     /// If `complete` comes from other [`Settings`] than this value.
     #[track_caller]
     pub fn get(self, _complete: &Complete) -> T {
-        self.0
-            .expect("`finish` returns an error while a required setting is missing")
+        self.0.expect("`finish` returns an error while a required setting is missing")
     }
 }
 
@@ -224,9 +208,7 @@ impl Settings<'_> {
             Some(value) => parse(value.trim()).map_err(|error| error.to_string()),
             None => Err("must be a text, a number, `true` or `false`".to_owned()),
         };
-        parsed
-            .map_err(|error| self.wrong(name, place, &error, example))
-            .ok()
+        parsed.map_err(|error| self.wrong(name, place, &error, example)).ok()
     }
 
     /// Reads a setting that may be there and must not be shown.
@@ -299,12 +281,7 @@ impl Settings<'_> {
     fn look_for_strays(&mut self) {
         let tables: Vec<_> = self.names.iter().map(|name| split(name).0).collect();
         let mut strays = Vec::new();
-        for (_, entry) in self
-            .config
-            .file
-            .iter()
-            .filter(|(name, _)| !self.names.contains(&name.as_str()))
-        {
+        for (_, entry) in self.config.file.iter().filter(|(name, _)| !self.names.contains(&name.as_str())) {
             let (table, key) = (&entry.table, &entry.key);
             if tables.contains(&table.to_lowercase()) {
                 let keys: Vec<_> = self.names.iter().map(|name| split(name)).collect();
@@ -338,17 +315,13 @@ fn contents(directory: &Path, name: &str) -> Result<Option<String>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
             let hint = format!("make `{name}` a readable text file in UTF-8, or remove it");
-            Err(Error::from(error)
-                .context(format!("reading `{name}`"))
-                .with_hint(hint))
+            Err(Error::from(error).context(format!("reading `{name}`")).with_hint(hint))
         }
     }
 }
 
 fn parse_dotenv(text: &str) -> Result<BTreeMap<String, String>> {
-    dotenvy::Iter::new(text.as_bytes())
-        .map(|pair| pair.map_err(|error| dotenv_error(text, &error)))
-        .collect()
+    dotenvy::Iter::new(text.as_bytes()).map(|pair| pair.map_err(|error| dotenv_error(text, &error))).collect()
 }
 
 /// The library's own message quotes the line, which may hold a secret; the line's number does not.
@@ -454,17 +427,9 @@ mod tests {
     #[test]
     fn the_environment_beats_dotenv_beats_the_file() {
         let file = "[signal]\nphone_number = \"file\"";
-        let all = files(
-            &[("SIGNAL_PHONE_NUMBER", "environment")],
-            "SIGNAL_PHONE_NUMBER=dotenv",
-            file,
-        );
+        let all = files(&[("SIGNAL_PHONE_NUMBER", "environment")], "SIGNAL_PHONE_NUMBER=dotenv", file);
         assert_eq!(number(&all.unwrap()).unwrap(), "environment");
-        let two = files(
-            &[("SIGNAL_PHONE_NUMBER", " ")],
-            "SIGNAL_PHONE_NUMBER=dotenv",
-            file,
-        );
+        let two = files(&[("SIGNAL_PHONE_NUMBER", " ")], "SIGNAL_PHONE_NUMBER=dotenv", file);
         assert_eq!(number(&two.unwrap()).unwrap(), "dotenv");
         assert_eq!(number(&files(&[], "", file).unwrap()).unwrap(), "file");
     }
@@ -485,10 +450,7 @@ mod tests {
              `false`, for example `2`"
         );
         assert!(
-            error
-                .hint()
-                .unwrap()
-                .ends_with("\n\n  SHOP_NAME=Corner\n  SHOP_PORT=8080\n  SHOP_WORKERS=2")
+            error.hint().unwrap().ends_with("\n\n  SHOP_NAME=Corner\n  SHOP_PORT=8080\n  SHOP_WORKERS=2")
         );
     }
 
@@ -509,10 +471,7 @@ mod tests {
         let config = files(&[], "SIGNAL_PHONE_NUMER=1", "[signl]\nphone_number = \"1\"").unwrap();
         let told = number(&config).unwrap_err().to_string();
         assert!(told.contains("but there is `SIGNAL_PHONE_NUMER`"), "{told}");
-        assert!(
-            told.contains("`[signl]` of `evenkeel.toml`, did you mean `signal`?"),
-            "{told}"
-        );
+        assert!(told.contains("`[signl]` of `evenkeel.toml`, did you mean `signal`?"), "{told}");
     }
 
     #[test]
@@ -524,18 +483,12 @@ mod tests {
     #[test]
     fn a_malformed_file_is_named_with_its_line_and_not_quoted() {
         let dotenv = files(&[], "A=1\n\nhunter2 hunter2\n", "").unwrap_err();
-        assert_eq!(
-            dotenv.to_string(),
-            "`.env` line 3 is not of the form `NAME=value`"
-        );
+        assert_eq!(dotenv.to_string(), "`.env` line 3 is not of the form `NAME=value`");
         let file = files(&[], "", "[signal]\ntoken = hunter2\n").unwrap_err();
         assert!(file.to_string().starts_with("`evenkeel.toml` line 2: "), "{file}");
         assert!(!format!("{file:?}{dotenv:?}").contains("hunter2"));
         let bare = files(&[], "", "phone_number = \"1\"").unwrap_err();
-        assert_eq!(
-            bare.to_string(),
-            "`phone_number` in `evenkeel.toml` stands in no table"
-        );
+        assert_eq!(bare.to_string(), "`phone_number` in `evenkeel.toml` stands in no table");
     }
 
     #[test]
@@ -557,10 +510,7 @@ mod tests {
         let config = files(&[], "", "[shop]\nport = 8080\nopen = true").unwrap();
         let mut settings = config.read();
         assert_eq!(settings.optional("SHOP_PORT", "1", str::parse::<u16>), Some(8080));
-        assert_eq!(
-            settings.optional("SHOP_OPEN", "true", str::parse::<bool>),
-            Some(true)
-        );
+        assert_eq!(settings.optional("SHOP_OPEN", "true", str::parse::<bool>), Some(true));
         settings.finish().unwrap();
     }
 }

@@ -126,7 +126,7 @@ impl Context {
     pub(crate) fn matched_text(&self) -> &str {
         let text = self.event.text().unwrap_or_default();
         match self.call.matched.nest_words {
-            0 => text,
+            0 => text.trim(),
             words => after_words(text, words).trim_end(),
         }
     }

@@ -5,30 +5,25 @@ mod patterns;
 mod matcher;
 mod help;
 mod compile;
+mod app;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, Location};
+use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 
-use evenkeel_guard::Label;
-use futures_util::FutureExt;
-
-use crate::breaker::Breakers;
-use crate::context::{Context, Matched, Tools, Wire};
-use crate::error::Error;
+use crate::context::{Context, Matched};
 use crate::event::Event;
 use crate::extract::FromEvent;
 use crate::handler::{self, FromEventAll, Handler};
 use crate::layer::{HandlerLayer, Route};
-use crate::limit::RateLimit;
-use crate::reply::{IntoReply, Reply};
-use crate::transport::Outbound;
+use crate::reply::IntoReply;
 use crate::trigger::{Facts, Kind, Trigger, tidy};
+pub(crate) use app::Answer;
+pub use app::{App, IntoApp};
+
 use claims::Claims;
-use compile::{Compiled, Compiler};
-use matcher::Matcher;
+use compile::Compiler;
 
 /// Triggers and their handlers. `S` is the type of the bot's state.
 ///
@@ -337,119 +332,15 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     }
 }
 
-impl<S> std::fmt::Debug for Router<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Router({} routes)", self.entries.len() + self.nests.len())
-    }
-}
-
-/// A finished bot: routes, state and tools, ready for [`run`](crate::run) or [`serve`](crate::serve). Cloning is cheap.
-#[derive(Clone)]
-pub struct App {
-    matcher: Arc<Matcher>,
-    routes: Arc<[Compiled]>,
-    tools: Arc<Tools>,
-}
-
-/// What became of one event.
-pub(crate) struct Answer {
-    /// The command that handled it; `None` when nothing wanted it.
-    pub(crate) name: Option<Label>,
-    pub(crate) outbound: Vec<Outbound>,
-    pub(crate) failure: Option<Error>,
-}
-
-impl App {
-    /// Replaces the shared rate limit behind [`Context::rate_limit`]; 50 per second unless told.
-    #[must_use]
-    pub fn with_rate_limit(self, limit: RateLimit) -> Self {
-        self.with_tools(|tools| tools.rate_limit = limit)
-    }
-
-    /// Replaces the circuit breakers behind [`Context::breaker`], to give some of them other options.
-    #[must_use]
-    pub fn with_breakers(self, breakers: Breakers) -> Self {
-        self.with_tools(|tools| tools.breakers = breakers)
-    }
-
-    /// Replaces the HTTP client behind [`Context::http`].
-    #[cfg(feature = "http")]
-    #[must_use]
-    pub fn with_http(self, client: crate::http::Client) -> Self {
-        self.with_tools(|tools| tools.http = client)
-    }
-
-    fn with_tools(mut self, change: impl FnOnce(&mut Tools)) -> Self {
-        let mut tools = Tools::clone(&self.tools);
-        change(&mut tools);
-        self.tools = Arc::new(tools);
-        self
-    }
-
-    /// Which route an event goes to, if any, and how many of its words are those of the command.
-    fn find(&self, event: &Event) -> Option<(&Compiled, usize)> {
-        let allows = |index: usize| {
-            let facts = &self.routes[index].matched.facts;
-            facts.allows(event.sender(), event.conversation())
-        };
-        let found = self.matcher.find(event, &allows)?;
-        Some((&self.routes[found.route], found.command_words))
-    }
-
-    /// Whether any trigger wants this event, for benchmarks of the router.
-    pub fn matches(&self, event: &Event) -> bool {
-        self.find(event).is_some()
-    }
-
-    /// Finds the handler, runs it with its layers, and collects what it promised. A panic is a failure like others.
-    pub(crate) async fn answer(&self, event: Event, sequence: u64, wire: Wire) -> Answer {
-        let Some((Compiled { matched, label, route }, command_words)) = self.find(&event) else {
-            return Answer { name: None, outbound: Vec::new(), failure: None };
-        };
-        evenkeel_guard::relabel(label.clone());
-        let matched = (Arc::clone(matched), command_words);
-        let cx = Context::new(event, sequence, Arc::clone(&self.tools), wire, matched);
-        // The handler's own state dies with it; what it shares with others is theirs to keep whole.
-        let reply = AssertUnwindSafe(async { route.run(cx.clone()).await }).catch_unwind().await;
-        let reply = reply.unwrap_or_else(|panic| {
-            Reply::failed(Error::new(format!("the handler panicked: {}", panic_message(&*panic))))
-        });
-        let (outbound, failure) = cx.finish(reply);
-        Answer { name: Some(label.clone()), outbound, failure }
-    }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
-}
-
-/// What [`run`](crate::run) and [`serve`](crate::serve) take: an [`App`], or a [`Router`] that needs no state.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a finished bot",
-    label = "expected an `App`, or a `Router` without state",
-    note = "call `.with_state(..)` on a router whose handlers take `State`"
-)]
-pub trait IntoApp {
-    /// Closes the router.
-    fn into_app(self) -> App;
-}
-
-impl IntoApp for App {
-    fn into_app(self) -> App {
-        self
-    }
-}
-
 impl IntoApp for Router<()> {
     fn into_app(self) -> App {
         self.with_state(())
     }
 }
 
-impl std::fmt::Debug for App {
+impl<S> std::fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "App({} routes)", self.routes.len())
+        write!(f, "Router({} routes)", self.entries.len() + self.nests.len())
     }
 }
 

@@ -1,7 +1,7 @@
 //! A chat network in memory: a bot with no account, no server and no internet.
 //!
 //! A [`Sandbox`] holds people, conversations and everything that was said. On one side tests and the page speak as
-//! any person; on the other side it is a [`Transport`], and any bot runs over it.
+//! any person; on the other side it is a [`Transport`](crate::Transport), and any bot runs over it.
 //!
 //! ```
 //! use evenkeel::sandbox::Sandbox;
@@ -13,39 +13,32 @@
 //! # Ok::<(), evenkeel::Error>(())
 //! ```
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::event::{Attachment, Conversation, Deletion, Edit, Event, MessageId, Reaction, Sender, Typing};
-use crate::reply::{Action, Draft, File, Quoting};
-use crate::transport::{Inbox, Outbound, SendError, Sent, Transport};
+use crate::event::{Attachment, Conversation, Deletion, Edit, MessageId, Reaction, Sender, Typing};
+use crate::reply::{Draft, File, Quoting};
 
 mod changes;
 mod log;
 mod network;
+mod reader;
+mod bot;
 #[cfg(feature = "page")]
 mod page;
 
-pub use changes::{Change, Changes, Lagged, Room};
+pub use changes::{Change, Room};
 pub use log::{Entry, Tally};
 #[cfg(feature = "page")]
 pub use page::Page;
+pub use reader::{Changes, Lagged};
 
 use network::{Network, No, State};
 
 /// How many of the newest messages a [`Scene`] shows.
 const LIMIT_SCENE: usize = 1_000;
-/// How many events are on their way to the journal together.
-const LIMIT_TOGETHER: usize = 64;
-/// How long to wait after the bot refused an event.
-const RETRY: Duration = Duration::from_millis(50);
 
 /// A chat network in memory. Clones are the same network.
 ///
@@ -346,187 +339,6 @@ impl State {
             self.tell_bot(&person, &conversation, Typing { is_started });
         }
         Ok(())
-    }
-
-    /// Carries out what the bot asked for.
-    fn carry_out(&mut self, outbound: &Outbound) -> Result<Sent, No> {
-        let conversation = self.room(outbound.conversation.id())?.conversation.clone();
-        let bot = self.bot.clone();
-        match &outbound.action {
-            Action::Send(draft) => {
-                let entry = self.post(&bot, &conversation, draft.clone(), Vec::new())?;
-                return Ok(Sent::message(entry.message.id.clone()));
-            }
-            Action::Edit { target, draft } => {
-                self.is_in(target, &conversation)?;
-                self.edit(&bot, target, draft.clone())?;
-            }
-            Action::React { target, emoji, is_removed } => {
-                self.is_in(target, &conversation)?;
-                self.react(&bot, target, emoji, *is_removed)?;
-            }
-            Action::Delete { target } => {
-                self.is_in(target, &conversation)?;
-                self.delete(&bot, target)?;
-            }
-            Action::Typing { is_started } => {
-                self.set_typing(&bot, &conversation, *is_started);
-            }
-        }
-        Ok(Sent::done())
-    }
-
-    fn is_in(&self, target: &MessageId, conversation: &Conversation) -> Result<(), No> {
-        if self.standing(target)?.conversation == *conversation {
-            return Ok(());
-        }
-        let (target, conversation) = (target.as_str(), conversation.id());
-        Err(format!("message `{target}` is not in the conversation `{conversation}`"))
-    }
-}
-
-impl Transport for Sandbox {
-    fn name(&self) -> &'static str {
-        "sandbox"
-    }
-
-    async fn open(&self) -> Result<String> {
-        let (people, groups) = {
-            let state = self.network.lock();
-            let groups = state.rooms.iter().filter(|room| room.conversation.is_group());
-            let groups = groups.count();
-            (state.rooms.len() - groups, groups)
-        };
-        let cast = format!("{people} people and {groups} groups in memory");
-        #[cfg(feature = "page")]
-        if let Some(page) = &self.page {
-            return Ok(format!("{cast}; talk to the bot at {}", page.url()));
-        }
-        Ok(cast)
-    }
-
-    async fn receive(&self, inbox: Inbox) -> Result<()> {
-        let _connection = Connection::new(&self.network);
-        #[cfg(feature = "page")]
-        if let Some(page) = &self.page {
-            let served = page.serve(self.clone(), inbox.status().clone());
-            return tokio::select! {
-                served = served => served,
-                () = self.deliver(&inbox) => Ok(()),
-            };
-        }
-        self.deliver(&inbox).await;
-        Ok(())
-    }
-
-    async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
-        self.network.change(|state| state.carry_out(outbound)).map_err(SendError::refused)
-    }
-
-    async fn download(&self, attachment: &Attachment, limit_bytes: usize) -> Result<Bytes> {
-        let id = &attachment.id;
-        let Some(file) = self.file(id) else {
-            let limit = log::LIMIT_FILE_BYTES >> 20;
-            return Err(Error::new(format!("file `{id}` is not there any more"))
-                .with_hint(format!("the sandbox keeps {limit} MiB; the oldest files go first")));
-        };
-        let size = file.bytes.len();
-        if size > limit_bytes {
-            return Err(Error::new(format!(
-                "file `{id}` has {size} bytes, more than the limit of {limit_bytes}"
-            )));
-        }
-        Ok(file.bytes)
-    }
-}
-
-impl Sandbox {
-    /// Waits until the bot has taken everything that people did.
-    pub(crate) async fn delivered(&self) {
-        loop {
-            // Registered before looking, so that a departure between the two is not missed.
-            let mut departed = std::pin::pin!(self.network.departure.notified());
-            departed.as_mut().enable();
-            if self.network.lock().pending.is_empty() {
-                return;
-            }
-            departed.await;
-        }
-    }
-
-    /// Hands pending events to the bot, in order, for as long as it is polled.
-    ///
-    /// An event stays pending until the journal has it: dropping this future repeats some, which the journal knows,
-    /// and loses none.
-    async fn deliver(&self, inbox: &Inbox) {
-        loop {
-            let events: Vec<Event> = {
-                let state = self.network.lock();
-                state.pending.iter().take(LIMIT_TOGETHER).cloned().collect()
-            };
-            if events.is_empty() {
-                self.network.arrival.notified().await;
-                continue;
-            }
-            let offered = events.len();
-            let accepted = accept_in_order(inbox, events).await;
-            self.network.lock().pending.drain(..accepted);
-            self.network.departure.notify_waiters();
-            if accepted < offered {
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    }
-}
-
-/// Offers events together and returns how many were taken before the first refusal.
-async fn accept_in_order(inbox: &Inbox, events: Vec<Event>) -> usize {
-    let mut answers: Vec<Pin<Box<dyn Future<Output = bool> + Send>>> = Vec::with_capacity(events.len());
-    for event in events {
-        let mut answer = Box::pin(async { inbox.accept(event).await.is_ok() });
-        // The first poll hands the event over. After a refusal nothing may overtake the refused one.
-        match futures_util::poll!(&mut answer) {
-            Poll::Ready(false) => break,
-            Poll::Ready(true) => answers.push(Box::pin(std::future::ready(true))),
-            Poll::Pending => answers.push(answer),
-        }
-    }
-    let answers = join_all(answers).await;
-    answers.into_iter().take_while(|is_accepted| *is_accepted).count()
-}
-
-/// Tells everybody that a bot is there, until it is dropped.
-struct Connection<'a>(&'a Network);
-
-impl<'a> Connection<'a> {
-    fn new(network: &'a Network) -> Self {
-        network.change(|state| state.count_bots(state.bots + 1));
-        Self(network)
-    }
-}
-
-impl Drop for Connection<'_> {
-    fn drop(&mut self) {
-        self.0.change(|state| state.count_bots(state.bots - 1));
-    }
-}
-
-impl State {
-    fn count_bots(&mut self, bots: usize) {
-        let was_connected = self.bots > 0;
-        self.bots = bots;
-        let is_connected = bots > 0;
-        if was_connected == is_connected {
-            return;
-        }
-        self.recent.push(Change::Bot { is_connected });
-        if !is_connected {
-            let bot = self.bot.clone();
-            let rooms: Vec<Conversation> = self.rooms.iter().map(|room| room.conversation.clone()).collect();
-            for room in rooms {
-                self.set_typing(&bot, &room, false);
-            }
-        }
     }
 }
 

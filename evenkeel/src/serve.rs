@@ -13,7 +13,9 @@ use std::time::Duration;
 use evenkeel_guard::Executor;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
+use tracing_subscriber::EnvFilter;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::journal::memory::MemoryJournal;
@@ -30,7 +32,8 @@ const BACKLOG_BYTES: usize = 256 << 20;
 /// Runs a bot until SIGTERM or Ctrl-C, on runtimes of its own: this is what `main` calls.
 ///
 /// The wire has a thread to itself, handlers have watched worker threads, and what handlers spawn has another
-/// thread. Logs go to standard error, filtered by `EVENKEEL_LOG` (`info` unless told).
+/// thread. Logs go to standard error. `EVENKEEL_LOG`, `EVENKEEL_WORKERS` and `EVENKEEL_DRAIN_SECONDS` are read from the
+/// environment, `.env` or `evenkeel.toml`.
 ///
 /// # Errors
 ///
@@ -66,7 +69,7 @@ pub struct Bot<T, J = MemoryJournal> {
     app: App,
     journal: J,
     executor: Option<Executor>,
-    drain: Duration,
+    drain: Option<Duration>,
     backlog_bytes: usize,
     shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     status: (Status, mpsc::Receiver<Question>),
@@ -80,7 +83,7 @@ impl<T: Transport> Bot<T> {
             app: app.into_app(),
             journal: MemoryJournal::default(),
             executor: None,
-            drain: DRAIN,
+            drain: None,
             backlog_bytes: BACKLOG_BYTES,
             shutdown: None,
             status: Status::new(),
@@ -103,7 +106,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
 
     /// Goes on finishing for this long once told to stop; 25 s unless told.
     pub fn with_drain(mut self, drain: Duration) -> Self {
-        self.drain = drain;
+        self.drain = Some(drain);
         self
     }
 
@@ -136,8 +139,9 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     #[track_caller]
     pub fn run(mut self) -> Result<()> {
         assert!(Handle::try_current().is_err(), "`run` has runtimes of its own: call `serve(..).await` here");
-        start_log();
-        let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+        let Settings { log, workers, drain } = Settings::read(&Config::load()?)?;
+        start_log(log.as_deref());
+        self.drain = self.drain.or(drain);
         // Timers, sockets and tasks of handlers. It polls no handler, so no handler can hold it up.
         let theirs = Builder::new_multi_thread()
             .worker_threads(1)
@@ -188,7 +192,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let receiving = Owned(tokio::spawn(async move { receiver.receive(inbox).await }));
         let (wire, inner) = Wire::new(transport, journal, app, executor, backlog);
         let ends = Ends { arrivals, questions, stops };
-        wire.run(recovered, ends, inner, receiving, drain).await
+        wire.run(recovered, ends, inner, receiving, drain.unwrap_or(DRAIN)).await
     }
 }
 
@@ -257,12 +261,56 @@ async fn signals(stop: mpsc::Sender<()>) -> std::io::Result<()> {
     }
 }
 
+/// What the operator may set, see `docs/configuration.md`.
+struct Settings {
+    log: Option<String>,
+    workers: usize,
+    drain: Option<Duration>,
+}
+
+impl Settings {
+    fn read(config: &Config) -> Result<Self> {
+        let mut settings = config.read();
+        let log = settings
+            .optional("EVENKEEL_LOG", "info", |filter| EnvFilter::try_new(filter).map(|_| filter.to_owned()));
+        let workers = settings.optional("EVENKEEL_WORKERS", "4", |count| match count.parse() {
+            Ok(count @ 1..=1024) => Ok(count),
+            _ => Err("must be a number from 1 to 1024"),
+        });
+        let drain = settings.optional("EVENKEEL_DRAIN_SECONDS", "25", |seconds| {
+            seconds.parse().map(Duration::from_secs).map_err(|_| "must be a whole number of seconds")
+        });
+        settings.finish()?;
+        let cores = || std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+        Ok(Self { log, workers: workers.unwrap_or_else(cores), drain })
+    }
+}
+
 /// Logs to standard error, unless the program has set up logging before.
-fn start_log() {
-    use tracing_subscriber::EnvFilter;
-    let filter = std::env::var("EVENKEEL_LOG").unwrap_or_default();
-    let filter = EnvFilter::try_new(if filter.is_empty() { "info" } else { &filter });
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
+fn start_log(filter: Option<&str>) {
+    let filter = EnvFilter::new(filter.unwrap_or("info"));
     // The program's own subscriber, if there is one, stays.
     let _set = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_settings_are_named_all_at_once() {
+        let pairs =
+            [("EVENKEEL_WORKERS", "0"), ("EVENKEEL_DRAIN_SECONDS", "soon"), ("EVENKEEL_LOG", "a=b=c")];
+        let error = Settings::read(&Config::from_pairs(pairs)).err().expect("three mistakes").to_string();
+        for (name, _) in pairs {
+            assert!(error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn settings_have_defaults() {
+        let settings = Settings::read(&Config::from_pairs([("EVENKEEL_DRAIN_SECONDS", "3")])).expect("fine");
+        assert!(settings.workers >= 2 && settings.log.is_none());
+        assert_eq!(settings.drain, Some(Duration::from_secs(3)));
+    }
 }

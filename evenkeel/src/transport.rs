@@ -285,11 +285,7 @@ impl Inbox {
     pub fn collecting() -> (Self, Collected) {
         let backlog = Arc::new(Backlog::new(64 << 20));
         let (inbox, arrivals) = Self::new(Arc::clone(&backlog), Status::new().0);
-        let collected = Collected {
-            arrivals,
-            backlog,
-            count: 0,
-        };
+        let collected = Collected { arrivals, backlog, count: 0 };
         (inbox, collected)
     }
 

@@ -100,9 +100,9 @@ impl Matcher {
     }
 
     fn find_text(&self, text: &str, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
-        let trimmed = text.trim();
-        let exact = || self.exacts.find(trimmed, |target| target.resolve(0, "", allows));
-        let command = || self.command(trimmed, allows);
+        let text = text.trim();
+        let exact = || self.exacts.find(text, |target| target.resolve(0, "", allows));
+        let command = || self.command(text, allows);
         let pattern = || self.patterns.find(text, |index| self.pattern_targets[index].resolve(0, "", allows));
         exact().or_else(command).or_else(pattern)
     }

@@ -13,6 +13,8 @@ use crate::event::{Conversation, Message, MessageId, Reaction, Sender};
 use crate::extract::{Args, Captures, FromRef, Rest, State, Text};
 use crate::layer::{Next, from_fn};
 use crate::reply::Action;
+use crate::reply::Reply;
+use crate::transport::Outbound;
 
 fn from(sender: &str, text: &str) -> Event {
     Event::new("1", Conversation::direct(sender), Sender::new(sender), Message::text("1", text))

@@ -1,14 +1,11 @@
-//! Following what happens in the sandbox.
+//! What happens in the sandbox.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::sync::watch;
 
 use super::log::Entry;
-use super::network::Network;
 use crate::event::{Conversation, Sender};
 
 /// How many changes a reader may be behind before it has to start again.
@@ -122,82 +119,13 @@ impl Recent {
         self.count
     }
 
-    /// The change after the first `seen` ones.
-    fn after(&self, seen: u64) -> Option<Result<Change, Lagged>> {
+    /// The change after the first `seen` ones, or how many are gone.
+    pub(super) fn after(&self, seen: u64) -> Option<Result<Change, u64>> {
         let oldest = self.count - self.kept.len() as u64;
         if seen < oldest {
-            return Some(Err(Lagged(oldest - seen)));
+            return Some(Err(oldest - seen));
         }
         let index = usize::try_from(seen - oldest).ok()?;
         self.kept.get(index).cloned().map(Ok)
-    }
-}
-
-/// Reads changes in order, from the moment it was made.
-///
-/// A reader that falls more than 1024 changes behind is told so once, and goes on from now; it should take a new
-/// [`Sandbox::watch`](super::Sandbox::watch) instead.
-#[derive(Debug)]
-pub struct Changes {
-    network: Arc<Network>,
-    seen: u64,
-    /// Wakes this reader; the network holds the sender and lives at least as long.
-    news: watch::Receiver<u64>,
-}
-
-/// The reader was too slow: this many changes are gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lagged(pub u64);
-
-impl fmt::Display for Lagged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} changes of the sandbox were missed by a reader that was too slow", self.0)
-    }
-}
-
-impl std::error::Error for Lagged {}
-
-impl Changes {
-    pub(super) fn new(network: Arc<Network>, seen: u64, news: watch::Receiver<u64>) -> Self {
-        Self { network, seen, news }
-    }
-
-    /// The next change, if it has happened already.
-    ///
-    /// # Errors
-    ///
-    /// [`Lagged`] when this reader was too slow.
-    pub fn try_next(&mut self) -> Option<Result<Change, Lagged>> {
-        let network = Arc::clone(&self.network);
-        let state = network.lock();
-        let next = state.recent.after(self.seen)?;
-        self.seen = match next {
-            Ok(_) => self.seen + 1,
-            Err(_) => state.recent.count(),
-        };
-        Some(next)
-    }
-
-    /// Waits for the next change.
-    ///
-    /// # Errors
-    ///
-    /// [`Lagged`] when this reader was too slow.
-    ///
-    /// # Cancel safety
-    ///
-    /// No change is lost when the future is dropped.
-    pub async fn next(&mut self) -> Result<Change, Lagged> {
-        loop {
-            // Marked as seen before looking, so that a change between the two wakes the wait below.
-            self.news.borrow_and_update();
-            if let Some(next) = self.try_next() {
-                return next;
-            }
-            self.news
-                .changed()
-                .await
-                .expect("the network holds the sender and this reader holds the network");
-        }
     }
 }

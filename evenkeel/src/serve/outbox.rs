@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::transport::{Outbound, Outcome, SendError, SendKey, Sent, Transport};
 
 /// How often an action that certainly did not happen is tried, with a pause that doubles from half a second to
-/// thirty: four minutes in all, longer than a server takes to restart.
+/// thirty: three and a half minutes in all, longer than a server takes to restart.
 const TRIES: u32 = 13;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
