@@ -23,6 +23,8 @@ pub mod journal;
 mod serve;
 pub mod sandbox;
 pub mod testing;
+#[cfg(all(feature = "http", any(doc, doctest)))]
+pub mod docs;
 
 pub use context::Context;
 pub use error::{Error, Result};
