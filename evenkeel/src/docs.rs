@@ -11,6 +11,8 @@
 //! | [`transports`] | A network of one's own. |
 //! | [`operating`] | Signals, drain, logs, figures, and what is lost when. |
 
+// Its blocks need the feature; the text does not.
+#[cfg(any(not(doctest), feature = "page"))]
 #[doc = include_str!("../docs/getting-started.md")]
 ///
 /// [`run`](crate::run) · [`Router`](crate::Router) · [`Sandbox`](crate::sandbox::Sandbox) · next: [`handlers`]
@@ -22,6 +24,8 @@ pub mod getting_started {}
 /// · [`Context`](crate::Context) · [`Error`](crate::Error) · next: [`never_block`]
 pub mod handlers {}
 
+// Its blocks need the feature; the text does not.
+#[cfg(any(not(doctest), feature = "http"))]
 #[doc = include_str!("../docs/never-block.md")]
 ///
 /// [`offload`](crate::offload) · [`batch`](crate::batch) · [`limit`](crate::limit) · [`http`](crate::http) · next:
@@ -33,6 +37,8 @@ pub mod never_block {}
 /// [`from_fn`](crate::from_fn) · [`Next`](crate::Next) · [`Router::layer`](crate::Router::layer) · next: [`limits`]
 pub mod middleware {}
 
+// Its blocks need the feature; the text does not.
+#[cfg(any(not(doctest), feature = "http"))]
 #[doc = include_str!("../docs/limits.md")]
 ///
 /// [`limit`](crate::limit) · [`breaker`](crate::breaker) · [`http`](crate::http) · next: [`testing`]
@@ -54,6 +60,6 @@ pub mod transports {}
 pub mod operating {}
 
 /// The README's blocks of code, as tests. Not part of the package.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "page"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

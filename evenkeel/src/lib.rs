@@ -79,7 +79,7 @@ pub mod journal;
 mod serve;
 pub mod sandbox;
 pub mod testing;
-#[cfg(all(feature = "http", any(doc, doctest)))]
+#[cfg(any(doc, doctest))]
 pub mod docs;
 
 pub use context::Context;
