@@ -56,7 +56,10 @@
 //!
 //! Three traits are there to be implemented: [`FromEvent`], [`IntoReply`], [`Transport`].
 
+#![forbid(unsafe_code)]
+
 mod error;
+pub mod config;
 
 #[cfg(feature = "http")]
 pub mod http;
@@ -90,9 +93,9 @@ pub use event::{
 };
 pub use extract::{Args, Captures, FromEvent, FromRef, Rejection, Rest, State, Text};
 pub use handler::{FromEventAll, Handler};
-pub use layer::{FromFn, HandlerLayer, Next, Route, from_fn};
+pub use layer::{FromFn, HandlerLayer, LayerFunction, Next, Route, from_fn};
 pub use reply::{Action, Draft, File, IntoReply, Quoting, Reply};
-pub use route::{App, Router};
+pub use route::{App, IntoApp, Router};
 pub use serve::{Bot, run, serve};
 pub use transport::Transport;
 pub use trigger::Trigger;
