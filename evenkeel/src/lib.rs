@@ -34,6 +34,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`Error`], [`Result`] | what went wrong, where, and what to do about it |
+//! | [`config`] | settings from the environment, `.env` and `evenkeel.toml` |
 //! | [`http`] | one pooled HTTP client with limits (feature `http`, on by default) |
 //! | [`limit`] | how often, and how many at once |
 //! | [`breaker`] | calls to something broken are refused at once |
