@@ -1,4 +1,61 @@
-//! A framework for chat bots in which nothing freezes, nothing is lost and nothing is guessed.
+//! A framework for chat bots that stay responsive when a handler blocks, and say what they could not do.
+//!
+//! A bot is a plain `async fn` for each thing that people may write, and a [`Router`] that knows which one that is. The
+//! same bot runs in the [`sandbox`], in a [test](testing), and on a network.
+//!
+//! ```
+//! use evenkeel::{App, Args, Router, testing};
+//!
+//! async fn ping() -> &'static str { "pong" }
+//! async fn add(Args((a, b)): Args<(i32, i32)>) -> String { a.saturating_add(b).to_string() }
+//! fn app() -> App { Router::new().command("!ping", ping).command("!add", add).with_state(()) }
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+//! let mut chat = testing::chat(app()); // in a test; in `main`: evenkeel::run(transport, app())
+//! assert_eq!(chat.say("!ping").await, ["pong"]);
+//! assert_eq!(chat.say("!add 40 2").await, ["42"]);
+//! # }
+//! ```
+//!
+//! What is kept today, and how far: a handler that blocks under [`run`] holds up its own conversation and no other, and
+//! the log names it; an event that was accepted is handled once, for as long as the process lives, and its replies leave in
+//! order; [`status`] counts what waits, what failed, what was not sent and what nobody knows. A record that outlives the
+//! process is not there yet: [`docs::operating`] says what is lost when.
+//!
+//! # Guides
+//!
+//! [`docs::getting_started`], then [`docs::handlers`]; [`docs::never_block`] before the first call to anything slow. The
+//! others are listed in [`docs`].
+//!
+//! # The rooms
+//!
+//! In reading order: each uses only those above it.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`Error`], [`Result`] | what went wrong, where, and what to do about it |
+//! | [`config`] | settings from the environment, `.env` and `evenkeel.toml` |
+//! | [`http`] | one pooled HTTP client with limits (feature `http`, on by default) |
+//! | [`limit`] | how often, and how many at once |
+//! | [`breaker`] | calls to something broken are refused at once |
+//! | [`mod@offload`] | work that computes or blocks, on threads of its own |
+//! | [`mod@batch`] | many items at once, but not all of them |
+//! | [`Event`] | what came in: who, where, what |
+//! | [`Reply`], [`IntoReply`] | what goes out, and what a handler may return |
+//! | [`status`] | what a running bot says of itself |
+//! | [`transport`] | the edge to a network; [`Transport`] is the trait to implement |
+//! | [`Trigger`] | what starts a handler |
+//! | [`Context`] | what a handler can reach |
+//! | [`FromEvent`] | the arguments of a handler: [`Text`], [`Rest`], [`Args`], [`Captures`], [`State`], .. |
+//! | [`Handler`] | plain functions as handlers |
+//! | [`from_fn`], [`Next`] | code around handlers |
+//! | [`Router`], [`App`] | which handler an event goes to |
+//! | [`journal`] | the record of events and replies |
+//! | [`run`], [`serve()`], [`Bot`] | the running bot |
+//! | [`sandbox`] | a chat network in memory, and its page (feature `page`) |
+//! | [`testing`] | a chat with a bot, in a test |
+//!
+//! Three traits are there to be implemented: [`FromEvent`], [`IntoReply`], [`Transport`].
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +83,8 @@ pub mod journal;
 mod serve;
 pub mod sandbox;
 pub mod testing;
+#[cfg(any(doc, doctest))]
+pub mod docs;
 
 pub use context::Context;
 pub use error::{Error, Result};

@@ -1,0 +1,65 @@
+//! The guides, in reading order. Each block of code in them is compiled, and run where it needs no network.
+//!
+//! | guide | answers |
+//! |---|---|
+//! | [`getting_started`] | From nothing to a bot: project, state, test, Signal. |
+//! | [`handlers`] | Triggers, arguments, replies, errors, events, order. |
+//! | [`never_block`] | What to write in place of what would block, and what happens when somebody blocks all the same. |
+//! | [`middleware`] | Code around handlers. |
+//! | [`limits`] | Rates, places, circuit breakers, the HTTP client. |
+//! | [`testing`] | Chats, time, errors and networks in tests. |
+//! | [`transports`] | A network of one's own. |
+//! | [`operating`] | Signals, drain, logs, figures, and what is lost when. |
+
+// Its blocks need the feature; the text does not.
+#[cfg(any(not(doctest), feature = "page"))]
+#[doc = include_str!("../docs/getting-started.md")]
+///
+/// [`run`](crate::run) · [`Router`](crate::Router) · [`Sandbox`](crate::sandbox::Sandbox) · next: [`handlers`]
+pub mod getting_started {}
+
+#[doc = include_str!("../docs/handlers.md")]
+///
+/// [`Router`](crate::Router) · [`Trigger`](crate::Trigger) · [`FromEvent`](crate::FromEvent) · [`IntoReply`](crate::IntoReply)
+/// · [`Context`](crate::Context) · [`Error`](crate::Error) · next: [`never_block`]
+pub mod handlers {}
+
+// Its blocks need the feature; the text does not.
+#[cfg(any(not(doctest), feature = "http"))]
+#[doc = include_str!("../docs/never-block.md")]
+///
+/// [`offload`](crate::offload) · [`batch`](crate::batch) · [`limit`](crate::limit) · [`http`](crate::http) · next:
+/// [`middleware`]
+pub mod never_block {}
+
+#[doc = include_str!("../docs/middleware.md")]
+///
+/// [`from_fn`](crate::from_fn) · [`Next`](crate::Next) · [`Router::layer`](crate::Router::layer) · next: [`limits`]
+pub mod middleware {}
+
+// Its blocks need the feature; the text does not.
+#[cfg(any(not(doctest), feature = "http"))]
+#[doc = include_str!("../docs/limits.md")]
+///
+/// [`limit`](crate::limit) · [`breaker`](crate::breaker) · [`http`](crate::http) · next: [`testing`]
+pub mod limits {}
+
+#[doc = include_str!("../docs/testing.md")]
+///
+/// [`testing`](crate::testing) · [`sandbox`](crate::sandbox) · [`status`](crate::status) · next: [`transports`]
+pub mod testing {}
+
+#[doc = include_str!("../docs/transports.md")]
+///
+/// [`Transport`](crate::Transport) · [`transport`](crate::transport) · next: [`operating`]
+pub mod transports {}
+
+#[doc = include_str!("../docs/operating.md")]
+///
+/// [`Bot`](crate::Bot) · [`status`](crate::status) · [`journal`](crate::journal)
+pub mod operating {}
+
+/// The README's blocks of code, as tests. Not part of the package.
+#[cfg(all(doctest, feature = "page"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
