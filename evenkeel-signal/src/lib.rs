@@ -1,4 +1,58 @@
-//! Signal for Evenkeel, through `signal-cli-rest-api`.
+//! Signal for Evenkeel, through [`signal-cli-rest-api`](https://github.com/bbernhard/signal-cli-rest-api).
+//!
+//! ```no_run
+//! # async fn example() -> evenkeel::Result<()> {
+//! use evenkeel::Transport;
+//! use evenkeel_signal::Signal;
+//!
+//! // SIGNAL_PHONE_NUMBER and SIGNAL_API_URL, from the environment, `.env` or `evenkeel.toml`.
+//! let signal = Signal::from_env()?;
+//! println!("{}", signal.open().await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `evenkeel::run(Signal::from_env()?, app())` makes a bot of it. The server must run with `MODE=json-rpc`; all
+//! settings are in `docs/configuration.md`.
+//!
+//! # What to know
+//!
+//! - The server keeps nothing: a message that arrives while the bot is not connected is lost upstream. This crate reads
+//!   without ever waiting, notices a dead connection, returns at once, and logs how long it was deaf.
+//! - The server has no idempotency keys. A send whose outcome is unknown is never repeated on its own.
+//! - A conversation with a person has their uuid as its id, else their number. A group has its internal id; both
+//!   forms of a group's id are understood, see [`GroupId`].
+//! - A person's [`Sender::alias`](evenkeel::Sender::alias) is their phone number, where they show it.
+//! - What the account's owner writes on other devices counts only in "Note to Self", see [`OwnMessages`].
+//! - Exceptions, error frames, garbage and broken messages are counted as undeliverable; receipts of other
+//!   devices, contact syncs and empty envelopes carry nothing for a bot and pass in silence.
+//!
+//! # The rooms
+//!
+//! ```text
+//! config      settings and addresses        envelope  from a frame to an event; loose and utf16 help it
+//! ids         names on the wire and ours    receive   the WebSocket, with its backoff
+//! api         connections and requests      send      from an action to a request, and what the answer means
+//! open        the look before the start     standin   a server for tests (feature `standin`)
+//! ```
+#![forbid(unsafe_code)]
+
+mod config;
+mod loose;
+mod utf16;
+mod ids;
+mod envelope;
+mod api;
+mod backoff;
+mod receive;
+mod send;
+mod open;
+mod signal;
 
 #[cfg(feature = "standin")]
 pub mod standin;
+
+pub use config::OwnMessages;
+pub use ids::GroupId;
+pub use send::RateLimited;
+pub use signal::Signal;

@@ -1,6 +1,7 @@
 //! A framework for chat bots in which nothing freezes, nothing is lost and nothing is guessed.
 
 mod error;
+pub mod config;
 
 #[cfg(feature = "http")]
 pub mod http;

@@ -246,7 +246,53 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// The other end of an inbox without a bot: see [`Inbox::collecting`].
+#[derive(Debug)]
+pub struct Collected {
+    arrivals: mpsc::UnboundedReceiver<Arrival>,
+    backlog: Arc<Backlog>,
+    count: u64,
+}
+
+impl Collected {
+    /// Waits for the next event; `None` once every clone of the inbox is gone. An event that
+    /// [`accept`](Inbox::accept) waits for counts as new and is accepted here.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: an event is either returned or still there.
+    pub async fn next(&mut self) -> Option<Event> {
+        let Arrival { event, accepted } = self.arrivals.recv().await?;
+        self.backlog.release(event.size_bytes());
+        self.count += 1;
+        if let Some(accepted) = accepted {
+            // The transport may have stopped waiting; the event came all the same.
+            let _ = accepted.send(Acceptance::New(self.count));
+        }
+        Some(event)
+    }
+
+    /// How many things arrived that could not be understood.
+    pub fn undeliverable(&self) -> u64 {
+        self.backlog.undeliverable()
+    }
+}
+
 impl Inbox {
+    /// An inbox without a bot behind it, for testing a transport: what is pushed comes out of the other end.
+    ///
+    /// It holds at most 64 MiB, and its status says nothing.
+    pub fn collecting() -> (Self, Collected) {
+        let backlog = Arc::new(Backlog::new(64 << 20));
+        let (inbox, arrivals) = Self::new(Arc::clone(&backlog), Status::new().0);
+        let collected = Collected {
+            arrivals,
+            backlog,
+            count: 0,
+        };
+        (inbox, collected)
+    }
+
     pub(crate) fn new(backlog: Arc<Backlog>, status: Status) -> (Self, mpsc::UnboundedReceiver<Arrival>) {
         // Unbounded in entries, bounded in bytes by the backlog.
         let (arrivals, receiver) = mpsc::unbounded_channel();

@@ -1,0 +1,85 @@
+//! How long to wait before the next attempt to connect.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// A source of numbers from 0 to below 1.
+pub(crate) type Random = Box<dyn Fn() -> f64 + Send + Sync>;
+
+/// The system's randomness: std seeds each `RandomState` with it.
+pub(crate) fn system_random() -> Random {
+    Box::new(|| (RandomState::new().hash_one(0_u8) >> 11) as f64 / (1_u64 << 53) as f64)
+}
+
+/// None before the first attempt, then 250 ms doubling to 30 s, each between half and all of that by chance: many bots
+/// that lost the same server should not return in the same moment.
+pub(crate) struct Backoff<'a> {
+    attempt: u32,
+    random: &'a Random,
+}
+
+impl<'a> Backoff<'a> {
+    pub(crate) fn new(random: &'a Random) -> Self {
+        Self { attempt: 0, random }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.attempt = 0;
+    }
+
+    pub(crate) fn next(&mut self) -> Duration {
+        let attempt = self.attempt;
+        self.attempt += 1;
+        if attempt == 0 {
+            return Duration::ZERO;
+        }
+        let whole = FIRST.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
+        // Whatever the source returns, the wait stays within its bounds.
+        let chance = Some((self.random)()).filter(|chance| (0.0..=1.0).contains(chance));
+        whole.mul_f64(0.5 + chance.unwrap_or(0.0) / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_attempt_is_immediate_and_the_last_are_half_a_minute_apart() {
+        let random: Random = Box::new(|| 1.0);
+        let mut backoff = Backoff::new(&random);
+        let waits: Vec<_> = (0..10).map(|_| backoff.next().as_millis()).collect();
+        assert_eq!(
+            waits,
+            [0, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]
+        );
+        backoff.reset();
+        assert_eq!(backoff.next(), Duration::ZERO);
+    }
+
+    #[test]
+    fn chance_halves_a_wait_at_most() {
+        let random: Random = Box::new(|| f64::NAN);
+        assert!(
+            Backoff {
+                attempt: 1,
+                random: &random
+            }
+            .next()
+                <= FIRST
+        );
+        let random: Random = Box::new(|| -7.0);
+        assert_eq!(
+            Backoff {
+                attempt: 1,
+                random: &random
+            }
+            .next(),
+            FIRST / 2
+        );
+        assert!((0.0..1.0).contains(&system_random()()));
+    }
+}

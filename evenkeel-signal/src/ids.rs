@@ -1,0 +1,171 @@
+//! Names on the wire, and what Evenkeel calls them.
+//!
+//! | thing | Evenkeel | wire |
+//! |---|---|---|
+//! | person | uuid, else phone number | `sourceUuid`, `sourceNumber`, `source` |
+//! | group | internal id: base64 of 32 bytes | received: the same; sent: `group.` and base64 of it |
+//! | message | `<timestamp>/<author>`, the bot itself being `self` | author and timestamp, apart |
+//!
+//! The conversion happens here and nowhere else. `self` stands for the bot's account, because the wire names it now
+//! by its number and now by its uuid, and one message should have one name.
+
+use std::fmt::Write;
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use evenkeel::{Conversation, MessageId};
+
+/// What a message id holds in place of the bot's own number or uuid.
+const SELF: &str = "self";
+const PREFIX: &str = "group.";
+
+/// A group, by its internal id: the one that received messages carry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GroupId(Arc<str>);
+
+impl GroupId {
+    /// Takes either form of a group's id: the internal one, or the one with `group.` that endpoints take.
+    pub fn new(id: &str) -> Self {
+        let internal = id
+            .strip_prefix(PREFIX)
+            .and_then(|encoded| STANDARD.decode(encoded).ok())
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        Self(internal.map_or_else(|| id.into(), Into::into))
+    }
+
+    /// Returns the internal id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the form that endpoints take.
+    pub fn rest_id(&self) -> String {
+        let mut id = PREFIX.to_owned();
+        STANDARD.encode_string(self.0.as_bytes(), &mut id);
+        id
+    }
+
+    /// Returns the conversation in which this group's messages arrive.
+    ///
+    /// ```
+    /// use evenkeel_signal::GroupId;
+    ///
+    /// let internal = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    /// let group = GroupId::new("group.QUFFQ0F3UUZCZ2NJQ1FvTERBME9EeEFSRWhNVUZSWVhHQmthR3h3ZEhoOD0=");
+    /// assert_eq!(group.conversation().id(), internal);
+    /// assert_eq!(group, GroupId::new(internal));
+    /// ```
+    pub fn conversation(&self) -> Conversation {
+        Conversation::group(Arc::clone(&self.0))
+    }
+}
+
+/// The bot's own account.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) number: String,
+    /// No endpoint tells it; it is learnt from the first frame that names it beside the number.
+    uuid: OnceLock<String>,
+    /// Tells accounts apart in the ids of events without showing the number.
+    pub(crate) mark: u32,
+}
+
+impl Account {
+    pub(crate) fn new(number: String) -> Self {
+        // FNV-1a: it has to be the same in the next run, which std's hashers do not promise.
+        let mark = number.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        Self {
+            number,
+            uuid: OnceLock::new(),
+            mark,
+        }
+    }
+
+    /// Whether either of these names the bot; remembers the uuid that comes with its number.
+    pub(crate) fn is(&self, number: Option<&str>, uuid: Option<&str>) -> bool {
+        if number == Some(&*self.number) {
+            if let (Some(uuid), None) = (uuid, self.uuid.get()) {
+                // Lost only to another thread that learnt the same.
+                let _ = self.uuid.set(uuid.to_owned());
+            }
+            return true;
+        }
+        uuid.is_some_and(|uuid| uuid == self.number || self.uuid.get().is_some_and(|own| own == uuid))
+    }
+
+    /// Names the message that `author` sent at `timestamp`.
+    pub(crate) fn message_id(&self, timestamp: u64, number: Option<&str>, uuid: Option<&str>) -> MessageId {
+        MessageId::new(self.message_name(timestamp, number, uuid))
+    }
+
+    /// The text of that message's id.
+    pub(crate) fn message_name(&self, timestamp: u64, number: Option<&str>, uuid: Option<&str>) -> String {
+        let author = if self.is(number, uuid) {
+            SELF
+        } else {
+            uuid.or(number).unwrap_or("")
+        };
+        let mut name = String::with_capacity(64);
+        // Writing to a `String` does not fail.
+        let _ = write!(name, "{timestamp}/{author}");
+        name
+    }
+
+    /// Names a message of the bot's own.
+    pub(crate) fn own_message_id(timestamp: u64) -> MessageId {
+        MessageId::new(format!("{timestamp}/{SELF}"))
+    }
+
+    /// Returns when the message was sent and by whom, as endpoints want it; `None` if it is no name of ours.
+    pub(crate) fn target<'a>(&'a self, id: &'a MessageId) -> Option<(u64, &'a str)> {
+        let (timestamp, author) = id.as_str().split_once('/')?;
+        let author = if author == SELF { &*self.number } else { author };
+        Some((timestamp.parse().ok()?, author))
+    }
+
+    /// Returns the recipient that endpoints take for a conversation.
+    pub(crate) fn recipient(conversation: &Conversation) -> String {
+        if conversation.is_group() {
+            GroupId::new(conversation.id()).rest_id()
+        } else {
+            conversation.id().to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "00000000-0000-4000-8000-000000000000";
+
+    #[test]
+    fn a_message_of_the_bot_has_one_name_whoever_names_it() {
+        let account = Account::new("+15550100000".into());
+        let by_both = account.message_id(7, Some("+15550100000"), Some(UUID));
+        assert_eq!(by_both, Account::own_message_id(7));
+        assert_eq!(
+            account.message_id(7, None, Some(UUID)),
+            by_both,
+            "the uuid was learnt"
+        );
+        assert_eq!(account.target(&by_both), Some((7, "+15550100000")));
+        assert!(!account.is(None, None));
+    }
+
+    #[test]
+    fn a_foreign_id_is_no_target() {
+        let account = Account::new("+15550100000".into());
+        for id in ["", "7", "x/y", "-1/y"] {
+            assert_eq!(account.target(&MessageId::new(id)), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_broken_group_id_stays_what_it_is() {
+        assert_eq!(GroupId::new("group.%%").as_str(), "group.%%");
+    }
+}

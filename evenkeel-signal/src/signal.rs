@@ -1,0 +1,332 @@
+//! The transport itself: settings in, rooms wired together.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use evenkeel::config::{Config, Secret};
+use evenkeel::transport::{Inbox, Outbound, SendError, Sent};
+use evenkeel::{Attachment, Error, Event, Result, Transport};
+use http::{HeaderMap, HeaderValue, Method};
+
+use crate::api::{Api, Connector};
+use crate::backoff::{Backoff, Random, system_random};
+use crate::config::{Address, OwnMessages, Timings, Wanted, bearer, header, percent_encoded, phone_number};
+use crate::envelope::{Parsed, Reader};
+use crate::ids::Account;
+use crate::open::{open, uri};
+use crate::receive::Receiver;
+use crate::send::{Endpoints, Sender};
+
+/// A Signal account on a `signal-cli-rest-api` server.
+///
+/// ```
+/// use std::time::Duration;
+/// use evenkeel_signal::{OwnMessages, Signal};
+///
+/// let signal = Signal::new("+1 555 010 0000", "localhost:8080")?
+///     .with_request_timeout(Duration::from_secs(10))
+///     .with_own_messages(OwnMessages::Ignore);
+/// # Ok::<(), evenkeel::Error>(())
+/// ```
+#[must_use = "a transport does nothing until a bot runs on it"]
+pub struct Signal {
+    account: Account,
+    own_messages: OwnMessages,
+    /// Where requests go.
+    address: Address,
+    /// Where the WebSocket is.
+    service: Address,
+    token: Option<HeaderValue>,
+    headers: HeaderMap,
+    timings: Timings,
+    random: Random,
+    /// Made from the above; every setter makes it anew.
+    wires: Wires,
+}
+
+struct Wires {
+    api: Api,
+    endpoints: Endpoints,
+    connector: Connector,
+    receive_url: String,
+    receive_headers: HeaderMap,
+}
+
+impl Signal {
+    /// Reads `SIGNAL_PHONE_NUMBER`, `SIGNAL_API_URL` or `SIGNAL_SERVICE_URL`, and `SIGNAL_API_TOKEN` from the environment,
+    /// `.env` and `evenkeel.toml`.
+    ///
+    /// # Errors
+    ///
+    /// Names every setting that is missing or wrong.
+    #[track_caller]
+    pub fn from_env() -> Result<Self> {
+        Self::from_config(&Config::load()?)
+    }
+
+    /// Reads the same settings from `config`.
+    ///
+    /// # Errors
+    ///
+    /// Names every setting that is missing or wrong.
+    #[track_caller]
+    pub fn from_config(config: &Config) -> Result<Self> {
+        let mut settings = config.read();
+        let wanted = Wanted::read(&mut settings);
+        let complete = settings.finish()?;
+        let address = wanted.api.clone().or_else(|| wanted.service.clone());
+        let service = wanted.service.or(wanted.api);
+        let (Some(address), Some(service)) = (address, service) else {
+            return Err(Error::config("`SIGNAL_API_URL` is missing"));
+        };
+        Self::wired(wanted.number.get(&complete), address, service, wanted.token)
+    }
+
+    /// The account `number` on the server at `api_url`, such as `http://localhost:8080` or `localhost:8080`.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is none, without repeating it: an address may hold a password.
+    #[track_caller]
+    pub fn new(number: &str, api_url: &str) -> Result<Self> {
+        let number = phone_number(number).map_err(|why| {
+            Error::config(format!("the bot's number {why}")).with_hint("write it as `+15550100000`")
+        })?;
+        let address: Address = api_url.trim().parse().map_err(|why| {
+            Error::config(format!("the address of the Signal server {why}"))
+                .with_hint("write it as `http://localhost:8080`")
+        })?;
+        Self::wired(number, address.clone(), address, None)
+    }
+
+    fn wired(number: String, address: Address, service: Address, token: Option<HeaderValue>) -> Result<Self> {
+        let (headers, timings) = (HeaderMap::new(), Timings::default());
+        let wires = Wires::new(&number, &address, &service, token.as_ref(), &headers, &timings);
+        let wires = wires.map_err(|error| {
+            Error::from(error)
+                .context("reading the system's certificates")
+                .with_hint("install the certificates of your system, `ca-certificates` for example")
+        })?;
+        Ok(Self {
+            account: Account::new(number),
+            own_messages: OwnMessages::default(),
+            address,
+            service,
+            token,
+            headers,
+            timings,
+            random: system_random(),
+            wires,
+        })
+    }
+
+    /// Sends `token` as `Authorization: Bearer ..` with every request and with the WebSocket.
+    ///
+    /// # Panics
+    ///
+    /// If the token holds a line break or another control character.
+    #[track_caller]
+    pub fn with_token(mut self, token: impl Into<Box<str>>) -> Self {
+        let token = bearer(&Secret::new(token)).expect("a token is text without line breaks");
+        self.token = Some(token);
+        self.rewired()
+    }
+
+    /// Sends a header with every request and with the WebSocket; its value is treated as a secret.
+    ///
+    /// # Panics
+    ///
+    /// If `name` or `value` cannot stand in a header.
+    #[track_caller]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        let (name, value) =
+            header(name, value).expect("a header has a name of letters and a value of one line");
+        self.headers.insert(name, value);
+        self.rewired()
+    }
+
+    /// Gives up on a connection attempt after `timeout` in place of 10 s.
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.timings.connect = timeout;
+        self.rewired()
+    }
+
+    /// Gives up on a request after `timeout` in place of 30 s: its outcome is then unknown.
+    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.timings.request = timeout;
+        self.rewired()
+    }
+
+    /// Pings the server every `interval` in place of 25 s.
+    pub fn with_ping_interval(mut self, interval: Duration) -> Self {
+        self.timings.ping = interval;
+        self
+    }
+
+    /// Takes a WebSocket on which nothing was heard for `timeout` for dead, in place of 60 s. Longer than the ping
+    /// interval, or every quiet minute costs a connection.
+    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timings.idle = timeout;
+        self
+    }
+
+    /// Chooses which messages of the account's own other devices count; notes to self unless told.
+    pub fn with_own_messages(mut self, own_messages: OwnMessages) -> Self {
+        self.own_messages = own_messages;
+        self
+    }
+
+    /// Takes chance, numbers from 0 to below 1, from `source` in place of the system: repeatable runs.
+    pub fn with_random(mut self, source: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        self.random = Box::new(source);
+        self
+    }
+
+    /// Reads one frame as the WebSocket would: `Ok(None)` carries nothing for a bot, `Err` says what was lost without
+    /// quoting it. Also understands the bodies that `RECEIVE_WEBHOOK_URL` posts. Never panics.
+    ///
+    /// # Errors
+    ///
+    /// When the frame is no message, or one that signal-cli could not read.
+    pub fn parse(&self, frame: &str) -> Result<Option<Event>, &'static str> {
+        let reader = Reader {
+            account: &self.account,
+            own_messages: self.own_messages,
+        };
+        match reader.read(frame) {
+            Parsed::Event(event) => Ok(Some(event)),
+            Parsed::Nothing => Ok(None),
+            Parsed::Undeliverable(why) => Err(why),
+        }
+    }
+
+    fn rewired(mut self) -> Self {
+        let connector = self.wires.connector.clone();
+        let api_connector = self.wires.api.connector().clone();
+        self.wires = Wires::with_connectors(
+            &self.account.number,
+            (&self.address, api_connector.with_patience(&self.timings)),
+            (&self.service, connector.with_patience(&self.timings)),
+            self.token.as_ref(),
+            &self.headers,
+            &self.timings,
+        );
+        self
+    }
+}
+
+impl Wires {
+    fn new(
+        number: &str,
+        address: &Address,
+        service: &Address,
+        token: Option<&HeaderValue>,
+        headers: &HeaderMap,
+        timings: &Timings,
+    ) -> std::io::Result<Self> {
+        let api = Connector::new(address, timings)?;
+        let receive = Connector::new(service, timings)?;
+        Ok(Self::with_connectors(
+            number,
+            (address, api),
+            (service, receive),
+            token,
+            headers,
+            timings,
+        ))
+    }
+
+    fn with_connectors(
+        number: &str,
+        (address, api): (&Address, Connector),
+        (service, receive): (&Address, Connector),
+        token: Option<&HeaderValue>,
+        headers: &HeaderMap,
+        timings: &Timings,
+    ) -> Self {
+        let scheme = if service.is_tls() { "wss" } else { "ws" };
+        let authority = service
+            .origin
+            .authority()
+            .map_or("", |authority| authority.as_str());
+        let path = service.path(&format!("/v1/receive/{}", percent_encoded(number)));
+        Self {
+            api: Api::new(api, address.headers(token, headers), timings),
+            endpoints: Endpoints::new(number, |path| uri(address, path)),
+            connector: receive,
+            receive_url: format!("{scheme}://{authority}{path}"),
+            receive_headers: service.headers(token, headers),
+        }
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transport for Signal {
+    fn name(&self) -> &'static str {
+        "signal"
+    }
+
+    fn open(&self) -> impl Future<Output = Result<String>> + Send {
+        open(&self.wires.api, &self.address, &self.account.number)
+    }
+
+    /// Never ends by itself: whatever happens to the connection, there will be another one.
+    async fn receive(&self, inbox: Inbox) -> Result<()> {
+        let receiver = Receiver {
+            connector: &self.wires.connector,
+            url: &self.wires.receive_url,
+            headers: &self.wires.receive_headers,
+            timings: &self.timings,
+            reader: Reader {
+                account: &self.account,
+                own_messages: self.own_messages,
+            },
+        };
+        receiver.run(&inbox, Backoff::new(&self.random)).await;
+        Ok(())
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
+        let sender = Sender {
+            account: &self.account,
+            api: &self.wires.api,
+            endpoints: &self.wires.endpoints,
+        };
+        sender.send(outbound).await
+    }
+
+    async fn download(&self, attachment: &Attachment, limit_bytes: usize) -> Result<Bytes> {
+        let claimed = attachment.size_bytes.and_then(|size| usize::try_from(size).ok());
+        if claimed.is_some_and(|size| size > limit_bytes) {
+            return Err(Error::new(format!("the file is larger than {limit_bytes} bytes")));
+        }
+        if attachment.id.bytes().all(|byte| byte == b'.') {
+            return Err(Error::new("the id of the file is no name"));
+        }
+        let path = format!("/v1/attachments/{}", percent_encoded(&attachment.id));
+        let uri = uri(&self.address, &path);
+        let answer = self
+            .wires
+            .api
+            .call(Method::GET, &uri, Bytes::new(), limit_bytes)
+            .await;
+        let answer = answer.map_err(|failure| match failure.source {
+            Some(source) => Error::from(std::io::Error::other(source)).context(failure.what),
+            None => Error::new(failure.what),
+        })?;
+        if answer.status.is_success() {
+            return Ok(answer.body);
+        }
+        Err(Error::new(format!("the server answered {}", answer.status))
+            .context("downloading a file that came with a message"))
+    }
+}

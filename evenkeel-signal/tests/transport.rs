@@ -1,0 +1,655 @@
+//! The transport against the stand-in: what is promised while the server is at its worst.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests, which clippy does not see"
+)]
+
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use evenkeel::config::Config;
+use evenkeel::transport::{Collected, Inbox, Outbound, Outcome, SendError, SendKey, Sent};
+use evenkeel::{
+    Action, Attachment, Conversation, Event, File, IntoReply, MessageId, Reply, Sender, Transport,
+};
+use evenkeel_signal::standin::Standin;
+use evenkeel_signal::standin::answer::{Answer, Failure, Route};
+use evenkeel_signal::standin::options::{Mode, Options, SendShape};
+use evenkeel_signal::standin::people::{BOT, Group, Person};
+use evenkeel_signal::{RateLimited, Signal};
+use futures_util::StreamExt;
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+fn standin() -> Standin {
+    Standin::start(Options::default()).unwrap()
+}
+
+fn signal(standin: &Standin) -> Signal {
+    Signal::new(BOT, &standin.url()).unwrap().with_random(|| 0.0)
+}
+
+/// Receives until dropped.
+struct Receiving(JoinHandle<()>);
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn receive(signal: Signal) -> (Collected, Receiving) {
+    let (inbox, collected) = Inbox::collecting();
+    let task = tokio::spawn(async move { signal.receive(inbox).await.unwrap() });
+    (collected, Receiving(task))
+}
+
+async fn connected(standin: &Standin, signal: Signal) -> (Collected, Receiving) {
+    let receiving = receive(signal);
+    standin.wait_for_sockets(1).await;
+    receiving
+}
+
+async fn next(collected: &mut Collected) -> Event {
+    collected.next().await.unwrap()
+}
+
+fn outbound(conversation: Conversation, reply: impl IntoReply) -> Outbound {
+    let reply = reply.into_reply();
+    let action = reply.actions().first().unwrap().clone();
+    let key = SendKey {
+        sequence: 1,
+        index: 0,
+    };
+    Outbound {
+        conversation,
+        action,
+        key,
+    }
+}
+
+fn to_alice(reply: impl IntoReply) -> Outbound {
+    outbound(Conversation::direct(Person::alice().uuid), reply)
+}
+
+async fn send(signal: &Signal, reply: impl IntoReply) -> Result<Sent, SendError> {
+    signal.send(&to_alice(reply)).await
+}
+
+async fn outcome(standin: &Standin, answer: Answer) -> Outcome {
+    standin.answer_next(Route::Send, [answer]);
+    let error = send(&signal(standin), "secret words").await.unwrap_err();
+    let told = format!("{error} {error:?}");
+    assert!(!told.contains("555") && !told.contains("secret"), "{told}");
+    error.outcome()
+}
+
+#[tokio::test]
+async fn direct_and_group_messages_arrive_in_order() {
+    let standin = standin();
+    let (mut inbox, _receiving) = connected(&standin, signal(&standin)).await;
+    let at = standin.say(&Person::alice(), "one");
+    standin.say_in_group(&Person::bob(), &Group::test(), "two");
+    let (one, two) = (next(&mut inbox).await, next(&mut inbox).await);
+    assert_eq!((one.text(), two.text()), (Some("one"), Some("two")));
+    assert_eq!(one.conversation(), &Conversation::direct(Person::alice().uuid));
+    assert_eq!(
+        one.sender(),
+        &Sender::known_as(Person::alice().uuid, Some("Alice"), Some("+15550100001"))
+    );
+    assert_eq!(one.sent_ms(), at as u64);
+    assert_eq!(
+        two.conversation(),
+        &Conversation::group(Group::test().internal_id)
+    );
+}
+
+#[tokio::test]
+async fn a_reply_to_a_group_uses_the_id_that_the_server_takes() {
+    let standin = standin();
+    let signal = signal(&standin);
+    let to = Conversation::group(Group::test().internal_id);
+    let sent = signal.send(&outbound(to, "hello")).await.unwrap();
+    let arrived = standin.wait_for_sends(1).await.remove(0);
+    assert_eq!(arrived.recipients, [Group::test().rest_id()]);
+    assert_eq!(
+        (arrived.number.as_str(), arrived.message.as_str()),
+        (BOT, "hello")
+    );
+    assert_eq!(arrived.notify_self, None);
+    assert_eq!(
+        sent.id.unwrap(),
+        MessageId::new(format!("{}/self", arrived.timestamp))
+    );
+}
+
+#[tokio::test]
+async fn garbage_is_counted_and_the_next_message_arrives() {
+    let standin = standin();
+    let (mut inbox, _receiving) = connected(&standin, signal(&standin)).await;
+    for garbage in ["", "nonsense", "[]", "{\"envelope\":7}", "\u{0}"] {
+        standin.frame(BOT, garbage);
+    }
+    standin.binary_frame(&b"\xff\x00"[..]);
+    standin.error_frame("out of order");
+    standin.say(&Person::alice(), "still there");
+    assert_eq!(next(&mut inbox).await.text(), Some("still there"));
+    assert_eq!(inbox.undeliverable(), 7);
+}
+
+#[tokio::test]
+async fn a_large_frame_is_no_reason_to_hang_up() {
+    let standin = standin();
+    let (mut inbox, _receiving) = connected(&standin, signal(&standin)).await;
+    standin.say(&Person::alice(), &"x".repeat(3 << 20));
+    assert_eq!(next(&mut inbox).await.text().unwrap().len(), 3 << 20);
+    assert_eq!(standin.transcript().sockets_opened, 1);
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_replaced() {
+    let standin = standin();
+    let (mut inbox, _receiving) = connected(&standin, signal(&standin)).await;
+    for attempt in 2..4 {
+        standin.cut_sockets();
+        standin
+            .wait_for(|so_far| so_far.sockets_opened == attempt && so_far.sockets == 1)
+            .await;
+        standin.say(&Person::alice(), "again");
+        assert_eq!(next(&mut inbox).await.text(), Some("again"));
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_found_again() {
+    let first = standin();
+    let (address, url) = (first.address(), first.url());
+    let signal = Signal::new(BOT, &url).unwrap().with_random(|| 0.0);
+    let (mut inbox, _receiving) = connected(&first, signal).await;
+    first.shutdown();
+    let second = Standin::start(Options::default().with_address(address)).unwrap();
+    second.wait_for_sockets(1).await;
+    second.say(&Person::alice(), "welcome back");
+    assert_eq!(next(&mut inbox).await.text(), Some("welcome back"));
+}
+
+#[tokio::test]
+async fn a_half_open_connection_is_noticed_and_replaced() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let standin = standin();
+    let impatient = signal(&standin)
+        .with_ping_interval(Duration::from_millis(50))
+        .with_idle_timeout(Duration::from_millis(500));
+    let (mut inbox, _receiving) = connected(&standin, impatient).await;
+    // The socket stays open and silent: only our own patience ends it.
+    standin.freeze();
+    log.tells("nothing was heard, not even an answer to a ping").await;
+    standin.thaw();
+    standin
+        .wait_for(|so_far| so_far.sockets_opened >= 2 && so_far.sockets == 1)
+        .await;
+    standin.say(&Person::alice(), "hello?");
+    assert_eq!(next(&mut inbox).await.text(), Some("hello?"));
+}
+
+#[tokio::test]
+async fn a_quiet_connection_is_pinged() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = listener.local_addr().unwrap().to_string();
+    let signal = Signal::new(BOT, &url).unwrap();
+    let (_inbox, _receiving) = receive(signal.with_ping_interval(Duration::from_millis(5)));
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+    for _ in 0..3 {
+        assert!(socket.next().await.unwrap().unwrap().is_ping());
+    }
+}
+
+#[tokio::test]
+async fn both_shapes_of_success_name_the_message() {
+    let standin = standin();
+    let signal = signal(&standin);
+    for shape in [SendShape::Released, SendShape::Master] {
+        standin.set_send_shape(shape);
+        let sent = send(&signal, "hi").await.unwrap();
+        let at = standin.transcript().sent.last().unwrap().timestamp;
+        assert_eq!(sent.id.unwrap().as_str(), format!("{at}/self"), "{shape:?}");
+    }
+    standin.answer_next(Route::Send, [Answer::Status(201, "fine".into())]);
+    assert_eq!(send(&signal, "hi").await.unwrap(), Sent::done());
+}
+
+#[tokio::test]
+async fn a_draft_arrives_with_everything_in_it() {
+    let standin = standin();
+    let bob = Sender::known_as(Person::bob().uuid, Some("Bob"), None::<&str>);
+    let mut asked = evenkeel::Message::text(format!("77/{}", Person::alice().uuid), "shall I?");
+    asked.mentions.clear();
+    let reply = Reply::styled("👋 ")
+        .mention(&bob)
+        .push(" **yes**")
+        .with_file(File::new("../a;b.txt", "text/plain", "hello"))
+        .quoting_message(&asked, None);
+    send(&signal(&standin), reply).await.unwrap();
+    let sent = standin.wait_for_sends(1).await.remove(0);
+    assert_eq!(sent.message, "👋 \u{fffc} **yes**");
+    assert_eq!(sent.text_mode.as_deref(), Some("styled"));
+    assert_eq!((sent.mentions[0].start, sent.mentions[0].length), (3, 1));
+    assert_eq!(sent.mentions[0].author, Person::bob().uuid);
+    assert_eq!(
+        sent.base64_attachments,
+        ["data:text/plain;filename=ab.txt;base64,aGVsbG8="]
+    );
+    assert_eq!(sent.quote_timestamp, Some(77));
+    assert_eq!(sent.quote_author, Some(Person::alice().uuid));
+    assert_eq!(sent.quote_message.as_deref(), Some("shall I?"));
+}
+
+#[tokio::test]
+async fn edits_reactions_typing_and_deletions_reach_their_endpoints() {
+    let standin = standin();
+    let signal = signal(&standin);
+    let alice = Person::alice().uuid;
+    let theirs = MessageId::new(format!("77/{alice}"));
+    let ours = MessageId::new("78/self");
+    assert_eq!(
+        send(&signal, Reply::edit(ours.clone(), "better")).await.unwrap(),
+        Sent::done()
+    );
+    send(&signal, Reply::react(theirs.clone(), "👍")).await.unwrap();
+    let undo = Action::React {
+        target: ours.clone(),
+        emoji: "👍".into(),
+        is_removed: true,
+    };
+    send(&signal, Reply::act(undo)).await.unwrap();
+    send(&signal, Reply::delete(ours)).await.unwrap();
+    for is_started in [true, false] {
+        send(&signal, Reply::act(Action::Typing { is_started }))
+            .await
+            .unwrap();
+    }
+    let requests = standin.transcript().requests;
+    let seen: Vec<_> = requests
+        .iter()
+        .skip(1)
+        .map(|request| (request.method.as_str(), request.path.as_str(), request.status))
+        .collect();
+    let number = "%2B15550100000";
+    assert_eq!(standin.transcript().sent[0].edit_timestamp, Some(78));
+    assert_eq!(
+        seen,
+        [
+            ("POST", &*format!("/v1/reactions/{number}"), Some(204)),
+            ("DELETE", &*format!("/v1/reactions/{number}"), Some(204)),
+            ("DELETE", &*format!("/v1/remote-delete/{number}"), Some(201)),
+            ("PUT", &*format!("/v1/typing-indicator/{number}"), Some(204)),
+            ("DELETE", &*format!("/v1/typing-indicator/{number}"), Some(204)),
+        ]
+    );
+    let reaction = json!({"recipient": alice, "reaction": "👍", "target_author": alice, "timestamp": 77});
+    assert_eq!(requests[1].body.as_ref(), Some(&reaction));
+    assert_eq!(requests[2].body.as_ref().unwrap()["target_author"], BOT);
+}
+
+#[tokio::test]
+async fn a_failed_send_says_whether_it_may_have_happened() {
+    let standin = standin();
+    let refused = |text: &str| Answer::Refused(text.into());
+    let not_sent = Outcome::NotSent(None);
+    for (answer, expected) in [
+        (Answer::untrusted(), Outcome::Refused),
+        (
+            refused("The user +15550100001 is not registered."),
+            Outcome::Refused,
+        ),
+        (refused("Specified account does not exist"), not_sent),
+        (refused("Failed to send message: secret words"), Outcome::Unknown),
+        (
+            Answer::RateLimited(vec!["ae19341a-839a".into()]),
+            Outcome::Refused,
+        ),
+        (Answer::RateLimited(vec![String::new()]), Outcome::Unknown),
+        (Answer::Status(502, "<html>".into()), Outcome::Unknown),
+        (Answer::Status(401, "{}".into()), Outcome::Refused),
+        (Answer::Close, Outcome::Unknown),
+        (Answer::Status(500, "x".repeat(2 << 20)), Outcome::Unknown),
+    ] {
+        assert_eq!(outcome(&standin, answer.clone()).await, expected, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_counts_its_challenges_and_shows_none() {
+    let standin = standin();
+    standin.answer_next(
+        Route::Send,
+        [Answer::RateLimited(vec!["ae19341a".into(), "b".into()])],
+    );
+    let error = send(&signal(&standin), "hi").await.unwrap_err();
+    let cause = std::error::Error::source(&error)
+        .unwrap()
+        .downcast_ref::<RateLimited>()
+        .unwrap();
+    assert_eq!(cause.challenges, 2);
+    assert!(!format!("{error:?}").contains("ae19341a"));
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_an_unknown_outcome() {
+    let standin = standin();
+    standin.answer_next(Route::Send, [Answer::Hang]);
+    let signal = signal(&standin).with_request_timeout(Duration::from_millis(50));
+    let error = send(&signal, "hi").await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_has_not_sent_anything() {
+    let gone = standin();
+    let signal = signal(&gone);
+    gone.shutdown();
+    let error = send(&signal, "hi").await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotSent(None));
+}
+
+/// Answers one send on each connection, closes it, and says so: after that the end of the stream has arrived.
+fn closing_server() -> (String, tokio::sync::mpsc::UnboundedReceiver<()>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = listener.local_addr().unwrap().to_string();
+    let (closed, is_closed) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                let mut chunk = [0; 4096];
+                let length = stream.read(&mut chunk).unwrap();
+                request.extend_from_slice(&chunk[..length]);
+            }
+            stream
+                .write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 17\r\n\r\n{\"timestamp\":\"7\"}")
+                .unwrap();
+            drop(stream);
+            if closed.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    (url, is_closed)
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_while_idle_costs_no_message() {
+    let (url, mut is_closed) = closing_server();
+    let signal = Signal::new(BOT, &url).unwrap();
+    for _ in 0..3 {
+        assert_eq!(
+            send(&signal, "hi").await.unwrap().id,
+            Some(MessageId::new("7/self"))
+        );
+        is_closed.recv().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn sends_at_once_share_connections_and_all_arrive() {
+    let standin = standin();
+    let signal = Arc::new(signal(&standin));
+    let sends: Vec<_> = (0..200)
+        .map(|n| {
+            let signal = Arc::clone(&signal);
+            tokio::spawn(async move { send(&signal, n.to_string()).await.unwrap() })
+        })
+        .collect();
+    for sending in sends {
+        sending.await.unwrap();
+    }
+    assert_eq!(standin.transcript().send_count, 200);
+}
+
+#[tokio::test]
+async fn some_of_a_group_is_a_success_and_the_only_person_is_not() {
+    let standin = standin();
+    let failure = |reason: &str| Failure {
+        number: Some("+15550100002".into()),
+        uuid: Person::bob().uuid,
+        reason: reason.into(),
+    };
+    let signal = signal(&standin);
+    standin.answer_next(Route::Send, [Answer::Partial(vec![failure("IDENTITY_FAILURE")])]);
+    let to = Conversation::group(Group::test().internal_id);
+    assert!(signal.send(&outbound(to, "hi")).await.unwrap().id.is_some());
+    for (reason, expected) in [
+        ("IDENTITY_FAILURE", Outcome::Refused),
+        ("NETWORK_FAILURE", Outcome::Unknown),
+    ] {
+        let answer = Answer::Partial(vec![failure(reason)]);
+        assert_eq!(outcome(&standin, answer).await, expected, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn opening_tells_versions_and_mode() {
+    let standin = standin();
+    let told = signal(&standin).open().await.unwrap();
+    assert_eq!(
+        told,
+        format!("signal-cli-rest-api 0.100 at {}, mode json-rpc", standin.url())
+    );
+}
+
+async fn opening_fails(options: Options, answers: &[(Route, Answer)], expected: &str, hint: &str) {
+    let standin = Standin::start(options).unwrap();
+    for (route, answer) in answers {
+        standin.answer_always(*route, answer.clone());
+    }
+    let error = signal(&standin).with_token("hunter2").open().await.unwrap_err();
+    let told = format!("{error:?}");
+    assert!(error.to_string().contains(expected), "{told}");
+    assert!(error.hint().unwrap().contains(hint), "{told}");
+    assert!(!told.contains("+1555") && !told.contains("hunter2"), "{told}");
+}
+
+#[tokio::test]
+async fn opening_explains_what_has_to_be_changed() {
+    let usual = Options::default;
+    opening_fails(
+        usual().with_mode(Mode::Normal),
+        &[],
+        "runs in mode `normal`",
+        "`MODE=json-rpc`",
+    )
+    .await;
+    opening_fails(
+        usual().with_account("+15550100009"),
+        &[],
+        "does not have the bot's account; it has 1",
+        "`SIGNAL_PHONE_NUMBER`",
+    )
+    .await;
+    let locked = (Route::About, Answer::Status(401, "{}".into()));
+    opening_fails(
+        usual(),
+        &[locked],
+        "refused the credentials",
+        "`SIGNAL_API_TOKEN`",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn opening_goes_on_where_a_server_emulates_only_a_part() {
+    let standin = standin();
+    standin.answer_always(Route::About, Answer::Status(404, "404 page not found".into()));
+    standin.answer_always(Route::Accounts, Answer::Status(404, "404 page not found".into()));
+    assert!(
+        signal(&standin)
+            .open()
+            .await
+            .unwrap()
+            .contains("does not say what it is")
+    );
+}
+
+#[tokio::test]
+async fn opening_names_a_server_that_is_not_there() {
+    let gone = standin();
+    let address = gone.address();
+    gone.shutdown();
+    let signal = Signal::new(BOT, &format!("http://ann:hunter2@{address}/x")).unwrap();
+    let told = format!("{:?} {signal:?}", signal.open().await.unwrap_err());
+    assert!(
+        told.starts_with(&format!(
+            "the Signal server at http://{address}/x does not answer"
+        )),
+        "{told}"
+    );
+    assert!(
+        told.contains("hint: check that `signal-cli-rest-api` is running"),
+        "{told}"
+    );
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[tokio::test]
+async fn the_token_goes_with_requests_and_with_the_websocket() {
+    let standin = standin();
+    let url = standin.url();
+    let config = Config::from_pairs([
+        ("SIGNAL_PHONE_NUMBER", BOT),
+        ("SIGNAL_SERVICE_URL", &url),
+        ("SIGNAL_API_TOKEN", "hunter2"),
+    ]);
+    let signal = Signal::from_config(&config).unwrap().with_header("X-Room", "7");
+    signal.open().await.unwrap();
+    send(&signal, "hi").await.unwrap();
+    assert!(!format!("{signal:?} {config:?}").contains("hunter2"));
+    let _receiving = connected(&standin, signal).await;
+    let requests = standin.transcript().requests;
+    assert_eq!(requests.len(), 4);
+    for request in requests {
+        assert_eq!(
+            request.header("authorization"),
+            Some("Bearer hunter2"),
+            "{}",
+            request.path
+        );
+        assert_eq!(request.header("x-room"), Some("7"));
+    }
+}
+
+#[test]
+fn missing_settings_are_told_at_once() {
+    let config = Config::from_pairs([("SIGNAL_API_TOKEN", "hunter2\nx")]);
+    let error = Signal::from_config(&config).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "3 settings are missing or wrong: `SIGNAL_PHONE_NUMBER` is missing; `SIGNAL_API_URL` is missing (or \
+         `SIGNAL_SERVICE_URL`: either is enough); `SIGNAL_API_TOKEN` from the environment: must be text without line \
+         breaks, for example `s3cr3t`"
+    );
+    let wrong = Config::from_pairs([
+        ("SIGNAL_PHONE_NUMBER", "12"),
+        ("SIGNAL_API_URL", "gopher://u:hunter2@x"),
+    ]);
+    let told = format!("{:?}", Signal::from_config(&wrong).unwrap_err());
+    assert!(
+        told.starts_with("2 settings") && !told.contains("hunter2"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_is_downloaded_up_to_its_limit() {
+    let options = Options::default().with_attachment("a b.png", vec![7; 100]);
+    let standin = Standin::start(options).unwrap();
+    let signal = signal(&standin);
+    let mut file = Attachment {
+        id: "a b.png".into(),
+        name: None,
+        content_type: "image/png".into(),
+        size_bytes: None,
+    };
+    assert_eq!(&signal.download(&file, 100).await.unwrap()[..], [7; 100]);
+    assert!(signal.download(&file, 99).await.is_err());
+    file.id = "../v1/about".into();
+    assert!(signal.download(&file, 1 << 20).await.is_err());
+    file.id = "..".into();
+    assert!(signal.download(&file, 1 << 20).await.is_err());
+}
+
+/// Collects what is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>, Arc<Notify>);
+
+impl Log {
+    /// Waits for a line with `text` in it.
+    async fn tells(&self, text: &str) {
+        while !self.0.lock().unwrap().contains(text) {
+            // A permit is kept for whoever comes late.
+            self.1.notified().await;
+        }
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        if !event.metadata().target().starts_with("evenkeel") {
+            return;
+        }
+        let mut log = self.0.lock().unwrap();
+        event.record(
+            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                log.push_str(&format!("{field}={value:?} "));
+            },
+        );
+        log.push('\n');
+        self.1.notify_one();
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn logs_tell_of_gaps_and_hold_no_number_token_or_words() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let standin = standin();
+    standin.answer_next(Route::Receive, [Answer::Status(401, "{}".into())]);
+    let signal = signal(&standin).with_token("hunter2");
+    let failure = Answer::Refused("Failed to send secret words".into());
+    standin.answer_next(Route::Send, [Answer::Status(503, "secret words".into()), failure]);
+    for _ in 0..2 {
+        send(&signal, "secret words").await.unwrap_err();
+    }
+    let (mut inbox, _receiving) = connected(&standin, signal).await;
+    standin.frame(BOT, "secret words");
+    standin.cut_sockets();
+    standin
+        .wait_for(|so_far| so_far.sockets_opened == 2 && so_far.sockets == 1)
+        .await;
+    standin.say(&Person::alice(), "secret words");
+    next(&mut inbox).await;
+    let told = log.0.lock().unwrap().clone();
+    assert!(told.contains("check `SIGNAL_API_TOKEN`"), "{told}");
+    assert!(told.contains("gap_ms="), "{told}");
+    let visible: String = told
+        .lines()
+        .filter(|line| !line.contains("a 400 of unknown"))
+        .collect();
+    for secret in ["hunter2", "555", "secret words"] {
+        assert!(!visible.contains(secret), "{secret} in {told}");
+    }
+}

@@ -1,0 +1,566 @@
+//! Settings from the environment, from `.env`, and from `evenkeel.toml`, in this order of precedence.
+//!
+//! One flat name serves everywhere: `SIGNAL_PHONE_NUMBER` in the environment and in `.env` is `phone_number` in the
+//! table `[signal]` of `evenkeel.toml`. Both files are optional and are looked for in the current directory. An
+//! empty value counts as no value. Nothing is ever written to the process's environment.
+//!
+//! ```
+//! use evenkeel::config::Config;
+//!
+//! let config = Config::from_pairs([("SHOP_PORT", "8080")]);
+//! let mut settings = config.read();
+//! let port = settings.required("SHOP_PORT", "8080", str::parse::<u16>);
+//! let key = settings.secret("SHOP_API_KEY");
+//! let complete = settings.finish()?; // names everything that is missing or wrong, at once
+//! assert_eq!(port.get(&complete), 8080);
+//! assert!(key.is_none());
+//! # Ok::<(), evenkeel::Error>(())
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+const DOTENV: &str = ".env";
+const FILE: &str = "evenkeel.toml";
+
+/// Everything that was set, before anybody has asked for it.
+///
+/// Shows neither values nor, as the environment is none of a log's business, names.
+#[derive(Clone, Default)]
+pub struct Config {
+    environment: BTreeMap<String, String>,
+    dotenv: BTreeMap<String, String>,
+    /// By flat name.
+    file: BTreeMap<String, Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    table: String,
+    key: String,
+    /// `None` where the value is an array, a table or a date.
+    value: Option<String>,
+}
+
+/// Where a setting was read from.
+#[derive(Clone, Copy)]
+enum Place {
+    Environment,
+    Dotenv,
+    File,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "the environment",
+            Self::Dotenv => "`.env`",
+            Self::File => "`evenkeel.toml`",
+        })
+    }
+}
+
+impl Config {
+    /// Reads the environment, and `.env` and `evenkeel.toml` of the current directory where they exist.
+    ///
+    /// # Errors
+    ///
+    /// When one of the files cannot be read or is malformed; the message names the file and the line.
+    pub fn load() -> Result<Self> {
+        // A value that is not text becomes text with U+FFFD in it: whoever asks for it will refuse it by name.
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+            })
+            .collect();
+        Self::load_beside(environment, Path::new("."))
+    }
+
+    /// Holds these settings as if the environment had nothing else, for tests.
+    pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let environment = pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        Self {
+            environment,
+            ..Self::default()
+        }
+    }
+
+    /// Begins to read settings; see [`Settings`].
+    pub fn read(&self) -> Settings<'_> {
+        Settings {
+            config: self,
+            names: Vec::new(),
+            problems: Vec::new(),
+            examples: Vec::new(),
+        }
+    }
+
+    fn load_beside(environment: BTreeMap<String, String>, directory: &Path) -> Result<Self> {
+        let dotenv =
+            contents(directory, DOTENV)?.map_or_else(|| Ok(BTreeMap::new()), |text| parse_dotenv(&text))?;
+        let file =
+            contents(directory, FILE)?.map_or_else(|| Ok(BTreeMap::new()), |text| parse_file(&text))?;
+        Ok(Self {
+            environment,
+            dotenv,
+            file,
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<(Place, Option<&str>)> {
+        let filled = |value: &&String| !value.trim().is_empty();
+        if let Some(value) = self.environment.get(name).filter(filled) {
+            return Some((Place::Environment, Some(value)));
+        }
+        if let Some(value) = self.dotenv.get(name).filter(filled) {
+            return Some((Place::Dotenv, Some(value)));
+        }
+        let entry = self.file.get(name)?;
+        let value = entry.value.as_deref();
+        (value != Some("")).then_some((Place::File, value))
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").finish_non_exhaustive()
+    }
+}
+
+/// A value that no log, error or page may show: a token or a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Hides a value.
+    pub fn new(value: impl Into<Box<str>>) -> Self {
+        Self(value.into())
+    }
+
+    /// Returns the value itself. Do not log it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Reads settings one by one and collects what is wrong with them, so that the operator mends all in one go.
+///
+/// A room that reads a table of `evenkeel.toml` asks for all keys that the table may have: whatever nobody asked
+/// for is taken for a slip of the pen.
+#[must_use = "what is wrong is only told by `finish`"]
+pub struct Settings<'a> {
+    config: &'a Config,
+    names: Vec<&'static str>,
+    problems: Vec<String>,
+    /// `NAME=value` lines for the hint.
+    examples: Vec<String>,
+}
+
+/// A required setting, which is there once [`Settings::finish`] has said so.
+#[derive(Debug)]
+pub struct Required<T>(Option<T>);
+
+/// The proof that every required setting was found.
+#[derive(Debug)]
+pub struct Complete(());
+
+impl<T> Required<T> {
+    /// Returns the value.
+    ///
+    /// # Panics
+    ///
+    /// If `complete` comes from other [`Settings`] than this value.
+    #[track_caller]
+    pub fn get(self, _complete: &Complete) -> T {
+        self.0
+            .expect("`finish` returns an error while a required setting is missing")
+    }
+}
+
+impl Settings<'_> {
+    /// Reads a setting that must be there. `parse` must not repeat the value in its error.
+    pub fn required<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        example: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Required<T> {
+        let before = self.problems.len();
+        let value = self.optional(name, example, parse);
+        if value.is_none() && self.problems.len() == before {
+            self.missing(name, example);
+        }
+        Required(value)
+    }
+
+    /// Reads a setting that may be there. `parse` must not repeat the value in its error.
+    pub fn optional<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        example: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.names.push(name);
+        let (place, value) = self.config.find(name)?;
+        let parsed = match value {
+            Some(value) => parse(value.trim()).map_err(|error| error.to_string()),
+            None => Err("must be a text, a number, `true` or `false`".to_owned()),
+        };
+        parsed
+            .map_err(|error| self.wrong(name, place, &error, example))
+            .ok()
+    }
+
+    /// Reads a setting that may be there and must not be shown.
+    pub fn secret(&mut self, name: &'static str) -> Option<Secret> {
+        self.optional(name, "..", |value| Ok::<_, &str>(Secret::new(value)))
+    }
+
+    /// Declares a setting that another room reads, so that it is not taken for a misspelt one.
+    pub fn known(&mut self, name: &'static str) {
+        self.names.push(name);
+    }
+
+    /// Adds a problem that concerns several settings, for example that one of two is needed.
+    pub fn problem(&mut self, text: impl Into<String>, name: &str, example: &str) {
+        self.problems.push(text.into());
+        self.examples.push(format!("{name}={example}"));
+    }
+
+    /// How many problems there are so far.
+    pub fn problem_count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// The names that were asked for so far.
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
+    }
+
+    /// Says whether everything was found and understood.
+    ///
+    /// # Errors
+    ///
+    /// One error for all settings that are missing or wrong, and for keys in the tables of `evenkeel.toml` which nobody
+    /// asked for.
+    #[track_caller]
+    pub fn finish(mut self) -> Result<Complete> {
+        self.look_for_strays();
+        let (count, problems) = (self.problems.len(), self.problems.join("; "));
+        let message = match count {
+            0 => return Ok(Complete(())),
+            1 => format!("a setting is missing or wrong: {problems}"),
+            _ => format!("{count} settings are missing or wrong: {problems}"),
+        };
+        let hint = if self.examples.is_empty() {
+            "correct `evenkeel.toml`".to_owned()
+        } else {
+            let examples = self.examples.join("\n  ");
+            format!(
+                "set these in the environment, in `.env` or in `evenkeel.toml`, for example in `.env`:\n\n  {examples}"
+            )
+        };
+        Err(Error::config(message).with_hint(hint))
+    }
+
+    fn missing(&mut self, name: &str, example: &str) {
+        let mut text = format!("`{name}` is missing");
+        let set = self.config.environment.keys().chain(self.config.dotenv.keys());
+        if let Some(near) = nearest(name, set.map(String::as_str)) {
+            text.push_str(&format!(", but there is `{near}`"));
+        }
+        self.problem(text, name, example);
+    }
+
+    fn wrong(&mut self, name: &str, place: Place, error: &str, example: &str) {
+        let text = format!("`{name}` from {place}: {error}, for example `{example}`");
+        self.problem(text, name, example);
+    }
+
+    /// Keys of our tables that nobody asked for, and tables whose name is nearly one of ours.
+    fn look_for_strays(&mut self) {
+        let tables: Vec<_> = self.names.iter().map(|name| split(name).0).collect();
+        let mut strays = Vec::new();
+        for (_, entry) in self
+            .config
+            .file
+            .iter()
+            .filter(|(name, _)| !self.names.contains(&name.as_str()))
+        {
+            let (table, key) = (&entry.table, &entry.key);
+            if tables.contains(&table.to_lowercase()) {
+                let keys: Vec<_> = self.names.iter().map(|name| split(name)).collect();
+                let ours = keys.iter().filter(|(known, _)| known == table);
+                let near = nearest(key, ours.map(|(_, key)| key.as_str()));
+                strays.push(stray(&format!("`{key}` in the table `[{table}]`"), near));
+            } else if let Some(near) = nearest(table, tables.iter().map(String::as_str)) {
+                strays.push(stray(&format!("the table `[{table}]`"), Some(near)));
+            }
+        }
+        strays.dedup();
+        self.problems.append(&mut strays);
+    }
+}
+
+fn stray(what: &str, near: Option<&str>) -> String {
+    let question = near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+    format!("nobody knows {what} of `evenkeel.toml`{question}")
+}
+
+/// `SIGNAL_PHONE_NUMBER` is `phone_number` in the table `signal`.
+fn split(name: &str) -> (String, String) {
+    let (table, key) = name.split_once('_').unwrap_or((name, ""));
+    (table.to_lowercase(), key.to_lowercase())
+}
+
+/// Returns the text of a file, or `None` where there is none.
+fn contents(directory: &Path, name: &str) -> Result<Option<String>> {
+    match std::fs::read_to_string(directory.join(name)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let hint = format!("make `{name}` a readable text file in UTF-8, or remove it");
+            Err(Error::from(error)
+                .context(format!("reading `{name}`"))
+                .with_hint(hint))
+        }
+    }
+}
+
+fn parse_dotenv(text: &str) -> Result<BTreeMap<String, String>> {
+    dotenvy::Iter::new(text.as_bytes())
+        .map(|pair| pair.map_err(|error| dotenv_error(text, &error)))
+        .collect()
+}
+
+/// The library's own message quotes the line, which may hold a secret; the line's number does not.
+fn dotenv_error(text: &str, error: &dotenvy::Error) -> Error {
+    let place = match error {
+        dotenvy::Error::LineParse(line, _) => {
+            let first = line.lines().next().unwrap_or_default();
+            let number = text.lines().position(|one| one.contains(first.trim()));
+            number.map_or_else(String::new, |number| format!(" line {}", number + 1))
+        }
+        _ => String::new(),
+    };
+    Error::config(format!("`{DOTENV}`{place} is not of the form `NAME=value`"))
+        .with_hint("put a value with spaces, quotes or `$` into single quotes: `NAME='a $ b'`")
+}
+
+fn parse_file(text: &str) -> Result<BTreeMap<String, Entry>> {
+    let tables: toml::Table = text.parse().map_err(|error| toml_error(text, &error))?;
+    let mut file = BTreeMap::new();
+    for (table, content) in tables {
+        let toml::Value::Table(content) = content else {
+            let message = format!("`{table}` in `{FILE}` stands in no table");
+            return Err(
+                Error::config(message).with_hint("put a line such as `[signal]` or `[evenkeel]` above it")
+            );
+        };
+        for (key, value) in content {
+            let (table, value) = (table.clone(), plain(&value));
+            let name = format!("{table}_{key}").to_uppercase();
+            file.insert(name, Entry { table, key, value });
+        }
+    }
+    Ok(file)
+}
+
+fn toml_error(text: &str, error: &toml::de::Error) -> Error {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    // Only the first line: further ones may quote the file.
+    let message = error.message().lines().next().unwrap_or_default();
+    Error::config(format!("`{FILE}` line {line}: {message}"))
+        .with_hint("see https://toml.io for the format; texts stand in double quotes: `key = \"text\"`")
+}
+
+fn plain(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(claim) => Some(claim.to_string()),
+        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => None,
+    }
+}
+
+/// The candidate that is most like `name`, if one is alike at all: a third of its letters may differ.
+fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .filter(|candidate| candidate.len() < 2 * name.len() + 2)
+        .map(|candidate| (distance(name, candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance > 0 && *distance <= candidate.len().max(3) / 3)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters have to be inserted, removed or replaced to make `b` of `a`.
+fn distance(a: &str, b: &str) -> usize {
+    let b = b.as_bytes();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, right) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(environment: &[(&str, &str)], dotenv: &str, file: &str) -> Result<Config> {
+        Ok(Config {
+            environment: Config::from_pairs(environment.iter().copied()).environment,
+            dotenv: parse_dotenv(dotenv)?,
+            file: parse_file(file)?,
+        })
+    }
+
+    fn text(value: &str) -> Result<String, std::convert::Infallible> {
+        Ok(value.to_owned())
+    }
+
+    fn number(config: &Config) -> Result<String> {
+        let mut settings = config.read();
+        let number = settings.required("SIGNAL_PHONE_NUMBER", "+15550100000", text);
+        let complete = settings.finish()?;
+        Ok(number.get(&complete))
+    }
+
+    #[test]
+    fn the_environment_beats_dotenv_beats_the_file() {
+        let file = "[signal]\nphone_number = \"file\"";
+        let all = files(
+            &[("SIGNAL_PHONE_NUMBER", "environment")],
+            "SIGNAL_PHONE_NUMBER=dotenv",
+            file,
+        );
+        assert_eq!(number(&all.unwrap()).unwrap(), "environment");
+        let two = files(
+            &[("SIGNAL_PHONE_NUMBER", " ")],
+            "SIGNAL_PHONE_NUMBER=dotenv",
+            file,
+        );
+        assert_eq!(number(&two.unwrap()).unwrap(), "dotenv");
+        assert_eq!(number(&files(&[], "", file).unwrap()).unwrap(), "file");
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_with_its_place() {
+        let config = files(&[], "SHOP_PORT=many", "[shop]\nworkers = [1]").unwrap();
+        let mut settings = config.read();
+        let _ = settings.required("SHOP_NAME", "Corner", text);
+        let _ = settings.optional("SHOP_PORT", "8080", str::parse::<u16>);
+        let _ = settings.optional("SHOP_WORKERS", "2", str::parse::<u16>);
+        let error = settings.finish().unwrap_err();
+        assert!(error.is_config());
+        assert_eq!(
+            error.to_string(),
+            "3 settings are missing or wrong: `SHOP_NAME` is missing; `SHOP_PORT` from `.env`: invalid digit found in \
+             string, for example `8080`; `SHOP_WORKERS` from `evenkeel.toml`: must be a text, a number, `true` or \
+             `false`, for example `2`"
+        );
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .ends_with("\n\n  SHOP_NAME=Corner\n  SHOP_PORT=8080\n  SHOP_WORKERS=2")
+        );
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error_that_names_the_nearest_one() {
+        let config = files(&[], "", "[signal]\nphone_number = \"1\"\nphone_numer = \"2\"").unwrap();
+        let told = number(&config).unwrap_err().to_string();
+        assert!(
+            told.ends_with(
+                "`phone_numer` in the table `[signal]` of `evenkeel.toml`, did you mean `phone_number`?"
+            ),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_table_or_variable_is_named_too() {
+        let config = files(&[], "SIGNAL_PHONE_NUMER=1", "[signl]\nphone_number = \"1\"").unwrap();
+        let told = number(&config).unwrap_err().to_string();
+        assert!(told.contains("but there is `SIGNAL_PHONE_NUMER`"), "{told}");
+        assert!(
+            told.contains("`[signl]` of `evenkeel.toml`, did you mean `signal`?"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn other_tables_are_none_of_our_business() {
+        let config = files(&[], "", "[signal]\nphone_number = \"1\"\n[garden]\ntools = []").unwrap();
+        assert_eq!(number(&config).unwrap(), "1");
+    }
+
+    #[test]
+    fn a_malformed_file_is_named_with_its_line_and_not_quoted() {
+        let dotenv = files(&[], "A=1\n\nhunter2 hunter2\n", "").unwrap_err();
+        assert_eq!(
+            dotenv.to_string(),
+            "`.env` line 3 is not of the form `NAME=value`"
+        );
+        let file = files(&[], "", "[signal]\ntoken = hunter2\n").unwrap_err();
+        assert!(file.to_string().starts_with("`evenkeel.toml` line 2: "), "{file}");
+        assert!(!format!("{file:?}{dotenv:?}").contains("hunter2"));
+        let bare = files(&[], "", "phone_number = \"1\"").unwrap_err();
+        assert_eq!(
+            bare.to_string(),
+            "`phone_number` in `evenkeel.toml` stands in no table"
+        );
+    }
+
+    #[test]
+    fn missing_files_are_fine() {
+        let nowhere = Path::new("no/such/directory");
+        assert!(Config::load_beside(BTreeMap::new(), nowhere).is_ok());
+    }
+
+    #[test]
+    fn a_secret_prints_nothing_of_itself() {
+        let config = Config::from_pairs([("SHOP_KEY", "hunter2")]);
+        let secret = config.read().secret("SHOP_KEY").unwrap();
+        assert_eq!(secret.expose(), "hunter2");
+        assert!(!format!("{secret:?} {secret} {config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn numbers_and_claims_of_the_file_are_read_as_text() {
+        let config = files(&[], "", "[shop]\nport = 8080\nopen = true").unwrap();
+        let mut settings = config.read();
+        assert_eq!(settings.optional("SHOP_PORT", "1", str::parse::<u16>), Some(8080));
+        assert_eq!(
+            settings.optional("SHOP_OPEN", "true", str::parse::<bool>),
+            Some(true)
+        );
+        settings.finish().unwrap();
+    }
+}
