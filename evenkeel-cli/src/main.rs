@@ -6,6 +6,7 @@ mod help;
 mod command;
 mod demo;
 mod standin;
+mod new;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -52,7 +53,8 @@ fn run() -> Result<ExitCode, Failure> {
         Command::Version => say(&format!("evenkeel {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Demo(options) => demo::run(&options)?,
         Command::Standin { listen } => standin::run(listen)?,
-        Command::New { .. } | Command::Doctor => {}
+        Command::New { name, directory } => new::run(&name, directory)?,
+        Command::Doctor => {}
     }
     Ok(ExitCode::SUCCESS)
 }

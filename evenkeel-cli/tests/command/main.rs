@@ -3,3 +3,4 @@
 mod running;
 mod demo;
 mod misuse;
+mod new;
