@@ -7,6 +7,7 @@ mod command;
 mod demo;
 mod standin;
 mod new;
+mod doctor;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -54,7 +55,7 @@ fn run() -> Result<ExitCode, Failure> {
         Command::Demo(options) => demo::run(&options)?,
         Command::Standin { listen } => standin::run(listen)?,
         Command::New { name, directory } => new::run(&name, directory)?,
-        Command::Doctor => {}
+        Command::Doctor => return doctor::run(),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,10 @@
 
 use std::net::TcpListener;
 
+use evenkeel::Router;
+use evenkeel::config::Config;
+use evenkeel_signal::Signal;
+
 use crate::running::{Running, evenkeel, finished, read_until, request};
 
 fn demo() -> (Running, String) {
@@ -68,4 +72,30 @@ fn the_standin_tells_its_settings_and_ends_with_its_input() {
     read_until(request(url, "POST /v2/send", send), "201 Created");
     assert_eq!(standin.line(), "bot: pong");
     assert!(standin.leave().success());
+}
+
+/// A line that arrives before the bot has connected is lost, and the stand-in says so: then it is typed again.
+#[tokio::test]
+async fn what_alice_types_reaches_a_bot_and_its_answer_the_terminal() {
+    async fn ping() -> &'static str {
+        "pong"
+    }
+    let mut standin = Running::start(evenkeel(["demo", "--standin"]));
+    let settings = [(); 3].map(|()| standin.line());
+    let pairs = settings.iter().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+    let signal = Signal::from_config(&Config::from_pairs(pairs)).expect("the settings are complete");
+    let bot = tokio::spawn(evenkeel::serve(signal, Router::new().command("!ping", ping)));
+    standin.line();
+    let typing = tokio::task::spawn_blocking(move || {
+        loop {
+            standin.types("!ping");
+            let line = standin.line();
+            if !line.starts_with("(no bot is connected") {
+                return (line, standin);
+            }
+        }
+    });
+    let (line, _standin) = typing.await.expect("the stand-in goes on");
+    assert_eq!(line, "bot: pong");
+    bot.abort();
 }

@@ -4,3 +4,4 @@ mod running;
 mod demo;
 mod misuse;
 mod new;
+mod doctor;
