@@ -8,6 +8,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use crate::help::{COMMANDS, Topic};
 use crate::nearest::nearest;
+use crate::terminal::Misuse;
 
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,10 +27,6 @@ pub(crate) struct DemoOptions {
     pub(crate) listen: Option<String>,
     pub(crate) is_browser_unwanted: bool,
 }
-
-/// One line for the person at the terminal: what is wrong, and what to type.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Misuse(pub(crate) String);
 
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Misuse> {
     let mut parser = Parser::from_args(arguments);

@@ -1,14 +1,14 @@
 //! The demo: a bot on a page, with no account and no server.
 
-mod app;
 mod browser;
 mod dice;
-mod files;
-mod list;
-mod picture;
-mod poll;
 mod remind;
+mod list;
+mod poll;
+mod picture;
+mod files;
 mod trouble;
+mod app;
 
 #[cfg(test)]
 mod tests;
@@ -18,8 +18,8 @@ use std::time::Duration;
 use evenkeel::Bot;
 use evenkeel::sandbox::{Page, Sandbox};
 
-use crate::command::{DemoOptions, Misuse};
-use crate::{Failure, complain, say};
+use crate::command::DemoOptions;
+use crate::terminal::{Failure, Misuse, complain, say};
 
 /// Where the page is unless told.
 const LISTEN: &str = "127.0.0.1:8787";

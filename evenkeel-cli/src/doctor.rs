@@ -9,7 +9,7 @@ use evenkeel::config::Config;
 use evenkeel::{Error, Result, Transport};
 use evenkeel_signal::Signal;
 
-use crate::{Failure, say};
+use crate::terminal::{Failure, say};
 use report::{Finding, Mark, Report};
 
 /// Somebody waits at the terminal: less patience than a bot has.

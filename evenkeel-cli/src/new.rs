@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use evenkeel::Error;
 
-use crate::command::Misuse;
-use crate::{Failure, say};
+use crate::terminal::{Failure, Misuse, say};
 
 /// Where each file of a project goes, and what is in it.
 const FILES: [(&str, &str); 7] = [
@@ -43,8 +42,9 @@ pub(crate) fn run(name: &str, directory: Option<PathBuf>) -> Result<(), Failure>
     check(name)?;
     let directory = directory.unwrap_or_else(|| PathBuf::from(name));
     make(&directory)?;
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(""));
     for (path, template) in FILES {
-        write(&directory.join(path), &filled(template, name))?;
+        write(&directory.join(path), &filled(template, name, sources))?;
     }
     let place = directory.display();
     say(&format!(
@@ -102,25 +102,32 @@ fn failed(path: &Path, error: std::io::Error) -> Error {
         .with_hint("choose a place that you may write to with `--path`")
 }
 
-fn filled(template: &str, name: &str) -> String {
+fn filled(template: &str, name: &str, sources: &Path) -> String {
     let template = template.replace("{{name}}", name);
-    let template = template.replace("{{evenkeel}}", &dependency("evenkeel"));
-    template.replace("{{evenkeel-signal}}", &dependency("evenkeel-signal"))
+    let template = template.replace("{{evenkeel}}", &dependency("evenkeel", sources));
+    template.replace("{{evenkeel-signal}}", &dependency("evenkeel-signal", sources))
 }
 
 /// The source tree that this command was built from, as long as it is there; else the released version.
-fn dependency(name: &str) -> String {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join(name));
-    match sources.filter(|sources| sources.join("Cargo.toml").is_file()) {
+fn dependency(name: &str, sources: &Path) -> String {
+    match Some(sources.join(name)).filter(|source| source.join("Cargo.toml").is_file()) {
         // `Debug` quotes and escapes as TOML does, for all that paths hold in practice.
-        Some(sources) => format!("path = {:?}", sources.display().to_string()),
+        Some(source) => format!("path = {:?}", source.display().to_string()),
         None => format!("version = {:?}", env!("CARGO_PKG_VERSION")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use std::path::Path;
+
+    use super::{check, filled};
+
+    #[test]
+    fn without_sources_a_project_depends_on_the_released_version() {
+        let filled = filled("evenkeel = { {{evenkeel}} }", "bot", Path::new("/nowhere"));
+        assert_eq!(filled, concat!("evenkeel = { version = \"", env!("CARGO_PKG_VERSION"), "\" }"));
+    }
 
     #[test]
     fn names_follow_the_rules_of_cargo() {

@@ -8,8 +8,7 @@ use evenkeel_signal::standin::options::{Options, Recording};
 use evenkeel_signal::standin::people::{BOT, Person};
 use evenkeel_signal::standin::transcript::Sent;
 
-use crate::command::Misuse;
-use crate::{Failure, say};
+use crate::terminal::{Failure, Misuse, say};
 
 /// Runs until standard input ends.
 pub(crate) fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {

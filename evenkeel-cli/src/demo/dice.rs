@@ -3,10 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use evenkeel::{Args, Error, Rest, Result, Router, State, Trigger};
+use evenkeel::{Args, Error, FromRef, Rest, Result, Router, State, Trigger};
 use serde::Deserialize;
-
-use super::app::Demo;
 
 /// A source of chance. Clones draw from the same one.
 #[derive(Clone)]
@@ -41,7 +39,10 @@ impl Dice {
     }
 }
 
-pub(super) fn routes() -> Router<Demo> {
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>
+where
+    Dice: FromRef<S>,
+{
     let choose = Trigger::command("!choose").usage("!choose tea coffee 'just water'");
     Router::new()
         .route(Trigger::command("!roll").usage("!roll 2d6").about("rolls dice"), roll)

@@ -1,13 +1,15 @@
 //! Files: pictures and texts that go out, files that come in.
 
 use evenkeel::offload::offload;
-use evenkeel::{Args, Context, Error, File, Message, Rest, Result, Router, Sender, State, Trigger};
+use evenkeel::{Args, Context, Error, File, FromRef, Message, Rest, Result, Router, Sender, State, Trigger};
 
-use super::app::Demo;
 use super::dice::Dice;
 use super::picture::Picture;
 
-pub(super) fn routes() -> Router<Demo> {
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>
+where
+    Dice: FromRef<S>,
+{
     let count = Trigger::command("!count").usage("!count, as the caption of a file");
     Router::new()
         .route(

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use evenkeel::{Args, Conversation, Error, Rest, Result, Router, State, Trigger};
-
-use super::app::Demo;
+use evenkeel::{Args, Conversation, Error, FromRef, Rest, Result, Router, State, Trigger};
 
 /// The things to do, by conversation. Clones share the same lists.
 #[derive(Clone, Default)]
@@ -22,7 +20,10 @@ impl Lists {
     }
 }
 
-pub(super) fn routes() -> Router<Demo> {
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>
+where
+    Lists: FromRef<S>,
+{
     let list = Router::new()
         .route(Trigger::command("add").usage("!list add <thing>").about("puts a thing on the list"), add)
         .route(Trigger::command("done").usage("!list done <number>").about("strikes it off"), done)

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use evenkeel::{Context, Error, MessageId, Reaction, Rest, Result, Router, Sender, State, Trigger};
-
-use super::app::Demo;
+use evenkeel::{Context, Error, FromRef, MessageId, Reaction, Rest, Result, Router, Sender, State, Trigger};
 
 /// The polls that are open. Clones are the same.
 #[derive(Clone, Default)]
@@ -64,7 +62,10 @@ impl Poll {
     }
 }
 
-pub(super) fn routes() -> Router<Demo> {
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>
+where
+    Polls: FromRef<S>,
+{
     let trigger = Trigger::command("!poll").usage("!poll <question>");
     Router::new().route(trigger.about("counts the reactions to the question"), ask)
 }

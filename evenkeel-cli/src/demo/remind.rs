@@ -3,12 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use evenkeel::{Args, Context, Error, Result, Router, State, Trigger};
+use evenkeel::{Args, Context, Error, FromRef, Result, Router, State, Trigger};
 use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-
-use super::app::Demo;
 
 /// Reminders that are still to come. They end with the bot: a restart forgets them.
 #[derive(Clone, Default)]
@@ -17,7 +15,10 @@ pub(super) struct Reminders(Arc<Mutex<JoinSet<()>>>);
 /// How many reminders may be on their way.
 const LIMIT_REMINDERS: usize = 1_000;
 
-pub(super) fn routes() -> Router<Demo> {
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>
+where
+    Reminders: FromRef<S>,
+{
     let wait = Trigger::command("!wait").usage("!wait 5s");
     Router::new()
         .route(Trigger::command("!remind").usage("!remind 10s tea").about("writes to you later"), remind)

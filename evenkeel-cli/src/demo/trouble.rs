@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use evenkeel::offload::offload;
-use evenkeel::{Args, Error, Result, Router, State, Trigger};
-
-use super::app::Demo;
+use evenkeel::{Args, Error, FromRef, Result, Router, State, Trigger};
 
 /// For how long `!freeze` and `!spin` hold their thread.
 #[derive(Clone, Copy)]
@@ -17,7 +15,10 @@ impl Default for Hold {
     }
 }
 
-pub(super) fn routes() -> Router<Demo> {
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>
+where
+    Hold: FromRef<S>,
+{
     let freeze = Trigger::command("!freeze").about("blocks its thread for 5 s; see that nobody else waits");
     let spin = Trigger::command("!spin").about("keeps a core busy for 5 s; see that nobody else waits");
     Router::new()

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// Far longer than anything takes, so that a test that hangs says so.
@@ -68,8 +68,13 @@ impl Running {
     }
 
     fn wait(&mut self) -> ExitStatus {
-        while self.lines.recv_timeout(PATIENCE).is_ok() {}
-        assert!(self.lines.try_recv().is_err(), "the command goes on writing");
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the command does not end"),
+            }
+        }
         self.child.wait().expect("it is our child")
     }
 }
