@@ -49,8 +49,6 @@ mod send;
 mod open;
 mod signal;
 
-#![forbid(unsafe_code)]
-
 #[cfg(feature = "standin")]
 pub mod standin;
 
