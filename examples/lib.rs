@@ -13,3 +13,5 @@
 //! | `09_signal` | the same bot on Signal |
 //! | `10_weather` | limiter, breaker, HTTP, reply and offloaded work in one command |
 //! | `signal_bench` | the bot that measurements use |
+
+#![forbid(unsafe_code)]

@@ -14,6 +14,7 @@ pub(crate) const HELP: &str = "\
 Measures Evenkeel beside the loop that one would write by hand.
 
 Usage: evenkeel-bench signal [SCENARIO] [OPTIONS]
+       evenkeel-bench router                  what it costs to find a command among many
        evenkeel-bench standin [ADDRESS]       the server alone, until it is killed
 
 Scenarios:
@@ -40,6 +41,7 @@ Build the bot first: cargo build --release -p evenkeel-examples --example signal
 pub(crate) enum Command {
     Help,
     Signal(Plan),
+    Router,
     Standin(SocketAddr),
     /// Hidden: the contender `loop`, as a child of the benchmark.
     HandLoop,
@@ -54,6 +56,7 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command,
         None | Some(Short('h') | Long("help")) => Ok(Command::Help),
         Some(Value(word)) => match word.string()?.as_str() {
             "signal" => signal(&mut parser),
+            "router" => parser.next()?.map_or(Ok(Command::Router), |other| Err(other.unexpected())),
             "standin" => standin(&mut parser),
             "contender-loop" => Ok(Command::HandLoop),
             "contender-floor" => Ok(Command::Floor),

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod contender;
+mod router;
 mod signal;
 
 use std::process::ExitCode;
@@ -20,6 +21,10 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Help => {
             print!("{}", arguments::HELP);
+            Ok(())
+        }
+        Command::Router => {
+            router::run();
             Ok(())
         }
         Command::Signal(plan) => signal::run(&plan),

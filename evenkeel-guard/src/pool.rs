@@ -16,6 +16,8 @@ use crate::watch::{Name, Slot, Watch};
 
 /// Threads in all, stuck ones included; beyond that a stuck thread is not replaced.
 const THREADS: usize = 256;
+/// How often a worker without work lets other threads run before it sleeps.
+const YIELDS: u32 = 2;
 /// Threads kept ready to take over.
 const SPARES: usize = 8;
 
@@ -27,6 +29,8 @@ pub(crate) struct Pool {
     idle: ConcurrentQueue<Arc<Worker>>,
     /// Workers beyond the wanted number, parked until one gets stuck.
     spares: ConcurrentQueue<Arc<Worker>>,
+    /// Workers that were woken and have not looked into the queue yet: while there is one, nobody else is woken.
+    searching: AtomicUsize,
     /// All threads, whatever they are doing.
     threads: AtomicUsize,
     is_closed: AtomicBool,
@@ -47,6 +51,7 @@ impl Pool {
             queue: ConcurrentQueue::unbounded(),
             idle: ConcurrentQueue::unbounded(),
             spares: ConcurrentQueue::unbounded(),
+            searching: AtomicUsize::new(0),
             threads: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
             runtime,
@@ -84,9 +89,15 @@ impl Pool {
     }
 
     fn wake_one(&self) {
-        // Pairs with the fence in `Worker::next`: either this sees the idle worker or that sees the work.
+        // Pairs with the fences in `Worker::next`: either this sees the idle worker or that sees the work. A worker
+        // that is searching looks again after it has ceased to be counted.
         fence(Ordering::SeqCst);
-        self.wake_from(&self.idle);
+        if self.searching.load(Ordering::SeqCst) == 0 && !self.idle.is_empty() {
+            self.searching.fetch_add(1, Ordering::SeqCst);
+            if !self.wake_from(&self.idle) {
+                self.searching.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
     }
 
     fn wake_from(&self, waiting: &ConcurrentQueue<Arc<Worker>>) -> bool {
@@ -149,22 +160,32 @@ impl Worker {
 
     /// The next piece of work; `None` once the pool is closed.
     fn next(self: &Arc<Self>, pool: &Pool) -> Option<Work> {
-        loop {
-            if pool.is_closed.load(Ordering::SeqCst) {
-                return None;
-            }
+        let mut yields = 0;
+        while !pool.is_closed.load(Ordering::SeqCst) {
             if let Ok(work) = pool.queue.pop() {
                 return Some(Self::pass_on(pool, work));
             }
+            // Work comes in bursts: letting others run for a moment costs less than sleeping and being woken.
+            if yields < YIELDS {
+                yields += 1;
+                thread::yield_now();
+                continue;
+            }
+            yields = 0;
             self.is_waiting.store(true, Ordering::SeqCst);
             let _announced = pool.idle.push(Arc::clone(self));
             fence(Ordering::SeqCst);
             if let Ok(work) = pool.queue.pop() {
-                self.is_waiting.store(false, Ordering::SeqCst);
+                if !self.is_waiting.swap(false, Ordering::SeqCst) {
+                    // Somebody has claimed this worker meanwhile and counts on its search.
+                    pool.searching.fetch_sub(1, Ordering::SeqCst);
+                }
                 return Some(Self::pass_on(pool, work));
             }
             self.wait(pool);
+            pool.searching.fetch_sub(1, Ordering::SeqCst);
         }
+        None
     }
 
     /// Wakes another worker if there is more: somebody's wake-up may have been spent on this one.

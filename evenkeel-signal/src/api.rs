@@ -24,6 +24,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
@@ -33,6 +34,8 @@ use crate::config::{Address, Timings};
 const CONNECTIONS: usize = 64;
 /// Less than the 60 s after which common proxies close an idle connection.
 const IDLE: Duration = Duration::from_secs(50);
+/// No server closes a connection that was busy so shortly before.
+const QUIET: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Outgoing = Request<Full<Bytes>>;
@@ -251,7 +254,13 @@ impl Api {
             let Some((since, mut connection)) = idle else {
                 break;
             };
-            if since.elapsed() < IDLE && connection.ready().await.is_ok() {
+            let unused = since.elapsed();
+            if unused >= QUIET {
+                // The runtime polls its sockets before it comes back here, so that a close that has arrived is seen now
+                // and not after the request was written, which would make the outcome unknown.
+                yield_now().await;
+            }
+            if unused < IDLE && connection.ready().await.is_ok() {
                 return Ok((connection, false));
             }
         }

@@ -5,7 +5,7 @@
 )]
 
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::config::Config;
@@ -18,9 +18,8 @@ use evenkeel_signal::standin::answer::{Answer, Failure, Route};
 use evenkeel_signal::standin::options::{Mode, Options, SendShape};
 use evenkeel_signal::standin::people::{BOT, Group, Person};
 use evenkeel_signal::{RateLimited, Signal};
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 fn standin() -> Standin {
@@ -177,21 +176,21 @@ async fn a_restarted_server_is_found_again() {
 
 #[tokio::test]
 async fn a_half_open_connection_is_noticed_and_replaced() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
-    let standin = standin();
-    let impatient = signal(&standin)
-        .with_ping_interval(Duration::from_millis(50))
-        .with_idle_timeout(Duration::from_millis(500));
-    let (mut inbox, _receiving) = connected(&standin, impatient).await;
-    // The socket stays open and silent: only our own patience ends it.
-    standin.freeze();
-    log.tells("nothing was heard, not even an answer to a ping").await;
-    standin.thaw();
-    standin
-        .wait_for(|so_far| so_far.sockets_opened >= 2 && so_far.sockets == 1)
-        .await;
-    standin.say(&Person::alice(), "hello?");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = listener.local_addr().unwrap().to_string();
+    let impatient = Signal::new(BOT, &url)
+        .unwrap()
+        .with_ping_interval(Duration::from_millis(5))
+        .with_idle_timeout(Duration::from_millis(20));
+    let (mut inbox, _receiving) = receive(impatient);
+    // The first socket stays open and silent, and answers no ping: only our own patience ends it.
+    let (stream, _) = listener.accept().await.unwrap();
+    let _silent = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let frame =
+        json!({"envelope": {"sourceUuid": "u", "timestamp": 1, "dataMessage": {"message": "hello?"}}});
+    socket.send(frame.to_string().into()).await.unwrap();
     assert_eq!(next(&mut inbox).await.text(), Some("hello?"));
 }
 
@@ -392,6 +391,8 @@ async fn a_connection_that_was_closed_while_idle_costs_no_message() {
             Some(MessageId::new("7/self"))
         );
         is_closed.recv().await.unwrap();
+        // The runtime looks at its sockets before it comes back here.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -580,76 +581,4 @@ async fn a_file_is_downloaded_up_to_its_limit() {
     assert!(signal.download(&file, 1 << 20).await.is_err());
     file.id = "..".into();
     assert!(signal.download(&file, 1 << 20).await.is_err());
-}
-
-/// Collects what is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>, Arc<Notify>);
-
-impl Log {
-    /// Waits for a line with `text` in it.
-    async fn tells(&self, text: &str) {
-        while !self.0.lock().unwrap().contains(text) {
-            // A permit is kept for whoever comes late.
-            self.1.notified().await;
-        }
-    }
-}
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        if !event.metadata().target().starts_with("evenkeel") {
-            return;
-        }
-        let mut log = self.0.lock().unwrap();
-        event.record(
-            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-                log.push_str(&format!("{field}={value:?} "));
-            },
-        );
-        log.push('\n');
-        self.1.notify_one();
-    }
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-#[tokio::test]
-async fn logs_tell_of_gaps_and_hold_no_number_token_or_words() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
-    let standin = standin();
-    standin.answer_next(Route::Receive, [Answer::Status(401, "{}".into())]);
-    let signal = signal(&standin).with_token("hunter2");
-    let failure = Answer::Refused("Failed to send secret words".into());
-    standin.answer_next(Route::Send, [Answer::Status(503, "secret words".into()), failure]);
-    for _ in 0..2 {
-        send(&signal, "secret words").await.unwrap_err();
-    }
-    let (mut inbox, _receiving) = connected(&standin, signal).await;
-    standin.frame(BOT, "secret words");
-    standin.cut_sockets();
-    standin
-        .wait_for(|so_far| so_far.sockets_opened == 2 && so_far.sockets == 1)
-        .await;
-    standin.say(&Person::alice(), "secret words");
-    next(&mut inbox).await;
-    let told = log.0.lock().unwrap().clone();
-    assert!(told.contains("check `SIGNAL_API_TOKEN`"), "{told}");
-    assert!(told.contains("gap_ms="), "{told}");
-    let visible: String = told
-        .lines()
-        .filter(|line| !line.contains("a 400 of unknown"))
-        .collect();
-    for secret in ["hunter2", "555", "secret words"] {
-        assert!(!visible.contains(secret), "{secret} in {told}");
-    }
 }

@@ -29,7 +29,7 @@ use circuit::Circuit;
 /// assert_eq!((degrees, weather.state()), (21, State::Closed));
 /// # Ok(()) }
 /// ```
-pub struct Breaker<E = crate::Error> {
+pub struct Breaker<E = crate::error::Error> {
     shared: Arc<Shared<E>>,
 }
 
@@ -44,14 +44,14 @@ pub struct Breaker<E = crate::Error> {
 /// assert_eq!(breakers.get("disk").name(), "disk"); // opens after two failures
 /// assert_eq!(breakers.get("mail").name(), "mail"); // opens after five, as usual
 /// ```
-pub struct Breakers<E = crate::Error> {
+pub struct Breakers<E = crate::error::Error> {
     default: Options<E>,
     named: Arc<Mutex<BTreeMap<&'static str, Breaker<E>>>>,
 }
 
 /// When a breaker opens, for how long, and which errors count.
 #[must_use]
-pub struct Options<E = crate::Error> {
+pub struct Options<E = crate::error::Error> {
     failures: u32,
     rate: f64,
     at_least: u32,

@@ -42,6 +42,8 @@ struct Call {
     tools: Arc<Tools>,
     wire: Wire,
     matched: Arc<Matched>,
+    /// How many words of the text are those of the command, in the spelling that was written.
+    command_words: usize,
     /// The event's number in the journal.
     sequence: u64,
     /// The index of the next action.
@@ -56,8 +58,6 @@ pub(crate) struct Matched {
     pub(crate) pattern: Option<Arc<Regex>>,
     /// How many words of the text belong to the routers around this one.
     pub(crate) nest_words: usize,
-    /// How many words belong to the command itself.
-    pub(crate) command_words: usize,
 }
 
 /// What all handlers of a bot share.
@@ -93,10 +93,13 @@ impl Context {
         sequence: u64,
         tools: Arc<Tools>,
         wire: Wire,
-        matched: Arc<Matched>,
+        (matched, command_words): (Arc<Matched>, usize),
     ) -> Self {
         let (index, promised) = (AtomicU32::new(0), Mutex::default());
-        Self { event, call: Arc::new(Call { tools, wire, matched, sequence, index, promised }) }
+        Self {
+            event,
+            call: Arc::new(Call { tools, wire, matched, command_words, sequence, index, promised }),
+        }
     }
 
     /// The event that is being handled.
@@ -121,12 +124,16 @@ impl Context {
 
     /// The part of the text that the trigger was matched against: all of it, or what follows the words of `nest`.
     pub(crate) fn matched_text(&self) -> &str {
-        after_words(self.event.text().unwrap_or_default(), self.call.matched.nest_words)
+        let text = self.event.text().unwrap_or_default();
+        match self.call.matched.nest_words {
+            0 => text,
+            words => after_words(text, words).trim_end(),
+        }
     }
 
     /// The text after the words of the command.
     pub(crate) fn rest(&self) -> &str {
-        after_words(self.matched_text(), self.call.matched.command_words).trim_end()
+        after_words(self.matched_text(), self.call.command_words).trim_end()
     }
 
     /// The pattern that matched, if it was one.

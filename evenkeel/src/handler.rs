@@ -14,7 +14,7 @@ use crate::trigger::Trigger;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "expected an `async fn` of at most 8 arguments",
-    note = "a handler is an `async fn` whose arguments are extractors and whose result is a reply"
+    note = "a handler is an `async fn` whose arguments are extractors and whose result is a reply; a plain `fn` becomes one with the word `async`"
 )]
 pub trait Handler<Args>: Clone + Send + Sync + 'static {
     /// What the call gives.

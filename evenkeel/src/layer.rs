@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Polling, Poll};
@@ -12,7 +11,7 @@ use tower_service::Service;
 
 use crate::context::Context;
 use crate::event::Event;
-use crate::extract::{FromEvent, Rejection};
+use crate::handler::FromEventAll;
 use crate::reply::{IntoReply, Reply};
 
 pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Reply> + Send>>;
@@ -75,31 +74,35 @@ impl Future for Answering {
 }
 
 /// What [`Router::layer`](crate::Router::layer) takes: [`from_fn`], or any `tower::Layer` whose service maps a [`Context`] to
-/// something that can be a reply. `Kind` tells the two apart and is inferred.
+/// something that can be a reply. Implemented for all of them; nobody else needs to.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a layer for handlers",
     label = "expected `from_fn(..)`, or a `tower::Layer` whose service never fails",
-    note = "the last two arguments of a `from_fn` function are `Event` and `Next`; a tower layer must keep the response an `IntoReply` and the error `Infallible`"
+    note = "a tower layer must keep the response an `IntoReply` and the error `Infallible`, and its service must be `Clone`"
 )]
-pub trait HandlerLayer<S, Kind>: Send + 'static {
+pub trait HandlerLayer: Send + Sync + 'static {
+    /// The extractors that it asks for; none for a tower layer.
+    type Args;
+
     /// Wraps a route.
-    fn wrap(&self, inner: Route, state: &Arc<S>) -> Route;
+    fn wrap<S: Send + Sync + 'static>(&self, inner: Route, state: &Arc<S>) -> Route
+    where
+        Self::Args: FromEventAll<S> + Send;
 }
 
-/// Marks a tower layer.
-#[derive(Debug)]
-pub struct Tower(());
-
-impl<S, L> HandlerLayer<S, Tower> for L
+#[diagnostic::do_not_recommend]
+impl<L> HandlerLayer for L
 where
-    L: Layer<Route> + Send + 'static,
+    L: Layer<Route> + Send + Sync + 'static,
     L::Service: Service<Context, Response: IntoReply, Error = Infallible, Future: Send + 'static>
         + Clone
         + Send
         + Sync
         + 'static,
 {
-    fn wrap(&self, inner: Route, _: &Arc<S>) -> Route {
+    type Args = ();
+
+    fn wrap<S>(&self, inner: Route, _: &Arc<S>) -> Route {
         let service = self.layer(inner);
         Route::new(move |cx| {
             let mut service = service.clone();
@@ -132,19 +135,78 @@ where
 ///
 /// let app = Router::new().command("!ping", ping).layer(from_fn(members_only)).with_state(());
 /// ```
-pub fn from_fn<F>(function: F) -> FromFn<F> {
-    FromFn { function }
+pub fn from_fn<F, Args>(function: F) -> FromFn<Args>
+where
+    F: LayerFunction<Args, Future: Send, Reply: IntoReply>,
+{
+    let call = move |args, event, next| -> ReplyFuture {
+        let future = function.call(args, event, next);
+        Box::pin(async move { future.await.into_reply() })
+    };
+    FromFn(Arc::new(call))
 }
 
-/// The layer that [`from_fn`] makes.
-#[derive(Clone, Debug)]
-pub struct FromFn<F> {
-    function: F,
+/// The layer that [`from_fn`] makes. Cloning is cheap.
+///
+/// It knows the function only by its extractors, so that a function that does not fit is one error, not two.
+pub struct FromFn<Args>(Arc<dyn Fn(Args, Event, Next) -> ReplyFuture + Send + Sync>);
+
+impl<Args> Clone for FromFn<Args> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
-/// Marks a layer made of a function with these extractors.
-#[derive(Debug)]
-pub struct Function<Args>(PhantomData<Args>);
+impl<Args> std::fmt::Debug for FromFn<Args> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FromFn")
+    }
+}
+
+/// An `async fn` that [`from_fn`] takes. Implemented for all of them; nobody else needs to.
+///
+/// Its parts are bounds of their own, as those of [`Handler`](crate::Handler) are.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function for a layer",
+    label = "expected an `async fn` whose last two arguments are `Event` and `Next`",
+    note = "the function of a layer is an `async fn` of at most 6 extractors, then `Event`, then `Next`, and its result is a reply"
+)]
+pub trait LayerFunction<Args>: Clone + Send + Sync + 'static {
+    /// What the call gives.
+    type Future: Future<Output = Self::Reply> + 'static;
+    /// What the future gives.
+    type Reply;
+
+    /// Calls the function.
+    fn call(&self, args: Args, event: Event, next: Next) -> Self::Future;
+}
+
+impl<Args: 'static> HandlerLayer for FromFn<Args> {
+    type Args = Args;
+
+    fn wrap<S: Send + Sync + 'static>(&self, inner: Route, state: &Arc<S>) -> Route
+    where
+        Args: FromEventAll<S> + Send,
+    {
+        let (function, state) = (Arc::clone(&self.0), Arc::clone(state));
+        Route::new(move |cx| {
+            let (function, state, inner) = (Arc::clone(&function), Arc::clone(&state), inner.clone());
+            async move {
+                match Args::from_event_all(&cx, &*state).await {
+                    Ok(args) => {
+                        let event = cx.event().clone();
+                        function(args, event, Next { cx, inner }).await
+                    }
+                    Err(rejection) => {
+                        let (command, reason) = (cx.command(), rejection.reason());
+                        tracing::debug!(command, reason, "a layer did not run, nor what it covers");
+                        rejection.into_reply()
+                    }
+                }
+            }
+        })
+    }
+}
 
 /// What comes after a layer: the next one, and in the end the handler.
 #[derive(Clone, Debug)]
@@ -169,40 +231,29 @@ impl Next {
     }
 }
 
-macro_rules! layers {
+macro_rules! arity {
     ($($arg:ident)*) => {
-        impl<S, F, Fut, $($arg,)*> HandlerLayer<S, Function<($($arg,)*)>> for FromFn<F>
+        #[diagnostic::do_not_recommend]
+        impl<Fun, Fut, $($arg,)*> LayerFunction<($($arg,)*)> for Fun
         where
-            S: Send + Sync + 'static,
-            F: Fn($($arg,)* Event, Next) -> Fut + Clone + Send + Sync + 'static,
-            Fut: Future<Output: IntoReply> + Send + 'static,
-            $($arg: FromEvent<S> + Send + 'static,)*
+            Fun: Fn($($arg,)* Event, Next) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future + 'static,
+            Fut::Output: 'static,
         {
-            #[allow(non_snake_case, unused_variables, reason = "the type's name names the value")]
-            fn wrap(&self, inner: Route, state: &Arc<S>) -> Route {
-                let (function, state) = (self.function.clone(), Arc::clone(state));
-                Route::new(move |cx| {
-                    let (function, state, inner) = (function.clone(), Arc::clone(&state), inner.clone());
-                    async move {
-                        let taken: Result<_, Rejection> =
-                            async { Ok(($($arg::from_event(&cx, &state).await?,)*)) }.await;
-                        match taken {
-                            Ok(($($arg,)*)) => {
-                                let event = cx.event().clone();
-                                function($($arg,)* event, Next { cx, inner }).await.into_reply()
-                            }
-                            Err(rejection) => rejection.into_reply(),
-                        }
-                    }
-                })
+            type Future = Fut;
+            type Reply = Fut::Output;
+
+            #[allow(non_snake_case, reason = "the type's name names the value")]
+            fn call(&self, ($($arg,)*): ($($arg,)*), event: Event, next: Next) -> Fut {
+                self($($arg,)* event, next)
             }
         }
     };
 }
-layers!();
-layers!(A);
-layers!(A B);
-layers!(A B C);
-layers!(A B C D);
-layers!(A B C D E);
-layers!(A B C D E G);
+arity!();
+arity!(A);
+arity!(A B);
+arity!(A B C);
+arity!(A B C D);
+arity!(A B C D E);
+arity!(A B C D E F);

@@ -1,5 +1,7 @@
 //! A framework for chat bots in which nothing freezes, nothing is lost and nothing is guessed.
 
+#![forbid(unsafe_code)]
+
 mod error;
 pub mod config;
 
@@ -33,9 +35,9 @@ pub use event::{
 };
 pub use extract::{Args, Captures, FromEvent, FromRef, Rejection, Rest, State, Text};
 pub use handler::{FromEventAll, Handler};
-pub use layer::{FromFn, HandlerLayer, Next, Route, from_fn};
+pub use layer::{FromFn, HandlerLayer, LayerFunction, Next, Route, from_fn};
 pub use reply::{Action, Draft, File, IntoReply, Quoting, Reply};
-pub use route::{App, Router};
+pub use route::{App, IntoApp, Router};
 pub use serve::{Bot, run, serve};
 pub use transport::Transport;
 pub use trigger::Trigger;

@@ -1,10 +1,14 @@
 //! The router: which handler an event goes to.
 
-mod help;
+mod claims;
+mod patterns;
 mod matcher;
+mod help;
+mod compile;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, Location};
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +26,9 @@ use crate::limit::RateLimit;
 use crate::reply::{IntoReply, Reply};
 use crate::transport::Outbound;
 use crate::trigger::{Facts, Kind, Trigger, tidy};
-use matcher::{Builder, Matcher, Target};
+use claims::Claims;
+use compile::{Compiled, Compiler};
+use matcher::Matcher;
 
 /// Triggers and their handlers. `S` is the type of the bot's state.
 ///
@@ -50,10 +56,9 @@ pub struct Router<S = ()> {
     entries: Vec<Entry<S>>,
     nests: Vec<Nest<S>>,
     layers: Vec<Wrap<S>>,
-    /// Each literal with the line that added it.
-    taken: HashMap<String, &'static Location<'static>>,
-    /// What `help` lists; filled when the state arrives.
-    listing: Arc<OnceLock<Vec<Arc<Matched>>>>,
+    taken: Claims,
+    /// What each `help` of this router lists.
+    listings: Vec<Listing>,
 }
 
 struct Entry<S> {
@@ -80,6 +85,8 @@ enum When {
 }
 
 type Filter = Box<dyn Fn(&Event) -> bool + Send + Sync>;
+/// What a `help` lists; filled when the state arrives.
+type Listing = Arc<OnceLock<Vec<Arc<Matched>>>>;
 /// Builds a route once the state is there.
 type Make<S> = Box<dyn FnOnce(&Arc<S>) -> Route + Send>;
 type Wrap<S> = Arc<dyn Fn(Route, &Arc<S>) -> Route + Send + Sync>;
@@ -97,8 +104,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             entries: Vec::new(),
             nests: Vec::new(),
             layers: Vec::new(),
-            taken: HashMap::new(),
-            listing: Arc::default(),
+            taken: Claims::default(),
+            listings: Vec::new(),
         }
     }
 
@@ -160,16 +167,13 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             panic!("the handler of `{}` can never run: {reason}", trigger.facts.name);
         }
         let Trigger { kind, is_case_sensitive, facts } = trigger;
-        let (when, words) = match kind {
-            Kind::Command(spellings) => {
-                let words = spellings.iter().map(|words| words.split(' ').count()).max();
-                (When::Command(spellings), words.unwrap_or(1))
-            }
-            Kind::Exact(spellings) => (When::Exact(spellings), 0),
-            Kind::Pattern(regex) => (When::Pattern(regex), 0),
+        let when = match kind {
+            Kind::Command(spellings) => When::Command(spellings),
+            Kind::Exact(spellings) => When::Exact(spellings),
+            Kind::Pattern(regex) => When::Pattern(regex),
         };
-        self.claim(&when, facts.location);
-        self.add(when, facts, words, is_case_sensitive, handler);
+        self.taken.claim(&when, is_case_sensitive, facts.location);
+        self.add(when, facts, is_case_sensitive, handler);
         self
     }
 
@@ -205,7 +209,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         H: Handler<Args, Future: Send, Reply: IntoReply>,
         Args: FromEventAll<S> + Send,
     {
-        self.claim(&When::Fallback, Location::caller());
+        self.taken.claim(&When::Fallback, false, Location::caller());
         self.add_event(When::Fallback, "fallback".into(), handler);
         self
     }
@@ -219,13 +223,13 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     pub fn help(mut self, words: &str) -> Self {
         let trigger = Trigger::command(words).about("lists the commands").usage(format!("{words} [command]"));
         let Kind::Command(spellings) = trigger.kind else { unreachable!("made by `Trigger::command`") };
-        let count = spellings[0].split(' ').count();
         let when = When::Command(spellings);
-        self.claim(&when, trigger.facts.location);
-        let listing = Arc::clone(&self.listing);
+        self.taken.claim(&when, false, trigger.facts.location);
+        let listing = Listing::default();
+        self.listings.push(Arc::clone(&listing));
         let make =
             move |_: &Arc<S>| Route::new(move |cx| std::future::ready(help::answer(&cx, listing.get())));
-        let (matched, make) = (Self::matched(trigger.facts, &when, count), Box::new(make));
+        let (matched, make) = (Self::matched(trigger.facts, &when), Box::new(make));
         self.entries.push(Entry { when, matched, is_case_sensitive: false, make, layers: Vec::new() });
         self
     }
@@ -248,7 +252,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
                 "the router behind `{prefix}` has an `on` handler, which no text can reach: move it outside"
             );
         }
-        self.claim_literal(format!("command {}", prefix.to_lowercase()), Location::caller());
+        self.taken.claim_prefix(&prefix, Location::caller());
         self.nests.push(Nest { prefix, router });
         self
     }
@@ -260,10 +264,9 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// With the author's line, when a trigger of the other router is taken.
     #[track_caller]
     pub fn merge(mut self, router: Self) -> Self {
-        let Self { entries, nests, layers, taken, listing: _ } = router;
-        for (literal, location) in taken {
-            self.claim_literal(literal, location);
-        }
+        let Self { entries, nests, layers, taken, listings } = router;
+        self.taken.merge(taken);
+        self.listings.extend(listings);
         for mut entry in entries {
             entry.layers.splice(0..0, layers.iter().cloned());
             self.entries.push(entry);
@@ -278,9 +281,9 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// Runs `layer` around every handler of this router, whether added before or after. The first one is outermost.
     ///
     /// The layers run once a trigger has matched: events that nothing matches reach no layer.
-    pub fn layer<L, K>(mut self, layer: L) -> Self
+    pub fn layer<L>(mut self, layer: L) -> Self
     where
-        L: HandlerLayer<S, K> + Sync,
+        L: HandlerLayer<Args: FromEventAll<S> + Send>,
     {
         self.layers.push(Arc::new(move |route, state| layer.wrap(route, state)));
         self
@@ -289,49 +292,10 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// Gives the handlers their state and closes the router.
     pub fn with_state(self, state: S) -> App {
         let state = Arc::new(state);
-        let listing = Arc::clone(&self.listing);
-        let mut routes = Vec::new();
-        let matcher = self.build(&state, &[], 0, &mut routes);
-        let listed = routes.iter().map(|route: &Compiled| Arc::clone(&route.matched)).collect();
-        let _first = listing.set(listed);
-        App { matcher: Arc::new(matcher), routes: routes.into(), tools: Arc::default() }
-    }
-
-    /// Compiles this router, with the layers of the routers around it.
-    fn build(
-        self,
-        state: &Arc<S>,
-        outer: &[Wrap<S>],
-        nest_words: usize,
-        routes: &mut Vec<Compiled>,
-    ) -> Matcher {
-        let layers: Vec<_> = outer.iter().chain(&self.layers).cloned().collect();
-        let mut builder = Builder::default();
-        for Entry { when, mut matched, is_case_sensitive, make, layers: own } in self.entries {
-            let around = layers.iter().chain(&own).rev();
-            let route = around.fold(make(state), |inner, wrap| wrap(inner, state));
-            matched.nest_words = nest_words;
-            let label = Label::at(matched.facts.name.clone(), matched.facts.location);
-            let target = Target::Route(routes.len());
-            routes.push(Compiled { matched: Arc::new(matched), label, route });
-            match when {
-                When::Command(spellings) => builder.commands(spellings, is_case_sensitive, &target),
-                When::Exact(spellings) => builder.exacts(spellings, is_case_sensitive, &target),
-                When::Pattern(regex) => builder.pattern(&regex, target),
-                When::Event(filter) => builder.event(filter, target),
-                When::Fallback => builder.fallback(target),
-            }
-        }
-        for Nest { prefix, router } in self.nests {
-            let words = prefix.split(' ').count();
-            let before = routes.len();
-            let inner = router.build(state, &layers, nest_words + words, routes);
-            for route in &mut routes[before..] {
-                route.prepend(&prefix);
-            }
-            builder.commands(vec![prefix], false, &Target::Nest(Arc::new(inner)));
-        }
-        builder.build()
+        let mut compiler = Compiler::new(&state);
+        let matcher = compiler.router(self, &[], 0);
+        let routes = compiler.finish().into();
+        App { matcher: Arc::new(matcher), routes, tools: Arc::default() }
     }
 
     #[track_caller]
@@ -345,15 +309,15 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         }
         let mut facts = Facts::new(name);
         facts.is_hidden = true;
-        self.add(when, facts, 0, false, handler);
+        self.add(when, facts, false, handler);
     }
 
-    fn add<H, Args>(&mut self, when: When, facts: Facts, words: usize, is_case_sensitive: bool, handler: H)
+    fn add<H, Args>(&mut self, when: When, facts: Facts, is_case_sensitive: bool, handler: H)
     where
         H: Handler<Args, Future: Send, Reply: IntoReply>,
         Args: FromEventAll<S> + Send,
     {
-        let matched = Self::matched(facts, &when, words);
+        let matched = Self::matched(facts, &when);
         let make = Box::new(move |state: &Arc<S>| {
             let state = Arc::clone(state);
             Route::new(move |cx| {
@@ -364,58 +328,18 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self.entries.push(Entry { when, matched, is_case_sensitive, make, layers: Vec::new() });
     }
 
-    fn matched(facts: Facts, when: &When, command_words: usize) -> Matched {
+    fn matched(facts: Facts, when: &When) -> Matched {
         let pattern = match when {
             When::Pattern(regex) => Some(Arc::clone(regex)),
             _ => None,
         };
-        Matched { facts, pattern, nest_words: 0, command_words }
-    }
-
-    /// Notes the literals of a trigger and panics when one is taken.
-    #[track_caller]
-    fn claim(&mut self, when: &When, location: &'static Location<'static>) {
-        let (kind, spellings) = match when {
-            When::Command(spellings) => ("command", &spellings[..]),
-            When::Exact(spellings) => ("exact text", &spellings[..]),
-            When::Fallback => ("fallback", &[String::new()][..]),
-            When::Pattern(_) | When::Event(_) => return,
-        };
-        for spelling in spellings {
-            self.claim_literal(format!("{kind} {}", spelling.to_lowercase()), location);
-        }
-    }
-
-    #[track_caller]
-    fn claim_literal(&mut self, literal: String, location: &'static Location<'static>) {
-        if let Some(first) = self.taken.get(&literal) {
-            panic!("the {} is taken: it was added at {first}", literal.trim_end());
-        }
-        self.taken.insert(literal, location);
+        Matched { facts, pattern, nest_words: 0 }
     }
 }
 
 impl<S> std::fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Router({} routes)", self.entries.len() + self.nests.len())
-    }
-}
-
-/// A route with all its layers.
-struct Compiled {
-    matched: Arc<Matched>,
-    label: Label,
-    route: Route,
-}
-
-impl Compiled {
-    /// Puts the words of `nest` before the name of a command behind it.
-    fn prepend(&mut self, prefix: &str) {
-        if let Some(matched) = Arc::get_mut(&mut self.matched) {
-            let name = &mut matched.facts.name;
-            *name = format!("{prefix} {name}");
-            self.label = Label::at(name.clone(), matched.facts.location);
-        }
     }
 }
 
@@ -462,13 +386,14 @@ impl App {
         self
     }
 
-    /// Which route an event goes to, if any.
-    fn find(&self, event: &Event) -> Option<&Compiled> {
+    /// Which route an event goes to, if any, and how many of its words are those of the command.
+    fn find(&self, event: &Event) -> Option<(&Compiled, usize)> {
         let allows = |index: usize| {
             let facts = &self.routes[index].matched.facts;
             facts.allows(event.sender(), event.conversation())
         };
-        self.matcher.find(event, &allows).map(|index| &self.routes[index])
+        let found = self.matcher.find(event, &allows)?;
+        Some((&self.routes[found.route], found.command_words))
     }
 
     /// Whether any trigger wants this event, for benchmarks of the router.
@@ -478,11 +403,12 @@ impl App {
 
     /// Finds the handler, runs it with its layers, and collects what it promised. A panic is a failure like others.
     pub(crate) async fn answer(&self, event: Event, sequence: u64, wire: Wire) -> Answer {
-        let Some(Compiled { matched, label, route }) = self.find(&event) else {
+        let Some((Compiled { matched, label, route }, command_words)) = self.find(&event) else {
             return Answer { name: None, outbound: Vec::new(), failure: None };
         };
         evenkeel_guard::relabel(label.clone());
-        let cx = Context::new(event, sequence, Arc::clone(&self.tools), wire, Arc::clone(matched));
+        let matched = (Arc::clone(matched), command_words);
+        let cx = Context::new(event, sequence, Arc::clone(&self.tools), wire, matched);
         // The handler's own state dies with it; what it shares with others is theirs to keep whole.
         let reply = AssertUnwindSafe(async { route.run(cx.clone()).await }).catch_unwind().await;
         let reply = reply.unwrap_or_else(|panic| {
@@ -498,9 +424,26 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
-impl From<Router<()>> for App {
-    fn from(router: Router<()>) -> Self {
-        router.with_state(())
+/// What [`run`](crate::run) and [`serve`](crate::serve) take: an [`App`], or a [`Router`] that needs no state.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a finished bot",
+    label = "expected an `App`, or a `Router` without state",
+    note = "call `.with_state(..)` on a router whose handlers take `State`"
+)]
+pub trait IntoApp {
+    /// Closes the router.
+    fn into_app(self) -> App;
+}
+
+impl IntoApp for App {
+    fn into_app(self) -> App {
+        self
+    }
+}
+
+impl IntoApp for Router<()> {
+    fn into_app(self) -> App {
+        self.with_state(())
     }
 }
 

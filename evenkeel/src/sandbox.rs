@@ -149,7 +149,7 @@ impl Sandbox {
     }
 }
 
-/// What people do. Each of these reaches the bot as an [`Event`](crate::Event).
+/// What people do. Each of these reaches the bot as an [`Event`].
 impl Sandbox {
     /// Writes a message. The direct conversation with a person has that person's id; `@Name` mentions a member.
     ///

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::journal::memory::MemoryJournal;
-use crate::route::App;
+use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
 use crate::transport::{Backlog, Inbox, Transport};
 use wire::{Ends, Wire};
@@ -40,7 +40,7 @@ const BACKLOG_BYTES: usize = 256 << 20;
 ///
 /// Inside an async runtime: use [`serve`] there.
 #[track_caller]
-pub fn run(transport: impl Transport, app: impl Into<App>) -> Result<()> {
+pub fn run(transport: impl Transport, app: impl IntoApp) -> Result<()> {
     Bot::new(transport, app).run()
 }
 
@@ -55,7 +55,7 @@ pub fn run(transport: impl Transport, app: impl Into<App>) -> Result<()> {
 /// # Cancel safety
 ///
 /// Dropping the future stops the bot at once; handlers are cancelled at their next `.await`.
-pub async fn serve(transport: impl Transport, app: impl Into<App>) -> Result<()> {
+pub async fn serve(transport: impl Transport, app: impl IntoApp) -> Result<()> {
     Bot::new(transport, app).serve().await
 }
 
@@ -74,10 +74,10 @@ pub struct Bot<T, J = MemoryJournal> {
 
 impl<T: Transport> Bot<T> {
     /// A bot with a journal in memory.
-    pub fn new(transport: T, app: impl Into<App>) -> Self {
+    pub fn new(transport: T, app: impl IntoApp) -> Self {
         Self {
             transport,
-            app: app.into(),
+            app: app.into_app(),
             journal: MemoryJournal::default(),
             executor: None,
             drain: DRAIN,

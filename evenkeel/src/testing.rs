@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use crate::error::Result;
 use crate::event::MessageId;
 use crate::reply::{Draft, File};
-use crate::route::App;
+use crate::route::IntoApp;
 use crate::sandbox::{Change, Changes, Sandbox};
 use crate::serve::Bot;
 use crate::status::{Snapshot, Status};
@@ -34,7 +34,7 @@ use crate::status::{Snapshot, Status};
 ///
 /// Outside an async runtime: use `#[tokio::test(start_paused = true)]`.
 #[track_caller]
-pub fn chat(app: impl Into<App>) -> Chat {
+pub fn chat(app: impl IntoApp) -> Chat {
     let Ok(runtime) = Handle::try_current() else {
         panic!("`chat` needs a runtime: write `#[tokio::test(start_paused = true)]` over the test")
     };

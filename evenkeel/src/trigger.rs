@@ -103,9 +103,10 @@ impl Trigger {
     ///
     /// # Panics
     ///
-    /// On a pattern: write `(a|b)` there.
+    /// When `spelling` is blank, and on a pattern: write `(a|b)` there.
     #[track_caller]
     pub fn alias(mut self, spelling: &str) -> Self {
+        assert!(!spelling.trim().is_empty(), "an alias needs at least one visible character");
         match &mut self.kind {
             Kind::Command(spellings) => spellings.push(tidy(spelling)),
             Kind::Exact(spellings) => spellings.push(spelling.trim().to_owned()),

@@ -9,8 +9,13 @@ use crate::reply::Reply;
 /// Lists what this person may use here, or tells about one command.
 pub(super) fn answer(cx: &Context, listing: Option<&Vec<Arc<Matched>>>) -> Reply {
     let (sender, here) = (cx.event().sender(), cx.event().conversation());
-    let visible = listing.into_iter().flatten().map(|matched| &matched.facts);
-    let visible = visible.filter(|facts| !facts.is_hidden && facts.allows(sender, here));
+    // A pattern is not for people to read: one whose author gave no usage and no name is left out.
+    let readable = listing.into_iter().flatten().filter(|matched| {
+        let pattern = matched.pattern.as_ref().map(|regex| regex.as_str());
+        matched.facts.usage.is_some() || pattern.is_none_or(|pattern| !matched.facts.name.ends_with(pattern))
+    });
+    let visible = readable.map(|matched| &matched.facts);
+    let mut visible = visible.filter(|facts| !facts.is_hidden && facts.allows(sender, here));
     let wanted = cx.rest().to_lowercase();
     if wanted.is_empty() {
         let mut text = String::new();
@@ -22,7 +27,6 @@ pub(super) fn answer(cx: &Context, listing: Option<&Vec<Arc<Matched>>>) -> Reply
         }
         return Reply::text(text.trim_end());
     }
-    let mut visible = visible;
     let bare = |name: &str| name.to_lowercase().trim_start_matches(|c: char| !c.is_alphanumeric()).to_owned();
     match visible.find(|facts| facts.name.to_lowercase() == wanted || bare(&facts.name) == bare(&wanted)) {
         Some(facts) => {

@@ -1,18 +1,13 @@
 //! Matches a text against all triggers in one pass.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use regex_automata::meta;
-use regex_automata::{Input, MatchKind, PatternSet};
-
 use super::Filter;
+use super::patterns::Patterns;
 use crate::event::Event;
-
-/// The compiled size of all patterns of one router together.
-const PATTERNS_BYTES: usize = 64 << 20;
-/// What the lazily built automaton of all patterns may use on each thread before it starts afresh.
-const CACHE_BYTES: usize = 4 << 20;
+use crate::trigger::tidy;
 
 /// Where a trigger leads.
 #[derive(Clone)]
@@ -27,9 +22,19 @@ pub(super) enum Target {
 pub(super) struct Matcher {
     exacts: Literals,
     commands: Literals,
-    patterns: Option<Patterns>,
+    patterns: Patterns,
+    /// Where each pattern leads.
+    pattern_targets: Vec<Target>,
     events: Vec<(Filter, Target)>,
     fallback: Option<Target>,
+}
+
+/// What a text was found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) route: usize,
+    /// How many words of the text are those of the command.
+    pub(super) command_words: usize,
 }
 
 /// Texts and where they lead: a hash table, so that a thousand cost what ten do.
@@ -41,17 +46,11 @@ struct Literals {
     longest_bytes: usize,
 }
 
-/// All patterns as one automaton.
-struct Patterns {
-    automaton: meta::Regex,
-    targets: Vec<Target>,
-}
-
 #[derive(Default)]
 pub(super) struct Builder {
     exacts: Literals,
     commands: Literals,
-    patterns: Vec<(String, Target)>,
+    patterns: Vec<(Arc<regex::Regex>, Target)>,
     events: Vec<(Filter, Target)>,
     fallback: Option<Target>,
 }
@@ -65,8 +64,8 @@ impl Builder {
         self.exacts.add(spellings, is_case_sensitive, target);
     }
 
-    pub(super) fn pattern(&mut self, regex: &regex::Regex, target: Target) {
-        self.patterns.push((regex.as_str().to_owned(), target));
+    pub(super) fn pattern(&mut self, regex: Arc<regex::Regex>, target: Target) {
+        self.patterns.push((regex, target));
     }
 
     pub(super) fn event(&mut self, filter: Filter, target: Target) {
@@ -82,55 +81,39 @@ impl Builder {
     /// When the patterns are too large together; each of them alone was accepted before.
     pub(super) fn build(self) -> Matcher {
         let Self { exacts, commands, patterns, events, fallback } = self;
-        let (sources, targets): (Vec<_>, Vec<_>) = patterns.into_iter().unzip();
-        let patterns = (!sources.is_empty()).then(|| Patterns { automaton: compile(&sources), targets });
-        Matcher { exacts, commands, patterns, events, fallback }
-    }
-}
-
-fn compile(sources: &[String]) -> meta::Regex {
-    let config = meta::Config::new()
-        .match_kind(MatchKind::All)
-        .nfa_size_limit(Some(PATTERNS_BYTES))
-        .hybrid_cache_capacity(CACHE_BYTES);
-    match meta::Builder::new().configure(config).build_many(sources) {
-        Ok(automaton) => automaton,
-        Err(error) => panic!("the {} patterns of this router do not fit into memory: {error}", sources.len()),
+        let (patterns, pattern_targets) = patterns.into_iter().unzip();
+        let patterns = Patterns::new(patterns);
+        Matcher { exacts, commands, patterns, pattern_targets, events, fallback }
     }
 }
 
 impl Matcher {
     /// The first route that matches and that `allows` lets pass.
-    pub(super) fn find(&self, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn find(&self, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
         let text = event.text();
-        let found = text.and_then(|text| self.find_text(text, event, allows));
+        let found = text.and_then(|text| self.find_text(text, allows));
         let by_kind = || {
             let mut events = self.events.iter().filter(|(filter, _)| filter(event));
-            events.find_map(|(_, target)| target.resolve("", event, allows))
+            events.find_map(|(_, target)| target.resolve(0, "", allows))
         };
-        found.or_else(by_kind).or_else(|| self.fallback.as_ref()?.resolve(text?, event, allows))
+        found.or_else(by_kind).or_else(|| self.fallback.as_ref()?.resolve(0, text?, allows))
     }
 
-    fn find_text(&self, text: &str, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<usize> {
+    fn find_text(&self, text: &str, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
         let trimmed = text.trim();
-        let exact = || self.exacts.get(trimmed)?.resolve("", event, allows);
-        let command = || self.command(trimmed, event, allows);
-        let pattern = || self.patterns.as_ref()?.find(text, event, allows);
+        let exact = || self.exacts.find(trimmed, |target| target.resolve(0, "", allows));
+        let command = || self.command(trimmed, allows);
+        let pattern = || self.patterns.find(text, |index| self.pattern_targets[index].resolve(0, "", allows));
         exact().or_else(command).or_else(pattern)
     }
 
     /// The longest command whose words begin the text.
-    fn command(&self, text: &str, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<usize> {
-        let mut ends = [0; 8];
-        let mut count = 0;
-        for end in word_ends(text).take(self.commands.most_words.min(ends.len())) {
-            ends[count] = end;
-            count += 1;
-        }
-        for end in ends[..count].iter().rev() {
-            let (words, rest) = text.split_at(*end);
-            let target = self.commands.get(words);
-            if let Some(found) = target.and_then(|target| target.resolve(rest.trim_start(), event, allows)) {
+    fn command(&self, text: &str, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
+        for count in (1..=self.commands.most_words).rev() {
+            let Some(end) = word_ends(text).nth(count - 1) else { continue };
+            let (words, rest) = text.split_at(end);
+            let to = |target: &Target| target.resolve(count, rest.trim_start(), allows);
+            if let Some(found) = self.commands.find(&one_space(words), to) {
                 return Some(found);
             }
         }
@@ -138,10 +121,16 @@ impl Matcher {
     }
 
     /// Matches the text behind the words of `nest`, its fallback included.
-    fn find_nested(&self, text: &str, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<usize> {
-        let found = self.find_text(text, event, allows);
-        found.or_else(|| self.fallback.as_ref()?.resolve(text, event, allows))
+    fn find_nested(&self, text: &str, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
+        let found = self.find_text(text, allows);
+        found.or_else(|| self.fallback.as_ref()?.resolve(0, text, allows))
     }
+}
+
+/// Words with one space between them; phones and people put more.
+fn one_space(words: &str) -> Cow<'_, str> {
+    let is_odd = |letter: char| letter != ' ' && letter.is_whitespace();
+    if words.contains("  ") || words.contains(is_odd) { tidy(words).into() } else { words.into() }
 }
 
 /// Where the words of a text end, in bytes.
@@ -151,10 +140,11 @@ fn word_ends(text: &str) -> impl Iterator<Item = usize> {
 }
 
 impl Target {
-    fn resolve(&self, rest: &str, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<usize> {
+    /// Goes on to the route, or into the router behind `nest` with the `rest` of the text.
+    fn resolve(&self, command_words: usize, rest: &str, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
         match self {
-            Self::Route(index) => allows(*index).then_some(*index),
-            Self::Nest(matcher) => matcher.find_nested(rest, event, allows),
+            Self::Route(route) => allows(*route).then_some(Found { route: *route, command_words }),
+            Self::Nest(matcher) => matcher.find_nested(rest, allows),
         }
     }
 }
@@ -173,30 +163,17 @@ impl Literals {
         }
     }
 
-    fn get(&self, text: &str) -> Option<&Target> {
+    /// Offers what the text leads to: as it is written first, then whatever its case.
+    fn find<T>(&self, text: &str, taken: impl Fn(&Target) -> Option<T>) -> Option<T> {
         // Long texts are no trigger: nobody can make us fold a megabyte.
         if text.len() > self.longest_bytes {
             return None;
         }
-        if !self.as_written.is_empty()
-            && let Some(target) = self.as_written.get(text)
-        {
-            return Some(target);
-        }
-        if self.in_lower_case.is_empty() {
-            return None;
-        }
-        if text.bytes().any(|byte| byte.is_ascii_uppercase() || byte >= 0x80) {
-            return self.in_lower_case.get(&text.to_lowercase());
-        }
-        self.in_lower_case.get(text)
-    }
-}
-
-impl Patterns {
-    fn find(&self, text: &str, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<usize> {
-        let mut matching = PatternSet::new(self.targets.len());
-        self.automaton.which_overlapping_matches(&Input::new(text), &mut matching);
-        matching.iter().find_map(|pattern| self.targets[pattern.as_usize()].resolve("", event, allows))
+        let as_written = self.as_written.get(text).and_then(&taken);
+        as_written.or_else(|| {
+            let is_folded = !text.bytes().any(|byte| byte.is_ascii_uppercase() || byte >= 0x80);
+            let folded = if is_folded { text.into() } else { Cow::Owned(text.to_lowercase()) };
+            self.in_lower_case.get(&*folded).and_then(&taken)
+        })
     }
 }

@@ -213,6 +213,7 @@ function choose(person, place) {
   room = place;
   unread.delete(place.conversation.id);
   showAll();
+  $("rooms").querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 /// Focus survives a list that is built anew.
@@ -242,7 +243,7 @@ function lastOf(place) {
 
 function summary(entry) {
   if (entry.is_deleted) return "deleted message";
-  return entry.text || (entry.attachments.length ? `📎 ${entry.attachments[0].name ?? "file"}` : "");
+  return plain(entry) || (entry.attachments.length ? `📎 ${entry.attachments[0].name ?? "file"}` : "");
 }
 
 function showRooms() {
@@ -347,6 +348,8 @@ function fill(node, entry, previous) {
 
 function quote(quoted) {
   const author = quoted.author ? nameOf(quoted.author) : "Somebody";
+  const original = entries.get(quoted.id);
+  const said = (original?.text === quoted.text ? plain(original) : quoted.text) || "file";
   const jump = () => {
     const target = nodes.get(quoted.id);
     target?.scrollIntoView({ block: "center" });
@@ -354,7 +357,7 @@ function quote(quoted) {
     setTimeout(() => target?.classList.remove("found"), 1500);
   };
   return make("button", { type: "button", className: "quote", title: "Show the quoted message", onclick: jump },
-    make("strong", { textContent: author }), make("span", { textContent: quoted.text || "file" }));
+    make("strong", { textContent: author }), make("span", { textContent: said }));
 }
 
 const SHOWN = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
@@ -412,7 +415,14 @@ function tools(entry, isMine) {
       toggle(entry, emoji);
     } }));
   }
-  picker.onkeydown = (event) => event.key === "Escape" && close();
+  const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 4, ArrowUp: -4 };
+  picker.onkeydown = (event) => {
+    if (event.key === "Escape") close();
+    if (!(event.key in steps)) return;
+    event.preventDefault();
+    const at = [...picker.children].indexOf(document.activeElement);
+    picker.children[at + steps[event.key]]?.focus();
+  };
   bar.append(reacting, iconButton("reply", "Reply", () => setContext({ quote: entry.id })));
   if (isMine) {
     if (entry.text) bar.append(iconButton("edit", "Edit", () => setContext({ editing: entry.id })));
@@ -456,6 +466,14 @@ const MARKS = [["**", "strong"], ["||", "spoiler"], ["*", "em"], ["~", "s"], ["`
 function written(entry) {
   const mentions = utf16(entry.text, entry.mentions);
   return parse(entry.text, 0, entry.text.length, mentions, entry.is_styled);
+}
+
+/// The same on one line, for quotes and previews; a spoiler stays one.
+function plain(entry) {
+  if (!entry.is_styled) return entry.text;
+  const shown = make("span", {}, ...written(entry));
+  for (const spoiler of shown.querySelectorAll(".spoiler")) spoiler.textContent = "▒▒▒▒";
+  return shown.textContent;
 }
 
 /// The network counts bytes of UTF-8, the browser counts UTF-16.
@@ -768,12 +786,14 @@ setInterval(() => {
 function timePing(entry) {
   const place = entry.conversation.id;
   if (!isBot(entry.author)) {
-    if (entry.text.trim() === "!ping") pings.asked.set(place, entry.sent_ms);
+    if (entry.text.trim() !== "!ping") return;
+    const waiting = pings.asked.get(place) ?? [];
+    pings.asked.set(place, [...waiting.slice(-99), entry.sent_ms]);
     return;
   }
-  if (!pings.asked.has(place)) return;
-  pings.seconds.push(Math.max(entry.sent_ms - pings.asked.get(place), 0) / 1000);
-  pings.asked.delete(place);
+  const asked = pings.asked.get(place)?.shift();
+  if (asked === undefined) return;
+  pings.seconds.push(Math.max(entry.sent_ms - asked, 0) / 1000);
   if (pings.seconds.length > 40) pings.seconds.shift();
   drawPings();
 }

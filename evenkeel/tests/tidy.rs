@@ -1,0 +1,419 @@
+//! The order of the house, as `STYLE.md` has it: what a reader meets in a module, was explained above it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How long a file may be without its tests.
+const MOST_LINES: usize = 450;
+
+/// Longer ones, with the reason.
+const LONG: &[(&str, &str)] =
+    &[("evenkeel/src/event.rs", "one plain type for each kind of event, mostly their docs")];
+
+/// Folders whose rooms lean on each other, with the reason.
+const ENTWINED: &[(&str, &str)] =
+    &[("evenkeel-signal/src/standin", "a server made for tests: its rooms are one machine")];
+
+/// Crates with rooms for `unsafe`, which then say so room by room.
+const UNSAFE: &[(&str, &[&str])] = &[("evenkeel-guard", &["hook", "sys"])];
+
+/// What no file may hold, tests included.
+const BANNED: &[(&str, &str)] = &[
+    ("todo!", "finish it"),
+    ("unimplemented!", "finish it"),
+    ("dbg!", "take it out"),
+    ("#[ignore", "a test runs or does not exist"),
+];
+
+/// A crate as it lies on disk.
+struct House {
+    name: String,
+    files: Vec<Source>,
+}
+
+struct Source {
+    /// From the crate's folder on, `src/route/help.rs` for example.
+    path: String,
+    text: String,
+    /// The same lines without comments, strings and test modules.
+    code: String,
+}
+
+impl Source {
+    fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let bare = bare(&text);
+        Self { path: path.into(), code: without_tests(&bare), text }
+    }
+
+    /// The modules that lead to this file: `["route", "help"]`.
+    fn modules(&self) -> Vec<&str> {
+        let inside = self.path.strip_prefix("src/").unwrap_or_default();
+        inside.trim_end_matches(".rs").split('/').collect()
+    }
+
+    /// Whether only tests see it.
+    fn is_test(&self) -> bool {
+        !self.path.starts_with("src/") || self.modules().contains(&"tests")
+    }
+}
+
+impl House {
+    fn complaint(&self, file: &Source, offset: usize, what: &str) -> String {
+        let line = file.code[..offset].matches('\n').count() + 1;
+        format!("{}/{}:{line}: {what}", self.name, file.path)
+    }
+
+    fn library(&self) -> Option<&Source> {
+        self.files.iter().find(|file| file.path == "src/lib.rs")
+    }
+
+    /// The modules that `lib.rs` declares, in order.
+    fn rooms(&self) -> Vec<&str> {
+        let lines = self.library().map_or("", |library| &*library.code).lines();
+        let declared = lines.filter_map(|line| {
+            let line = line.trim().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+            line.strip_prefix("mod ")?.strip_suffix(';')
+        });
+        declared.collect()
+    }
+
+    /// A module uses only modules above it, by their own names.
+    fn upward(&self) -> Vec<String> {
+        let rooms = self.rooms();
+        let mut complaints = Vec::new();
+        for file in self.files.iter().filter(|file| !file.is_test() && file.path != "src/lib.rs") {
+            let modules = file.modules();
+            let Some(place) = rooms.iter().position(|room| *room == modules[0]) else { continue };
+            for (offset, name) in named_after(&file.code, "crate::") {
+                let problem = match rooms.iter().position(|room| *room == name) {
+                    Some(used) if used <= place => continue,
+                    Some(_) => format!("`{}` uses `{name}`, which lib.rs declares below it", modules[0]),
+                    None => format!("`crate::{name}` is a re-export: name its module"),
+                };
+                complaints.push(self.complaint(file, offset, &problem));
+            }
+            let far = "super::".repeat(modules.len());
+            if let Some(offset) = file.code.find(&far) {
+                let problem = format!("`{far}` reaches the root of the crate: write `crate::`");
+                complaints.push(self.complaint(file, offset, &problem));
+            }
+        }
+        complaints
+    }
+
+    /// Of two rooms in one folder, at most one uses the other.
+    fn one_way(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for file in self.files.iter().filter(|file| !file.is_test()) {
+            let (folder, name) = file.path.rsplit_once('/').unwrap_or_default();
+            let name = name.trim_end_matches(".rs");
+            if ENTWINED.iter().any(|(entwined, _)| *entwined == format!("{}/{folder}", self.name)) {
+                continue;
+            }
+            for (offset, used) in named_after(&file.code, "super::") {
+                let path = format!("{folder}/{used}.rs");
+                let Some(other) = self.files.iter().find(|other| other.path == path) else { continue };
+                let is_mutual = named_after(&other.code, "super::").iter().any(|(_, back)| *back == name);
+                if folder != "src" && is_mutual {
+                    let problem = format!("`{name}` and `{used}` use each other");
+                    complaints.push(self.complaint(file, offset, &problem));
+                }
+            }
+        }
+        complaints
+    }
+
+    /// Unsafe code is forbidden, or has rooms of its own.
+    fn safe(&self) -> Vec<String> {
+        let Some(library) = self.library() else { return Vec::new() };
+        let rooms = UNSAFE.iter().find(|(name, _)| *name == self.name).map_or(&[][..], |(_, rooms)| rooms);
+        let is_forbidden = library.code.contains("#![forbid(unsafe_code)]");
+        let is_denied = !rooms.is_empty() && library.code.contains("#![deny(unsafe_code)]");
+        if !is_forbidden && !is_denied {
+            return vec![self.complaint(library, 0, "`#![forbid(unsafe_code)]` is missing")];
+        }
+        let outside = self.files.iter().filter(|file| !rooms.contains(&file.modules()[0]) && !file.is_test());
+        let loose = outside.filter_map(|file| {
+            let offset = file.code.find("allow(unsafe_code")?;
+            Some(self.complaint(file, offset, "unsafe code has rooms of its own"))
+        });
+        loose.collect()
+    }
+
+    /// No long files, no `mod.rs`, nothing unfinished.
+    fn plain(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for file in &self.files {
+            if file.path.ends_with("/mod.rs") {
+                complaints.push(self.complaint(file, 0, "a folder's module is `folder.rs` beside it"));
+            }
+            let lines = file.code.trim_end().lines().count();
+            let path = format!("{}/{}", self.name, file.path);
+            if !file.is_test() && lines > MOST_LINES && !LONG.iter().any(|(long, _)| *long == path) {
+                let problem = format!("{lines} lines without tests: two rooms, or a reason in `LONG`");
+                complaints.push(self.complaint(file, 0, &problem));
+            }
+            let bare = bare(&file.text);
+            for (banned, remedy) in BANNED {
+                if let Some(offset) = bare.find(banned) {
+                    let line = bare[..offset].matches('\n').count() + 1;
+                    complaints.push(format!("{path}:{line}: `{banned}`: {remedy}"));
+                }
+            }
+        }
+        complaints
+    }
+
+    fn complaints(&self) -> Vec<String> {
+        [self.upward(), self.one_way(), self.safe(), self.plain()].concat()
+    }
+}
+
+/// Replaces all between two offsets by space, and keeps the lines.
+fn blank(text: &mut [u8], from: usize, to: usize) {
+    for byte in &mut text[from..to] {
+        if *byte != b'\n' {
+            *byte = b' ';
+        }
+    }
+}
+
+/// The code without its comments and the insides of its strings.
+fn bare(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut bare = bytes.to_vec();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &text.as_bytes()[at..];
+        let hashes = rest.iter().skip(1).take_while(|byte| **byte == b'#').count();
+        let length = match rest {
+            [b'/', b'/', ..] => rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()),
+            [b'/', b'*', ..] => find(rest, b"*/").map_or(rest.len(), |end| end + 2),
+            [b'r', ..] if rest.get(1 + hashes) == Some(&b'"') && !is_word(at, bytes) => {
+                let end = ["\"", &"#".repeat(hashes)].concat();
+                let start = 2 + hashes;
+                find(&rest[start..], end.as_bytes()).map_or(rest.len(), |found| start + found + end.len())
+            }
+            [b'"', ..] => quoted(rest),
+            // A quote or a backslash as a letter; others do no harm, and lifetimes look alike.
+            [b'\'', b'"', b'\'', ..] => 3,
+            [b'\'', b'\\', _, b'\'', ..] => 4,
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        blank(&mut bare, at, at + length);
+        at += length;
+    }
+    String::from_utf8_lossy(&bare).into_owned()
+}
+
+/// Whether a letter goes on with a word.
+fn is_word(at: usize, bytes: &[u8]) -> bool {
+    at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_')
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
+}
+
+/// How long the string is that begins here, with its quotes.
+fn quoted(text: &[u8]) -> usize {
+    let mut at = 1;
+    while at < text.len() && text[at] != b'"' {
+        at += if text[at] == b'\\' { 2 } else { 1 };
+    }
+    (at + 1).min(text.len())
+}
+
+/// The code without its test modules.
+fn without_tests(bare: &str) -> String {
+    let mut code = bare.as_bytes().to_vec();
+    for (start, _) in bare.match_indices("#[cfg(test)]\nmod ") {
+        let (mut depth, mut end) = (0, bare.len());
+        for (offset, byte) in bare.bytes().enumerate().skip(start) {
+            match byte {
+                b'{' => depth += 1,
+                b'}' => depth -= 1,
+                b';' if depth == 0 => {}
+                _ => continue,
+            }
+            if depth == 0 {
+                end = offset + 1;
+                break;
+            }
+        }
+        blank(&mut code, start, end);
+    }
+    String::from_utf8_lossy(&code).into_owned()
+}
+
+/// The names that follow `root`, also those in braces, each with where it stands.
+fn named_after<'a>(code: &'a str, root: &str) -> Vec<(usize, &'a str)> {
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices(root) {
+        let start = at + root.len();
+        let is_longer = code[..at].ends_with("::") || is_word(at, code.as_bytes());
+        if is_longer {
+            continue;
+        }
+        match code[start..].strip_prefix('{') {
+            Some(group) => names.extend(tops(group).into_iter().map(|name| (at, name))),
+            None => names.push((at, word(&code[start..]))),
+        }
+    }
+    names
+}
+
+/// The first word of each part of a group, up to its closing brace.
+fn tops(group: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut names) = (0, 0, Vec::new());
+    for (offset, letter) in group.char_indices() {
+        match letter {
+            ',' | '}' if depth == 0 => {
+                names.push(word(group[start..offset].trim_start()));
+                start = offset + 1;
+                if letter == '}' {
+                    break;
+                }
+            }
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn word(text: &str) -> &str {
+    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// All crates of the workspace that have a `lib.rs`.
+fn houses() -> Vec<House> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace");
+    let crates = folder(root).into_iter().filter(|path| path.join("src/lib.rs").is_file());
+    let house = |path: PathBuf| {
+        let name = path.file_name().expect("a folder has a name").to_string_lossy().into_owned();
+        let mut files = Vec::new();
+        for part in ["src", "tests", "examples"] {
+            collect(&path.join(part), &path, &mut files);
+        }
+        House { name, files }
+    };
+    crates.map(house).collect()
+}
+
+fn folder(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
+    paths.sort();
+    paths
+}
+
+fn collect(path: &Path, root: &Path, files: &mut Vec<Source>) {
+    for path in folder(path) {
+        if path.is_dir() {
+            collect(&path, root, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a readable file");
+            let inside = path.strip_prefix(root).expect("it was found there");
+            let names: Vec<_> = inside.iter().map(|name| name.to_string_lossy()).collect();
+            files.push(Source::new(names.join("/"), text));
+        }
+    }
+}
+
+#[test]
+fn the_house_is_in_order() {
+    let houses = houses();
+    let names: Vec<_> = houses.iter().map(|house| &*house.name).collect();
+    assert!(names.contains(&"evenkeel") && names.contains(&"evenkeel-guard"), "{names:?}");
+    let complaints: Vec<_> = houses.iter().flat_map(House::complaints).collect();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn every_exception_is_still_needed() {
+    for (long, _) in LONG {
+        let (name, path) = long.split_once('/').expect("a crate and a path");
+        let houses = houses();
+        let house = houses.iter().find(|house| house.name == name).expect("the crate is there");
+        let file = house.files.iter().find(|file| file.path == path).expect("the file is there");
+        assert!(
+            file.code.trim_end().lines().count() > MOST_LINES,
+            "{long} is short now: take it off the list"
+        );
+    }
+}
+
+/// What is said of a crate with modules `low` and `high`, in this order, and this file.
+#[track_caller]
+fn check(path: &str, text: &str, complaint: &str) {
+    let library = "#![forbid(unsafe_code)]\nmod low;\npub mod high;\npub use low::Thing;\n";
+    let beside = Source::new("src/high/left.rs", "use super::right::Right;\n");
+    let files = vec![Source::new("src/lib.rs", library), beside, Source::new(path, text)];
+    let said = House { name: "house".into(), files }.complaints().join("\n");
+    assert!(said.contains(complaint), "{said}");
+    assert!(!complaint.is_empty() || said.is_empty(), "{said}");
+}
+
+#[test]
+fn a_use_of_a_lower_module_is_a_complaint() {
+    let complaint = "house/src/low.rs:2: `low` uses `high`, which lib.rs declares below it";
+    check("src/low.rs", "\nuse crate::high::Roof;", complaint);
+    check("src/low.rs", "\nuse crate::{low, high::Roof};", complaint);
+    check("src/low.rs", "\nfn roof() -> crate::high::Roof {}", complaint);
+    check(
+        "src/low/cellar.rs",
+        "\nuse crate::high::Roof;",
+        complaint.replace("low.rs", "low/cellar.rs").as_str(),
+    );
+    check("src/high.rs", "use crate::low::Thing;\nuse crate::{low::{Thing, other}};", "");
+    check("src/low.rs", "// use crate::high::Roof;\nconst A: &str = \"crate::high\";", "");
+    check("src/low.rs", "#[cfg(test)]\nmod tests {\n    use crate::high::Roof;\n}", "");
+    check("src/low/tests.rs", "use crate::high::Roof;", "");
+}
+
+#[test]
+fn a_way_around_the_names_is_a_complaint() {
+    check("src/high.rs", "use crate::Thing;", "`crate::Thing` is a re-export: name its module");
+    check("src/low.rs", "use super::high::Roof;", "`super::` reaches the root of the crate");
+    check("src/low/cellar.rs", "use super::super::high::Roof;", "reaches the root of the crate");
+}
+
+#[test]
+fn rooms_that_use_each_other_are_a_complaint() {
+    check("src/high/right.rs", "use super::left::Left;", "`right` and `left` use each other");
+    check("src/high/right.rs", "use super::middle::Left;", "");
+}
+
+#[test]
+fn unsafe_code_outside_its_rooms_is_a_complaint() {
+    let house = |name: &str, attribute: &str| {
+        let files = vec![Source::new("src/lib.rs", attribute)];
+        House { name: name.into(), files }.safe()
+    };
+    assert_eq!(house("evenkeel", "").len(), 1);
+    assert_eq!(house("evenkeel", "#![deny(unsafe_code)]").len(), 1);
+    assert_eq!(house("evenkeel", "// #![forbid(unsafe_code)]").len(), 1);
+    assert!(house("evenkeel-guard", "#![deny(unsafe_code)]").is_empty());
+    check("src/low.rs", "#![allow(unsafe_code)]", "unsafe code has rooms of its own");
+}
+
+#[test]
+fn what_is_long_or_unfinished_is_a_complaint() {
+    check("src/low.rs", &"fn a() {}\n".repeat(MOST_LINES + 1), "451 lines without tests");
+    let tested = format!("fn a() {{}}\n#[cfg(test)]\nmod tests {{\n{}}}\n", "fn b() {}\n".repeat(MOST_LINES));
+    check("src/low.rs", &tested, "");
+    check("src/low/mod.rs", "", "a folder's module is `folder.rs` beside it");
+    for unfinished in ["fn a() { todo!() }", "fn a() { dbg!(1); }", "#[ignore]\nfn a() {}"] {
+        check("src/low.rs", unfinished, "src/low.rs:1: `");
+        check("tests/low.rs", unfinished, "tests/low.rs:1: `");
+    }
+    check("src/low.rs", "const A: &str = r#\"todo!(\"#; // dbg!", "");
+}

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Runs all of CI: installs what it needs where it may, says what to install where it may not.
+# Usage: ./test.sh        everything, as .ci/run does
+#        ./test.sh LONG   the same, with the long forms (a million frames, a million messages)
+set -euo pipefail
+cd "$(dirname "$0")"
+
+step() { printf '\n== %s\n' "$*"; }
+fail() { printf '%s\n' "$*" >&2; exit 1; }
+
+# Installs Debian packages when that is possible here, and otherwise names the command.
+need() {
+  local program=$1 packages=$2
+  command -v "$program" >/dev/null 2>&1 && return
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    sudo -n true 2>/dev/null && as_root=(sudo) || fail "\`$program\` is missing. Install it: sudo apt-get install $packages"
+  fi
+  command -v apt-get >/dev/null 2>&1 || fail "\`$program\` is missing. Install the package that has it (on Debian: $packages)."
+  step "installing $packages"
+  "${as_root[@]}" apt-get update -qq
+  # shellcheck disable=SC2086 # a list of packages
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends $packages
+}
+
+command -v cargo >/dev/null 2>&1 || fail "Rust is missing. Install it from https://rustup.rs"
+need cc "gcc libc6-dev"
+need curl curl
+# The page is tested in a real browser; the fonts are for its letters and emoji.
+need chromium "chromium fonts-dejavu-core fonts-noto-color-emoji"
+if [ "${1:-}" = LONG ]; then export EVENKEEL_LONG=1; fi
+
+step "format"
+cargo fmt --all --check
+
+step "lints"
+cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+step "each feature alone"
+cargo clippy -p evenkeel --no-default-features -- -D warnings
+cargo clippy -p evenkeel --no-default-features --features http -- -D warnings
+cargo clippy -p evenkeel --no-default-features --features page -- -D warnings
+cargo clippy -p evenkeel-signal --no-default-features -- -D warnings
+cargo clippy -p evenkeel-signal --no-default-features --features standin -- -D warnings
+
+step "tests"
+cargo test --workspace --all-features --all-targets
+
+step "examples in the documentation"
+cargo test --workspace --all-features --doc
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+
+step "the demo, as the README starts it"
+cargo build --release
+scratch=$(mktemp -d)
+coproc DEMO { exec cargo run --release -- demo --listen 127.0.0.1:0 --no-open 2>"$scratch/log"; }
+demo=$DEMO_PID
+trap 'kill "$demo" 2>/dev/null || true; rm -rf "$scratch"' EXIT
+IFS= read -r -t 60 url <&"${DEMO[0]}" || fail "the demo printed no address: $(cat "$scratch/log")"
+curl --silent --show-error --fail "$url" | grep -q '<title>' || fail "the page at $url is not there"
+echo "the page is at $url"
+kill -TERM "$demo"
+wait "$demo" || fail "the demo did not end well: $(cat "$scratch/log")"
+
+step "the benchmark's short form"
+cargo build --release -p evenkeel-examples --example signal_bench
+cargo run --release -p evenkeel-bench -- signal ping --messages 20000 --repeats 1
+cargo run --release -p evenkeel-bench -- signal order --only evenkeel --messages 20000 --repeats 1
+cargo run --release -p evenkeel-bench -- router
+
+step "all is well"
