@@ -1,0 +1,197 @@
+//! What was typed becomes what is to be done, or one line that says what to type instead.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::help::{COMMANDS, Topic};
+use crate::nearest::nearest;
+use crate::terminal::Misuse;
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help(Topic),
+    Version,
+    Demo(DemoOptions),
+    Standin { listen: Option<SocketAddr> },
+    New { name: String, directory: Option<PathBuf> },
+    Doctor,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct DemoOptions {
+    /// `None` leaves the choice to the demo.
+    pub(crate) listen: Option<String>,
+    pub(crate) is_browser_unwanted: bool,
+}
+
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Misuse> {
+    let mut parser = Parser::from_args(arguments);
+    match next(&mut parser, Topic::Everything)? {
+        None | Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help(Topic::Everything)),
+        Some(Arg::Short('V') | Arg::Long("version")) => Ok(Command::Version),
+        Some(Arg::Value(name)) => match name.to_string_lossy().as_ref() {
+            "demo" => demo(&mut parser),
+            "new" => new(&mut parser),
+            "doctor" => doctor(&mut parser),
+            "help" => help(&mut parser),
+            other => Err(unknown_command(other)),
+        },
+        Some(option) => Err(unknown(&option, &["--help", "--version"], Topic::Everything)),
+    }
+}
+
+fn help(parser: &mut Parser) -> Result<Command, Misuse> {
+    match next(parser, Topic::Everything)? {
+        None | Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help(Topic::Everything)),
+        Some(Arg::Value(name)) => {
+            let name = name.to_string_lossy();
+            Topic::of(&name).map(Command::Help).ok_or_else(|| unknown_command(&name))
+        }
+        Some(option) => Err(unknown(&option, &["--help"], Topic::Everything)),
+    }
+}
+
+fn demo(parser: &mut Parser) -> Result<Command, Misuse> {
+    let topic = Topic::Demo;
+    let (mut options, mut standin) = (DemoOptions::default(), None);
+    while let Some(argument) = next(parser, topic)? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(topic)),
+            Arg::Long("listen") => options.listen = Some(text(parser, "--listen 127.0.0.1:8787")?),
+            Arg::Long("no-open") => options.is_browser_unwanted = true,
+            Arg::Long("standin") => standin = Some(address(parser)?),
+            other => return Err(unknown(&other, &["--listen", "--no-open", "--standin", "--help"], topic)),
+        }
+    }
+    match standin {
+        None => Ok(Command::Demo(options)),
+        Some(None) if options.listen.is_some() => Err(Misuse(
+            "with `--standin` there is no page: write `--standin ADDRESS:PORT` in place of `--listen`".into(),
+        )),
+        Some(listen) => Ok(Command::Standin { listen }),
+    }
+}
+
+fn new(parser: &mut Parser) -> Result<Command, Misuse> {
+    let topic = Topic::New;
+    let (mut name, mut directory) = (None, None);
+    while let Some(argument) = next(parser, topic)? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(topic)),
+            Arg::Long("path") => directory = Some(PathBuf::from(text(parser, "--path bots/my-bot")?)),
+            Arg::Value(value) if name.is_none() => name = Some(value.to_string_lossy().into_owned()),
+            other => return Err(unknown(&other, &["--path", "--help"], topic)),
+        }
+    }
+    let name = name.ok_or_else(|| Misuse("the project needs a name: type `evenkeel new my-bot`".into()))?;
+    Ok(Command::New { name, directory })
+}
+
+fn doctor(parser: &mut Parser) -> Result<Command, Misuse> {
+    match next(parser, Topic::Doctor)? {
+        None => Ok(Command::Doctor),
+        Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help(Topic::Doctor)),
+        Some(other) => Err(unknown(&other, &["--help"], Topic::Doctor)),
+    }
+}
+
+fn next(parser: &mut Parser, topic: Topic) -> Result<Option<Arg<'_>>, Misuse> {
+    parser.next().map_err(|error| Misuse(format!("{error}: see `{}`", topic.invocation())))
+}
+
+fn text(parser: &mut Parser, example: &str) -> Result<String, Misuse> {
+    let value = parser.value().and_then(|value| value.string());
+    value.map_err(|error| Misuse(format!("{error}: write `{example}`")))
+}
+
+/// The value of `--standin`, which may be missing.
+fn address(parser: &mut Parser) -> Result<Option<SocketAddr>, Misuse> {
+    let attached = parser.optional_value();
+    let value = attached.or_else(|| {
+        let mut rest = parser.raw_args().ok()?;
+        rest.next_if(|next| !next.to_string_lossy().starts_with('-'))
+    });
+    let Some(value) = value else { return Ok(None) };
+    let value = value.to_string_lossy();
+    let address = value
+        .parse()
+        .map_err(|_| Misuse(format!("`{value}` is no address: write `--standin 127.0.0.1:8080`")));
+    address.map(Some)
+}
+
+fn unknown_command(name: &str) -> Misuse {
+    match nearest(name, COMMANDS) {
+        Some(near) => Misuse(format!("there is no command `{name}`: did you mean `evenkeel {near}`?")),
+        None => Misuse(format!("there is no command `{name}`: the commands are `{}`", COMMANDS.join("`, `"))),
+    }
+}
+
+fn unknown(argument: &Arg<'_>, known: &[&'static str], topic: Topic) -> Misuse {
+    let (what, typed) = match argument {
+        Arg::Short(letter) => ("option", format!("-{letter}")),
+        Arg::Long(name) => ("option", format!("--{name}")),
+        Arg::Value(value) => {
+            return Misuse(format!(
+                "`{}` is one word too many: see `{}`",
+                value.display(),
+                topic.invocation()
+            ));
+        }
+    };
+    match nearest(&typed, known.iter().copied()) {
+        Some(near) => Misuse(format!("there is no {what} `{typed}`: did you mean `{near}`?")),
+        None => Misuse(format!("there is no {what} `{typed}`: see `{}`", topic.invocation())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> Result<Command, Misuse> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn what_is_typed_is_understood() {
+        let demo = DemoOptions { listen: Some("[::1]:0".into()), is_browser_unwanted: true };
+        let directory = Some(PathBuf::from("there"));
+        for (line, command) in [
+            ("", Command::Help(Topic::Everything)),
+            ("help demo", Command::Help(Topic::Demo)),
+            ("new --help", Command::Help(Topic::New)),
+            ("-V", Command::Version),
+            ("demo", Command::Demo(DemoOptions::default())),
+            ("demo --no-open --listen [::1]:0", Command::Demo(demo)),
+            ("demo --standin", Command::Standin { listen: None }),
+            ("demo --standin 127.0.0.1:1 --no-open", Command::Standin { listen: "127.0.0.1:1".parse().ok() }),
+            ("new shop --path there", Command::New { name: "shop".into(), directory }),
+            ("doctor", Command::Doctor),
+        ] {
+            assert_eq!(typed(line), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told_in_one_line_with_what_to_type() {
+        for (line, says) in [
+            ("dmeo", "there is no command `dmeo`: did you mean `evenkeel demo`?"),
+            (
+                "frobnicate",
+                "there is no command `frobnicate`: the commands are `demo`, `new`, `doctor`, `help`",
+            ),
+            ("demo --lisen x", "there is no option `--lisen`: did you mean `--listen`?"),
+            ("demo --standin here", "`here` is no address: write `--standin 127.0.0.1:8080`"),
+            ("demo --listen", "missing argument for option '--listen': write `--listen 127.0.0.1:8787`"),
+            ("demo now", "`now` is one word too many: see `evenkeel demo --help`"),
+            ("new", "the project needs a name: type `evenkeel new my-bot`"),
+            ("doctor --fast", "there is no option `--fast`: see `evenkeel doctor --help`"),
+        ] {
+            assert_eq!(typed(line), Err(Misuse(says.into())), "{line}");
+        }
+    }
+}

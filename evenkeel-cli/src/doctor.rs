@@ -1,0 +1,111 @@
+//! The doctor: what a bot would find at its start, and what it promises while it runs.
+
+mod report;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use evenkeel::config::Config;
+use evenkeel::{Error, Result, Transport};
+use evenkeel_signal::Signal;
+
+use crate::terminal::{Failure, say};
+use report::{Finding, Mark, Report};
+
+/// Somebody waits at the terminal: less patience than a bot has.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks at everything and says so. Sends no message.
+pub(crate) fn run() -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let report = runtime.map_err(Error::from)?.block_on(examine());
+    say(&report.to_string());
+    Ok(if report.count(Mark::Fail) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn examine() -> Report {
+    let mut report = Report::default();
+    report.add("versions", vec![Finding::ok("evenkeel", env!("CARGO_PKG_VERSION"))]);
+    let signal = match Config::load() {
+        Ok(config) => {
+            let (mut findings, signal) = (settings(&config), Signal::from_config(&config));
+            findings.extend(signal.as_ref().err().map(|error| Finding::fail("settings", error)));
+            report.add("settings", findings);
+            signal.ok()
+        }
+        Err(error) => {
+            report.add("settings", vec![Finding::fail("settings", &error)]);
+            None
+        }
+    };
+    if let Some(signal) = signal {
+        report.add("connection", connection(signal).await);
+    }
+    report.add("guarantees in force", guarantees());
+    report
+}
+
+/// Which of the settings for Signal were found, and where. What is missing is named by the transport itself.
+fn settings(config: &Config) -> Vec<Finding> {
+    let names = ["SIGNAL_PHONE_NUMBER", "SIGNAL_API_URL", "SIGNAL_SERVICE_URL", "SIGNAL_API_TOKEN"];
+    let found = names.into_iter().filter_map(|name| {
+        let place = place(config, name)?;
+        // Numbers, tokens, and addresses with passwords in them: reports end up in public places.
+        Some(Finding::ok(name, format!("set, from {place}")))
+    });
+    found.collect()
+}
+
+/// Where a setting comes from. Refusing it makes the settings say so: it is the only way to ask.
+fn place(config: &Config, name: &'static str) -> Option<String> {
+    let mut settings = config.read();
+    let _refused = settings.optional(name, "", |_| Err::<(), _>("refused"));
+    let error = settings.finish().err()?.to_string();
+    let (_, after) = error.split_once(&format!("`{name}` from "))?;
+    Some(after.split_once(": refused")?.0.to_owned())
+}
+
+async fn connection(signal: Signal) -> Vec<Finding> {
+    let signal = signal.with_connect_timeout(PATIENCE).with_request_timeout(PATIENCE);
+    match signal.open().await {
+        Ok(found) if found.contains("mode json-rpc") => {
+            let known = Finding::ok("account", "the server lists it, or lists none");
+            vec![Finding::ok("server", found), Finding::ok("receive mode", "json-rpc, by WebSocket"), known]
+        }
+        Ok(found) => vec![Finding::warn(
+            "server",
+            found,
+            "check that the address is that of signal-cli-rest-api, and that it runs with `MODE=json-rpc`",
+        )],
+        // The server answered, and what it said does not fit the settings.
+        Err(error) if error.is_config() => {
+            vec![Finding::ok("server", "it answers"), Finding::fail("account and mode", &error)]
+        }
+        Err(error) => vec![Finding::fail("server", &error)],
+    }
+}
+
+/// What a bot of this version promises on Signal, and what it does not.
+fn guarantees() -> Vec<Finding> {
+    vec![
+        Finding::warn(
+            "journal",
+            "in memory: a restart forgets messages that are being handled, replies not yet sent, and which messages \
+             were seen before",
+            "stop the bot with SIGTERM, not SIGKILL: it then finishes what it has begun",
+        ),
+        Finding::warn(
+            "messages while the bot is away",
+            "lost upstream: in mode json-rpc, signal-cli takes them off Signal's servers whether or not anybody listens \
+             on the WebSocket",
+            "let the bot run all the time, on the same host as the server, and restart it at once when it ends",
+        ),
+        Finding::ok(
+            "sends of unknown outcome",
+            "never repeated: a reply may be missing, and is never doubled by us",
+        ),
+        Finding::ok("order", "kept within a conversation; conversations run beside each other"),
+        Finding::ok("repeated deliveries", "handled once, among the newest 65,536 events since the start"),
+        Finding::ok("handlers that block", "named in the log with their line; other conversations go on"),
+    ]
+}

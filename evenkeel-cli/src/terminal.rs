@@ -1,0 +1,39 @@
+//! What the person at the terminal reads, and how a command ends.
+
+use std::io::{self, Write};
+
+/// One line for the person at the terminal: what is wrong, and what to type.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Misuse(pub(crate) String);
+
+/// How a run of the command ended, if not well.
+pub(crate) enum Failure {
+    /// What was typed cannot be done: one line, exit code 2.
+    Misuse(Misuse),
+    /// Something went wrong on the way: the causes and the hint, exit code 1.
+    Failed(evenkeel::Error),
+}
+
+impl From<Misuse> for Failure {
+    fn from(misuse: Misuse) -> Self {
+        Self::Misuse(misuse)
+    }
+}
+
+impl From<evenkeel::Error> for Failure {
+    fn from(error: evenkeel::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Writes to standard output and flushes, so that whoever reads through a pipe has it now.
+pub(crate) fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    // A reader that is gone (`evenkeel help | head -1`) has read what it wanted.
+    let _gone = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+pub(crate) fn complain(line: &str) {
+    // Without standard error there is nobody to tell.
+    let _gone = writeln!(io::stderr(), "evenkeel: {line}");
+}

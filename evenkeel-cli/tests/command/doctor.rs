@@ -1,0 +1,122 @@
+//! The doctor, with a stand-in server in every state that he should know.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use evenkeel_signal::standin::Standin;
+use evenkeel_signal::standin::options::{Mode, Options};
+
+use crate::running::{directory, evenkeel, finished};
+
+const NUMBER: &str = "+15550100000";
+
+fn doctor(settings: &[(&str, &str)], place: &Path) -> (Option<i32>, String) {
+    let mut command = evenkeel(["doctor"]);
+    command.envs(settings.iter().copied()).current_dir(place);
+    let (code, out, err) = finished(command);
+    assert_eq!(err, "");
+    (code, out)
+}
+
+fn examined(options: Options, number: &str, name: &str) -> (Option<i32>, String) {
+    let standin = Standin::start(options).expect("a free port");
+    doctor(&[("SIGNAL_PHONE_NUMBER", number), ("SIGNAL_API_URL", &standin.url())], &directory(name))
+}
+
+fn check(out: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(
+            out.lines().any(|written| written.trim_start().starts_with(line)),
+            "`{line}` is missing in:\n{out}"
+        );
+    }
+}
+
+#[test]
+fn a_healthy_server_gives_ok_and_the_known_warnings() {
+    let (code, out) = examined(Options::default(), NUMBER, "healthy");
+    check(
+        &out,
+        &[
+            "ok    SIGNAL_PHONE_NUMBER: set, from the environment",
+            "ok    server: signal-cli-rest-api 0.100 at http://127.0.0.1:",
+            "ok    receive mode: json-rpc",
+            "warn  journal: in memory",
+            "warn  messages while the bot is away: lost upstream",
+            "ok    sends of unknown outcome: never repeated",
+            "the bot can run; to know about: 2",
+        ],
+    );
+    assert_eq!(code, Some(0), "{out}");
+}
+
+#[test]
+fn a_server_in_the_wrong_mode_fails_with_the_fix() {
+    let (code, out) = examined(Options::default().with_mode(Mode::Normal), NUMBER, "mode");
+    check(
+        &out,
+        &[
+            "ok    server: it answers",
+            "FAIL  account and mode: ",
+            "fix: start `signal-cli-rest-api` with `MODE=json-rpc`",
+        ],
+    );
+    assert_eq!(code, Some(1), "{out}");
+}
+
+#[test]
+fn a_number_that_the_server_does_not_have_fails_with_the_fix() {
+    let (code, out) = examined(Options::default(), "+15550109999", "number");
+    check(&out, &["FAIL  account and mode: the Signal server at", "fix: check `SIGNAL_PHONE_NUMBER`"]);
+    assert!(!out.contains("5550109999"), "{out}");
+    assert_eq!(code, Some(1), "{out}");
+}
+
+#[test]
+fn a_server_that_is_not_there_fails_with_the_fix() {
+    let gone = TcpListener::bind("127.0.0.1:0").and_then(|bound| bound.local_addr()).expect("a free port");
+    let settings = [("SIGNAL_PHONE_NUMBER", NUMBER), ("SIGNAL_API_URL", &gone.to_string())];
+    let (code, out) = doctor(&settings, &directory("gone"));
+    check(
+        &out,
+        &[
+            "FAIL  server: the Signal server at http://127.0.0.1:",
+            "fix: check that `signal-cli-rest-api` is running",
+        ],
+    );
+    assert_eq!(code, Some(1), "{out}");
+}
+
+#[test]
+fn everything_that_is_missing_is_named_at_once() {
+    let (code, out) = doctor(&[], &directory("missing"));
+    check(
+        &out,
+        &[
+            "FAIL  settings: 2 settings are missing or wrong",
+            "SIGNAL_PHONE_NUMBER=+15550100000",
+            "warn  journal",
+        ],
+    );
+    assert_eq!(code, Some(1), "{out}");
+}
+
+#[test]
+fn settings_are_found_in_all_three_places_and_secrets_stay_secret() {
+    let standin = Standin::start(Options::default()).expect("a free port");
+    let place = directory("places");
+    std::fs::write(place.join(".env"), format!("SIGNAL_PHONE_NUMBER={NUMBER}\n")).expect("it was just made");
+    std::fs::write(place.join("evenkeel.toml"), "[signal]\napi_token = \"hunter2\"\n")
+        .expect("it was just made");
+    let (code, out) = doctor(&[("SIGNAL_API_URL", &standin.url())], &place);
+    check(
+        &out,
+        &[
+            "ok    SIGNAL_PHONE_NUMBER: set, from `.env`",
+            "ok    SIGNAL_API_URL: set, from the environment",
+            "ok    SIGNAL_API_TOKEN: set, from `evenkeel.toml`",
+        ],
+    );
+    assert!(!out.contains("hunter2") && !out.contains(NUMBER), "{out}");
+    assert_eq!(code, Some(0), "{out}");
+}

@@ -1,0 +1,7 @@
+//! The `evenkeel` command as people run it: a process with arguments, pipes and an exit code.
+
+mod running;
+mod demo;
+mod misuse;
+mod new;
+mod doctor;

@@ -1,0 +1,33 @@
+//! Help, and what is answered to slips.
+
+use crate::running::{evenkeel, finished};
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for (arguments, says) in [
+        (&["--help"][..], "Usage: evenkeel <command>"),
+        (&["help", "demo"], "--listen ADDRESS:PORT"),
+        (&["demo", "--help"], "--listen ADDRESS:PORT"),
+        (&["help", "new"], "evenkeel new my-bot"),
+        (&["doctor", "-h"], "Exit code: 0"),
+        (&["--version"], concat!("evenkeel ", env!("CARGO_PKG_VERSION"))),
+    ] {
+        let (code, out, err) = finished(evenkeel(arguments));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{arguments:?}");
+        assert!(out.contains(says), "{arguments:?}: {out}");
+    }
+}
+
+#[test]
+fn a_slip_is_one_line_on_standard_error_and_exit_code_2() {
+    for (arguments, says) in [
+        (&["docter"][..], "did you mean `evenkeel doctor`?"),
+        (&["demo", "--noopen"], "did you mean `--no-open`?"),
+        (&["demo", "--listen", "8787"], "write it like `127.0.0.1:"),
+        (&["new"], "type `evenkeel new my-bot`"),
+    ] {
+        let (code, out, err) = finished(evenkeel(arguments));
+        assert_eq!((code, out.as_str(), err.lines().count()), (Some(2), "", 1), "{arguments:?}: {err}");
+        assert!(err.contains(says), "{arguments:?}: {err}");
+    }
+}
