@@ -122,6 +122,29 @@ impl Context {
         self.call.matched.facts.usage.as_deref()
     }
 
+    /// An error that tells the person what is wrong with the arguments, and how the command wants to be written.
+    ///
+    /// ```
+    /// use evenkeel::{Context, Rest, Result};
+    ///
+    /// async fn add(cx: Context, Rest(item): Rest) -> Result<String> {
+    ///     if item.is_empty() {
+    ///         return Err(cx.misuse("What shall I add?"));
+    ///     }
+    ///     Ok(format!("{item} is on the list"))
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn misuse(&self, problem: impl std::fmt::Display) -> Error {
+        Error::tell(self.with_usage(problem))
+    }
+
+    /// A problem, and the usage below it if there is one.
+    pub(crate) fn with_usage(&self, problem: impl std::fmt::Display) -> String {
+        let usage = self.usage().map(|usage| format!("\nUsage: {usage}")).unwrap_or_default();
+        format!("{problem}{usage}")
+    }
+
     /// The part of the text that the trigger was matched against: all of it, or what follows the words of `nest`.
     pub(crate) fn matched_text(&self) -> &str {
         let text = self.event.text().unwrap_or_default();

@@ -81,8 +81,7 @@ impl Rejection {
 
     /// The arguments do not fit: the person reads how the command wants to be written.
     pub fn usage(cx: &Context, problem: impl std::fmt::Display) -> Self {
-        let usage = cx.usage().map(|usage| format!("\nUsage: {usage}")).unwrap_or_default();
-        Self::reply(format!("{problem}{usage}"))
+        Self::reply(cx.with_usage(problem))
     }
 
     /// For the debug log.
@@ -133,6 +132,7 @@ pub struct Captures<T>(pub T);
 /// The words after a command, as a shell would split them: quotes and backslashes keep spaces.
 ///
 /// *Shape*: `"a 'b c' 3"` -> `Args<Vec<String>>` (the default) of three words, or `Args<(String, String, u8)>`.
+/// More words than a tuple or struct has places all go to the last one: `"10 tea with milk"` -> `Args<(u32, String)>`.
 /// Words that do not fit get the usage as a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Args<T = Vec<String>>(pub T);

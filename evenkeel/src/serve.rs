@@ -6,6 +6,7 @@ mod outbox;
 mod wire;
 
 use std::future::Future;
+use std::io::IsTerminal;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,18 +176,22 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let Self { transport, app, mut journal, executor, drain, backlog_bytes, shutdown, status } = self;
         let (status, questions) = status;
         let executor = executor.unwrap_or_else(|| Executor::on(Handle::current()));
+        // Before anything else, so that a signal during a slow start stops the bot and not the process.
+        let (stop, mut stops) = mpsc::channel(2);
+        let _stopper = Owned(tokio::spawn(stopper(stop, shutdown)));
         let transport = Arc::new(transport);
         let name = transport.name();
-        let greeting = transport.open().await.map_err(|error| {
-            let context = format!("the {name} transport could not start");
-            error.context(context)
-        })?;
+        let greeting = tokio::select! {
+            opened = transport.open() => opened.map_err(|error| {
+                let context = format!("the {name} transport could not start");
+                error.context(context)
+            })?,
+            Some(()) = stops.recv() => return Ok(()),
+        };
         tracing::info!(transport = name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
         let recovered = journal.recover().await?;
         let backlog = Arc::new(Backlog::new(backlog_bytes));
         let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status);
-        let (stop, stops) = mpsc::channel(2);
-        let _stopper = Owned(tokio::spawn(stopper(stop, shutdown)));
         let receiver = Arc::clone(&transport);
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.
         let receiving = Owned(tokio::spawn(async move { receiver.receive(inbox).await }));
@@ -290,7 +295,8 @@ impl Settings {
 fn start_log(filter: Option<&str>) {
     let filter = EnvFilter::new(filter.unwrap_or("info"));
     // The program's own subscriber, if there is one, stays.
-    let _set = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _set = format.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Turns what a pattern caught, or the words after a command, into the author's types.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use regex::Regex;
@@ -14,26 +15,26 @@ pub(super) fn from_groups<T: DeserializeOwned>(
     regex: &Regex,
     groups: &regex::Captures<'_>,
 ) -> Result<T, String> {
-    let texts = groups.iter().skip(1).map(|group| group.map(|group| group.as_str()));
+    let texts = groups.iter().skip(1).map(|group| group.map(|group| Cow::Borrowed(group.as_str())));
     let values = regex.capture_names().skip(1).zip(texts).map(|(name, text)| Value { name, text });
-    T::deserialize(Values { values: values.collect(), is_probe: false }).map_err(Misfit::told)
+    T::deserialize(Values { values: values.collect(), source: Source::Groups }).map_err(Misfit::told)
 }
 
-/// Fills `T` from words, one after another.
+/// Fills `T` from words, one after another; what is left over goes to the last place.
 pub(super) fn from_words<T: DeserializeOwned>(words: &[String]) -> Result<T, String> {
-    let values = words.iter().map(|word| Value { name: None, text: Some(word) });
-    T::deserialize(Values { values: values.collect(), is_probe: false }).map_err(Misfit::told)
+    let values = words.iter().map(|word| Value { name: None, text: Some(Cow::Borrowed(word.as_str())) });
+    T::deserialize(Values { values: values.collect(), source: Source::Words }).map_err(Misfit::told)
 }
 
 /// Says why no match of `regex` can ever fill a `T`.
 ///
 /// Fills a `T` from made-up text: texts that do not parse tell nothing, missing fields and groups do.
 pub(super) fn check<T: DeserializeOwned>(regex: &Regex) -> Result<(), String> {
-    let value = |name| Value { name, text: Some("0") };
+    let value = |name| Value { name, text: Some(Cow::Borrowed("0")) };
     let values: Vec<_> = regex.capture_names().skip(1).map(value).collect();
     let names = values.iter().filter_map(|value| value.name).collect::<Vec<_>>().join("`, `");
     let groups = values.len();
-    match T::deserialize(Values { values, is_probe: true }) {
+    match T::deserialize(Values { values, source: Source::Probe }) {
         Err(Misfit::Missing(field)) if names.is_empty() => {
             Err(format!("the field `{field}` has no group: name one with `(?P<{field}>..)`"))
         }
@@ -87,25 +88,42 @@ impl serde::de::Error for Misfit {
 }
 
 /// A text with the name of its group, or nothing if the group took no part.
-#[derive(Clone, Copy)]
 struct Value<'a> {
     name: Option<&'a str>,
-    text: Option<&'a str>,
+    text: Option<Cow<'a, str>>,
 }
 
 /// All values, before anybody knows which shape they are to fill.
 struct Values<'a> {
     values: Vec<Value<'a>>,
-    /// Whether the texts are made up.
-    is_probe: bool,
+    source: Source,
+}
+
+/// Where the values come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The groups of a match.
+    Groups,
+    /// The words after a command.
+    Words,
+    /// Made up, to see whether the shape fits.
+    Probe,
 }
 
 impl<'a> Values<'a> {
     fn single(self) -> Result<Value<'a>, Misfit> {
-        match self.values[..] {
-            [value] => Ok(value),
-            _ => Err(Misfit::Count { wanted: 1 }),
+        let mut fitted = self.fit(1)?.into_iter();
+        fitted.next().ok_or(Misfit::Count { wanted: 1 })
+    }
+
+    /// Exactly `wanted` values; surplus words become a part of the last one.
+    fn fit(mut self, wanted: usize) -> Result<Vec<Value<'a>>, Misfit> {
+        if self.source == Source::Words && self.values.len() > wanted && wanted > 0 {
+            let rest = self.values.drain(wanted - 1..).filter_map(|value| value.text);
+            let text = Some(Cow::Owned(rest.collect::<Vec<_>>().join(" ")));
+            self.values.push(Value { name: None, text });
         }
+        if self.values.len() == wanted { Ok(self.values) } else { Err(Misfit::Count { wanted }) }
     }
 }
 
@@ -130,10 +148,7 @@ impl<'de> Deserializer<'de> for Values<'_> {
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Misfit> {
-        if self.values.len() != len {
-            return Err(Misfit::Count { wanted: len });
-        }
-        self.deserialize_seq(visitor)
+        visitor.visit_seq(Row(self.fit(len)?.into_iter()))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -155,13 +170,15 @@ impl<'de> Deserializer<'de> for Values<'_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        if self.values.iter().all(|value| value.name.is_none()) && !self.is_probe {
-            return self.deserialize_seq(visitor);
+        if self.source != Source::Words {
+            return self.deserialize_map(visitor);
         }
-        self.deserialize_map(visitor)
+        // Fewer words than fields may be right: `Option` and `#[serde(default)]` fields stand last.
+        let count = self.values.len().min(fields.len());
+        visitor.visit_seq(Row(self.fit(count)?.into_iter()))
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -231,7 +248,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
         self.next = self.fields.next();
-        let name = self.next.and_then(|value| value.name);
+        let name = self.next.as_ref().and_then(|value| value.name);
         name.map(|name| seed.deserialize(name.into_deserializer())).transpose()
     }
 
@@ -242,9 +259,9 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     }
 }
 
-impl<'a> Value<'a> {
-    fn text(&self) -> Result<&'a str, Misfit> {
-        self.text.ok_or_else(|| Misfit::Text("Something is missing.".into()))
+impl Value<'_> {
+    fn text(&self) -> Result<&str, Misfit> {
+        self.text.as_deref().ok_or_else(|| Misfit::Text("Something is missing.".into()))
     }
 
     fn parse<T: std::str::FromStr>(&self, wanted: &str) -> Result<T, Misfit> {
@@ -403,7 +420,8 @@ mod tests {
         assert_eq!(from_words(&words), Ok(vec!["Oslo".to_owned(), "3".to_owned()]));
         assert_eq!(from_words(&words), Ok(("Oslo".to_owned(), 3i8)));
         assert_eq!(from_words(&words), Ok(City { city: "Oslo".into(), days: Some(3) }));
-        assert_eq!(from_words::<(String,)>(&words), Err("This takes 1 words.".into()));
+        assert_eq!(from_words(&words), Ok(("Oslo 3".to_owned(),)), "the last place takes what is left");
+        assert_eq!(from_words::<(String, u8, u8)>(&words), Err("This takes 3 words.".into()));
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Files {
         self.kept.get(id)
     }
 
+    #[cfg(feature = "page")]
     pub(super) fn attachment(&self, id: &str) -> Option<Attachment> {
         let (id, file) = self.kept.get_key_value(id)?;
         Some(describe(id, file))
