@@ -15,6 +15,8 @@ Measures Evenkeel beside the loop that one would write by hand.
 
 Usage: evenkeel-bench signal [SCENARIO] [OPTIONS]
        evenkeel-bench router                  what it costs to find a command among many
+       evenkeel-bench start                   from the start of a bot to its first answer
+       evenkeel-bench memory                  what a bot keeps of a million idle conversations
        evenkeel-bench standin [ADDRESS]       the server alone, until it is killed
 
 Scenarios:
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Help,
     Signal(Plan),
     Router,
+    Start,
+    Memory,
     Standin(SocketAddr),
     /// Hidden: the contender `loop`, as a child of the benchmark.
     HandLoop,
@@ -56,12 +60,23 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command,
         None | Some(Short('h') | Long("help")) => Ok(Command::Help),
         Some(Value(word)) => match word.string()?.as_str() {
             "signal" => signal(&mut parser),
-            "router" => parser.next()?.map_or(Ok(Command::Router), |other| Err(other.unexpected())),
+            "router" => alone(&mut parser, Command::Router),
+            "start" => alone(&mut parser, Command::Start),
+            "memory" => alone(&mut parser, Command::Memory),
             "standin" => standin(&mut parser),
             "contender-loop" => Ok(Command::HandLoop),
             "contender-floor" => Ok(Command::Floor),
             other => Err(format!("there is no command `{other}`").into()),
         },
+        Some(other) => Err(other.unexpected()),
+    }
+}
+
+/// A command without options.
+fn alone(parser: &mut lexopt::Parser, command: Command) -> Result<Command, lexopt::Error> {
+    match parser.next()? {
+        None => Ok(command),
+        Some(Short('h') | Long("help")) => Ok(Command::Help),
         Some(other) => Err(other.unexpected()),
     }
 }
@@ -119,6 +134,7 @@ fn signal(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
 fn standin(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     match parser.next()? {
         None => Ok(Command::Standin(SocketAddr::from(([127, 0, 0, 1], 8080)))),
+        Some(Short('h') | Long("help")) => Ok(Command::Help),
         Some(Value(address)) => Ok(Command::Standin(address.parse()?)),
         Some(other) => Err(other.unexpected()),
     }

@@ -5,6 +5,8 @@ mod arguments;
 mod contender;
 mod router;
 mod signal;
+mod memory;
+mod start;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
             router::run();
             Ok(())
         }
+        Command::Start => start::run(),
+        Command::Memory => memory::run(),
         Command::Signal(plan) => signal::run(&plan),
         Command::HandLoop => contender::hand_loop::run(),
         Command::Floor => contender::floor::run(),

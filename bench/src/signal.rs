@@ -1,7 +1,7 @@
 //! Contenders against the Signal stand-in, in turn, and the medians.
 
 mod load;
-mod run;
+pub(crate) mod run;
 pub(crate) mod scenario;
 mod table;
 

@@ -20,23 +20,23 @@ const WARM_UP_MESSAGES: usize = 2_000;
 
 /// What one run showed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Figures {
-    pub(super) per_second: f64,
+pub(crate) struct Figures {
+    pub(crate) per_second: f64,
     /// CPU time of the contender alone.
-    pub(super) cpu_micros: f64,
-    pub(super) median: Duration,
-    pub(super) p99: Duration,
-    pub(super) slowest: Duration,
-    pub(super) idle_bytes: u64,
-    pub(super) final_bytes: u64,
-    pub(super) out_of_order: usize,
-    pub(super) wrong: usize,
+    pub(crate) cpu_micros: f64,
+    pub(crate) median: Duration,
+    pub(crate) p99: Duration,
+    pub(crate) slowest: Duration,
+    pub(crate) idle_bytes: u64,
+    pub(crate) final_bytes: u64,
+    pub(crate) out_of_order: usize,
+    pub(crate) wrong: usize,
     /// Frames that the server lost because the contender did not read.
-    pub(super) dropped: u64,
+    pub(crate) dropped: u64,
 }
 
 /// Starts `contender` against a stand-in of its own, drives it through the plan and ends both.
-pub(super) fn once(plan: &Plan, contender: &Contender) -> io::Result<Figures> {
+pub(crate) fn once(plan: &Plan, contender: &Contender) -> io::Result<Figures> {
     let load = Arc::new(Load::new(plan));
     let replies = Arc::clone(&load);
     let options = Options::default()
