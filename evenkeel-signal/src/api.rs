@@ -65,11 +65,7 @@ impl Connector {
         plain.enforce_http(false);
         Ok(Self {
             #[cfg(feature = "tls")]
-            tls: if address.is_tls() {
-                Some(secure(plain.clone())?)
-            } else {
-                None
-            },
+            tls: if address.is_tls() { Some(secure(plain.clone())?) } else { None },
             plain,
             origin: address.origin.clone(),
             patience: timings.connect,
@@ -87,9 +83,7 @@ impl Connector {
     ///
     /// Dropping the future closes what it has opened.
     pub(crate) async fn connect(&self) -> Result<Stream, BoxError> {
-        timeout(self.patience, self.open())
-            .await
-            .map_err(|_| "no connection in time")?
+        timeout(self.patience, self.open()).await.map_err(|_| "no connection in time")?
     }
 
     #[cfg(feature = "tls")]
@@ -133,19 +127,11 @@ pub(crate) struct Failure {
 
 impl Failure {
     fn unsent(what: &'static str, source: impl Into<BoxError>) -> Self {
-        Self {
-            is_unsent: true,
-            what,
-            source: Some(source.into()),
-        }
+        Self { is_unsent: true, what, source: Some(source.into()) }
     }
 
     fn unknown(what: &'static str, source: Option<BoxError>) -> Self {
-        Self {
-            is_unsent: false,
-            what,
-            source,
-        }
+        Self { is_unsent: false, what, source }
     }
 }
 
@@ -269,10 +255,7 @@ impl Api {
         let handshake = http1::Builder::new().handshake(stream).await;
         let (requests, driver) =
             handshake.map_err(|error| Failure::unsent("no connection to the server", error))?;
-        let mut connection = Connection {
-            requests,
-            driver: Some(Box::pin(driver)),
-        };
+        let mut connection = Connection { requests, driver: Some(Box::pin(driver)) };
         let ready = connection.ready().await;
         ready.map_err(|error| Failure::unsent("the connection was closed", error))?;
         Ok((connection, true))
@@ -305,10 +288,7 @@ struct Connection {
 
 impl Connection {
     fn drive(&mut self, cx: &mut Context<'_>) {
-        let ended = self
-            .driver
-            .as_mut()
-            .is_some_and(|driver| driver.as_mut().poll(cx).is_ready());
+        let ended = self.driver.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready());
         if ended {
             self.driver = None;
         }

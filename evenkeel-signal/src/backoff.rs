@@ -52,10 +52,7 @@ mod tests {
         let random: Random = Box::new(|| 1.0);
         let mut backoff = Backoff::new(&random);
         let waits: Vec<_> = (0..10).map(|_| backoff.next().as_millis()).collect();
-        assert_eq!(
-            waits,
-            [0, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]
-        );
+        assert_eq!(waits, [0, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
         backoff.reset();
         assert_eq!(backoff.next(), Duration::ZERO);
     }
@@ -63,23 +60,9 @@ mod tests {
     #[test]
     fn chance_halves_a_wait_at_most() {
         let random: Random = Box::new(|| f64::NAN);
-        assert!(
-            Backoff {
-                attempt: 1,
-                random: &random
-            }
-            .next()
-                <= FIRST
-        );
+        assert!(Backoff { attempt: 1, random: &random }.next() <= FIRST);
         let random: Random = Box::new(|| -7.0);
-        assert_eq!(
-            Backoff {
-                attempt: 1,
-                random: &random
-            }
-            .next(),
-            FIRST / 2
-        );
+        assert_eq!(Backoff { attempt: 1, random: &random }.next(), FIRST / 2);
         assert!((0.0..1.0).contains(&system_random()()));
     }
 }

@@ -122,9 +122,8 @@ impl FromStr for Address {
             Some((user, host)) => (Some(basic(user)?), host),
             None => (None, authority),
         };
-        let origin: Uri = format!("{scheme}://{authority}/")
-            .parse()
-            .map_err(|_| "is no address of a server")?;
+        let origin: Uri =
+            format!("{scheme}://{authority}/").parse().map_err(|_| "is no address of a server")?;
         // `http` takes anything for a port.
         let has_port = origin.host().is_some_and(|host| host.len() < authority.len());
         if origin.host().is_none_or(str::is_empty) || has_port && origin.port_u16().is_none() {
@@ -178,15 +177,10 @@ pub(crate) fn percent_encoded(segment: &str) -> String {
 
 /// Checks a phone number and removes the spaces, dashes and brackets that people write into it.
 pub(crate) fn phone_number(text: &str) -> Result<String, &'static str> {
-    let number: String = text
-        .chars()
-        .filter(|c| !matches!(c, ' ' | '-' | '(' | ')'))
-        .collect();
+    let number: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')')).collect();
     let digits = number.strip_prefix('+').unwrap_or("");
     let is_number = (5..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number
-        .then_some(number)
-        .ok_or("must be a phone number with `+` and the country code")
+    is_number.then_some(number).ok_or("must be a phone number with `+` and the country code")
 }
 
 /// `Authorization: Bearer ..`, marked so that nobody prints it.
@@ -224,12 +218,7 @@ impl Wanted {
             settings.problem(text, "SIGNAL_API_URL", url);
         }
         let token = settings.optional("SIGNAL_API_TOKEN", "s3cr3t", |token| bearer(&Secret::new(token)));
-        Self {
-            number,
-            api,
-            service,
-            token,
-        }
+        Self { number, api, service, token }
     }
 }
 
@@ -249,34 +238,23 @@ mod tests {
         let read: BTreeSet<_> = settings.names().iter().map(|name| (*name).to_owned()).collect();
         let table = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md"));
         let mut documented = BTreeSet::new();
-        for row in table
-            .unwrap()
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `SIGNAL_"))
-        {
+        for row in table.unwrap().lines().filter_map(|line| line.strip_prefix("| `SIGNAL_")) {
             let (name, rest) = row.split_once('`').unwrap();
-            assert!(
-                rest.contains(&format!("`[signal] {}`", name.to_lowercase())),
-                "{row}"
-            );
+            assert!(rest.contains(&format!("`[signal] {}`", name.to_lowercase())), "{row}");
             documented.insert(format!("SIGNAL_{name}"));
         }
         assert_eq!(read, documented);
     }
 
     fn shown(text: &str) -> String {
-        text.parse::<Address>()
-            .map_or_else(|error| error.to_owned(), |address| address.to_string())
+        text.parse::<Address>().map_or_else(|error| error.to_owned(), |address| address.to_string())
     }
 
     #[test]
     fn an_address_may_be_written_in_many_ways() {
-        for text in [
-            "localhost:8080",
-            "http://localhost:8080/",
-            "ws://localhost:8080//",
-            "HTTP://localhost:8080",
-        ] {
+        for text in
+            ["localhost:8080", "http://localhost:8080/", "ws://localhost:8080//", "HTTP://localhost:8080"]
+        {
             assert_eq!(shown(text), "http://localhost:8080", "{text}");
         }
         assert_eq!(shown("http://[::1]:8080/signal/"), "http://[::1]:8080/signal");
@@ -306,10 +284,7 @@ mod tests {
     #[test]
     fn a_password_in_an_address_is_used_and_not_shown() {
         let address: Address = "http://ann:hunter%322@localhost:1".parse().unwrap();
-        assert_eq!(
-            format!("{address} {address:?}"),
-            "http://localhost:1 http://localhost:1"
-        );
+        assert_eq!(format!("{address} {address:?}"), "http://localhost:1 http://localhost:1");
         let headers = address.headers(None, &HeaderMap::new());
         assert_eq!(headers[AUTHORIZATION], "Basic YW5uOmh1bnRlcjIy");
         assert!(!format!("{headers:?}").contains("YW5u"));

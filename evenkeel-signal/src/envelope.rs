@@ -349,10 +349,7 @@ impl Reader<'_> {
 
     /// What the account's owner did on another device; `None` if a message is broken.
     fn sync(&self, source: &Source<'_>, sync: &RawValue) -> Option<Parsed> {
-        let Ok(Sync {
-            sent_message: Some(sent),
-        }) = serde_json::from_str(sync.get())
-        else {
+        let Ok(Sync { sent_message: Some(sent) }) = serde_json::from_str(sync.get()) else {
             return Some(Parsed::Nothing);
         };
         let to: Destination<'_> = serde_json::from_str(sent.get()).ok()?;
@@ -385,15 +382,9 @@ impl Reader<'_> {
     /// `None` if the edit is broken.
     fn edit(&self, source: &Source<'_>, edit: &RawValue) -> Option<Content> {
         let edit: Edited<'_> = serde_json::from_str(edit.get()).ok()?;
-        let target = self
-            .account
-            .message_id(edit.target_sent_timestamp.0?, source.number, source.uuid);
+        let target = self.account.message_id(edit.target_sent_timestamp.0?, source.number, source.uuid);
         let message = self.message(source, &edit.data_message);
-        Some(Content::new(
-            "edit",
-            Edit { target, message },
-            group(edit.data_message.group_info.as_ref()),
-        ))
+        Some(Content::new("edit", Edit { target, message }, group(edit.data_message.group_info.as_ref())))
     }
 
     /// `None` if a strict part is broken.
@@ -401,19 +392,14 @@ impl Reader<'_> {
         let text = data.message.as_ref().map_or("", |text| &*text.0);
         let group = group(data.group_info.as_ref());
         if let Some(edit) = data.edit_message {
-            return Some(Content {
-                group,
-                ..self.edit(source, edit)?
-            });
+            return Some(Content { group, ..self.edit(source, edit)? });
         }
         if let Some(reaction) = data.reaction {
             return self.reaction(reaction, group);
         }
         if let Some(deletion) = data.remote_delete {
             let deletion: Deleted = serde_json::from_str(deletion.get()).ok()?;
-            let target = self
-                .account
-                .message_id(deletion.timestamp.0?, source.number, source.uuid);
+            let target = self.account.message_id(deletion.timestamp.0?, source.number, source.uuid);
             return Some(Content::new("deletion", Deletion { target }, group));
         }
         if let Some(deletion) = data.admin_delete {
@@ -467,11 +453,8 @@ impl Reader<'_> {
     }
 
     fn target(&self, pointer: &Pointer<'_>) -> Option<evenkeel::MessageId> {
-        let (number, uuid) = addresses(
-            &pointer.target_author,
-            &pointer.target_author_number,
-            &pointer.target_author_uuid,
-        );
+        let (number, uuid) =
+            addresses(&pointer.target_author, &pointer.target_author_number, &pointer.target_author_uuid);
         let timestamp = pointer.target_sent_timestamp.0?;
         Some(self.account.message_id(timestamp, number, uuid))
     }
@@ -487,17 +470,11 @@ struct Content {
 
 impl Content {
     fn new(tag: impl Into<Cow<'static, str>>, what: impl Into<What>, group: Option<String>) -> Self {
-        Self {
-            tag: tag.into(),
-            what: what.into(),
-            group,
-        }
+        Self { tag: tag.into(), what: what.into(), group }
     }
 
     fn other(name: &'static str, group: Option<String>) -> Self {
-        let what = Other {
-            name: name.to_owned(),
-        };
+        let what = Other { name: name.to_owned() };
         Self::new(name, what, group)
     }
 
@@ -539,11 +516,7 @@ fn typing_notice(notice: &RawValue) -> Option<Content> {
         _ => return None,
     };
     let tag = if is_started { "typing" } else { "typed" };
-    Some(Content::new(
-        tag,
-        Typing { is_started },
-        group_id(notice.group_id)?,
-    ))
+    Some(Content::new(tag, Typing { is_started }, group_id(notice.group_id)?))
 }
 
 fn story_notice(story: &RawValue) -> Option<Content> {
@@ -559,33 +532,17 @@ fn group_id(id: Raw<'_>) -> Option<Option<String>> {
 fn receipt_notice(notice: &RawValue) -> Option<Content> {
     let notice: ReceiptNotice = serde_json::from_str(notice.get()).ok()?;
     let (kind, tag) = match &notice {
-        ReceiptNotice {
-            is_viewed: Flag(true),
-            ..
-        } => (ReceiptKind::Viewed, "viewed"),
-        ReceiptNotice {
-            is_read: Flag(true), ..
-        } => (ReceiptKind::Read, "read"),
-        ReceiptNotice {
-            is_delivery: Flag(true),
-            ..
-        } => (ReceiptKind::Delivered, "delivered"),
+        ReceiptNotice { is_viewed: Flag(true), .. } => (ReceiptKind::Viewed, "viewed"),
+        ReceiptNotice { is_read: Flag(true), .. } => (ReceiptKind::Read, "read"),
+        ReceiptNotice { is_delivery: Flag(true), .. } => (ReceiptKind::Delivered, "delivered"),
         _ => return None,
     };
     // Receipts are for what the bot sent.
     let timestamps = notice.timestamps.iter().filter_map(|timestamp| timestamp.0);
     let targets = timestamps.map(Account::own_message_id).collect();
     // Several receipts may be sent within one millisecond.
-    let first = notice
-        .timestamps
-        .first()
-        .and_then(|timestamp| timestamp.0)
-        .unwrap_or(0);
-    Some(Content::new(
-        format!("{tag}/{first}"),
-        Receipt { kind, targets },
-        None,
-    ))
+    let first = notice.timestamps.first().and_then(|timestamp| timestamp.0).unwrap_or(0);
+    Some(Content::new(format!("{tag}/{first}"), Receipt { kind, targets }, None))
 }
 
 /// Returns number and uuid of somebody whom the wire names up to three times; an empty text is no name.
@@ -620,11 +577,7 @@ fn mentions_in(text: &str, mentions: &RawValue) -> Vec<Mention> {
 fn mention(units: &Units, mention: &RawValue) -> Option<Mention> {
     let mention: Named<'_> = serde_json::from_str(mention.get()).ok()?;
     Some(Mention {
-        who: person(
-            mention.name.filled(),
-            mention.number.filled(),
-            mention.uuid.filled(),
-        )?,
+        who: person(mention.name.filled(), mention.number.filled(), mention.uuid.filled())?,
         range: units.bytes(mention.start.0?, mention.length.0?)?,
     })
 }

@@ -74,14 +74,10 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn new(number: String) -> Self {
         // FNV-1a: it has to be the same in the next run, which std's hashers do not promise.
-        let mark = number.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
-        Self {
-            number,
-            uuid: OnceLock::new(),
-            mark,
-        }
+        let mark = number
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        Self { number, uuid: OnceLock::new(), mark }
     }
 
     /// Whether either of these names the bot; remembers the uuid that comes with its number.
@@ -103,11 +99,7 @@ impl Account {
 
     /// The text of that message's id.
     pub(crate) fn message_name(&self, timestamp: u64, number: Option<&str>, uuid: Option<&str>) -> String {
-        let author = if self.is(number, uuid) {
-            SELF
-        } else {
-            uuid.or(number).unwrap_or("")
-        };
+        let author = if self.is(number, uuid) { SELF } else { uuid.or(number).unwrap_or("") };
         let mut name = String::with_capacity(64);
         // Writing to a `String` does not fail.
         let _ = write!(name, "{timestamp}/{author}");
@@ -147,11 +139,7 @@ mod tests {
         let account = Account::new("+15550100000".into());
         let by_both = account.message_id(7, Some("+15550100000"), Some(UUID));
         assert_eq!(by_both, Account::own_message_id(7));
-        assert_eq!(
-            account.message_id(7, None, Some(UUID)),
-            by_both,
-            "the uuid was learnt"
-        );
+        assert_eq!(account.message_id(7, None, Some(UUID)), by_both, "the uuid was learnt");
         assert_eq!(account.target(&by_both), Some((7, "+15550100000")));
         assert!(!account.is(None, None));
     }

@@ -175,10 +175,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<Number>(json).unwrap().0, None, "{json}");
             assert!(!serde_json::from_str::<Flag>(json).unwrap().0 || json == "true");
             assert_eq!(serde_json::from_str::<Presence>(json).unwrap().0, json != "null");
-            assert_eq!(
-                serde_json::from_str::<Text<'_>>(json).unwrap().0.is_some(),
-                json == r#""x""#
-            );
+            assert_eq!(serde_json::from_str::<Text<'_>>(json).unwrap().0.is_some(), json == r#""x""#);
         }
     }
 

@@ -35,10 +35,7 @@ pub(crate) async fn open(api: &Api, address: &Address, number: &str) -> Result<S
             check_credentials(address, &accounts)?;
             check_number(address, &accounts, number)?;
         }
-        Err(failure) => tracing::warn!(
-            why = failure.what,
-            "the server does not list its accounts; going on"
-        ),
+        Err(failure) => tracing::warn!(why = failure.what, "the server does not list its accounts; going on"),
     }
     Ok(found)
 }
@@ -65,10 +62,7 @@ fn check_credentials(address: &Address, answer: &Answer) -> Result<()> {
     if !matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return Ok(());
     }
-    let text = format!(
-        "the Signal server at {address} refused the credentials ({})",
-        answer.status
-    );
+    let text = format!("the Signal server at {address} refused the credentials ({})", answer.status);
     Err(Error::config(text)
         .with_hint("set `SIGNAL_API_TOKEN` to the token that the proxy in front of the server wants"))
 }
@@ -77,9 +71,7 @@ fn check_mode(address: &Address, answer: &Answer) -> Result<String> {
     let about: About<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
     let version = about.version.filled().unwrap_or("of unknown version");
     match about.mode.filled() {
-        Some("json-rpc") => Ok(format!(
-            "signal-cli-rest-api {version} at {address}, mode json-rpc"
-        )),
+        Some("json-rpc") => Ok(format!("signal-cli-rest-api {version} at {address}, mode json-rpc")),
         Some(mode) => {
             let text = format!(
                 "the Signal server at {address} runs in mode `{mode}`, in which it pushes no messages"
@@ -88,10 +80,7 @@ fn check_mode(address: &Address, answer: &Answer) -> Result<String> {
                 .with_hint("start `signal-cli-rest-api` with `MODE=json-rpc` in its environment"))
         }
         None => {
-            tracing::warn!(
-                status = answer.status.as_u16(),
-                "the server does not say what it is; going on"
-            );
+            tracing::warn!(status = answer.status.as_u16(), "the server does not say what it is; going on");
             Ok(format!("a server at {address} that does not say what it is"))
         }
     }
@@ -100,10 +89,7 @@ fn check_mode(address: &Address, answer: &Answer) -> Result<String> {
 fn check_number(address: &Address, answer: &Answer, number: &str) -> Result<()> {
     let listed = serde_json::from_slice::<Vec<String>>(&answer.body);
     let (true, Ok(accounts)) = (answer.status.is_success(), listed) else {
-        tracing::warn!(
-            status = answer.status.as_u16(),
-            "the server does not list its accounts; going on"
-        );
+        tracing::warn!(status = answer.status.as_u16(), "the server does not list its accounts; going on");
         return Ok(());
     };
     if accounts.iter().any(|account| account == number) {

@@ -63,11 +63,7 @@ impl Receiver<'_> {
                 }
                 Err(error) => {
                     let seconds = deaf_since.get_or_insert_with(Instant::now).elapsed().as_secs();
-                    tracing::warn!(
-                        error,
-                        deaf_for_seconds = seconds,
-                        "no connection to the Signal server"
-                    );
+                    tracing::warn!(error, deaf_for_seconds = seconds, "no connection to the Signal server");
                 }
             }
             sleep(backoff.next()).await;

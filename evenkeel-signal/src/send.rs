@@ -194,43 +194,20 @@ impl Sender<'_> {
                 self.message(&recipient, draft, Some(timestamp), is_group).await?;
                 Ok(Sent::done())
             }
-            Action::React {
-                target,
-                emoji,
-                is_removed,
-            } => {
+            Action::React { target, emoji, is_removed } => {
                 let (timestamp, target_author) = self.target(target)?;
-                let body = ReactionBody {
-                    recipient: &recipient,
-                    reaction: emoji,
-                    target_author,
-                    timestamp,
-                };
+                let body = ReactionBody { recipient: &recipient, reaction: emoji, target_author, timestamp };
                 let method = if *is_removed { Method::DELETE } else { Method::POST };
-                self.call(method, &self.endpoints.reactions, json(&body, 256)?)
-                    .await
+                self.call(method, &self.endpoints.reactions, json(&body, 256)?).await
             }
             Action::Delete { target } => {
                 let timestamp = Some(self.target(target)?.0);
-                let body = json(
-                    &TargetBody {
-                        recipient: &recipient,
-                        timestamp,
-                    },
-                    128,
-                )?;
-                self.call(Method::DELETE, &self.endpoints.remote_delete, body)
-                    .await
+                let body = json(&TargetBody { recipient: &recipient, timestamp }, 128)?;
+                self.call(Method::DELETE, &self.endpoints.remote_delete, body).await
             }
             Action::Typing { is_started } => {
                 let method = if *is_started { Method::PUT } else { Method::DELETE };
-                let body = json(
-                    &TargetBody {
-                        recipient: &recipient,
-                        timestamp: None,
-                    },
-                    128,
-                )?;
+                let body = json(&TargetBody { recipient: &recipient, timestamp: None }, 128)?;
                 self.call(method, &self.endpoints.typing, body).await
             }
             _ => Err(SendError::refused("Signal has no such action")),
@@ -261,13 +238,11 @@ impl Sender<'_> {
         let (text, mentions) = mentioned(draft);
         let quote = match &draft.quote {
             Quoting::Message(quote) => {
-                self.account
-                    .target(&quote.id)
-                    .map(|(quote_timestamp, quote_author)| QuoteBody {
-                        quote_timestamp,
-                        quote_author,
-                        quote_message: &quote.text,
-                    })
+                self.account.target(&quote.id).map(|(quote_timestamp, quote_author)| QuoteBody {
+                    quote_timestamp,
+                    quote_author,
+                    quote_message: &quote.text,
+                })
             }
             // `serve` has turned `Asked` into a message; without one there is nothing to quote.
             Quoting::Nothing | Quoting::Asked => None,
@@ -282,16 +257,9 @@ impl Sender<'_> {
             edit_timestamp,
             quote,
         };
-        let files: usize = draft
-            .files
-            .iter()
-            .map(|file| file.bytes.len() / 3 * 4 + 300)
-            .sum();
+        let files: usize = draft.files.iter().map(|file| file.bytes.len() / 3 * 4 + 300).sum();
         let body = json(&body, 256 + draft.text.len() + files)?;
-        let answer = self
-            .api
-            .call(Method::POST, &self.endpoints.send, body, ANSWER_LIMIT_BYTES)
-            .await;
+        let answer = self.api.call(Method::POST, &self.endpoints.send, body, ANSWER_LIMIT_BYTES).await;
         let answer = answer.map_err(failed)?;
         if !answer.status.is_success() {
             return Err(refusal(&answer));
@@ -306,10 +274,7 @@ impl Sender<'_> {
             return Err(unreached(&failed));
         }
         if !failed.is_empty() {
-            tracing::warn!(
-                count = failed.len(),
-                "a message did not reach everybody in a group"
-            );
+            tracing::warn!(count = failed.len(), "a message did not reach everybody in a group");
         }
         let Some(timestamp) = made.timestamp.0 else {
             if !self.endpoints.has_warned.swap(true, Ordering::Relaxed) {
@@ -354,11 +319,7 @@ fn mentioned(draft: &Draft) -> (Option<String>, Vec<MentionBody<'_>>) {
         }
         text.push_str(before);
         units += utf16::length(before);
-        mentions.push(MentionBody {
-            start: units,
-            length: 1,
-            author: mention.who.id(),
-        });
+        mentions.push(MentionBody { start: units, length: 1, author: mention.who.id() });
         text.push_str(PLACEHOLDER);
         units += 1;
         done = range.end;
@@ -425,11 +386,8 @@ const UNTRUSTED: &str = "the recipient has a new safety number that signal-cli d
 const UNREGISTERED: &str = "the recipient is not registered with Signal";
 
 fn failed(failure: Failure) -> SendError {
-    let error = if failure.is_unsent {
-        SendError::not_sent(failure.what)
-    } else {
-        SendError::unknown(failure.what)
-    };
+    let error =
+        if failure.is_unsent { SendError::not_sent(failure.what) } else { SendError::unknown(failure.what) };
     match failure.source {
         Some(source) => error.caused_by(source),
         None => error,
@@ -464,10 +422,7 @@ fn refusal(answer: &Answer) -> SendError {
 
 /// Upstream answers 429 also after it has delivered, and then with an empty token (issue #881).
 fn limited(refusal: &Refusal<'_>) -> SendError {
-    let filled = refusal
-        .challenge_tokens
-        .iter()
-        .filter(|token| token.filled().is_some());
+    let filled = refusal.challenge_tokens.iter().filter(|token| token.filled().is_some());
     let challenges = filled.count();
     let cause = RateLimited { challenges };
     if challenges == 0 {
@@ -520,17 +475,10 @@ mod tests {
     #[test]
     fn a_mention_is_a_placeholder_counted_in_utf16() {
         let zoe = Person::known_as("z", Some("Zoë"), None::<&str>);
-        let reply = Reply::text("👋 ")
-            .mention(&zoe)
-            .push(" and ")
-            .mention(&zoe)
-            .push("!");
+        let reply = Reply::text("👋 ").mention(&zoe).push(" and ").mention(&zoe).push("!");
         let (text, mentions) = mentioned(draft(&reply));
         assert_eq!(text.unwrap(), "👋 \u{fffc} and \u{fffc}!");
-        let starts: Vec<_> = mentions
-            .iter()
-            .map(|mention| (mention.start, mention.length))
-            .collect();
+        let starts: Vec<_> = mentions.iter().map(|mention| (mention.start, mention.length)).collect();
         assert_eq!(starts, [(3, 1), (9, 1)]);
     }
 
@@ -573,11 +521,7 @@ mod tests {
             ("something new", false),
         ] {
             let error = bad_request(text);
-            assert_eq!(
-                matches!(error.outcome(), Outcome::NotSent(_)),
-                is_retried,
-                "{text}"
-            );
+            assert_eq!(matches!(error.outcome(), Outcome::NotSent(_)), is_retried, "{text}");
             assert!(!error.to_string().contains("555"), "{text}");
         }
     }

@@ -191,10 +191,7 @@ impl Signal {
     ///
     /// When the frame is no message, or one that signal-cli could not read.
     pub fn parse(&self, frame: &str) -> Result<Option<Event>, &'static str> {
-        let reader = Reader {
-            account: &self.account,
-            own_messages: self.own_messages,
-        };
+        let reader = Reader { account: &self.account, own_messages: self.own_messages };
         match reader.read(frame) {
             Parsed::Event(event) => Ok(Some(event)),
             Parsed::Nothing => Ok(None),
@@ -228,14 +225,7 @@ impl Wires {
     ) -> std::io::Result<Self> {
         let api = Connector::new(address, timings)?;
         let receive = Connector::new(service, timings)?;
-        Ok(Self::with_connectors(
-            number,
-            (address, api),
-            (service, receive),
-            token,
-            headers,
-            timings,
-        ))
+        Ok(Self::with_connectors(number, (address, api), (service, receive), token, headers, timings))
     }
 
     fn with_connectors(
@@ -247,10 +237,7 @@ impl Wires {
         timings: &Timings,
     ) -> Self {
         let scheme = if service.is_tls() { "wss" } else { "ws" };
-        let authority = service
-            .origin
-            .authority()
-            .map_or("", |authority| authority.as_str());
+        let authority = service.origin.authority().map_or("", |authority| authority.as_str());
         let path = service.path(&format!("/v1/receive/{}", percent_encoded(number)));
         Self {
             api: Api::new(api, address.headers(token, headers), timings),
@@ -264,9 +251,7 @@ impl Wires {
 
 impl fmt::Debug for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signal")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Signal").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -286,21 +271,15 @@ impl Transport for Signal {
             url: &self.wires.receive_url,
             headers: &self.wires.receive_headers,
             timings: &self.timings,
-            reader: Reader {
-                account: &self.account,
-                own_messages: self.own_messages,
-            },
+            reader: Reader { account: &self.account, own_messages: self.own_messages },
         };
         receiver.run(&inbox, Backoff::new(&self.random)).await;
         Ok(())
     }
 
     async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
-        let sender = Sender {
-            account: &self.account,
-            api: &self.wires.api,
-            endpoints: &self.wires.endpoints,
-        };
+        let sender =
+            Sender { account: &self.account, api: &self.wires.api, endpoints: &self.wires.endpoints };
         sender.send(outbound).await
     }
 
@@ -314,11 +293,7 @@ impl Transport for Signal {
         }
         let path = format!("/v1/attachments/{}", percent_encoded(&attachment.id));
         let uri = uri(&self.address, &path);
-        let answer = self
-            .wires
-            .api
-            .call(Method::GET, &uri, Bytes::new(), limit_bytes)
-            .await;
+        let answer = self.wires.api.call(Method::GET, &uri, Bytes::new(), limit_bytes).await;
         let answer = answer.map_err(|failure| match failure.source {
             Some(source) => Error::from(std::io::Error::other(source)).context(failure.what),
             None => Error::new(failure.what),

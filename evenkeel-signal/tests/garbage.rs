@@ -1,10 +1,7 @@
 //! Nothing that can come over the wire makes the parser panic.
 //!
 //! 100,000 frames by default; `EVENKEEL_LONG=1` makes it a million. `EVENKEEL_SEED` repeats a run.
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests are tests, which clippy does not see"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
 
 use std::path::Path;
 
@@ -32,10 +29,8 @@ impl Chance {
 
 fn samples() -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire/envelopes");
-    let mut paths: Vec<_> = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     // The order of a directory is nobody's promise; the seed is ours.
     paths.sort();
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
@@ -80,9 +75,7 @@ fn mutate(chance: &mut Chance, frame: &mut Vec<u8>, samples: &[Vec<u8>]) {
             3 => {
                 let other = chance.of(samples);
                 let from = chance.below(other.len());
-                frame
-                    .splice(at..end, other[from..].iter().copied())
-                    .for_each(drop);
+                frame.splice(at..end, other[from..].iter().copied()).for_each(drop);
             }
             4 => {
                 if let Some(byte) = frame.get_mut(at) {
@@ -98,9 +91,7 @@ fn mutate(chance: &mut Chance, frame: &mut Vec<u8>, samples: &[Vec<u8>]) {
 fn replace_value(chance: &mut Chance, frame: &mut Vec<u8>, from: usize) {
     let find = |start: usize, wanted: &[u8]| {
         let rest = frame.get(start..).unwrap_or_default();
-        rest.iter()
-            .position(|byte| wanted.contains(byte))
-            .map(|at| start + at)
+        rest.iter().position(|byte| wanted.contains(byte)).map(|at| start + at)
     };
     let Some(colon) = find(from, b":") else {
         return;
@@ -117,9 +108,7 @@ fn no_frame_makes_the_parser_panic() {
     let seed = std::env::var("EVENKEEL_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
     println!("EVENKEEL_SEED={seed}");
     let mut chance = Chance(seed | 1);
-    let signal = Signal::new("+15550100000", "localhost:1")
-        .unwrap()
-        .with_own_messages(OwnMessages::All);
+    let signal = Signal::new("+15550100000", "localhost:1").unwrap().with_own_messages(OwnMessages::All);
     let samples = samples();
     let (mut events, mut nothing, mut lost) = (0, 0, 0);
     for number in 0..frames {
@@ -139,10 +128,7 @@ fn no_frame_makes_the_parser_panic() {
         }
     }
     println!("{events} events, {nothing} nothing, {lost} undeliverable");
-    assert!(
-        events > frames / 20 && lost > frames / 20,
-        "the mutations are too tame or too wild"
-    );
+    assert!(events > frames / 20 && lost > frames / 20, "the mutations are too tame or too wild");
 }
 
 /// Whatever comes out can be relied on.

@@ -1,8 +1,5 @@
 //! What is logged, in a test binary of its own: the subscriber of a test is seen by its whole process.
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests are tests, which clippy does not see"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
 
 use std::sync::{Arc, Mutex};
 
@@ -32,11 +29,9 @@ impl tracing::Subscriber for Log {
             return;
         }
         let mut log = self.0.lock().unwrap();
-        event.record(
-            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-                log.push_str(&format!("{field}={value:?} "));
-            },
-        );
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            log.push_str(&format!("{field}={value:?} "));
+        });
         log.push('\n');
     }
     fn enter(&self, _: &tracing::span::Id) {}
@@ -55,10 +50,7 @@ async fn logs_tell_of_gaps_and_hold_no_number_token_or_words() {
     let outbound = Outbound {
         conversation: Conversation::direct(Person::alice().uuid),
         action: Reply::text("secret words").actions()[0].clone(),
-        key: SendKey {
-            sequence: 1,
-            index: 0,
-        },
+        key: SendKey { sequence: 1, index: 0 },
     };
     for _ in 0..2 {
         signal.send(&outbound).await.unwrap_err();
@@ -68,19 +60,14 @@ async fn logs_tell_of_gaps_and_hold_no_number_token_or_words() {
     standin.wait_for_sockets(1).await;
     standin.frame(BOT, "secret words");
     standin.cut_sockets();
-    standin
-        .wait_for(|so_far| so_far.sockets_opened == 2 && so_far.sockets == 1)
-        .await;
+    standin.wait_for(|so_far| so_far.sockets_opened == 2 && so_far.sockets == 1).await;
     standin.say(&Person::alice(), "secret words");
     collected.next().await.unwrap();
     receiving.abort();
     let told = log.0.lock().unwrap().clone();
     assert!(told.contains("check `SIGNAL_API_TOKEN`"), "{told}");
     assert!(told.contains("gap_ms="), "{told}");
-    let visible: String = told
-        .lines()
-        .filter(|line| !line.contains("a 400 of unknown"))
-        .collect();
+    let visible: String = told.lines().filter(|line| !line.contains("a 400 of unknown")).collect();
     for secret in ["hunter2", "555", "secret words"] {
         assert!(!visible.contains(secret), "{secret} in {told}");
     }

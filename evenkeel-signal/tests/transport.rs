@@ -1,8 +1,5 @@
 //! The transport against the stand-in: what is promised while the server is at its worst.
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests are tests, which clippy does not see"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -58,15 +55,8 @@ async fn next(collected: &mut Collected) -> Event {
 fn outbound(conversation: Conversation, reply: impl IntoReply) -> Outbound {
     let reply = reply.into_reply();
     let action = reply.actions().first().unwrap().clone();
-    let key = SendKey {
-        sequence: 1,
-        index: 0,
-    };
-    Outbound {
-        conversation,
-        action,
-        key,
-    }
+    let key = SendKey { sequence: 1, index: 0 };
+    Outbound { conversation, action, key }
 }
 
 fn to_alice(reply: impl IntoReply) -> Outbound {
@@ -94,15 +84,9 @@ async fn direct_and_group_messages_arrive_in_order() {
     let (one, two) = (next(&mut inbox).await, next(&mut inbox).await);
     assert_eq!((one.text(), two.text()), (Some("one"), Some("two")));
     assert_eq!(one.conversation(), &Conversation::direct(Person::alice().uuid));
-    assert_eq!(
-        one.sender(),
-        &Sender::known_as(Person::alice().uuid, Some("Alice"), Some("+15550100001"))
-    );
+    assert_eq!(one.sender(), &Sender::known_as(Person::alice().uuid, Some("Alice"), Some("+15550100001")));
     assert_eq!(one.sent_ms(), at as u64);
-    assert_eq!(
-        two.conversation(),
-        &Conversation::group(Group::test().internal_id)
-    );
+    assert_eq!(two.conversation(), &Conversation::group(Group::test().internal_id));
 }
 
 #[tokio::test]
@@ -113,15 +97,9 @@ async fn a_reply_to_a_group_uses_the_id_that_the_server_takes() {
     let sent = signal.send(&outbound(to, "hello")).await.unwrap();
     let arrived = standin.wait_for_sends(1).await.remove(0);
     assert_eq!(arrived.recipients, [Group::test().rest_id()]);
-    assert_eq!(
-        (arrived.number.as_str(), arrived.message.as_str()),
-        (BOT, "hello")
-    );
+    assert_eq!((arrived.number.as_str(), arrived.message.as_str()), (BOT, "hello"));
     assert_eq!(arrived.notify_self, None);
-    assert_eq!(
-        sent.id.unwrap(),
-        MessageId::new(format!("{}/self", arrived.timestamp))
-    );
+    assert_eq!(sent.id.unwrap(), MessageId::new(format!("{}/self", arrived.timestamp)));
 }
 
 #[tokio::test]
@@ -153,9 +131,7 @@ async fn a_lost_connection_is_replaced() {
     let (mut inbox, _receiving) = connected(&standin, signal(&standin)).await;
     for attempt in 2..4 {
         standin.cut_sockets();
-        standin
-            .wait_for(|so_far| so_far.sockets_opened == attempt && so_far.sockets == 1)
-            .await;
+        standin.wait_for(|so_far| so_far.sockets_opened == attempt && so_far.sockets == 1).await;
         standin.say(&Person::alice(), "again");
         assert_eq!(next(&mut inbox).await.text(), Some("again"));
     }
@@ -238,10 +214,7 @@ async fn a_draft_arrives_with_everything_in_it() {
     assert_eq!(sent.text_mode.as_deref(), Some("styled"));
     assert_eq!((sent.mentions[0].start, sent.mentions[0].length), (3, 1));
     assert_eq!(sent.mentions[0].author, Person::bob().uuid);
-    assert_eq!(
-        sent.base64_attachments,
-        ["data:text/plain;filename=ab.txt;base64,aGVsbG8="]
-    );
+    assert_eq!(sent.base64_attachments, ["data:text/plain;filename=ab.txt;base64,aGVsbG8="]);
     assert_eq!(sent.quote_timestamp, Some(77));
     assert_eq!(sent.quote_author, Some(Person::alice().uuid));
     assert_eq!(sent.quote_message.as_deref(), Some("shall I?"));
@@ -254,22 +227,13 @@ async fn edits_reactions_typing_and_deletions_reach_their_endpoints() {
     let alice = Person::alice().uuid;
     let theirs = MessageId::new(format!("77/{alice}"));
     let ours = MessageId::new("78/self");
-    assert_eq!(
-        send(&signal, Reply::edit(ours.clone(), "better")).await.unwrap(),
-        Sent::done()
-    );
+    assert_eq!(send(&signal, Reply::edit(ours.clone(), "better")).await.unwrap(), Sent::done());
     send(&signal, Reply::react(theirs.clone(), "👍")).await.unwrap();
-    let undo = Action::React {
-        target: ours.clone(),
-        emoji: "👍".into(),
-        is_removed: true,
-    };
+    let undo = Action::React { target: ours.clone(), emoji: "👍".into(), is_removed: true };
     send(&signal, Reply::act(undo)).await.unwrap();
     send(&signal, Reply::delete(ours)).await.unwrap();
     for is_started in [true, false] {
-        send(&signal, Reply::act(Action::Typing { is_started }))
-            .await
-            .unwrap();
+        send(&signal, Reply::act(Action::Typing { is_started })).await.unwrap();
     }
     let requests = standin.transcript().requests;
     let seen: Vec<_> = requests
@@ -301,16 +265,10 @@ async fn a_failed_send_says_whether_it_may_have_happened() {
     let not_sent = Outcome::NotSent(None);
     for (answer, expected) in [
         (Answer::untrusted(), Outcome::Refused),
-        (
-            refused("The user +15550100001 is not registered."),
-            Outcome::Refused,
-        ),
+        (refused("The user +15550100001 is not registered."), Outcome::Refused),
         (refused("Specified account does not exist"), not_sent),
         (refused("Failed to send message: secret words"), Outcome::Unknown),
-        (
-            Answer::RateLimited(vec!["ae19341a-839a".into()]),
-            Outcome::Refused,
-        ),
+        (Answer::RateLimited(vec!["ae19341a-839a".into()]), Outcome::Refused),
         (Answer::RateLimited(vec![String::new()]), Outcome::Unknown),
         (Answer::Status(502, "<html>".into()), Outcome::Unknown),
         (Answer::Status(401, "{}".into()), Outcome::Refused),
@@ -324,15 +282,9 @@ async fn a_failed_send_says_whether_it_may_have_happened() {
 #[tokio::test]
 async fn a_rate_limit_counts_its_challenges_and_shows_none() {
     let standin = standin();
-    standin.answer_next(
-        Route::Send,
-        [Answer::RateLimited(vec!["ae19341a".into(), "b".into()])],
-    );
+    standin.answer_next(Route::Send, [Answer::RateLimited(vec!["ae19341a".into(), "b".into()])]);
     let error = send(&signal(&standin), "hi").await.unwrap_err();
-    let cause = std::error::Error::source(&error)
-        .unwrap()
-        .downcast_ref::<RateLimited>()
-        .unwrap();
+    let cause = std::error::Error::source(&error).unwrap().downcast_ref::<RateLimited>().unwrap();
     assert_eq!(cause.challenges, 2);
     assert!(!format!("{error:?}").contains("ae19341a"));
 }
@@ -386,10 +338,7 @@ async fn a_connection_that_was_closed_while_idle_costs_no_message() {
     let (url, mut is_closed) = closing_server();
     let signal = Signal::new(BOT, &url).unwrap();
     for _ in 0..3 {
-        assert_eq!(
-            send(&signal, "hi").await.unwrap().id,
-            Some(MessageId::new("7/self"))
-        );
+        assert_eq!(send(&signal, "hi").await.unwrap().id, Some(MessageId::new("7/self")));
         is_closed.recv().await.unwrap();
         // The runtime looks at its sockets before it comes back here.
         tokio::task::yield_now().await;
@@ -424,10 +373,8 @@ async fn some_of_a_group_is_a_success_and_the_only_person_is_not() {
     standin.answer_next(Route::Send, [Answer::Partial(vec![failure("IDENTITY_FAILURE")])]);
     let to = Conversation::group(Group::test().internal_id);
     assert!(signal.send(&outbound(to, "hi")).await.unwrap().id.is_some());
-    for (reason, expected) in [
-        ("IDENTITY_FAILURE", Outcome::Refused),
-        ("NETWORK_FAILURE", Outcome::Unknown),
-    ] {
+    for (reason, expected) in [("IDENTITY_FAILURE", Outcome::Refused), ("NETWORK_FAILURE", Outcome::Unknown)]
+    {
         let answer = Answer::Partial(vec![failure(reason)]);
         assert_eq!(outcome(&standin, answer).await, expected, "{reason}");
     }
@@ -437,10 +384,7 @@ async fn some_of_a_group_is_a_success_and_the_only_person_is_not() {
 async fn opening_tells_versions_and_mode() {
     let standin = standin();
     let told = signal(&standin).open().await.unwrap();
-    assert_eq!(
-        told,
-        format!("signal-cli-rest-api 0.100 at {}, mode json-rpc", standin.url())
-    );
+    assert_eq!(told, format!("signal-cli-rest-api 0.100 at {}, mode json-rpc", standin.url()));
 }
 
 async fn opening_fails(options: Options, answers: &[(Route, Answer)], expected: &str, hint: &str) {
@@ -458,13 +402,7 @@ async fn opening_fails(options: Options, answers: &[(Route, Answer)], expected: 
 #[tokio::test]
 async fn opening_explains_what_has_to_be_changed() {
     let usual = Options::default;
-    opening_fails(
-        usual().with_mode(Mode::Normal),
-        &[],
-        "runs in mode `normal`",
-        "`MODE=json-rpc`",
-    )
-    .await;
+    opening_fails(usual().with_mode(Mode::Normal), &[], "runs in mode `normal`", "`MODE=json-rpc`").await;
     opening_fails(
         usual().with_account("+15550100009"),
         &[],
@@ -473,13 +411,7 @@ async fn opening_explains_what_has_to_be_changed() {
     )
     .await;
     let locked = (Route::About, Answer::Status(401, "{}".into()));
-    opening_fails(
-        usual(),
-        &[locked],
-        "refused the credentials",
-        "`SIGNAL_API_TOKEN`",
-    )
-    .await;
+    opening_fails(usual(), &[locked], "refused the credentials", "`SIGNAL_API_TOKEN`").await;
 }
 
 #[tokio::test]
@@ -487,13 +419,7 @@ async fn opening_goes_on_where_a_server_emulates_only_a_part() {
     let standin = standin();
     standin.answer_always(Route::About, Answer::Status(404, "404 page not found".into()));
     standin.answer_always(Route::Accounts, Answer::Status(404, "404 page not found".into()));
-    assert!(
-        signal(&standin)
-            .open()
-            .await
-            .unwrap()
-            .contains("does not say what it is")
-    );
+    assert!(signal(&standin).open().await.unwrap().contains("does not say what it is"));
 }
 
 #[tokio::test]
@@ -503,16 +429,8 @@ async fn opening_names_a_server_that_is_not_there() {
     gone.shutdown();
     let signal = Signal::new(BOT, &format!("http://ann:hunter2@{address}/x")).unwrap();
     let told = format!("{:?} {signal:?}", signal.open().await.unwrap_err());
-    assert!(
-        told.starts_with(&format!(
-            "the Signal server at http://{address}/x does not answer"
-        )),
-        "{told}"
-    );
-    assert!(
-        told.contains("hint: check that `signal-cli-rest-api` is running"),
-        "{told}"
-    );
+    assert!(told.starts_with(&format!("the Signal server at http://{address}/x does not answer")), "{told}");
+    assert!(told.contains("hint: check that `signal-cli-rest-api` is running"), "{told}");
     assert!(!told.contains("hunter2"), "{told}");
 }
 
@@ -533,12 +451,7 @@ async fn the_token_goes_with_requests_and_with_the_websocket() {
     let requests = standin.transcript().requests;
     assert_eq!(requests.len(), 4);
     for request in requests {
-        assert_eq!(
-            request.header("authorization"),
-            Some("Bearer hunter2"),
-            "{}",
-            request.path
-        );
+        assert_eq!(request.header("authorization"), Some("Bearer hunter2"), "{}", request.path);
         assert_eq!(request.header("x-room"), Some("7"));
     }
 }
@@ -553,15 +466,10 @@ fn missing_settings_are_told_at_once() {
          `SIGNAL_SERVICE_URL`: either is enough); `SIGNAL_API_TOKEN` from the environment: must be text without line \
          breaks, for example `s3cr3t`"
     );
-    let wrong = Config::from_pairs([
-        ("SIGNAL_PHONE_NUMBER", "12"),
-        ("SIGNAL_API_URL", "gopher://u:hunter2@x"),
-    ]);
+    let wrong =
+        Config::from_pairs([("SIGNAL_PHONE_NUMBER", "12"), ("SIGNAL_API_URL", "gopher://u:hunter2@x")]);
     let told = format!("{:?}", Signal::from_config(&wrong).unwrap_err());
-    assert!(
-        told.starts_with("2 settings") && !told.contains("hunter2"),
-        "{told}"
-    );
+    assert!(told.starts_with("2 settings") && !told.contains("hunter2"), "{told}");
 }
 
 #[tokio::test]
@@ -569,12 +477,8 @@ async fn a_file_is_downloaded_up_to_its_limit() {
     let options = Options::default().with_attachment("a b.png", vec![7; 100]);
     let standin = Standin::start(options).unwrap();
     let signal = signal(&standin);
-    let mut file = Attachment {
-        id: "a b.png".into(),
-        name: None,
-        content_type: "image/png".into(),
-        size_bytes: None,
-    };
+    let mut file =
+        Attachment { id: "a b.png".into(), name: None, content_type: "image/png".into(), size_bytes: None };
     assert_eq!(&signal.download(&file, 100).await.unwrap()[..], [7; 100]);
     assert!(signal.download(&file, 99).await.is_err());
     file.id = "../v1/about".into();

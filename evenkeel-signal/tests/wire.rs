@@ -1,8 +1,5 @@
 //! What each frame of the wire data becomes.
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests are tests, which clippy does not see"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,11 +32,7 @@ fn message(message: &evenkeel::Message) -> String {
         told += &format!(" mentions {} at {:?}", mention.who.id(), mention.range);
     }
     for file in &message.attachments {
-        told += &format!(
-            " with {} {:?}",
-            file.content_type,
-            file.name.as_deref().unwrap_or("")
-        );
+        told += &format!(" with {} {:?}", file.content_type, file.name.as_deref().unwrap_or(""));
     }
     if let Some(Quote { id, text, .. }) = &message.quote {
         told += &format!(" quotes {} {text:?}", id.as_str());
@@ -69,12 +62,9 @@ fn what(event: &Event) -> String {
 
 fn becomes(signal: &Signal, frame: &str) -> String {
     short(&match signal.parse(frame) {
-        Ok(Some(event)) => format!(
-            "{} > {}: {}",
-            event.sender().id(),
-            event.conversation().id(),
-            what(&event)
-        ),
+        Ok(Some(event)) => {
+            format!("{} > {}: {}", event.sender().id(), event.conversation().id(), what(&event))
+        }
         Ok(None) => "nothing".to_owned(),
         Err(why) => format!("undeliverable: {why}"),
     })
@@ -85,81 +75,33 @@ const EXPECTED: &[(&str, &str)] = &[
     ("s_call_hangup", "ALICE > ALICE: other call"),
     ("s_call_ice", "ALICE > ALICE: other call"),
     ("s_call_offer_u64_id", "ALICE > ALICE: other call"),
-    (
-        "s_data_admin_delete_group",
-        "ALICE > GROUP: deletion of 1767225570000/BOB",
-    ),
-    (
-        "s_data_attachment_full",
-        r#"ALICE > ALICE: message "" with image/png "image.png" with audio/aac """#,
-    ),
+    ("s_data_admin_delete_group", "ALICE > GROUP: deletion of 1767225570000/BOB"),
+    ("s_data_attachment_full", r#"ALICE > ALICE: message "" with image/png "image.png" with audio/aac """#),
     ("s_data_expiration_update", "ALICE > ALICE: other timer"),
-    (
-        "s_data_link_preview_image",
-        r#"ALICE > ALICE: message "see https://example.com""#,
-    ),
-    (
-        "s_data_mention_group",
-        r#"ALICE > GROUP: message "👋 ￼ please help" mentions BOT at 5..8"#,
-    ),
-    (
-        "s_data_mention_uuid_only",
-        r#"ALICE > GROUP: message "￼ hi" mentions BOB at 0..3"#,
-    ),
+    ("s_data_link_preview_image", r#"ALICE > ALICE: message "see https://example.com""#),
+    ("s_data_mention_group", r#"ALICE > GROUP: message "👋 ￼ please help" mentions BOT at 5..8"#),
+    ("s_data_mention_uuid_only", r#"ALICE > GROUP: message "￼ hi" mentions BOB at 0..3"#),
     ("s_data_null_message", "ALICE > ALICE: other unsupported"),
     ("s_data_poll_create_group", "ALICE > GROUP: other poll"),
     ("s_data_poll_terminate_group", "ALICE > GROUP: other poll_end"),
-    (
-        "s_data_poll_vote_group",
-        "ALICE > GROUP: vote [0, 2] in 1767225570000/self",
-    ),
-    (
-        "s_data_quote_of_bot",
-        r#"ALICE > ALICE: message "yes" quotes 1767225540000/self "Shall I?""#,
-    ),
-    (
-        "s_data_reaction_direct",
-        "ALICE > ALICE: reaction 👍 to 1767225570000/self",
-    ),
-    (
-        "s_data_reaction_remove",
-        "ALICE > ALICE: unreaction 👍 to 1767225570000/self",
-    ),
-    (
-        "s_data_remote_delete",
-        "ALICE > ALICE: deletion of 1767225570000/ALICE",
-    ),
+    ("s_data_poll_vote_group", "ALICE > GROUP: vote [0, 2] in 1767225570000/self"),
+    ("s_data_quote_of_bot", r#"ALICE > ALICE: message "yes" quotes 1767225540000/self "Shall I?""#),
+    ("s_data_reaction_direct", "ALICE > ALICE: reaction 👍 to 1767225570000/self"),
+    ("s_data_reaction_remove", "ALICE > ALICE: unreaction 👍 to 1767225570000/self"),
+    ("s_data_remote_delete", "ALICE > ALICE: deletion of 1767225570000/ALICE"),
     ("s_data_shared_contact", "ALICE > ALICE: other contact"),
     ("s_data_story_reply", r#"ALICE > ALICE: message "great story""#),
     ("s_data_text_group", r#"ALICE > GROUP: message "!ping""#),
     ("s_data_text_styles", r#"ALICE > ALICE: message "bold 🧪 mono""#),
     ("s_data_unpin_group", "ALICE > GROUP: other unpin"),
-    (
-        "s_data_view_once",
-        r#"ALICE > ALICE: message "" with image/jpeg """#,
-    ),
-    (
-        "s_edit_direct",
-        r#"ALICE > ALICE: edit of 1767225570000/ALICE "fixed typo""#,
-    ),
-    (
-        "s_edit_group",
-        r#"ALICE > GROUP: edit of 1767225570000/ALICE "fixed typo""#,
-    ),
+    ("s_data_view_once", r#"ALICE > ALICE: message "" with image/jpeg """#),
+    ("s_edit_direct", r#"ALICE > ALICE: edit of 1767225570000/ALICE "fixed typo""#),
+    ("s_edit_group", r#"ALICE > GROUP: edit of 1767225570000/ALICE "fixed typo""#),
     ("s_envelope_no_content", "nothing"),
-    (
-        "s_exception_no_envelope",
-        "undeliverable: a message that signal-cli could not decrypt or read",
-    ),
-    (
-        "s_exception_untrusted_identity",
-        "undeliverable: a message that signal-cli could not decrypt or read",
-    ),
+    ("s_exception_no_envelope", "undeliverable: a message that signal-cli could not decrypt or read"),
+    ("s_exception_untrusted_identity", "undeliverable: a message that signal-cli could not decrypt or read"),
     ("s_jsonrpc_call_event", "nothing"),
-    (
-        "s_receipt_viewed",
-        "ALICE > ALICE: receipt Viewed of 1767225599000/self 1767225598000/self",
-    ),
+    ("s_receipt_viewed", "ALICE > ALICE: receipt Viewed of 1767225599000/self 1767225598000/self"),
     ("s_story_file_group", "ALICE > GROUP: other story"),
     ("s_story_text", "ALICE > ALICE: other story"),
     ("s_sync_blocked", "nothing"),
@@ -168,39 +110,21 @@ const EXPECTED: &[(&str, &str)] = &[
     ("s_sync_sent_note_to_self_full", r#"BOT > BOT: message "!ping""#),
     ("s_sync_sent_remote_delete", "nothing"),
     ("s_typing_stopped_group", "ALICE > GROUP: typing false"),
-    (
-        "v_data_attachment",
-        r#"ALICE > ALICE: message "Uhrzeit" with image/png "image.png""#,
-    ),
+    ("v_data_attachment", r#"ALICE > ALICE: message "Uhrzeit" with image/png "image.png""#),
     ("v_data_group_update", "ALICE > GROUP: other group_update"),
-    (
-        "v_data_link_preview_no_image",
-        r#"ALICE > ALICE: message "https://example.com is nice""#,
-    ),
+    ("v_data_link_preview_no_image", r#"ALICE > ALICE: message "https://example.com is nice""#),
     ("v_data_sticker", "ALICE > ALICE: other sticker"),
     ("v_data_text_direct", r#"ALICE > ALICE: message "Uhrzeit""#),
-    (
-        "v_data_text_uuid_only",
-        r#"ALICE > ALICE: message "Happy `Birthday""#,
-    ),
-    (
-        "v_exception_null_source",
-        "undeliverable: a message that signal-cli could not decrypt or read",
-    ),
+    ("v_data_text_uuid_only", r#"ALICE > ALICE: message "Happy `Birthday""#),
+    ("v_exception_null_source", "undeliverable: a message that signal-cli could not decrypt or read"),
     ("v_jsonrpc_notification", r#"ALICE > ALICE: message "foobar""#),
     ("v_jsonrpc_subscription_notification", r#"BOT > BOT: message "j""#),
     (
         "v_minimal_edit_nested_in_dataMessage",
         r#"+15550100001 > +15550100001: edit of 1672531200000/+15550100001 "Hello, edited world!""#,
     ),
-    (
-        "v_minimal_text",
-        r#"+15550100001 > +15550100001: message "!ping""#,
-    ),
-    (
-        "v_receipt_read",
-        "ALICE > ALICE: receipt Read of 1700686413944/self",
-    ),
+    ("v_minimal_text", r#"+15550100001 > +15550100001: message "!ping""#),
+    ("v_receipt_read", "ALICE > ALICE: receipt Read of 1700686413944/self"),
     ("v_sync_contacts", "nothing"),
     ("v_sync_read_messages", "nothing"),
     ("v_sync_sent_group_own_device", "nothing"),
@@ -219,10 +143,8 @@ fn every_frame_of_the_wire_data_becomes_what_the_table_says() {
         let told = becomes(&signal(), &frame(&name));
         found.insert(name.trim_end_matches(".json").to_owned(), told);
     }
-    let expected: BTreeMap<_, _> = EXPECTED
-        .iter()
-        .map(|(name, told)| ((*name).to_owned(), (*told).to_owned()))
-        .collect();
+    let expected: BTreeMap<_, _> =
+        EXPECTED.iter().map(|(name, told)| ((*name).to_owned(), (*told).to_owned())).collect();
     for (name, told) in &found {
         assert_eq!(Some(told), expected.get(name), "{name}");
     }
@@ -234,15 +156,9 @@ fn own_messages_count_as_they_were_asked_to() {
     let all = signal().with_own_messages(OwnMessages::All);
     let told = becomes(&all, &frame("v_sync_sent_to_other_1to1.json"));
     assert_eq!(told, r#"BOT > ALICE: message "111111111111111111111111""#);
-    assert_eq!(
-        becomes(&all, &frame("s_sync_sent_group.json")),
-        r#"BOT > GROUP: message "!ping""#
-    );
+    assert_eq!(becomes(&all, &frame("s_sync_sent_group.json")), r#"BOT > GROUP: message "!ping""#);
     let none = signal().with_own_messages(OwnMessages::Ignore);
-    assert_eq!(
-        becomes(&none, &frame("s_sync_sent_note_to_self_full.json")),
-        "nothing"
-    );
+    assert_eq!(becomes(&none, &frame("s_sync_sent_note_to_self_full.json")), "nothing");
 }
 
 #[test]
@@ -261,10 +177,7 @@ fn the_same_frame_has_the_same_id_and_another_kind_has_another() {
     assert_eq!(id("s_data_text_group.json"), id("s_data_text_group.json"));
     assert_ne!(id("s_data_text_group.json"), id("s_edit_group.json"));
     let other_bot = Signal::new("+15550100009", "localhost:1").unwrap();
-    let there = other_bot
-        .parse(&frame("s_data_text_group.json"))
-        .unwrap()
-        .unwrap();
+    let there = other_bot.parse(&frame("s_data_text_group.json")).unwrap().unwrap();
     assert_ne!(id("s_data_text_group.json"), there.id());
     assert!(!there.id().contains("+1555"), "{}", there.id());
 }
@@ -274,10 +187,7 @@ fn what_is_not_needed_may_be_anything() {
     let strange = r#"{"account":[1],"envelope":{"source":{"a":1},"sourceUuid":"u","sourceName":7,"sourceDevice":"x",
         "timestamp":"12","serverReceivedTimestamp":null,"dataMessage":{"timestamp":null,"message":"hi","viewOnce":"?",
         "quote":[],"mentions":{"a":1},"attachments":["x",{"id":"file"},{"id":5}],"sticker":null,"new":{"deep":[[]]}}}}"#;
-    assert_eq!(
-        becomes(&signal(), strange),
-        r#"u > u: message "hi" with application/octet-stream """#
-    );
+    assert_eq!(becomes(&signal(), strange), r#"u > u: message "hi" with application/octet-stream """#);
 }
 
 #[test]
@@ -301,8 +211,5 @@ fn a_mention_outside_of_the_text_is_left_out_and_the_message_stays() {
     let mentions = r#"[{"uuid":"a","start":1,"length":1},{"uuid":"b","start":0,"length":2},{"uuid":"c","start":9,"length":1}]"#;
     let data = format!(r#"{{"message":"👋","mentions":{mentions}}}"#);
     let frame = format!(r#"{{"envelope":{{"sourceUuid":"u","timestamp":1,"dataMessage":{data}}}}}"#);
-    assert_eq!(
-        becomes(&signal(), &frame),
-        r#"u > u: message "👋" mentions b at 0..4"#
-    );
+    assert_eq!(becomes(&signal(), &frame), r#"u > u: message "👋" mentions b at 0..4"#);
 }
