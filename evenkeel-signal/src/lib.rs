@@ -54,5 +54,5 @@ pub mod standin;
 
 pub use config::OwnMessages;
 pub use ids::GroupId;
-pub use send::RateLimited;
+pub use send::answer::RateLimited;
 pub use signal::Signal;

@@ -55,7 +55,7 @@ async fn serve(mut stream: TcpStream, seat: Seat) {
         };
         match routes::reply(server, &call).await {
             Reply::Respond { status, content_type, body } => {
-                respond(&mut output, status, content_type, &body)
+                respond(&mut output, status, content_type, &body);
             }
             Reply::Upgrade { account, accept_key } => {
                 return socket::serve(stream, input, &seat, account, &accept_key).await;
