@@ -55,5 +55,5 @@ pub mod standin;
 
 pub use config::OwnMessages;
 pub use ids::GroupId;
-pub use send::RateLimited;
+pub use send::answer::RateLimited;
 pub use signal::Signal;
