@@ -220,6 +220,11 @@ impl Backlog {
         Self { bytes: AtomicUsize::new(0), limit_bytes, refused, undeliverable }
     }
 
+    /// Counts an event that did not come through the inbox.
+    pub(crate) fn hold(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Gives the room of a handled event back.
     pub(crate) fn release(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);

@@ -158,7 +158,18 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 }
             }
             tokio::select! {
+                // In order, so that what is rare and urgent is not starved by what is always ready.
                 biased;
+                Some(()) = ends.stops.recv() => {
+                    if deadline.is_some() {
+                        return Err(self.left("stopped at once"));
+                    }
+                    receiving = None;
+                    ends.arrivals.close();
+                    deadline = Some(self.begin_draining(drain));
+                }
+                () = at(deadline) => return Err(self.left("stopped at the deadline")),
+                Some(question) = ends.questions.recv() => self.answer(question),
                 written = polled(&mut writing) => {
                     writing = None;
                     self.written(written?);
@@ -169,27 +180,18 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 1.. = ends.arrivals.recv_many(&mut arrived, TURN) => {
                     arrived.drain(..).for_each(|arrival| self.arrived(arrival));
                 }
-                Some(question) = ends.questions.recv() => self.answer(question),
                 result = polled(&mut receiving) => {
                     receiving = None;
                     ended = result;
                     deadline = Some(self.begin_draining(drain));
                 }
-                Some(()) = ends.stops.recv() => {
-                    if deadline.is_some() {
-                        return Err(self.left("stopped at once"));
-                    }
-                    receiving = None;
-                    ends.arrivals.close();
-                    deadline = Some(self.begin_draining(drain));
-                }
-                () = at(deadline) => return Err(self.left("stopped at the deadline")),
             }
         }
     }
 
     fn resume(&mut self, recovered: Recovered) {
         for (sequence, event) in recovered.events {
+            self.backlog.hold(event.size_bytes());
             self.accept(event, sequence);
         }
         for outbound in recovered.outbound {

@@ -10,8 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use evenkeel::transport::{SendError, Sent};
-use evenkeel::{App, Args, Bot, Context, Error, Rest, Result, Router};
+use evenkeel::journal::memory::MemoryJournal;
+use evenkeel::journal::{Batch, Journal, Recovered};
+use evenkeel::transport::{Outbound, SendError, SendKey, Sent};
+use evenkeel::{
+    App, Args, Bot, Context, Conversation, Error, Event, Message, Reply, Rest, Result, Router, Sender,
+};
 use line::{line, line_with};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -207,6 +211,42 @@ async fn a_stop_drains_what_was_accepted() {
     bot.await.unwrap().expect("everything was finished before the deadline");
     assert_eq!(far.reply().await.1, "done");
     assert_eq!(far.reply().await.1, "done");
+}
+
+/// A journal that has kept what an earlier run left unfinished.
+#[derive(Default)]
+struct Kept(MemoryJournal);
+
+impl Journal for Kept {
+    type Writing = <MemoryJournal as Journal>::Writing;
+
+    async fn recover(&mut self) -> Result<Recovered> {
+        let mut recovered = Recovered::default();
+        let what = Message::text("0", "!ping kept");
+        let event = Event::new("0", Conversation::direct("alice"), Sender::new("alice"), what);
+        recovered.events.push((1, event));
+        let draft = Reply::text("promised").actions()[0].clone();
+        let key = SendKey { sequence: 0, index: 0 };
+        recovered.outbound.push(Outbound { conversation: Conversation::direct("bob"), action: draft, key });
+        Ok(recovered)
+    }
+
+    fn write(&mut self, batch: Batch) -> Self::Writing {
+        self.0.write(batch)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_left_is_taken_up_first() {
+    let (transport, mut far) = line();
+    let bot = Bot::new(transport, app()).with_journal(Kept::default());
+    let bot = tokio::spawn(bot.serve());
+    assert_eq!(far.reply().await, ("bob".into(), "promised".into()));
+    assert_eq!(far.reply().await, ("alice".into(), "pong kept".into()));
+    far.say("alice", "!ping new");
+    assert_eq!(far.reply().await.1, "pong new", "the room of the kept event was counted and given back");
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
