@@ -250,6 +250,11 @@ impl Api {
                 return Ok((connection, false));
             }
         }
+        // Boxed, as most sends find a connection and need no room for this.
+        Ok((Box::pin(self.fresh()).await?, true))
+    }
+
+    async fn fresh(&self) -> Result<Connection, Failure> {
         let stream = self.connector.connect().await;
         let stream = stream.map_err(|error| Failure::unsent("no connection to the server", error))?;
         let handshake = http1::Builder::new().handshake(stream).await;
@@ -258,7 +263,7 @@ impl Api {
         let mut connection = Connection { requests, driver: Some(Box::pin(driver)) };
         let ready = connection.ready().await;
         ready.map_err(|error| Failure::unsent("the connection was closed", error))?;
-        Ok((connection, true))
+        Ok(connection)
     }
 
     fn keep(&self, connection: Connection) {

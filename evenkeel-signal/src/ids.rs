@@ -9,6 +9,7 @@
 //! The conversion happens here and nowhere else. `self` stands for the bot's account, because the wire names it now
 //! by its number and now by its uuid, and one message should have one name.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 
@@ -119,11 +120,11 @@ impl Account {
     }
 
     /// Returns the recipient that endpoints take for a conversation.
-    pub(crate) fn recipient(conversation: &Conversation) -> String {
+    pub(crate) fn recipient(conversation: &Conversation) -> Cow<'_, str> {
         if conversation.is_group() {
-            GroupId::new(conversation.id()).rest_id()
+            GroupId::new(conversation.id()).rest_id().into()
         } else {
-            conversation.id().to_owned()
+            conversation.id().into()
         }
     }
 }

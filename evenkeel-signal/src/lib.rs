@@ -30,10 +30,15 @@
 //! # The rooms
 //!
 //! ```text
-//! config      settings and addresses        envelope  from a frame to an event; loose and utf16 help it
-//! ids         names on the wire and ours    receive   the WebSocket, with its backoff
-//! api         connections and requests      send      from an action to a request, and what the answer means
-//! open        the look before the start     standin   a server for tests (feature `standin`)
+//! config      settings and addresses
+//! ids         names on the wire and ours
+//! envelope    from a frame to an event: wire, people, content; loose and utf16 help it
+//! api         connections and requests
+//! receive     the WebSocket, with its backoff
+//! send        from an action to a request (body), and what the answer means (answer)
+//! open        the look before the start
+//! signal      the transport: settings in, rooms wired together
+//! standin     a server for tests (feature `standin`)
 //! ```
 
 #![forbid(unsafe_code)]

@@ -27,36 +27,60 @@ pub(crate) struct Sender<'a> {
     pub(crate) endpoints: &'a Endpoints,
 }
 
+/// A request but for what goes with all of them.
+struct Call<'a> {
+    method: Method,
+    uri: &'a Uri,
+    body: Bytes,
+}
+
 impl Sender<'_> {
     pub(crate) async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
-        let recipient = Account::recipient(&outbound.conversation);
-        let is_group = outbound.conversation.is_group();
-        match &outbound.action {
-            Action::Send(draft) => self.message(&recipient, draft, None, is_group).await,
+        // One await for all actions keeps the future small; what a body is built from is gone before it.
+        let Call { method, uri, body } = self.request(outbound)?;
+        let answer = self.api.call(method, uri, body, ANSWER_LIMIT_BYTES).await.map_err(failed)?;
+        if !answer.status.is_success() {
+            return Err(refusal(&answer));
+        }
+        match outbound.action {
+            Action::Send(_) => self.sent(&answer.body, outbound.conversation.is_group()),
+            // The message keeps its name: later edits and reactions point at the first version.
+            Action::Edit { .. } => {
+                self.sent(&answer.body, outbound.conversation.is_group()).map(|_| Sent::done())
+            }
+            _ => Ok(Sent::done()),
+        }
+    }
+
+    fn request(&self, outbound: &Outbound) -> Result<Call<'_>, SendError> {
+        let recipient = &*Account::recipient(&outbound.conversation);
+        let (method, uri, body) = match &outbound.action {
+            Action::Send(draft) => {
+                (Method::POST, &self.endpoints.send, self.message(recipient, draft, None)?)
+            }
             Action::Edit { target, draft } => {
                 let (timestamp, _) = self.target(target)?;
-                // The message keeps its name: later edits and reactions point at the first version.
-                self.message(&recipient, draft, Some(timestamp), is_group).await?;
-                Ok(Sent::done())
+                (Method::POST, &self.endpoints.send, self.message(recipient, draft, Some(timestamp))?)
             }
             Action::React { target, emoji, is_removed } => {
                 let (timestamp, target_author) = self.target(target)?;
-                let body = ReactionBody { recipient: &recipient, reaction: emoji, target_author, timestamp };
+                let body = ReactionBody { recipient, reaction: emoji, target_author, timestamp };
                 let method = if *is_removed { Method::DELETE } else { Method::POST };
-                self.call(method, &self.endpoints.reactions, json(&body, 256)?).await
+                (method, &self.endpoints.reactions, json(&body, 256)?)
             }
             Action::Delete { target } => {
                 let timestamp = Some(self.target(target)?.0);
-                let body = json(&TargetBody { recipient: &recipient, timestamp }, 128)?;
-                self.call(Method::DELETE, &self.endpoints.remote_delete, body).await
+                let body = json(&TargetBody { recipient, timestamp }, 128)?;
+                (Method::DELETE, &self.endpoints.remote_delete, body)
             }
             Action::Typing { is_started } => {
                 let method = if *is_started { Method::PUT } else { Method::DELETE };
-                let body = json(&TargetBody { recipient: &recipient, timestamp: None }, 128)?;
-                self.call(method, &self.endpoints.typing, body).await
+                let body = json(&TargetBody { recipient, timestamp: None }, 128)?;
+                (method, &self.endpoints.typing, body)
             }
-            _ => Err(SendError::refused("Signal has no such action")),
-        }
+            _ => return Err(SendError::refused("Signal has no such action")),
+        };
+        Ok(Call { method, uri, body })
     }
 
     fn target<'a>(&'a self, id: &'a MessageId) -> Result<(u64, &'a str), SendError> {
@@ -64,22 +88,12 @@ impl Sender<'_> {
         target.ok_or_else(|| SendError::refused("the id of the target is not the id of a Signal message"))
     }
 
-    async fn call(&self, method: Method, uri: &Uri, body: Bytes) -> Result<Sent, SendError> {
-        let answer = self.api.call(method, uri, body, ANSWER_LIMIT_BYTES).await;
-        let answer = answer.map_err(failed)?;
-        if answer.status.is_success() {
-            return Ok(Sent::done());
-        }
-        Err(refusal(&answer))
-    }
-
-    async fn message(
+    fn message(
         &self,
         recipient: &str,
         draft: &Draft,
         edit_timestamp: Option<u64>,
-        is_group: bool,
-    ) -> Result<Sent, SendError> {
+    ) -> Result<Bytes, SendError> {
         let (text, mentions) = mentioned(draft);
         let quote = match &draft.quote {
             Quoting::Message(quote) => {
@@ -103,13 +117,7 @@ impl Sender<'_> {
             quote,
         };
         let files: usize = draft.files.iter().map(|file| file.bytes.len() / 3 * 4 + 300).sum();
-        let body = json(&body, 256 + draft.text.len() + files)?;
-        let answer = self.api.call(Method::POST, &self.endpoints.send, body, ANSWER_LIMIT_BYTES).await;
-        let answer = answer.map_err(failed)?;
-        if !answer.status.is_success() {
-            return Err(refusal(&answer));
-        }
-        self.sent(&answer.body, is_group)
+        json(&body, 256 + draft.text.len() + files)
     }
 
     fn sent(&self, body: &[u8], is_group: bool) -> Result<Sent, SendError> {

@@ -16,15 +16,8 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(super) fn of(envelope: &'a Envelope<'_>) -> Self {
-        let source = envelope.source.filled();
-        let uuid = envelope.source_uuid.filled();
-        let number = envelope.source_number.filled();
         // Old servers send `source` alone; it is a number, or a uuid where the number is hidden.
-        let (uuid, number) = match (uuid, number, source) {
-            (None, None, Some(source)) if source.starts_with('+') => (None, Some(source)),
-            (None, None, Some(source)) => (Some(source), None),
-            _ => (uuid, number),
-        };
+        let (number, uuid) = addresses(&envelope.source, &envelope.source_number, &envelope.source_uuid);
         Self {
             uuid,
             number,
