@@ -142,7 +142,7 @@ impl Sandbox {
     }
 }
 
-/// What people do. Each of these reaches the bot as an [`Event`].
+/// What people do. Each of these reaches the bot as an [`Event`](crate::Event).
 impl Sandbox {
     /// Writes a message. The direct conversation with a person has that person's id; `@Name` mentions a member.
     ///

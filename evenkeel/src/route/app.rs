@@ -98,7 +98,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
-/// What [`run`](crate::run) and [`serve`](crate::serve) take: an [`App`], or a [`Router`] that needs no state.
+/// What [`run`](crate::run) and [`serve`](crate::serve) take: an [`App`], or a [`Router`](crate::Router) that needs no state.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a finished bot",
     label = "expected an `App`, or a `Router` without state",
