@@ -17,7 +17,7 @@ use crate::watch::{Name, Slot, Watch};
 /// Threads in all, stuck ones included; beyond that a stuck thread is not replaced.
 const THREADS: usize = 256;
 /// How often a worker without work lets other threads run before it sleeps.
-const YIELDS: u32 = 2;
+const YIELDS: u32 = 4;
 /// Threads kept ready to take over.
 const SPARES: usize = 8;
 
