@@ -28,7 +28,8 @@ need cc "gcc libc6-dev"
 need curl curl
 # The page is tested in a real browser; the fonts are for its letters and emoji.
 need chromium "chromium fonts-dejavu-core fonts-noto-color-emoji"
-if [ "${1:-}" = LONG ]; then export EVENKEEL_LONG=1; fi
+messages=20000
+if [ "${1:-}" = LONG ]; then export EVENKEEL_LONG=1 messages=1000000; fi
 
 step "format"
 cargo fmt --all --check
@@ -66,8 +67,8 @@ wait "$demo" || fail "the demo did not end well: $(cat "$scratch/log")"
 
 step "the benchmark's short form"
 cargo build --release -p evenkeel-examples --example signal_bench
-cargo run --release -p evenkeel-bench -- signal ping --messages 20000 --repeats 1
-cargo run --release -p evenkeel-bench -- signal order --only evenkeel --messages 20000 --repeats 1
+cargo run --release -p evenkeel-bench -- signal ping --messages "$messages" --repeats 1
+cargo run --release -p evenkeel-bench -- signal order --only evenkeel --messages "$messages" --repeats 1
 cargo run --release -p evenkeel-bench -- router
 
 step "all is well"

@@ -41,7 +41,7 @@ async fn cpu(Rest(token): Rest) -> String {
 }
 
 async fn fail(Rest(token): Rest) -> Result<String> {
-    Err(Error::tell(format!("failed {token}")))
+    Err(Error::new("told to fail").telling(format!("failed {token}")))
 }
 
 /// Up to 2 ms, by the token: what a test of order needs.

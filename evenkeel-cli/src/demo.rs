@@ -16,6 +16,7 @@ mod tests;
 use std::time::Duration;
 
 use evenkeel::Bot;
+use evenkeel::config::Config;
 use evenkeel::sandbox::{Page, Sandbox};
 
 use crate::command::DemoOptions;
@@ -28,18 +29,20 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// Runs until SIGTERM or Ctrl-C. The address is the first line on standard output: programs wait for it.
 pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
+    let config = Config::load().map_err(|error| misuse(&error))?;
     let page = match &options.listen {
         Some(address) => Page::bind(address).map_err(|error| misuse(&error))?,
         None => Page::bind(LISTEN).or_else(|_| elsewhere())?,
     };
     let page = page.with_chips(app::CHIPS);
     let url = page.url();
+    let bot = Bot::new(Sandbox::new().with_page(page), app::app(app::Demo::default()));
+    let bot = bot.with_settings(&config).map_err(|error| misuse(&error))?;
     // The port is ours already: a browser that is faster than the bot waits for it.
     say(&format!("{url}\n"));
     if !options.is_browser_unwanted {
         browser::open(&url);
     }
-    let bot = Bot::new(Sandbox::new().with_page(page), app::app(app::Demo::default()));
     Ok(bot.with_drain(DRAIN).run()?)
 }
 

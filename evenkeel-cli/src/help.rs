@@ -45,7 +45,7 @@ pub(crate) fn text(topic: Topic) -> &'static str {
 }
 
 const EVERYTHING: &str = "\
-evenkeel: chat bots in which nothing freezes, nothing is lost and nothing is guessed
+evenkeel: tries, starts and examines chat bots
 
 Usage: evenkeel <command> [options]
 

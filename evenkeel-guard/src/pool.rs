@@ -72,6 +72,9 @@ impl Pool {
 
     /// Queues work and wakes a worker if one is idle. Lock-free: the wire thread calls this.
     pub(crate) fn push(&self, work: Work) {
+        if self.is_closed.load(Ordering::SeqCst) {
+            return; // Dropping the work drops its future.
+        }
         // An unbounded queue refuses only when closed, and this one is never closed.
         let _taken = self.queue.push(work);
         self.wake_one();
@@ -89,13 +92,22 @@ impl Pool {
     }
 
     fn wake_one(&self) {
-        // Pairs with the fences in `Worker::next`: either this sees the idle worker or that sees the work. A worker
-        // that is searching looks again after it has ceased to be counted.
-        fence(Ordering::SeqCst);
-        if self.searching.load(Ordering::SeqCst) == 0 && !self.idle.is_empty() {
+        loop {
+            // Pairs with the fences in `Worker::next`: either this sees the idle worker or that sees the work. A
+            // worker that is searching looks again after it has ceased to be counted.
+            fence(Ordering::SeqCst);
+            if self.searching.load(Ordering::SeqCst) > 0 || self.idle.is_empty() {
+                return;
+            }
             self.searching.fetch_add(1, Ordering::SeqCst);
-            if !self.wake_from(&self.idle) {
-                self.searching.fetch_sub(1, Ordering::SeqCst);
+            if self.wake_from(&self.idle) {
+                return;
+            }
+            // The entries were stale. Whoever pushed meanwhile has relied on this search, so look once more.
+            self.searching.fetch_sub(1, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            if self.queue.is_empty() {
+                return;
             }
         }
     }

@@ -1,10 +1,14 @@
-//! Nothing that can come over the wire makes the parser panic.
+//! Nothing that can come over the wire makes the parser panic, or a bot fall silent.
 //!
-//! 100,000 frames by default; `EVENKEEL_LONG=1` makes it a million. `EVENKEEL_SEED` repeats a run.
+//! 100,000 frames (10,000 through a socket) by default; `EVENKEEL_LONG=1` makes it a million. `EVENKEEL_SEED` repeats a run.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
 
 use std::path::Path;
 
+use evenkeel::{Bot, Rest, Router};
+use evenkeel_signal::standin::Standin;
+use evenkeel_signal::standin::options::Options;
+use evenkeel_signal::standin::people::{BOT, Person};
 use evenkeel_signal::{OwnMessages, Signal};
 
 /// xorshift64*: small, fast and the same everywhere.
@@ -101,24 +105,67 @@ fn replace_value(chance: &mut Chance, frame: &mut Vec<u8>, from: usize) {
     frame.splice(colon + 1..end, value.bytes()).for_each(drop);
 }
 
-#[test]
-fn no_frame_makes_the_parser_panic() {
+/// A frame from a few random bytes, or a broken one of the samples.
+fn garbage(number: usize, chance: &mut Chance, samples: &[Vec<u8>]) -> String {
+    let mut frame = if number.is_multiple_of(10) {
+        (0..chance.below(200)).map(|_| chance.next() as u8).collect()
+    } else {
+        chance.of(samples).clone()
+    };
+    mutate(chance, &mut frame, samples);
+    String::from_utf8_lossy(&frame).into_owned()
+}
+
+/// A million in the long form.
+fn frames(short: usize) -> usize {
     let is_long = std::env::var_os("EVENKEEL_LONG").is_some_and(|value| value == "1");
-    let frames = if is_long { 1_000_000 } else { 100_000 };
+    if is_long { 1_000_000 } else { short }
+}
+
+fn chance() -> Chance {
     let seed = std::env::var("EVENKEEL_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
     println!("EVENKEEL_SEED={seed}");
-    let mut chance = Chance(seed | 1);
+    Chance(seed | 1)
+}
+
+/// Through the socket, into a running bot: it goes on answering, and keeps nothing of what it was sent.
+#[tokio::test]
+async fn a_bot_that_was_fed_garbage_answers_the_next_command() {
+    const ROUND: usize = 2_000;
+    async fn alive(Rest(token): Rest) -> String {
+        format!("alive {token}")
+    }
+    let standin = Standin::start(Options::default()).unwrap();
+    let signal = Signal::new(BOT, &standin.url()).unwrap();
+    let bot = Bot::new(signal, Router::new().command("!alive", alive));
+    let bot = bot.with_shutdown(std::future::pending());
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    standin.wait_for_sockets(1).await;
+    let (mut chance, samples) = (chance(), samples());
+    for round in 0..frames(10_000) / ROUND {
+        for number in 0..ROUND {
+            standin.frame(BOT, garbage(number, &mut chance, &samples));
+        }
+        standin.say(&Person::alice(), &format!("!alive {round}"));
+        let wanted = format!("alive {round}");
+        standin.wait_for(|seen| seen.texts().contains(&wanted.as_str())).await;
+    }
+    status.idle().await;
+    let snapshot = status.snapshot().await.unwrap();
+    assert_eq!((snapshot.running, snapshot.waiting, snapshot.outbox, snapshot.refused), (0, 0, 0, 0));
+    assert!(snapshot.undeliverable > 0, "what could not be understood is counted");
+    bot.abort();
+}
+
+#[test]
+fn no_frame_makes_the_parser_panic() {
+    let (frames, mut chance) = (frames(100_000), chance());
     let signal = Signal::new("+15550100000", "localhost:1").unwrap().with_own_messages(OwnMessages::All);
     let samples = samples();
     let (mut events, mut nothing, mut lost) = (0, 0, 0);
     for number in 0..frames {
-        let mut frame = if number % 10 == 0 {
-            (0..chance.below(200)).map(|_| chance.next() as u8).collect()
-        } else {
-            chance.of(&samples).clone()
-        };
-        mutate(&mut chance, &mut frame, &samples);
-        match signal.parse(&String::from_utf8_lossy(&frame)) {
+        match signal.parse(&garbage(number, &mut chance, &samples)) {
             Ok(Some(event)) => {
                 check(&event);
                 events += 1;

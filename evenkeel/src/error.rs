@@ -36,6 +36,8 @@ struct Inner {
     message: Cow<'static, str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
     hint: Option<Cow<'static, str>>,
+    /// What the person reads, where that is not the message.
+    told: Option<Cow<'static, str>>,
     location: &'static Location<'static>,
 }
 
@@ -74,7 +76,7 @@ impl Error {
         message: Cow<'static, str>,
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self(Box::new(Inner { kind, message, source, hint: None, location: Location::caller() }))
+        Self(Box::new(Inner { kind, message, source, hint: None, told: None, location: Location::caller() }))
     }
 
     /// Adds what to change, shown after the error. Code goes in backticks.
@@ -87,14 +89,33 @@ impl Error {
     /// Says what was being done when `self` happened; `self` becomes the cause.
     #[must_use]
     pub fn context(mut self, message: impl Into<Cow<'static, str>>) -> Self {
-        let (hint, kind, location) = (self.0.hint.take(), self.0.kind, self.0.location);
-        let message = message.into();
-        Self(Box::new(Inner { kind, message, source: Some(Box::new(Cause(self))), hint, location }))
+        let (hint, told) = (self.0.hint.take(), self.told().map(|told| told.to_owned().into()));
+        let (kind, location, message) = (self.0.kind, self.0.location, message.into());
+        Self(Box::new(Inner { kind, message, source: Some(Box::new(Cause(self))), hint, told, location }))
     }
 
-    /// The text meant for the person in the chat, if this error was made by [`Error::tell`].
+    /// Lets the person read `text` instead of the general apology. The error stays a failure: counted, and logged.
+    #[must_use]
+    pub fn telling(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.0.told = Some(text.into());
+        self
+    }
+
+    /// Notes another line than the caller's.
+    pub(crate) fn at(mut self, location: &'static Location<'static>) -> Self {
+        self.0.location = location;
+        self
+    }
+
+    /// The text meant for the person in the chat, if [`Error::tell`] or [`Error::telling`] gave one.
     pub fn told(&self) -> Option<&str> {
-        (self.0.kind == Kind::Told).then_some(&self.0.message)
+        let own = (self.0.kind == Kind::Told).then_some(&*self.0.message);
+        self.0.told.as_deref().or(own)
+    }
+
+    /// Whether this is an answer rather than a failure: made by [`Error::tell`].
+    pub(crate) fn is_answer(&self) -> bool {
+        self.0.kind == Kind::Told
     }
 
     /// Whether the settings are at fault.
@@ -232,5 +253,8 @@ mod tests {
     fn only_told_errors_reach_the_chat() {
         assert_eq!(Error::tell("no such city").told(), Some("no such city"));
         assert_eq!(Error::new("password is hunter2").told(), None);
+        let error = Error::new("password is hunter2").telling("try again later");
+        assert_eq!(error.told(), Some("try again later"));
+        assert!(!error.is_answer(), "it is logged and counted as a failure");
     }
 }

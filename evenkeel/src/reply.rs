@@ -147,7 +147,7 @@ impl Reply {
     pub fn failed(error: impl Into<Error>) -> Self {
         let error = error.into();
         let apology = error.told().unwrap_or("Sorry, something went wrong. It has been logged.").to_owned();
-        let failure = error.told().is_none().then_some(error);
+        let failure = (!error.is_answer()).then_some(error);
         Self { failure, ..Self::text(apology) }
     }
 

@@ -74,6 +74,7 @@ pub struct Bot<T, J = MemoryJournal> {
     backlog_bytes: usize,
     shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     status: (Status, mpsc::Receiver<Question>),
+    settings: Option<Settings>,
 }
 
 impl<T: Transport> Bot<T> {
@@ -88,6 +89,7 @@ impl<T: Transport> Bot<T> {
             backlog_bytes: BACKLOG_BYTES,
             shutdown: None,
             status: Status::new(),
+            settings: None,
         }
     }
 }
@@ -95,8 +97,8 @@ impl<T: Transport> Bot<T> {
 impl<T: Transport, J: Journal> Bot<T, J> {
     /// Keeps the record elsewhere.
     pub fn with_journal<K: Journal>(self, journal: K) -> Bot<T, K> {
-        let Self { transport, app, executor, drain, backlog_bytes, shutdown, status, .. } = self;
-        Bot { transport, app, journal, executor, drain, backlog_bytes, shutdown, status }
+        let Self { transport, app, executor, drain, backlog_bytes, shutdown, status, settings, .. } = self;
+        Bot { transport, app, journal, executor, drain, backlog_bytes, shutdown, status, settings }
     }
 
     /// Runs the handlers elsewhere.
@@ -123,6 +125,18 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         self
     }
 
+    /// Reads the `EVENKEEL_*` settings now, so that a wrong one is known before anything else happens.
+    ///
+    /// [`Bot::run`] reads them by itself otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is wrong; all that are wrong are named.
+    pub fn with_settings(mut self, config: &Config) -> Result<Self> {
+        self.settings = Some(Settings::read(config)?);
+        Ok(self)
+    }
+
     /// Asks this bot how it is, once it runs.
     pub fn status(&self) -> Status {
         self.status.0.clone()
@@ -140,7 +154,9 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     #[track_caller]
     pub fn run(mut self) -> Result<()> {
         assert!(Handle::try_current().is_err(), "`run` has runtimes of its own: call `serve(..).await` here");
-        let Settings { log, workers, drain } = Settings::read(&Config::load()?)?;
+        let settings = self.settings.take();
+        let settings = settings.map_or_else(|| Config::load().and_then(|config| Settings::read(&config)), Ok);
+        let Settings { log, workers, drain } = settings?;
         start_log(log.as_deref());
         self.drain = self.drain.or(drain);
         // Timers, sockets and tasks of handlers. It polls no handler, so no handler can hold it up.
@@ -158,8 +174,9 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             .build()
             .map_err(|error| Error::from(error).context("starting the runtime of the wire"))?;
         let result = ours.block_on(self.serve());
-        // A handler that is stuck must not keep the process.
+        // A handler that is stuck must not keep the process, nor must a name look-up of the transport.
         theirs.shutdown_background();
+        ours.shutdown_background();
         result
     }
 
@@ -172,13 +189,18 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     /// # Cancel safety
     ///
     /// As [`serve`].
-    pub async fn serve(self) -> Result<()> {
-        let Self { transport, app, mut journal, executor, drain, backlog_bytes, shutdown, status } = self;
+    pub async fn serve(mut self) -> Result<()> {
+        // Before anything else, so that a signal during a slow start stops the bot and not the process.
+        let (stop, stops) = mpsc::channel(2);
+        let _stopper = Owned(tokio::spawn(stopper(stop, self.shutdown.take())));
+        self.serve_until(stops).await
+    }
+
+    /// Serves until the first message of `stops`, and gives up at the second.
+    async fn serve_until(self, mut stops: mpsc::Receiver<()>) -> Result<()> {
+        let Self { transport, app, mut journal, executor, drain, backlog_bytes, status, .. } = self;
         let (status, questions) = status;
         let executor = executor.unwrap_or_else(|| Executor::on(Handle::current()));
-        // Before anything else, so that a signal during a slow start stops the bot and not the process.
-        let (stop, mut stops) = mpsc::channel(2);
-        let _stopper = Owned(tokio::spawn(stopper(stop, shutdown)));
         let transport = Arc::new(transport);
         let name = transport.name();
         let greeting = tokio::select! {
@@ -302,6 +324,9 @@ fn start_log(filter: Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Conversation, Event, Message, Sender};
+    use crate::route::Router;
+    use crate::transport::{Outbound, SendError, Sent};
 
     #[test]
     fn wrong_settings_are_named_all_at_once() {
@@ -311,6 +336,49 @@ mod tests {
         for (name, _) in pairs {
             assert!(error.contains(name), "{error}");
         }
+    }
+
+    /// A network on which one person says one thing.
+    struct Once;
+
+    impl Transport for Once {
+        fn name(&self) -> &'static str {
+            "once"
+        }
+
+        async fn receive(&self, inbox: Inbox) -> Result<()> {
+            let what = Message::text("1", "!hang");
+            let event = Event::new("1", Conversation::direct("alice"), Sender::new("alice"), what);
+            inbox.accept(event).await.map_err(Error::from)?;
+            std::future::pending().await
+        }
+
+        async fn send(&self, _: &Outbound) -> Result<Sent, SendError> {
+            Ok(Sent::done())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_request_to_stop_ends_at_once() {
+        async fn hang() {
+            std::future::pending::<()>().await;
+        }
+        let bot = Bot::new(Once, Router::new().command("!hang", hang)).with_drain(Duration::from_secs(3600));
+        let status = bot.status();
+        let (stop, stops) = mpsc::channel(2);
+        let bot = tokio::spawn(bot.serve_until(stops));
+        while status.snapshot().await.is_none_or(|snapshot| snapshot.running == 0) {
+            tokio::task::yield_now().await;
+        }
+        let began = tokio::time::Instant::now();
+        stop.send(()).await.expect("the bot runs");
+        while status.snapshot().await.is_some_and(|snapshot| !snapshot.is_draining) {
+            tokio::task::yield_now().await;
+        }
+        stop.send(()).await.expect("the bot drains");
+        let left = bot.await.expect("no panic").expect_err("a handler was running");
+        assert!(left.to_string().starts_with("stopped at once: 1 handlers"), "{left}");
+        assert_eq!(began.elapsed(), Duration::ZERO, "the hour of the drain was not waited for");
     }
 
     #[test]

@@ -86,7 +86,8 @@ impl App {
         // The handler's own state dies with it; what it shares with others is theirs to keep whole.
         let reply = AssertUnwindSafe(async { route.run(cx.clone()).await }).catch_unwind().await;
         let reply = reply.unwrap_or_else(|panic| {
-            Reply::failed(Error::new(format!("the handler panicked: {}", panic_message(&*panic))))
+            let text = format!("the handler panicked: {}", panic_message(&*panic));
+            Reply::failed(Error::new(text).at(label.location()))
         });
         let (outbound, failure) = cx.finish(reply);
         Answer { name: Some(label.clone()), outbound, failure }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::context::Answer;
 use crate::error::Error;
+use crate::reply::Action;
 use crate::transport::{Outbound, Outcome, SendError, SendKey, Sent, Transport};
 
 /// How often an action that certainly did not happen is tried, with a pause that doubles from half a second to
@@ -69,7 +70,8 @@ async fn send<T: Transport>(transport: &T, outbound: &Outbound) -> Result<Sent, 
             Err(error) => error,
         };
         let Outcome::NotSent(wait) = error.outcome() else { return Err(error) };
-        if tried == TRIES {
+        // A typing notice that comes late is a lie, and must not hold up what follows.
+        if tried == TRIES || matches!(outbound.action, Action::Typing { .. }) {
             return Err(error);
         }
         tracing::debug!(transport = transport.name(), %error, tried, "not sent, will try again");

@@ -140,7 +140,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let mut sends = FuturesUnordered::new();
         let mut deadline: Option<Instant> = None;
         let mut ended: Result<()> = Ok(());
-        let (mut arrived, mut done) = (Vec::new(), Vec::new());
+        let (mut arrived, mut wishes, mut done) = (Vec::new(), Vec::new(), Vec::new());
         self.resume(recovered);
         loop {
             if writing.is_none() && !self.batch.is_empty() {
@@ -151,7 +151,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             while let Some((_, letter)) = self.outbox.next() {
                 sends.push(deliver(Arc::clone(&self.transport), letter));
             }
-            if writing.is_none() && ends.arrivals.is_empty() && self.is_idle() {
+            let is_quiet = writing.is_none() && ends.arrivals.is_empty() && asked.is_empty();
+            if is_quiet && self.is_idle() {
                 self.tell_idlers();
                 if deadline.is_some() {
                     return ended;
@@ -162,21 +163,27 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 biased;
                 Some(()) = ends.stops.recv() => {
                     if deadline.is_some() {
-                        return Err(self.left("stopped at once"));
+                        return Err(self.left("stopped at once", &asked));
                     }
                     receiving = None;
                     ends.arrivals.close();
                     deadline = Some(self.begin_draining(drain));
                 }
-                () = at(deadline) => return Err(self.left("stopped at the deadline")),
+                () = at(deadline) => return Err(self.left("stopped at the deadline", &asked)),
                 Some(question) = ends.questions.recv() => self.answer(question),
                 written = polled(&mut writing) => {
                     writing = None;
-                    self.written(written?);
+                    self.written(written?)?;
                 }
-                1.. = finished.recv_many(&mut done, TURN) => done.drain(..).for_each(|one| self.finished(one)),
+                1.. = finished.recv_many(&mut done, TURN) => {
+                    // What these handlers asked for, they asked for before they finished.
+                    while let Ok(ask) = asked.try_recv() {
+                        self.asked(ask);
+                    }
+                    done.drain(..).for_each(|one| self.finished(one));
+                }
                 Some(delivery) = sends.next(), if !sends.is_empty() => self.delivered(&delivery),
-                Some(ask) = asked.recv() => self.asked(ask),
+                1.. = asked.recv_many(&mut wishes, TURN) => wishes.drain(..).for_each(|ask| self.asked(ask)),
                 1.. = ends.arrivals.recv_many(&mut arrived, TURN) => {
                     arrived.drain(..).for_each(|arrival| self.arrived(arrival));
                 }
@@ -205,10 +212,14 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     }
 
     /// A batch is written: its events may run, its replies may leave.
-    fn written(&mut self, written: Written) {
+    fn written(&mut self, written: Written) -> Result<()> {
         let Written { batch, acceptances } = written;
+        let count = batch.events.len();
+        if acceptances.len() != count || self.acceptances.len() < count {
+            return Err(Error::new("the journal answered for other events than it was given"));
+        }
         // Events that arrived while the batch was being written are in the next one.
-        let told: Vec<_> = self.acceptances.drain(..batch.events.len()).collect();
+        let told: Vec<_> = self.acceptances.drain(..count).collect();
         for ((event, acceptance), told) in batch.events.into_iter().zip(acceptances).zip(told) {
             match acceptance {
                 Acceptance::New(sequence) => self.accept(event, sequence),
@@ -225,6 +236,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         for outbound in batch.commits.into_iter().flat_map(|commit| commit.outbound) {
             self.outbox.push(outbound.conversation.shared_id(), Letter { outbound, answer: None });
         }
+        Ok(())
     }
 
     fn accept(&mut self, event: Event, sequence: u64) {
@@ -347,10 +359,10 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     }
 
     /// Says what a bot that stops leaves behind.
-    fn left(&self, how: &str) -> Error {
+    fn left(&self, how: &str, asked: &mpsc::UnboundedReceiver<Ask>) -> Error {
         let (running, waiting) = (self.lanes.running(), self.lanes.waiting() + self.batch.events.len());
-        let unsent =
-            self.outbox.len() + self.batch.commits.iter().map(|done| done.outbound.len()).sum::<usize>();
+        let promised = self.batch.commits.iter().map(|done| done.outbound.len()).sum::<usize>();
+        let unsent = self.outbox.len() + asked.len() + promised;
         Error::new(format!(
             "{how}: {running} handlers were still running, {waiting} events were waiting, {unsent} replies were not sent"
         ))

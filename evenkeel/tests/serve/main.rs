@@ -16,6 +16,7 @@ use evenkeel::transport::{Outbound, SendError, SendKey, Sent};
 use evenkeel::{
     App, Args, Bot, Context, Conversation, Error, Event, Message, Reply, Rest, Result, Router, Sender,
 };
+use futures_util::FutureExt;
 use line::{line, line_with};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -161,6 +162,26 @@ async fn reply_now_leaves_before_the_handler_ends() {
     }
     drop(far.hang_up());
     bot.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_left_at_once_arrives_before_what_was_returned() {
+    async fn busy(cx: Context) -> &'static str {
+        cx.typing();
+        // Polled once and dropped: it is on its way all the same.
+        let _gone = cx.reply_now("first").now_or_never();
+        "second"
+    }
+    let (transport, mut far) = line();
+    far.say("alice", "!busy");
+    let mut replies = far.hang_up();
+    // The source ends at once, so that the drain, too, has to wait for what was asked.
+    evenkeel::serve(transport, Router::new().command("!busy", busy)).await.unwrap();
+    let mut texts = Vec::new();
+    while let Ok((_, text)) = replies.try_recv() {
+        texts.push(text);
+    }
+    assert_eq!(texts, ["Typing { is_started: true }", "first", "second"]);
 }
 
 #[tokio::test(start_paused = true)]
