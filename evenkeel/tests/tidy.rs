@@ -417,3 +417,23 @@ fn what_is_long_or_unfinished_is_a_complaint() {
     }
     check("src/low.rs", "const A: &str = r#\"todo!(\"#; // dbg!", "");
 }
+
+/// Words that say whose room a line belongs to, and the crates that must not know them.
+const FOREIGN: &[(&str, &[&str])] = &[
+    ("evenkeel", &["signal-cli", "evenkeel_signal", "twilight", "redis"]),
+    ("evenkeel-guard", &["transport", "reply", "signal-cli", "discord"]),
+];
+
+#[test]
+fn no_crate_knows_what_it_must_not() {
+    for (name, words) in FOREIGN {
+        let houses = houses();
+        let house = houses.iter().find(|house| house.name == *name).expect("the crate is there");
+        for file in &house.files {
+            let code = bare(&file.code);
+            for word in *words {
+                assert!(!code.contains(word), "{name}/{}: `{word}` belongs elsewhere", file.path);
+            }
+        }
+    }
+}
