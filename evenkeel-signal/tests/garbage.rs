@@ -124,7 +124,7 @@ fn frames(short: usize) -> usize {
 
 fn chance() -> Chance {
     let seed = std::env::var("EVENKEEL_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
-    println!("EVENKEEL_SEED={seed}");
+    eprintln!("EVENKEEL_SEED={seed}");
     Chance(seed | 1)
 }
 
