@@ -36,5 +36,5 @@ mod pool;
 mod executor;
 
 pub use executor::{Executor, Task};
-pub use report::{Label, Report};
+pub use report::{Class, Frame, Label, Report};
 pub use watch::relabel;

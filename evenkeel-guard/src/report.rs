@@ -45,6 +45,50 @@ impl Label {
     }
 }
 
+/// What kind of work keeps a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Class {
+    /// `std::thread::sleep` and its kin.
+    Sleep,
+    /// Files, their metadata and directories.
+    File,
+    /// Sockets in blocking mode.
+    Network,
+    /// Looking up the address of a name.
+    Lookup,
+    /// Starting another process, or waiting for it.
+    Process,
+    /// Waiting for a thread to end.
+    Join,
+    /// Waiting for another thread: a channel, a condition variable, `park`, `block_on`.
+    Wait,
+    /// Waiting for a lock that somebody else holds.
+    Contention,
+    /// Reading standard input.
+    Input,
+    /// Writing to a standard output that takes no more, or that another thread has locked.
+    Output,
+    /// Keeping a core busy.
+    Compute,
+    /// A loop whose `.await`s are always ready, so that it never lets go of the thread.
+    AlwaysReady,
+    /// Asleep in the kernel by a way that the guard does not see coming.
+    Unknown,
+}
+
+/// One step of a call path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Frame {
+    /// The demangled path of the function, without hash; `None` where the program has no symbols.
+    pub function: Option<String>,
+    /// The source file, where the program has line tables.
+    pub file: Option<String>,
+    /// The line of that file.
+    pub line: Option<u32>,
+}
+
 /// A poll that kept its thread for too long.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
