@@ -41,11 +41,21 @@ step "each feature alone"
 cargo clippy -p evenkeel --no-default-features -- -D warnings
 cargo clippy -p evenkeel --no-default-features --features http -- -D warnings
 cargo clippy -p evenkeel --no-default-features --features page -- -D warnings
+cargo clippy -p evenkeel-guard --no-default-features --all-targets -- -D warnings
 cargo clippy -p evenkeel-signal --no-default-features -- -D warnings
 cargo clippy -p evenkeel-signal --no-default-features --features standin -- -D warnings
 
 step "tests"
 cargo test --workspace --all-features --all-targets
+
+step "the guard's corpus, optimized"
+cargo test --release -p evenkeel-guard --test corpus
+
+step "the guard without hooks"
+cargo test -p evenkeel-guard --no-default-features
+
+step "the guard's hand-over, every interleaving"
+cargo test --release -p evenkeel-guard --test loom
 
 step "examples in the documentation"
 cargo test --workspace --all-features --doc
@@ -69,6 +79,7 @@ step "the benchmark's short form"
 cargo build --release -p evenkeel-examples --example signal_bench
 cargo run --release -p evenkeel-bench -- signal ping --messages "$messages" --repeats 1
 cargo run --release -p evenkeel-bench -- signal order --only evenkeel --messages "$messages" --repeats 1
+cargo run --release -p evenkeel-bench -- signal nothing-freezes --short
 cargo run --release -p evenkeel-bench -- router
 
 step "all is well"

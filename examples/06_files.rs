@@ -1,6 +1,7 @@
-//! Files in and out, a note that is edited while work goes on, and work that keeps a processor busy.
+//! Files in and out, a note that is edited while work goes on, work that keeps a processor busy, and a plain function
+//! that blocks.
 
-use evenkeel::offload::offload;
+use evenkeel::offload::{blocking, offload};
 use evenkeel::sandbox::{Page, Sandbox};
 use evenkeel::{App, Context, Error, File, Message, Result, Router};
 
@@ -19,12 +20,18 @@ async fn count(cx: Context, message: Message) -> Result<()> {
     Ok(())
 }
 
-async fn report() -> File {
-    File::new("report.csv", "text/csv", "who,what\nalice,tea\n")
+/// A plain function: `std::fs` blocks, so it runs in a pool where it may.
+fn report() -> Result<File> {
+    let mut rows = String::from("file,bytes\n");
+    for entry in std::fs::read_dir(".")? {
+        let entry = entry?;
+        rows += &format!("{},{}\n", entry.file_name().display(), entry.metadata()?.len());
+    }
+    Ok(File::new("report.csv", "text/csv", rows))
 }
 
 fn app() -> App {
-    Router::new().command("!count", count).command("!report", report).with_state(())
+    Router::new().command("!count", count).command("!report", blocking(report)).with_state(())
 }
 
 fn main() -> evenkeel::Result<()> {

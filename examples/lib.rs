@@ -7,7 +7,7 @@
 //! | `03_state` | what handlers share |
 //! | `04_middleware` | code around handlers |
 //! | `05_groups` | who and where: groups, mentions, reactions, allow-lists |
-//! | `06_files` | files in and out, edits, work that takes long |
+//! | `06_files` | files in and out, edits, work that takes long or blocks |
 //! | `07_testing` | a bot's tests: no network, no waiting |
 //! | `08_own_transport` | a network of one's own, over TCP |
 //! | `09_signal` | the same bot on Signal |

@@ -1,7 +1,7 @@
 //! The bot that measurements use: plain, on default settings. It reads the `SIGNAL_*` variables.
 //!
-//! Every reply holds the token that the command came with. `!block`, `!freeze` and `!cpu` do what no handler should:
-//! that is what they are for.
+//! Every reply holds the token that the command came with. `!block`, `!freeze`, `!nap`, `!lull`, `!spin` and `!cpu`
+//! do what no handler should: that is what they are for.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -29,6 +29,23 @@ async fn freeze(Rest(token): Rest) -> String {
     format!("thawed {token}")
 }
 
+async fn nap(Rest(token): Rest) -> String {
+    std::thread::sleep(Duration::from_secs(1));
+    format!("napped {token}")
+}
+
+/// Blocks whoever handled the timer, which in a runtime is the thread that waits for the sockets too.
+async fn lull(Rest(token): Rest) -> String {
+    sleep(Duration::from_millis(1)).await;
+    std::thread::sleep(Duration::from_secs(1));
+    format!("lulled {token}")
+}
+
+async fn spin(Rest(token): Rest) -> String {
+    compute(Duration::from_secs(1));
+    format!("spun {token}")
+}
+
 async fn cpu(Rest(token): Rest) -> String {
     let end = Instant::now() + Duration::from_millis(200);
     let mut sum = 0u64;
@@ -38,6 +55,22 @@ async fn cpu(Rest(token): Rest) -> String {
         }
     }
     format!("computed {token}")
+}
+
+/// Computes for `time` of CPU: what other threads take of the core meanwhile does not count.
+///
+/// No call asks for that time, for a call is what this must not make: the shortest of many equal pieces is one
+/// that nobody interrupted.
+fn compute(time: Duration) {
+    let (mut sum, mut pieces, mut shortest) = (0u64, 0, Duration::MAX);
+    while shortest.saturating_mul(pieces) < time {
+        let start = Instant::now();
+        for n in 0..100_000u64 {
+            sum = black_box(sum.wrapping_mul(31).wrapping_add(n));
+        }
+        shortest = shortest.min(start.elapsed());
+        pieces += 1;
+    }
 }
 
 async fn fail(Rest(token): Rest) -> Result<String> {
@@ -57,6 +90,9 @@ fn app() -> App {
         .command("!wait", wait)
         .command("!block", block)
         .command("!freeze", freeze)
+        .command("!nap", nap)
+        .command("!lull", lull)
+        .command("!spin", spin)
         .command("!cpu", cpu)
         .command("!fail", fail)
         .command("!delay", delay)
@@ -69,8 +105,8 @@ fn main() -> Result<()> {
 
 #[tokio::test(start_paused = true)]
 async fn every_reply_holds_the_token() {
-    let mut chat = evenkeel::testing::chat(app());
-    for command in ["!ping", "!wait", "!block", "!cpu", "!fail", "!delay"] {
+    let mut chat = evenkeel::testing::chat(app()).may_block();
+    for command in ["!ping", "!wait", "!block", "!nap", "!lull", "!spin", "!cpu", "!fail", "!delay"] {
         let replies = chat.say(&format!("{command} t0k3n")).await;
         assert!(replies.text().ends_with(" t0k3n"), "{command}: {replies:?}");
     }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::poll::Loop;
 use crate::signal::Plan;
+use crate::signal::freeze;
 use crate::signal::scenario::{self, Scenario};
 
 /// The answer to `--help`.
@@ -16,6 +18,8 @@ Measures Evenkeel beside the loop that one would write by hand.
 Usage: evenkeel-bench signal [SCENARIO] [OPTIONS]
        evenkeel-bench router                  what it costs to find a command among many
        evenkeel-bench start                   from the start of a bot to its first answer
+       evenkeel-bench poll                    what the guard adds to a poll, in instructions
+       evenkeel-bench rescue                  how long the others wait when a handler blocks
        evenkeel-bench memory                  what a bot keeps of a million idle conversations
        evenkeel-bench standin [ADDRESS]       the server alone, until it is killed
 
@@ -23,11 +27,26 @@ Scenarios:
   ping    throughput, CPU and latency of `!ping TOKEN` over many conversations (the default)
   order   random handler delays; counts replies out of order within a conversation
 
+Scenarios of handlers that block, by the clock, whatever is answered; pings beside the same bot at its best:
+  block-1       500 messages/s, 1 % of them block for 200 ms
+  block-5       the same, 5 %
+  freeze        16 handlers freeze for 5 s at once, with 200 pings/s: the longest silence
+  asleep        200 handlers sleep for 1 s at once
+  hogs          2 handlers per core compute for 1 s of CPU at once
+  driver        one handler at a time waits for a timer and blocks for 1 s, on an idle bot
+  guard         throughput of `!ping` with EVENKEEL_GUARD=full and off, in turn
+  guard-idle    CPU of a bot that does nothing, with both
+  stuck-memory  resident memory for each of 200 handlers that are stuck
+  nothing-freezes   all of these in one run, and the table
+
 Options:
-  --messages N         messages in each run
-  --conversations N    how many people write
-  --outstanding N      how many messages wait for their reply at any time
   --repeats N          runs of each contender, in turn
+  --messages N         messages in each run (ping, order)
+  --conversations N    how many people write (ping, order)
+  --outstanding N      how many messages wait for their reply at any time (ping, order)
+  --seconds N          how long block-1 and block-5 last (20; 10 within nothing-freezes)
+  --short              a few seconds, Evenkeel alone: whether it works, no figures (block-1 and all below it)
+  --log                show what the bots log, which is a lot (block-1 and all below it)
   --only NAME          run this contender alone (loop, floor, evenkeel); may be repeated
   --evenkeel PATH      the bot to measure, in place of the example `signal_bench`
 
@@ -35,6 +54,11 @@ Examples:
   cargo run --release -p evenkeel-bench -- signal
   cargo run --release -p evenkeel-bench -- signal ping --messages 1000000 --repeats 5
   cargo run --release -p evenkeel-bench -- signal order --conversations 1 --messages 20000
+  cargo run --release -p evenkeel-bench -- signal block-1 --seconds 20 --repeats 5
+  cargo run --release -p evenkeel-bench -- signal freeze --only evenkeel
+  cargo run --release -p evenkeel-bench -- signal guard --repeats 15
+  cargo run --release -p evenkeel-bench -- signal nothing-freezes
+  cargo run --release -p evenkeel-bench -- signal nothing-freezes --short
 
 Build the bot first: cargo build --release -p evenkeel-examples --example signal_bench
 ";
@@ -43,9 +67,14 @@ Build the bot first: cargo build --release -p evenkeel-examples --example signal
 pub(crate) enum Command {
     Help,
     Signal(Plan),
+    Freeze(freeze::Plan),
     Router,
     Start,
     Memory,
+    Poll,
+    Rescue,
+    /// Hidden: what `poll` runs under valgrind.
+    PollLoop(Loop, u64),
     Standin(SocketAddr),
     /// Hidden: the contender `loop`, as a child of the benchmark.
     HandLoop,
@@ -62,6 +91,9 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command,
             "signal" => signal(&mut parser),
             "router" => alone(&mut parser, Command::Router),
             "start" => alone(&mut parser, Command::Start),
+            "poll" => alone(&mut parser, Command::Poll),
+            "rescue" => alone(&mut parser, Command::Rescue),
+            "poll-loop" => poll_loop(&mut parser),
             "memory" => alone(&mut parser, Command::Memory),
             "standin" => standin(&mut parser),
             "contender-loop" => Ok(Command::HandLoop),
@@ -70,6 +102,12 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command,
         },
         Some(other) => Err(other.unexpected()),
     }
+}
+
+fn poll_loop(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let name = parser.value()?.string()?;
+    let which = Loop::named(&name).ok_or_else(|| format!("there is no loop `{name}`"))?;
+    Ok(Command::PollLoop(which, parser.value()?.parse()?))
 }
 
 /// A command without options.
@@ -81,54 +119,96 @@ fn alone(parser: &mut lexopt::Parser, command: Command) -> Result<Command, lexop
     }
 }
 
-/// What an option does to the defaults of a scenario.
-type Change = Box<dyn FnOnce(&mut Plan)>;
+/// The options of `signal`, which may stand before the scenario whose defaults they change.
+#[derive(Default)]
+struct Options {
+    numbers: Vec<(&'static str, usize)>,
+    only: Vec<String>,
+    evenkeel: Option<PathBuf>,
+    flags: Vec<&'static str>,
+}
+
+/// All options that take a number.
+const NUMBERS: [&str; 5] = ["messages", "conversations", "outstanding", "repeats", "seconds"];
+const FLAGS: [&str; 2] = ["short", "log"];
 
 fn signal(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
-    let mut scenario: Option<&'static Scenario> = None;
-    let mut change: Vec<Change> = Vec::new();
+    let (mut word, mut options) = (None, Options::default());
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
-            Long("messages") => {
-                let messages = positive(parser, "--messages")?;
-                change.push(Box::new(move |plan| plan.messages = messages));
-            }
-            Long("conversations") => {
-                let conversations = positive(parser, "--conversations")?;
-                change.push(Box::new(move |plan| plan.conversations = conversations));
-            }
-            Long("outstanding") => {
-                let outstanding = positive(parser, "--outstanding")?;
-                change.push(Box::new(move |plan| plan.outstanding = outstanding));
-            }
-            Long("repeats") => {
-                let repeats = positive(parser, "--repeats")?;
-                change.push(Box::new(move |plan| plan.repeats = repeats));
-            }
             Long("only") => {
                 let name = parser.value()?.string()?;
                 if !crate::contender::NAMES.contains(&name.as_str()) {
                     return Err(format!("there is no contender `{name}`").into());
                 }
-                change.push(Box::new(move |plan| plan.only.push(name)));
+                options.only.push(name);
             }
-            Long("evenkeel") => {
-                let path = PathBuf::from(parser.value()?);
-                change.push(Box::new(move |plan| plan.evenkeel = path));
+            Long("evenkeel") => options.evenkeel = Some(PathBuf::from(parser.value()?)),
+            Long(name) => {
+                let known = |known: &&&str| **known == name;
+                let (number, flag) = (NUMBERS.iter().find(known), FLAGS.iter().find(known));
+                match (number, flag) {
+                    (Some(number), _) => options.numbers.push((number, positive(parser, number)?)),
+                    (_, Some(flag)) => options.flags.push(flag),
+                    _ => return Err(Long(name).unexpected()),
+                }
             }
-            Value(word) if scenario.is_none() => {
-                let word = word.string()?;
-                let found = scenario::ALL.iter().find(|scenario| scenario.name == word);
-                scenario = Some(found.ok_or_else(|| format!("there is no scenario `{word}`"))?);
-            }
+            Value(value) if word.is_none() => word = Some(value.string()?),
             other => return Err(other.unexpected()),
         }
     }
-    // Only now is the scenario known, whose defaults the options change.
-    let mut plan = Plan::of(scenario.unwrap_or(&scenario::PING));
-    change.into_iter().for_each(|change| change(&mut plan));
-    Ok(Command::Signal(plan))
+    let word = word.unwrap_or_else(|| scenario::PING.name.to_owned());
+    if let Some(found) = scenario::ALL.iter().find(|scenario| scenario.name == word) {
+        return options.closed_loop(found).map(Command::Signal);
+    }
+    let name = freeze::find(&word).ok_or_else(|| format!("there is no scenario `{word}`"))?;
+    options.freeze(name).map(Command::Freeze)
+}
+
+impl Options {
+    fn closed_loop(self, scenario: &'static Scenario) -> Result<Plan, lexopt::Error> {
+        let mut plan = Plan::of(scenario);
+        for (option, number) in self.numbers {
+            match option {
+                "messages" => plan.messages = number,
+                "conversations" => plan.conversations = number,
+                "outstanding" => plan.outstanding = number,
+                "repeats" => plan.repeats = number,
+                _ => return Err(foreign(option, scenario.name)),
+            }
+        }
+        if let Some(flag) = self.flags.first() {
+            return Err(foreign(flag, scenario.name));
+        }
+        plan.only = self.only;
+        plan.evenkeel = self.evenkeel.unwrap_or(plan.evenkeel);
+        Ok(plan)
+    }
+
+    fn freeze(self, name: &'static str) -> Result<freeze::Plan, lexopt::Error> {
+        let (mut seconds, mut repeats) = (None, None);
+        for (option, number) in self.numbers {
+            match option {
+                "seconds" if freeze::is_steady(name) => seconds = Some(number),
+                "repeats" => repeats = Some(number),
+                _ => return Err(foreign(option, name)),
+            }
+        }
+        Ok(freeze::Plan {
+            name,
+            seconds,
+            repeats,
+            is_short: self.flags.contains(&"short"),
+            is_logged: self.flags.contains(&"log"),
+            only: self.only,
+            evenkeel: self.evenkeel.unwrap_or_else(crate::contender::example),
+        })
+    }
+}
+
+fn foreign(option: &str, scenario: &str) -> lexopt::Error {
+    format!("`--{option}` is not for `{scenario}`").into()
 }
 
 fn standin(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
@@ -144,7 +224,7 @@ fn positive(parser: &mut lexopt::Parser, name: &str) -> Result<usize, lexopt::Er
     let value = parser.value()?.string()?;
     match value.replace('_', "").parse() {
         Ok(number @ 1..) => Ok(number),
-        _ => Err(format!("`{name}` wants a whole number from 1, not `{value}`").into()),
+        _ => Err(format!("`--{name}` wants a whole number from 1, not `{value}`").into()),
     }
 }
 
@@ -174,6 +254,11 @@ mod tests {
             ("bench signal --repeats 0", "`--repeats` wants"),
             ("bench signal chess", "no scenario `chess`"),
             ("bench signal --only chess", "no contender `chess`"),
+            ("bench signal ping --seconds 3", "`--seconds` is not for `ping`"),
+            ("bench signal order --short", "`--short` is not for `order`"),
+            ("bench signal hogs --seconds 3", "`--seconds` is not for `hogs`"),
+            ("bench signal hogs --messages 3", "`--messages` is not for `hogs`"),
+            ("bench signal --quick", "--quick"),
             ("bench chess", "no command `chess`"),
             ("bench --chess", "--chess"),
         ] {

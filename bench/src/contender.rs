@@ -3,6 +3,8 @@
 pub(crate) mod floor;
 pub(crate) mod hand_loop;
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,24 +22,40 @@ pub(crate) struct Contender {
     pub(crate) name: &'static str,
     program: PathBuf,
     argument: Option<&'static str>,
+    settings: Vec<(&'static str, &'static str)>,
+    is_quiet: bool,
 }
 
 impl Contender {
     /// Returns the contenders of those names that exist on this machine, and what is missing of the others.
     pub(crate) fn find(names: &[&'static str], evenkeel: &Path) -> io::Result<(Vec<Self>, Vec<String>)> {
         let own = std::env::current_exe()?;
+        let new = |name, program: &Path, argument| {
+            let program = program.to_owned();
+            Self { name, program, argument, settings: Vec::new(), is_quiet: false }
+        };
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for &name in names {
             match name {
-                "loop" => found.push(Self { name, program: own.clone(), argument: Some("contender-loop") }),
-                "floor" => found.push(Self { name, program: own.clone(), argument: Some("contender-floor") }),
-                _ if evenkeel.is_file() => {
-                    found.push(Self { name, program: evenkeel.to_owned(), argument: None });
-                }
+                "loop" => found.push(new(name, &own, Some("contender-loop"))),
+                "floor" => found.push(new(name, &own, Some("contender-floor"))),
+                _ if evenkeel.is_file() => found.push(new(name, evenkeel, None)),
                 _ => missing.push(format!("{name} is left out: there is no {}", evenkeel.display())),
             }
         }
         Ok((found, missing))
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn with_setting(mut self, name: &'static str, value: &'static str) -> Self {
+        self.settings.push((name, value));
+        self
+    }
+
+    /// Throws away what the program logs: hundreds of reports are expected where hundreds of handlers block.
+    pub(crate) fn quiet(mut self) -> Self {
+        self.is_quiet = true;
+        self
     }
 
     /// Starts the program against the server at `address`, a host and a port.
@@ -47,8 +65,10 @@ impl Contender {
             .env("SIGNAL_PHONE_NUMBER", BOT)
             .env("SIGNAL_SERVICE_URL", address)
             .env("SIGNAL_API_URL", format!("http://{address}"))
+            .envs(self.settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
+            .stderr(if self.is_quiet { Stdio::null() } else { Stdio::inherit() })
             .spawn()?;
         Ok(Running { child })
     }
@@ -82,6 +102,29 @@ impl Running {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
         let kibibytes = line.trim().trim_end_matches(" kB").parse::<u64>();
         kibibytes.map(|kibibytes| kibibytes * 1024).map_err(|_| io::Error::other("no VmRSS in /proc"))
+    }
+
+    /// Returns the CPU time of each thread that is alive, to the nanosecond, by its id.
+    pub(crate) fn thread_times(&self) -> io::Result<HashMap<OsString, Duration>> {
+        let mut times = HashMap::new();
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let thread = thread?;
+            // A thread may end between the listing and the reading.
+            let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
+            let nanos = text.split_whitespace().next().and_then(|field| field.parse().ok());
+            times.insert(thread.file_name(), Duration::from_nanos(nanos.unwrap_or_default()));
+        }
+        Ok(times)
+    }
+
+    /// Returns the resident memory in bytes, counted page by page: the counter in `status` lags.
+    pub(crate) fn resident_bytes_exact(&self) -> io::Result<u64> {
+        let Ok(text) = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())) else {
+            return self.resident_bytes();
+        };
+        let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap_or_default();
+        let kibibytes = line.trim().trim_end_matches(" kB").parse::<u64>();
+        kibibytes.map(|kibibytes| kibibytes * 1024).map_err(|_| io::Error::other("no Rss in smaps_rollup"))
     }
 
     /// Returns whether the process has ended by itself.

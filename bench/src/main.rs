@@ -6,6 +6,8 @@ mod contender;
 mod router;
 mod signal;
 mod memory;
+mod poll;
+mod rescue;
 mod start;
 
 use std::process::ExitCode;
@@ -31,7 +33,14 @@ fn main() -> ExitCode {
         }
         Command::Start => start::run(),
         Command::Memory => memory::run(),
+        Command::Poll => poll::run(),
+        Command::Rescue => rescue::run(),
+        Command::PollLoop(which, polls) => {
+            which.run(polls);
+            Ok(())
+        }
         Command::Signal(plan) => signal::run(&plan),
+        Command::Freeze(plan) => signal::freeze::run(&plan),
         Command::HandLoop => contender::hand_loop::run(),
         Command::Floor => contender::floor::run(),
         Command::Standin(address) => signal::serve(address),

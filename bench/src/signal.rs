@@ -1,7 +1,9 @@
 //! Contenders against the Signal stand-in, in turn, and the medians.
 
+mod words;
 mod load;
 pub(crate) mod run;
+pub(crate) mod freeze;
 pub(crate) mod scenario;
 mod table;
 

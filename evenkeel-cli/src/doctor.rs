@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use evenkeel::config::Config;
-use evenkeel::{Error, Result, Transport};
+use evenkeel::sandbox::Sandbox;
+use evenkeel::{Bot, Error, Result, Router, Transport};
 use evenkeel_signal::Signal;
 
 use crate::terminal::{Failure, say};
@@ -26,23 +27,51 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
 async fn examine() -> Report {
     let mut report = Report::default();
     report.add("versions", vec![Finding::ok("evenkeel", env!("CARGO_PKG_VERSION"))]);
-    let signal = match Config::load() {
+    let (signal, guard) = match Config::load() {
         Ok(config) => {
             let (mut findings, signal) = (settings(&config), Signal::from_config(&config));
             findings.extend(signal.as_ref().err().map(|error| Finding::fail("settings", error)));
+            // A bot that never runs: it reads the settings that every bot has.
+            let bot = Bot::new(Sandbox::empty(), Router::new()).with_settings(&config);
+            findings.extend(bot.as_ref().err().map(|error| Finding::fail("settings of the bot", error)));
             report.add("settings", findings);
-            signal.ok()
+            (signal.ok(), bot.ok().map(|_| guard(&config)))
         }
         Err(error) => {
             report.add("settings", vec![Finding::fail("settings", &error)]);
-            None
+            (None, None)
         }
     };
     if let Some(signal) = signal {
         report.add("connection", connection(signal).await);
     }
-    report.add("guarantees in force", guarantees());
+    let mut promises = guarantees();
+    promises.extend(guard.into_iter().flatten());
+    report.add("guarantees in force", promises);
     report
+}
+
+/// How far the guard goes, by settings that have been found to be right, and what it sees on this system.
+fn guard(config: &Config) -> Vec<Finding> {
+    let mode = config.read().optional("EVENKEEL_GUARD", "full", |mode| Ok::<_, String>(mode.to_owned()));
+    let mode = mode.as_deref().unwrap_or("full");
+    let fix = "take `EVENKEEL_GUARD` away, or set it to `full`";
+    let found = match mode {
+        "off" => {
+            Finding::warn("guard", "off: a handler that blocks holds up others, and nobody says so", fix)
+        }
+        "watch" => Finding::warn("guard", "watch: a handler that blocks is named, and holds up others", fix),
+        _ => Finding::ok(
+            "guard",
+            "full: handlers that block are named with their line; other conversations go on",
+        ),
+    };
+    let sees = match (mode, evenkeel_guard::sees_calls()) {
+        ("off", _) => None,
+        (_, true) => Some("are seen before they block"),
+        (_, false) => Some("are noticed by the time they take: seeing them before needs Linux with glibc"),
+    };
+    [found].into_iter().chain(sees.map(|sees| Finding::ok("blocking calls", sees))).collect()
 }
 
 /// Which of the settings for Signal were found, and where. What is missing is named by the transport itself.
@@ -106,6 +135,5 @@ fn guarantees() -> Vec<Finding> {
         ),
         Finding::ok("order", "kept within a conversation; conversations run beside each other"),
         Finding::ok("repeated deliveries", "handled once, among the newest 65,536 events since the start"),
-        Finding::ok("handlers that block", "named in the log with their line; other conversations go on"),
     ]
 }

@@ -1,16 +1,25 @@
 //! Where futures are spawned: on threads of their own, or on a tokio runtime.
 
+use std::error::Error;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::runtime::Handle;
+use pin_project_lite::pin_project;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::oneshot;
 
-use crate::pool::Pool;
+use crate::book::Quarantined;
+use crate::counters::Counters;
+use crate::guest::{Guests, Watched};
+use crate::options::Options;
+use crate::pool::{Pool, Tag, schedule};
 use crate::report::{Label, Report};
-use crate::watch::{Name, Watch};
+use crate::reporter::Reports;
+use crate::slot::{Admission, Role, here, rename, renamed};
+use crate::watchdog::Watch;
 
 /// Polls labelled futures and watches the polls. Cloning is cheap; the threads end with the last clone.
 #[derive(Clone)]
@@ -19,77 +28,238 @@ pub struct Executor(Kind);
 #[derive(Clone)]
 enum Kind {
     Threads(Arc<Threads>),
-    Tokio(Handle, Option<Arc<Watching>>),
+    Tokio(Handle, Option<Arc<Guests>>),
 }
 
 /// Closes the pool when the last clone of the executor is gone; its threads hold the pool itself.
 struct Threads(Arc<Pool>);
-
-struct Watching(Arc<Watch>);
 
 /// A spawned future. Dropping it cancels the future at its next `.await`; [`Task::detach`] lets it run.
 #[must_use = "dropping a task cancels its future"]
 pub struct Task(Handling);
 
 enum Handling {
-    Pool(async_task::Task<(), Arc<Name>>),
+    Pool(async_task::Task<(), Arc<Tag>>),
     Tokio(AbortOnDrop),
 }
 
 struct AbortOnDrop(Option<tokio::task::AbortHandle>);
 
+/// Too many invocations of what was put in quarantine are waiting already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+/// Why [`Executor::run`] has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Too many invocations wait already; try again later.
+    Busy,
+    /// The future panicked, or the executor has ended.
+    Ended,
+}
+
 impl Executor {
     /// Starts `workers` threads (at least one) that poll from one queue, with `runtime` for timers and sockets.
     ///
-    /// A thread whose poll lasts longer than 10 ms is replaced, so that the other futures go on; a poll of more
-    /// than 100 ms is reported.
+    /// A thread that is about to block is replaced before it does; one that keeps a core busy, soon after. What
+    /// was caught goes on in quarantine.
     pub fn threads(runtime: Handle, workers: usize) -> Self {
-        Self(Kind::Threads(Arc::new(Threads(Pool::start(runtime, workers.max(1))))))
+        Self::with(runtime, &Options::default().with_workers(workers))
+    }
+
+    /// The same, told in detail.
+    pub fn with(runtime: Handle, options: &Options) -> Self {
+        Self(Kind::Threads(Arc::new(Threads(Pool::start(runtime, options)))))
     }
 
     /// Spawns on a tokio runtime and watches the polls. Blocking ones are reported, and cannot be worked around.
     pub fn on(runtime: Handle) -> Self {
-        let watch = Watch::start(|| false);
-        Self(Kind::Tokio(runtime, Some(Arc::new(Watching(watch)))))
+        Self::on_with(runtime, &Options::default())
     }
 
-    /// Spawns on a tokio runtime and watches nothing, for tests that want no thread beside their own.
+    /// The same, told in detail: what is allowed, and when a poll counts as busy.
+    pub fn on_with(runtime: Handle, options: &Options) -> Self {
+        Self(Kind::Tokio(runtime, Some(Guests::new(options, Role::Guest))))
+    }
+
+    /// Spawns on a tokio runtime and watches nothing.
     pub fn unwatched(runtime: Handle) -> Self {
         Self(Kind::Tokio(runtime, None))
     }
 
+    /// Spawns on a tokio runtime and watches strictly, for tests: [`Executor::failures`] says what blocked.
+    pub fn strict(runtime: Handle) -> Self {
+        Self::strict_with(runtime, &crate::strict::options())
+    }
+
+    /// The same, told in detail.
+    pub fn strict_with(runtime: Handle, options: &Options) -> Self {
+        Self(Kind::Tokio(runtime, Some(Guests::new(options, Role::Strict))))
+    }
+
     /// Begins to poll a future. A panic ends that future only.
-    pub fn spawn(&self, label: Label, future: impl Future<Output = ()> + Send + 'static) -> Task {
+    pub fn spawn(&self, label: &Label, future: impl Future<Output = ()> + Send + 'static) -> Task {
         match &self.0 {
             Kind::Threads(threads) => {
-                let pool = Arc::downgrade(&threads.0);
-                // A closed pool drops what is woken after its end, and with it the future.
-                let schedule = move |work| {
-                    if let Some(pool) = pool.upgrade() {
-                        pool.push(work);
-                    }
-                };
-                let builder = async_task::Builder::new().metadata(Name::new(label));
-                let (work, task) = builder.spawn(|_| future, schedule);
+                let tag = Tag::new(threads.0.watch().book.command(label));
+                let builder = async_task::Builder::new().metadata(Arc::clone(&tag));
+                let (work, task) = builder.spawn(|_| Tagged::new(tag, future), schedule(&threads.0));
                 work.schedule();
                 Task(Handling::Pool(task))
             }
             Kind::Tokio(runtime, None) => Task::of_tokio(&runtime.spawn(future)),
-            Kind::Tokio(runtime, Some(watching)) => {
-                let (watch, name) = (Arc::clone(&watching.0), Name::new(label));
-                Task::of_tokio(&runtime.spawn(Watched { watch, name, future: Box::pin(future) }))
+            Kind::Tokio(runtime, Some(guests)) => {
+                let (guests, tag) = (Arc::clone(guests), Tag::new(guests.watch.book.command(label)));
+                Task::of_tokio(&runtime.spawn(Watched { guests, tag, future: Box::pin(future) }))
             }
         }
     }
 
-    /// The last 64 reports, oldest first.
+    /// Polls a future here and hands its result back: for a service that wants its handlers guarded and its result
+    /// where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Busy`] when the label is in quarantine and the queue in front of it is full; [`RunError::Ended`]
+    /// when the future panicked or the executor is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the other one at its next `.await`.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        label: Label,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, RunError> {
+        if self.watch().is_some_and(|watch| watch.is_full(watch.book.command(&label))) {
+            return Err(RunError::Busy);
+        }
+        let (done, result) = oneshot::channel();
+        let _task = self.spawn(&label, async move {
+            // Whoever waited may have gone.
+            let _taken = done.send(future.await);
+        });
+        result.await.map_err(|_| RunError::Ended)
+    }
+
+    /// What was found so far, one report for each place, oldest first.
     pub fn reports(&self) -> Vec<Report> {
+        self.watch().map(|watch| watch.reporter.reports()).unwrap_or_default()
+    }
+
+    /// What is found from now on, as it is found.
+    pub fn subscribe(&self) -> Reports {
+        Reports::new(self.watch().map(|watch| watch.reporter.subscribe()))
+    }
+
+    /// What was found that must not be, once everything seen so far has been looked into: all reports but those of
+    /// short waits for a lock. Blocks until then, for some milliseconds.
+    pub fn failures(&self) -> Vec<Report> {
+        let Some(watch) = self.watch() else { return Vec::new() };
+        watch.reporter.flush();
+        crate::strict::failures(watch.reporter.reports())
+    }
+
+    /// What the guard has seen and done so far.
+    pub fn counters(&self) -> Counters {
         match &self.0 {
-            Kind::Threads(threads) => threads.0.watch().map(|watch| watch.reports()).unwrap_or_default(),
-            Kind::Tokio(_, Some(watching)) => watching.0.reports(),
-            Kind::Tokio(_, None) => Vec::new(),
+            Kind::Threads(threads) => threads.0.counters(),
+            Kind::Tokio(_, Some(guests)) => guests.watch.tally.counters(),
+            Kind::Tokio(_, None) => Counters::default(),
         }
     }
+
+    /// What is kept away from the workers at present, by name.
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        self.watch().map(|watch| watch.book.quarantined()).unwrap_or_default()
+    }
+
+    /// Lets everything of this name go from quarantine and forgets its strikes. Answers how many there were.
+    pub fn pardon(&self, name: &str) -> usize {
+        self.watch().map_or(0, |watch| watch.book.pardon(name))
+    }
+
+    fn watch(&self) -> Option<&Arc<Watch>> {
+        match &self.0 {
+            Kind::Threads(threads) => Some(threads.0.watch()),
+            Kind::Tokio(_, guests) => guests.as_ref().map(|guests| &guests.watch),
+        }
+    }
+}
+
+pin_project! {
+    /// Keeps the task's tag in step with what the future says that it is.
+    pub(crate) struct Tagged<F> {
+        tag: Arc<Tag>,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F> Tagged<F> {
+    pub(crate) fn new(tag: Arc<Tag>, future: F) -> Self {
+        Self { tag, future }
+    }
+}
+
+impl<F: Future> Future for Tagged<F> {
+    type Output = F::Output;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let result = this.future.poll(cx);
+        this.tag.note(renamed());
+        result
+    }
+}
+
+/// Says that the future which is being polled goes on as `label`, and takes it where that belongs: into quarantine, if
+/// the label was caught blocking. For work whose name is known only once it has begun.
+///
+/// Outside an [`Executor`] it does nothing.
+///
+/// # Errors
+///
+/// [`Busy`] when the label is in quarantine and the queue in front of it is full. The future goes on where it is.
+///
+/// # Cancel safety
+///
+/// Dropping the future changes nothing but the label.
+pub async fn enter(label: Label) -> Result<(), Busy> {
+    poll_fn(|cx| {
+        let Some(here) = here() else { return Poll::Ready(Ok(())) };
+        let command = here.ears.command(&label);
+        rename(&here, command);
+        match here.ears.admits(&here.slot, command) {
+            Admission::Here => Poll::Ready(Ok(())),
+            Admission::Elsewhere => {
+                // It is scheduled by its new label.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Admission::Full => Poll::Ready(Err(Busy)),
+        }
+    })
+    .await
+}
+
+/// Runs a call that is known to block, right here: on [`Executor::threads`] another thread takes over first, and the
+/// call is not reported. On a multi-threaded tokio runtime it is [`tokio::task::block_in_place`].
+///
+/// ```
+/// let here = evenkeel_guard::block_in_place(|| std::fs::read_to_string("Cargo.toml"));
+/// assert!(here.is_ok());
+/// ```
+pub fn block_in_place<T>(call: impl FnOnce() -> T) -> T {
+    let Some(here) = here() else { return call() };
+    if here.slot.role == Role::Worker {
+        here.ears.excuse(&here.slot);
+    }
+    let runtime = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    let is_shared = here.slot.role == Role::Guest && matches!(runtime, Ok(RuntimeFlavor::MultiThread));
+    here.slot.outside(|| if is_shared { tokio::task::block_in_place(call) } else { call() })
 }
 
 impl fmt::Debug for Executor {
@@ -106,12 +276,6 @@ impl fmt::Debug for Executor {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.0.close();
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.0.stop();
     }
 }
 
@@ -151,21 +315,21 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// A future on a tokio runtime whose polls are watched.
-struct Watched<F> {
-    watch: Arc<Watch>,
-    name: Arc<Name>,
-    future: Pin<Box<F>>,
-}
-
-impl<F: Future<Output = ()>> Future for Watched<F> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let slot = self.watch.slot_of_this_thread();
-        let name = Arc::clone(&self.name);
-        let mut result = Poll::Pending;
-        slot.polling(&name, || result = self.future.as_mut().poll(cx));
-        result
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many invocations are waiting for a thread of the quarantine")
     }
 }
+
+impl Error for Busy {}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy => Busy.fmt(f),
+            Self::Ended => f.write_str("the future panicked, or its executor has ended"),
+        }
+    }
+}
+
+impl Error for RunError {}

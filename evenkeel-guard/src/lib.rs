@@ -1,16 +1,46 @@
 //! Runs futures on threads that are watched, names the one that blocks, and lets the others go on.
 //!
-//! An [`Executor`] polls futures. Each future carries a [`Label`]: a name and the author's line. A watchdog
-//! looks at the polls from outside, without clocks on the hot path; a poll that keeps its thread for too long
-//! gives a [`Report`], and on [`Executor::threads`] another thread takes the stuck one's place, so that the
-//! other futures go on.
+//! An [`Executor`] polls futures. Each future carries a [`Label`]: a name and the author's line. A call that is about
+//! to block is seen before it does, by wrappers around the C library; on [`Executor::threads`] another thread takes
+//! over first. A watchdog looks at the polls from outside, without clocks on the hot path, and finds what makes no call.
+//! Each place gives a [`Report`]: whose line, which call, for how long, and what to write instead.
+//!
+//! | to | use |
+//! |---|---|
+//! | see what blocks a tokio runtime | [`watch`] |
+//! | have the others go on meanwhile | [`Executor::threads`], [`Executor::run`], [`Executor::spawn`] |
+//! | fail a test that blocks | [`strict`](fn@strict) |
+//! | block on purpose | [`block_in_place`], or an [`Allow`] in [`Options`] |
+//! | end what may never end | [`isolate`](isolate::isolate) |
+//!
+//! The rooms, in order. Each uses only those above it.
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`report`](Report) | labels, and what is said of a poll that took too long |
-//! | `watch` | the watchdog, and the slot in which each thread shows what it polls |
-//! | `pool` | threads that poll from one shared queue, and spares |
+//! | [`report`](Report) | labels, classes, and what is said of a place that blocks |
+//! | `frame` | what a step of a call path is: the author's, std's, a crate's |
+//! | [`advice`](Words) | what to write instead; `advice/table` has the rows |
+//! | [`allow`](Allow) | calls that are right where they are |
+//! | `stack` | addresses into functions, files and lines |
+//! | `verdict` | judges a stack: whose line, which class, which call, whether it is allowed |
+//! | `sys` | what the kernel says of this process's threads, and their registers |
+//! | `hook` | sees the libc calls that are about to block their thread; `hook/linked` has the wrappers |
+//! | `capture` | the call path of another thread |
+//! | [`options`](Options) | what an executor may be told |
+//! | `sync` | the primitives of `crew`, which loom replaces |
+//! | `crew` | the hand-over: places, members, spares; model-checked |
+//! | `slot` | where each thread shows what it polls |
+//! | [`book`](Quarantined) | commands: clean, in quarantine, on parole |
+//! | [`counters`](Counters) | what was counted |
+//! | [`reporter`](Reports) | a thread that looks into what was found, and says it |
+//! | [`watchdog`](sees_calls) | hears calls from within, looks at threads from outside |
+//! | `pool` | threads that poll from one shared queue, spares, quarantine |
+//! | `guest` | polls watched on somebody else's threads |
+//! | [`guard`](watch) | a tokio runtime as it is, watched |
+//! | [`strict`](fn@strict) | tests that fail when something blocks |
 //! | [`executor`](Executor) | the door: spawn on the pool, or on a tokio runtime |
+//! | `cost` | for measurements: what a poll costs |
+//! | [`isolate`] | a function in a child process, which can be ended |
 //!
 //! ```
 //! use evenkeel_guard::{Executor, Label};
@@ -18,7 +48,7 @@
 //! let runtime = tokio::runtime::Runtime::new()?;
 //! let executor = Executor::threads(runtime.handle().clone(), 2);
 //! let (done, seen) = std::sync::mpsc::channel();
-//! let task = executor.spawn(Label::new("greeting"), async move {
+//! let task = executor.spawn(&Label::new("greeting"), async move {
 //!     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
 //!     done.send("hello").expect("the receiver waits below");
 //! });
@@ -27,14 +57,49 @@
 //! ```
 //!
 //! What it cannot do: a poll that is stuck cannot be ended from outside, only reported and worked around.
+//! What may never end, goes to [`isolate`](isolate::isolate). The README says all of it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+/// Runs what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod report;
-mod watch;
+mod frame;
+mod advice;
+mod allow;
+mod stack;
+mod verdict;
+mod sys;
+mod hook;
+mod capture;
+mod options;
+mod sync;
+mod crew;
+mod slot;
+mod book;
+mod counters;
+mod reporter;
+mod watchdog;
 mod pool;
+mod guest;
+mod guard;
+mod strict;
 mod executor;
+#[doc(hidden)]
+pub mod cost;
+pub mod isolate;
 
-pub use executor::{Executor, Task};
+pub use advice::Words;
+pub use allow::{Allow, AllowError};
+pub use book::Quarantined;
+pub use counters::Counters;
+pub use executor::{Busy, Executor, RunError, Task, block_in_place, enter};
+pub use guard::{Guard, watch, watch_with};
+pub use options::Options;
 pub use report::{Class, Frame, Label, Report};
-pub use watch::relabel;
+pub use reporter::Reports;
+pub use strict::{findings, strict, strict_with, told};
+pub use watchdog::sees_calls;

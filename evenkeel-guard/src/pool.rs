@@ -1,227 +1,276 @@
-//! Threads that poll from one shared queue, and spares that take the place of a stuck one.
+//! The threads of one executor: workers that poll from one shared queue, spares, and the quarantine.
 //!
 //! No thread has a queue of its own and none drives timers or sockets, so nothing is stranded on a stuck one.
 
+mod quarantine;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-use std::thread::{self, Thread};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread;
+use std::time::Duration;
 
 use async_task::Runnable;
 use concurrent_queue::ConcurrentQueue;
 use tokio::runtime::Handle;
 
-use crate::watch::{Name, Slot, Watch};
+use crate::book::Standing;
+use crate::counters::Counters;
+use crate::crew::{Crew, Member};
+use crate::options::Options;
 
-/// Threads in all, stuck ones included; beyond that a stuck thread is not replaced.
-const THREADS: usize = 256;
-/// How often a worker without work lets other threads run before it sleeps.
-const YIELDS: u32 = 4;
-/// Threads kept ready to take over.
+use crate::slot::{CommandId, Ears, Here, Relief, Role, Slot, set_here};
+use crate::watchdog::{Staff, Watch};
+use quarantine::Quarantine;
+
+/// Spares that are ready before anything happens.
+const READY: usize = 4;
+/// Spares that are kept once they have been needed.
 const SPARES: usize = 8;
 
-pub(crate) type Work = Runnable<Arc<Name>>;
+/// A task that is ready to be polled, with the number of its command.
+pub(crate) type Work = Runnable<Arc<Tag>>;
+
+/// The command of one task. The task itself writes it, while it is polled.
+#[derive(Debug)]
+pub(crate) struct Tag(AtomicU32);
+
+impl Tag {
+    pub(crate) fn new(command: CommandId) -> Arc<Self> {
+        Arc::new(Self(AtomicU32::new(command)))
+    }
+
+    #[inline]
+    pub(crate) fn command(&self) -> CommandId {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The task goes on as another command.
+    #[inline]
+    pub(crate) fn note(&self, renamed: Option<CommandId>) {
+        if let Some(command) = renamed {
+            self.0.store(command, Ordering::Relaxed);
+        }
+    }
+}
 
 pub(crate) struct Pool {
-    queue: ConcurrentQueue<Work>,
-    /// Workers that found nothing to do. An entry may be stale; `Worker::is_waiting` tells.
-    idle: ConcurrentQueue<Arc<Worker>>,
-    /// Workers beyond the wanted number, parked until one gets stuck.
-    spares: ConcurrentQueue<Arc<Worker>>,
-    /// Workers that were woken and have not looked into the queue yet: while there is one, nobody else is woken.
-    searching: AtomicUsize,
-    /// All threads, whatever they are doing.
-    threads: AtomicUsize,
-    is_closed: AtomicBool,
+    crew: Crew<Work>,
+    quarantine: Quarantine,
+    /// Who asked for a successor; the next one to run answers.
+    reliefs: ConcurrentQueue<Arc<Relief>>,
     runtime: Handle,
+    most_threads: usize,
     watch: OnceLock<Arc<Watch>>,
 }
 
-struct Worker {
-    thread: OnceLock<Thread>,
-    slot: Arc<Slot>,
-    /// True from going idle (or spare) until somebody claims the worker.
-    is_waiting: AtomicBool,
-}
-
 impl Pool {
-    pub(crate) fn start(runtime: Handle, wanted: usize) -> Arc<Self> {
+    pub(crate) fn start(runtime: Handle, options: &Options) -> Arc<Self> {
         let pool = Arc::new(Self {
-            queue: ConcurrentQueue::unbounded(),
-            idle: ConcurrentQueue::unbounded(),
-            spares: ConcurrentQueue::unbounded(),
-            searching: AtomicUsize::new(0),
-            threads: AtomicUsize::new(0),
-            is_closed: AtomicBool::new(false),
+            crew: Crew::new(),
+            quarantine: Quarantine::new(options),
+            reliefs: ConcurrentQueue::unbounded(),
             runtime,
+            most_threads: options.threads.max(options.workers + 3),
             watch: OnceLock::new(),
         });
-        let weak = Arc::downgrade(&pool);
-        let watch = Watch::start(move || weak.upgrade().is_some_and(|pool| pool.replace()));
-        let _first = pool.watch.set(watch);
-        for _ in 0..wanted {
-            pool.hire();
+        let _first = pool.watch.set(Watch::start(options, Threads(Arc::downgrade(&pool))));
+        for _ in 0..options.workers {
+            pool.hire(Post::Worker(None));
+        }
+        for _ in 0..READY {
+            pool.hire(Post::Spare);
         }
         pool
     }
 
-    pub(crate) fn watch(&self) -> Option<&Arc<Watch>> {
-        self.watch.get()
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        self.watch.get().expect("the watch is set before anybody else has the pool")
     }
 
-    /// Queues work and wakes a worker if one is idle. Lock-free: the wire thread calls this.
+    /// Queues work and wakes a worker. Lock-free: the wire thread calls this.
     pub(crate) fn push(&self, work: Work) {
-        if self.is_closed.load(Ordering::SeqCst) {
-            return; // Dropping the work drops its future.
-        }
-        // An unbounded queue refuses only when closed, and this one is never closed.
-        let _taken = self.queue.push(work);
-        self.wake_one();
+        // A closed pool drops what comes after its end, and with it the future.
+        drop(self.crew.push(work));
+    }
+
+    /// Sends work that a thread has taken to where its command belongs by now.
+    pub(crate) fn forward(self: &Arc<Self>, work: Work) {
+        drop(match self.watch().book.standing(work.metadata().command()) {
+            Standing::Clean => self.crew.push(work),
+            standing => self.quarantine.push(self, standing, work),
+        });
     }
 
     /// Lets the threads go once they have returned from what they poll. Stuck ones stay behind.
     pub(crate) fn close(&self) {
-        self.is_closed.store(true, Ordering::SeqCst);
-        while self.wake_from(&self.idle) || self.wake_from(&self.spares) {}
-        if let Some(watch) = self.watch() {
-            watch.stop();
-        }
-        // Queued work holds what its futures hold; nobody will poll it any more.
-        while self.queue.pop().is_ok() {}
+        self.crew.close();
+        self.quarantine.close();
+        self.watch().stop();
     }
 
-    fn wake_one(&self) {
-        loop {
-            // Pairs with the fences in `Worker::next`: either this sees the idle worker or that sees the work. A
-            // worker that is searching looks again after it has ceased to be counted.
-            fence(Ordering::SeqCst);
-            if self.searching.load(Ordering::SeqCst) > 0 || self.idle.is_empty() {
-                return;
-            }
-            self.searching.fetch_add(1, Ordering::SeqCst);
-            if self.wake_from(&self.idle) {
-                return;
-            }
-            // The entries were stale. Whoever pushed meanwhile has relied on this search, so look once more.
-            self.searching.fetch_sub(1, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-            if self.queue.is_empty() {
-                return;
-            }
-        }
+    pub(crate) fn counters(&self) -> Counters {
+        let mut counters = self.watch().tally.counters();
+        counters.spares = self.crew.spares();
+        counters.waiting_in_quarantine = self.quarantine.waiting_in_all();
+        counters
     }
 
-    fn wake_from(&self, waiting: &ConcurrentQueue<Arc<Worker>>) -> bool {
-        while let Ok(worker) = waiting.pop() {
-            if worker.is_waiting.swap(false, Ordering::AcqRel) {
-                if let Some(thread) = worker.thread.get() {
-                    thread.unpark();
-                }
-                return true;
-            }
+    /// Gives a blocked worker a successor: a spare, or else a new thread. `None` if it has one already, or if there
+    /// are too many threads. Called by the worker itself right before it blocks, or by the watchdog.
+    fn relieve(self: &Arc<Self>, slot: &Slot) -> Option<Arc<Relief>> {
+        let member = slot.member.as_ref()?;
+        if self.crew.is_closed() || !member.claim_place() {
+            return None;
         }
-        false
+        let relief = Relief::asked();
+        let _unbounded = self.reliefs.push(Arc::clone(&relief));
+        if self.crew.call_spare() {
+            member.give_place();
+            // Whoever blocks has time to find the next spare.
+            if self.crew.spares() < READY {
+                self.hire(Post::Spare);
+            }
+            return Some(relief);
+        }
+        let _mine_or_another = self.reliefs.pop();
+        if self.hire(Post::Worker(Some(Arc::clone(&relief)))) {
+            member.give_place();
+            return Some(relief);
+        }
+        self.watch().tally.not_taken_over.fetch_add(1, Ordering::Relaxed);
+        member.keep_place();
+        None
     }
 
-    /// Gives a stuck worker a successor: a spare, or else a new thread.
-    fn replace(self: &Arc<Self>) -> bool {
-        if self.is_closed.load(Ordering::Relaxed) {
+    /// Starts a thread, unless there are too many.
+    pub(crate) fn hire(self: &Arc<Self>, post: Post) -> bool {
+        let threads = &self.watch().tally.threads;
+        let is_needed = matches!(post, Post::Quarantine { is_first: true, .. });
+        if threads.fetch_add(1, Ordering::Relaxed) >= self.most_threads && !is_needed {
+            threads.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
-        if self.wake_from(&self.spares) {
-            return true;
-        }
-        self.threads.load(Ordering::Relaxed) < THREADS && self.hire()
-    }
-
-    fn hire(self: &Arc<Self>) -> bool {
-        let slot = Arc::new(Slot::default());
-        let worker = Arc::new(Worker { thread: OnceLock::new(), slot, is_waiting: AtomicBool::new(false) });
-        if let Some(watch) = self.watch() {
-            watch.add(&worker.slot);
-        }
         let pool = Arc::clone(self);
-        self.threads.fetch_add(1, Ordering::Relaxed);
-        let name = thread::Builder::new().name("evenkeel-worker".into());
-        let hired = name.spawn(move || worker.run(&pool));
+        let name = match post {
+            Post::Quarantine { .. } => "evenkeel-quarantine",
+            _ => "evenkeel-worker",
+        };
+        let hired = thread::Builder::new().name(name.into()).spawn(move || pool.employ(post));
         if let Err(error) = &hired {
-            self.threads.fetch_sub(1, Ordering::Relaxed);
+            threads.fetch_sub(1, Ordering::Relaxed);
             tracing::error!(%error, "the system gives no more threads");
         }
         hired.is_ok()
     }
-}
 
-impl Worker {
-    fn run(self: &Arc<Self>, pool: &Pool) {
-        let _thread = self.thread.set(thread::current());
-        let _runtime = pool.runtime.enter();
-        while let Some(work) = self.next(pool) {
-            let name = Arc::clone(work.metadata());
-            let was_replaced = self.slot.polling(&name, || {
-                // A panic ends this future only; the task has dropped it by the time it gets here.
-                let _caught = catch_unwind(AssertUnwindSafe(|| work.run()));
-            });
-            if was_replaced && !self.step_aside(pool) {
-                break;
-            }
+    /// The life of one thread.
+    fn employ(self: Arc<Self>, post: Post) {
+        let runtime = self.runtime.clone();
+        let _runtime = runtime.enter();
+        match post {
+            Post::Worker(relief) => self.work(true, relief),
+            Post::Spare => self.work(false, None),
+            Post::Quarantine { standing, .. } => self.quarantine.work(&self, standing),
         }
-        pool.threads.fetch_sub(1, Ordering::Relaxed);
+        self.watch().tally.threads.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The next piece of work; `None` once the pool is closed.
-    fn next(self: &Arc<Self>, pool: &Pool) -> Option<Work> {
-        let mut yields = 0;
-        while !pool.is_closed.load(Ordering::SeqCst) {
-            if let Ok(work) = pool.queue.pop() {
-                return Some(Self::pass_on(pool, work));
+    /// Shows the calling thread to the watchdog.
+    pub(crate) fn show(&self, role: Role, member: Option<Arc<Member>>) -> Arc<Slot> {
+        let slot = Slot::here(role, member);
+        let ears: Arc<dyn Ears> = Arc::clone(self.watch()) as _;
+        set_here(Some(Here { slot: Arc::clone(&slot), ears }));
+        self.watch().add(&slot);
+        slot
+    }
+
+    fn work(self: &Arc<Self>, mut has_place: bool, mut relief: Option<Arc<Relief>>) {
+        let member = Member::here();
+        let slot = self.show(Role::Worker, Some(Arc::clone(&member)));
+        let watch = Arc::clone(self.watch());
+        let book = Arc::clone(&watch.book);
+        loop {
+            if !has_place {
+                if !self.crew.stand_by(&member) {
+                    return;
+                }
+                relief = self.reliefs.pop().ok();
+                has_place = true;
             }
-            // Work comes in bursts: letting others run for a moment costs less than sleeping and being woken.
-            if yields < YIELDS {
-                yields += 1;
-                thread::yield_now();
+            if let Some(relief) = relief.take() {
+                watch.tally.took_over(relief.note());
+                watch.wake();
+            }
+            let Some(work) = self.crew.next(&member, || watch.wake()) else { return };
+            let command = work.metadata().command();
+            if !book.is_clean(command) {
+                self.forward(work);
                 continue;
             }
-            yields = 0;
-            self.is_waiting.store(true, Ordering::SeqCst);
-            let _announced = pool.idle.push(Arc::clone(self));
-            fence(Ordering::SeqCst);
-            if let Ok(work) = pool.queue.pop() {
-                if !self.is_waiting.swap(false, Ordering::SeqCst) {
-                    // Somebody has claimed this worker meanwhile and counts on its search.
-                    pool.searching.fetch_sub(1, Ordering::SeqCst);
+            slot.polling(command, || run(work));
+            if member.is_relieved() {
+                // A thread whose priority was lowered cannot raise it again.
+                if slot.is_lowered() || self.crew.spares() >= SPARES {
+                    return;
                 }
-                return Some(Self::pass_on(pool, work));
+                has_place = false;
             }
-            self.wait(pool);
-            pool.searching.fetch_sub(1, Ordering::SeqCst);
         }
-        None
+    }
+}
+
+/// The pool as the watch sees it; the pool holds the watch.
+struct Threads(Weak<Pool>);
+
+impl Staff for Threads {
+    fn relieve(&self, slot: &Slot) -> Option<Arc<Relief>> {
+        self.0.upgrade()?.relieve(slot)
     }
 
-    /// Wakes another worker if there is more: somebody's wake-up may have been spent on this one.
-    fn pass_on(pool: &Pool, work: Work) -> Work {
-        if !pool.queue.is_empty() {
-            pool.wake_one();
-        }
-        work
+    fn waiting(&self, standing: Standing) -> usize {
+        self.0.upgrade().map_or(0, |pool| pool.quarantine.waiting(standing))
     }
 
-    /// A successor has this worker's place: wait as a spare. Answers whether it was called back.
-    fn step_aside(self: &Arc<Self>, pool: &Pool) -> bool {
-        if pool.spares.len() >= SPARES {
-            return false;
+    fn tend(&self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.quarantine.tend(&pool);
         }
-        self.is_waiting.store(true, Ordering::SeqCst);
-        let _announced = pool.spares.push(Arc::clone(self));
-        self.wait(pool);
-        !pool.is_closed.load(Ordering::SeqCst)
     }
+}
 
-    fn wait(&self, pool: &Pool) {
-        while self.is_waiting.load(Ordering::Acquire) && !pool.is_closed.load(Ordering::SeqCst) {
-            thread::park();
+/// What a new thread is hired for.
+pub(crate) enum Post {
+    /// A place among the workers, for somebody who waits to be relieved or from the start.
+    Worker(Option<Arc<Relief>>),
+    Spare,
+    /// The first thread of each part has a place beyond the limit, so that nothing waits for ever.
+    Quarantine {
+        standing: Standing,
+        is_first: bool,
+    },
+}
+
+/// Polls once. A panic ends this future only; the task has dropped it by the time it gets here.
+#[inline]
+pub(crate) fn run(work: Work) {
+    let _caught = catch_unwind(AssertUnwindSafe(|| work.run()));
+}
+
+/// Work goes to a pool for as long as there is one.
+pub(crate) fn schedule(pool: &Arc<Pool>) -> impl Fn(Work) + Send + Sync + 'static {
+    let pool: Weak<Pool> = Arc::downgrade(pool);
+    move |work| {
+        if let Some(pool) = pool.upgrade() {
+            pool.push(work);
         }
     }
+}
+
+/// How much CPU time the calling thread used for `poll`.
+pub(crate) fn timed(poll: impl FnOnce()) -> Duration {
+    let before = crate::sys::cpu_time_here();
+    poll();
+    let after = crate::sys::cpu_time_here();
+    after.zip(before).map(|(after, before)| after.saturating_sub(before)).unwrap_or_default()
 }

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 /// Names what a future does, and where the author asked for it. Cloning is cheap.
+///
+/// Labels of one name and one line are one command: what one of their futures does counts for all of them.
 #[derive(Clone, Debug)]
 pub struct Label(Arc<Named>);
 
@@ -15,6 +17,9 @@ pub struct Label(Arc<Named>);
 struct Named {
     name: Box<str>,
     location: &'static Location<'static>,
+    is_general: bool,
+    /// The number of the book that asked first, and the label's number in it.
+    number: OnceLock<(u64, u32)>,
 }
 
 impl Label {
@@ -26,7 +31,16 @@ impl Label {
 
     /// A name, with a line noted earlier.
     pub fn at(name: impl Into<Box<str>>, location: &'static Location<'static>) -> Self {
-        Self(Arc::new(Named { name: name.into(), location }))
+        let (name, number) = (name.into(), OnceLock::new());
+        Self(Arc::new(Named { name, location, is_general: false, number }))
+    }
+
+    /// The same label for work that is everybody's, such as finding out which command is meant: it is reported when it
+    /// blocks, and never put in quarantine.
+    #[must_use]
+    pub fn general(self) -> Self {
+        let (name, location) = (self.0.name.clone(), self.0.location);
+        Self(Arc::new(Named { name, location, is_general: true, number: OnceLock::new() }))
     }
 
     /// The name.
@@ -42,6 +56,19 @@ impl Label {
     /// Whether both are clones of one label.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn is_general(&self) -> bool {
+        self.0.is_general
+    }
+
+    pub(crate) fn number(&self) -> Option<(u64, u32)> {
+        self.0.number.get().copied()
+    }
+
+    /// The first book to ask is answered faster from then on; the others look the label up.
+    pub(crate) fn remember(&self, number: (u64, u32)) {
+        let _first = self.0.number.set(number);
     }
 }
 
@@ -89,45 +116,163 @@ pub struct Frame {
     pub line: Option<u32>,
 }
 
-/// A poll that kept its thread for too long.
+/// One place that blocks: what is polled there, where, how, and what to write instead.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// Counts the reports of one executor; the two reports of one poll share it.
+    /// Counts the places of one executor.
     pub number: u64,
     /// What was being polled.
     pub name: String,
-    /// The file in which the author asked for it.
-    pub file: &'static str,
+    /// What kind of blocking it is.
+    pub class: Class,
+    /// The call, as the author knows it: `std::fs::read`. The system's own name where nothing better is known.
+    pub call: String,
+    /// The author's file: where the call is made, or, without line tables, where the future got its name.
+    pub file: String,
     /// The line of that file.
     pub line: u32,
-    /// How long the poll has lasted, in seconds.
+    /// Whether file and line are those of the call.
+    pub is_exact: bool,
+    /// From the call outwards to the author's function.
+    pub path: Vec<Frame>,
+    /// How long it lasted the last time, or has lasted so far, in seconds. CPU time where a core was kept busy.
     #[serde(rename = "seconds", serialize_with = "as_seconds")]
     pub elapsed: Duration,
-    /// Whether it has returned meanwhile.
+    /// Whether it has ended.
     pub is_over: bool,
+    /// How often it happened.
+    pub times: u64,
+    /// How long the others had to wait until another thread polled them, in seconds; `None` where nothing took over.
+    #[serde(rename = "taken_over_seconds", serialize_with = "as_some_seconds")]
+    pub taken_over: Option<Duration>,
+    /// How often what was being polled was put in quarantine because it blocks.
+    pub strikes: u32,
+    /// What to write instead.
+    pub advice: String,
 }
 
-fn as_seconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_seconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(elapsed.as_secs_f64())
 }
 
+fn as_some_seconds<S: Serializer>(elapsed: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    elapsed.map(|elapsed| elapsed.as_secs_f64()).serialize(serializer)
+}
+
+impl Class {
+    /// The word for it in logs, metrics and lists.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sleep => "sleep",
+            Self::File => "file",
+            Self::Network => "network",
+            Self::Lookup => "lookup",
+            Self::Process => "process",
+            Self::Join => "join",
+            Self::Wait => "wait",
+            Self::Contention => "contention",
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Compute => "compute",
+            Self::AlwaysReady => "always_ready",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Every class.
+    pub const ALL: [Self; 13] = [
+        Self::Sleep,
+        Self::File,
+        Self::Network,
+        Self::Lookup,
+        Self::Process,
+        Self::Join,
+        Self::Wait,
+        Self::Contention,
+        Self::Input,
+        Self::Output,
+        Self::Compute,
+        Self::AlwaysReady,
+        Self::Unknown,
+    ];
+
+    /// Whether the thread is busy, and not asleep.
+    pub fn is_busy(self) -> bool {
+        matches!(self, Self::Compute | Self::AlwaysReady)
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What the compiler made of an `async fn` or a closure is the function around it, to its author.
+        f.write_str(&self.function.as_deref().unwrap_or("?").replace("::{{closure}}", ""))?;
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, " ({file}:{line})"),
+            (Some(file), None) => write!(f, " ({file})"),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Report {
-    pub(crate) fn new(number: u64, label: &Label, elapsed: Duration, is_over: bool) -> Self {
-        let location = label.location();
-        let (file, line) = (location.file(), location.line());
-        Self { number, name: label.name().to_owned(), file, line, elapsed, is_over }
+    /// The author's part of the path, from the line that calls outwards.
+    pub(crate) fn callers(&self) -> &[Frame] {
+        let is_here =
+            |frame: &Frame| frame.line == Some(self.line) && frame.file.as_ref() == Some(&self.file);
+        let start = self.path.iter().position(is_here).unwrap_or(self.path.len());
+        &self.path[start..]
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, file, line, elapsed, is_over, .. } = self;
-        let verb = if *is_over { "kept" } else { "has been keeping" };
-        write!(
-            f,
-            "`{name}` ({file}:{line}) {verb} its thread for {} ms without an `.await`",
-            elapsed.as_millis()
-        )
+        let Self { name, call, file, line, elapsed, times, .. } = self;
+        let verb = match (self.class.is_busy(), self.is_over) {
+            (false, true) => "blocked its thread for",
+            (false, false) => "has been blocking its thread for",
+            (true, true) => "kept its thread busy for",
+            (true, false) => "has been keeping its thread busy for",
+        };
+        write!(f, "`{name}` {verb} {} ms", Millis(*elapsed))?;
+        if !call.is_empty() {
+            write!(f, " in {call}")?;
+        }
+        if self.callers().is_empty() {
+            let place = if self.is_exact { "at" } else { "somewhere in what is named at" };
+            write!(f, " {place} {file}:{line}")?;
+        }
+        for frame in self.callers() {
+            write!(f, " <- {frame}")?;
+        }
+        match self.taken_over {
+            Some(wait) => write!(f, "; the others went on after {} ms", Millis(wait))?,
+            None if self.strikes > 0 => f.write_str("; it has threads of its own, so nobody waited")?,
+            None => f.write_str("; nothing took its place, so others waited")?,
+        }
+        if *times > 1 {
+            write!(f, "; {times} times so far")?;
+        }
+        if self.strikes > 0 {
+            write!(f, "; in quarantine (strike {})", self.strikes)?;
+        }
+        write!(f, "; {}", self.advice)
+    }
+}
+
+/// Milliseconds with as many decimals as matter.
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_secs_f64() * 1e3;
+        let places = if millis < 1.0 {
+            3
+        } else if millis < 10.0 {
+            1
+        } else {
+            0
+        };
+        write!(f, "{millis:.places$}")
     }
 }

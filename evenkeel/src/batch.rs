@@ -34,7 +34,7 @@ pub fn batch<Items, Work, Done>(items: Items, limit: usize, work: Work) -> Batch
 where
     Items: IntoIterator,
     Work: FnMut(Items::Item) -> Done,
-    Done: Future,
+    Done: IntoFuture,
 {
     let (items, limit) = (items.into_iter().enumerate(), limit.max(1));
     Batch { items, limit, work, under_way: FuturesUnordered::new(), outcomes: Vec::new() }
@@ -42,12 +42,12 @@ where
 
 /// Work on many items, made by [`batch`]: a future of all outcomes, or with [`next`](Self::next) one by one.
 #[must_use = "nothing is done unless the batch is awaited"]
-pub struct Batch<Items: Iterator, Work, Done: Future> {
+pub struct Batch<Items: Iterator, Work, Done: IntoFuture> {
     items: Enumerate<Items>,
     limit: usize,
     work: Work,
     /// At most `limit`, each with its item's number.
-    under_way: FuturesUnordered<Join<Ready<usize>, Done>>,
+    under_way: FuturesUnordered<Join<Ready<usize>, Done::IntoFuture>>,
     /// What is done, not yet in order. `next` hands outcomes out instead of putting them here.
     outcomes: Vec<(usize, Done::Output)>,
 }
@@ -56,7 +56,7 @@ impl<Items, Work, Done> Batch<Items, Work, Done>
 where
     Items: Iterator,
     Work: FnMut(Items::Item) -> Done,
-    Done: Future,
+    Done: IntoFuture,
 {
     /// The next outcome, as soon as there is one, with the number of its item; `None` when all are done.
     ///
@@ -82,7 +82,7 @@ where
         while self.under_way.len() < self.limit
             && let Some((number, item)) = self.items.next()
         {
-            self.under_way.push(join(ready(number), (self.work)(item)));
+            self.under_way.push(join(ready(number), (self.work)(item).into_future()));
         }
         self.under_way.poll_next_unpin(cx)
     }
@@ -92,7 +92,7 @@ impl<Items, Work, Done> Future for Batch<Items, Work, Done>
 where
     Items: Iterator,
     Work: FnMut(Items::Item) -> Done,
-    Done: Future,
+    Done: IntoFuture,
 {
     type Output = Vec<Done::Output>;
 
@@ -107,9 +107,9 @@ where
 }
 
 /// Nothing in a batch is pinned in place: `FuturesUnordered` keeps each future on the heap.
-impl<Items: Iterator, Work, Done: Future> Unpin for Batch<Items, Work, Done> {}
+impl<Items: Iterator, Work, Done: IntoFuture> Unpin for Batch<Items, Work, Done> {}
 
-impl<Items: Iterator, Work, Done: Future> fmt::Debug for Batch<Items, Work, Done> {
+impl<Items: Iterator, Work, Done: IntoFuture> fmt::Debug for Batch<Items, Work, Done> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Batch");
         shown.field("limit", &self.limit).field("under_way", &self.under_way.len()).finish_non_exhaustive()
@@ -126,6 +126,7 @@ mod tests {
     use tokio::time::{Instant, sleep, timeout};
 
     use super::*;
+    use crate::offload::blocking;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -170,6 +171,12 @@ mod tests {
         });
         assert!(timeout(SECOND, work).await.is_err());
         assert_eq!(started.get(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_takes_what_can_be_awaited() {
+        let lengths = batch(["a", "bc"], 2, |name| blocking(|| name.len())).await;
+        assert_eq!(lengths.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,20 +1,23 @@
-//! Plain functions as handlers.
+//! Functions as handlers.
 
 use std::future::Future;
 
 use crate::context::Context;
 use crate::extract::{FromEvent, Rejection};
+use crate::offload::{OffloadError, Offloaded, Running};
 use crate::reply::IntoReply;
 use crate::trigger::Trigger;
 
-/// An `async fn` of at most eight extractors. Implemented for all of them; nobody else needs to.
+/// An `async fn` of at most eight extractors, or a plain `fn` of them inside [`blocking`](crate::offload::blocking) or
+/// [`offload`](mod@crate::offload). Implemented for all of them; nobody else needs to.
 ///
 /// Its parts are bounds of their own at [`Router::command`](crate::Router::command), so that the compiler can say
 /// which part of a function does not fit.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     label = "expected an `async fn` of at most 8 arguments",
-    note = "a handler is an `async fn` whose arguments are extractors and whose result is a reply; a plain `fn` becomes one with the word `async`"
+    note = "a handler is an `async fn` whose arguments are extractors and whose result is a reply; a plain `fn` becomes one with the word `async`, or as `blocking(name)` if it blocks",
+    note = "into `blocking(..)` and `offload(..)` goes the name of a plain `fn` of at most 8 arguments whose result is `Send`"
 )]
 pub trait Handler<Args>: Clone + Send + Sync + 'static {
     /// What the call gives.
@@ -58,6 +61,22 @@ macro_rules! arity {
             #[allow(non_snake_case, reason = "the type's name names the value")]
             fn call(&self, ($($arg,)*): ($($arg,)*)) -> Fut {
                 self($($arg),*)
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<Fun, Out, $($arg,)*> Handler<($($arg,)*)> for Offloaded<Fun>
+        where
+            Fun: Fn($($arg,)*) -> Out + Clone + Send + Sync + 'static,
+            Out: Send + 'static,
+            $($arg: Send + 'static,)*
+        {
+            type Future = Running<Out>;
+            type Reply = Result<Out, OffloadError>;
+
+            #[allow(non_snake_case, reason = "the type's name names the value")]
+            fn call(&self, ($($arg,)*): ($($arg,)*)) -> Running<Out> {
+                self.handle(move |function| function($($arg),*))
             }
         }
 

@@ -47,7 +47,7 @@
 //! | [`Trigger`] | what starts a handler |
 //! | [`Context`] | what a handler can reach |
 //! | [`FromEvent`] | the arguments of a handler: [`Text`], [`Rest`], [`Args`], [`Captures`], [`State`], .. |
-//! | [`Handler`] | plain functions as handlers |
+//! | [`Handler`] | functions as handlers, async ones and plain ones |
 //! | [`from_fn`], [`Next`] | code around handlers |
 //! | [`Router`], [`App`] | which handler an event goes to |
 //! | [`journal`] | the record of events and replies |

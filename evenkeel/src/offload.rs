@@ -3,26 +3,81 @@
 //! [`offload`] is for work that keeps a core busy, [`blocking`] for calls that sleep in the kernel. Each has a
 //! process-wide [`Pool`] that bounds how many run at once; a program may have pools of its own besides. The threads
 //! are those of tokio's `spawn_blocking`.
+//!
+//! | what it does | where it belongs |
+//! |---|---|
+//! | waits for the network, for a timer, for another task | `tokio::..` or `cx.http()`, with `.await`: no thread is spent on it |
+//! | sleeps in a call that returns: files, a database or a client without async | [`blocking`]`(..)` |
+//! | computes for longer than a millisecond: images, password hashes, parsing | [`offload`]`(..)` |
+//! | either of these, in a library that bears only so many callers | [`Pool::new`]`(n).`[`run`](Pool::run)`(..)` |
+//! | may never return | a program of its own by `tokio::process`, which can be killed |
+//!
+//! # Awaited, or as a handler
+//!
+//! All three return [`Offloaded`], which goes two ways. Around a closure it is awaited, inside an `async fn`. Around a plain
+//! `fn` of extractors it is a handler itself:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use evenkeel::offload::{blocking, offload};
+//! use evenkeel::{Args, Rest, Result, Router, State};
+//!
+//! #[derive(Clone)]
+//! struct Folder(Arc<std::path::Path>);
+//!
+//! fn size(Rest(name): Rest, State(Folder(folder)): State<Folder>) -> Result<String> {
+//!     let bytes = std::fs::read(folder.join(name))?; // blocks, and may
+//!     Ok(format!("{} bytes", bytes.len()))
+//! }
+//! fn sum(Args((n,)): Args<(u64,)>) -> String {
+//!     (1..=n.min(1 << 30)).fold(0u64, u64::wrapping_add).to_string()
+//! }
+//! async fn both(State(Folder(folder)): State<Folder>) -> Result<String> {
+//!     let text = blocking(move || std::fs::read_to_string(folder.join("Cargo.toml"))).await??;
+//!     let lines = offload(move || text.lines().count()).await?;
+//!     Ok(format!("{lines} lines"))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+//! let here = Folder(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).into());
+//! let app = Router::new().command("!size", blocking(size)).command("!sum", offload(sum)).command("!both", both);
+//! # let mut chat = evenkeel::testing::chat(app.with_state(here));
+//! # assert!(chat.say("!size Cargo.toml").await.text().ends_with("bytes"));
+//! # assert_eq!(chat.say("!sum 100").await, ["5050"]);
+//! # assert!(chat.say("!both").await.text().ends_with("lines"));
+//! # }
+//! ```
+//!
+//! A handler in a pool is like others: its arguments are taken where other handlers run, and do not fit in the same way;
+//! layers run around it; it keeps the order of its conversation, counts in [`status`](crate::status), and a panic in it
+//! is a failed event. What differs:
+//!
+//! - It cannot be stopped. When a layer or the end of the drain gives it up while it waits for its turn, it never runs;
+//!   when it runs, it goes on to its end, and its reply is dropped, and so is what it promises from then on.
+//! - It may take a [`Context`](crate::Context). `reply`, `send`, `react`, `edit`, `delete` and `typing` work as they do
+//!   anywhere; `reply_now`, `download` and `http` want an `.await`, which a plain function has not: write an `async fn`, and
+//!   give the part that blocks to `blocking(..).await`.
+
+mod pool;
 
 use std::any::Any;
 use std::fmt;
-use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::panic::resume_unwind;
+use std::pin::Pin;
 
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+pub use pool::{Pool, Waited};
 
-/// Runs work that keeps a core busy; as many at once as there are cores, the others queue in order.
+/// Work that keeps a core busy; as many at once as there are cores, the others queue in order.
+///
+/// Awaited, it runs once; given to a [`Router`](crate::Router), it is a handler. The [module](self) has both.
 ///
 /// # Errors
 ///
-/// [`OffloadError`], if the work panicked, or if the runtime shut down before it ran.
+/// Awaited: [`OffloadError`], if the work panicked, or if the runtime shut down before it ran.
 ///
 /// # Panics
 ///
-/// Outside a tokio runtime.
+/// When awaited outside a tokio runtime.
 ///
 /// # Cancel safety
 ///
@@ -35,21 +90,21 @@ use tokio::task::JoinHandle;
 /// assert_eq!(sum, 500_500);
 /// # }
 /// ```
-pub async fn offload<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, OffloadError> {
-    Pool::cores().run(work).await
+pub fn offload<F>(work: F) -> Offloaded<F> {
+    Pool::cores().run(work)
 }
 
-/// Runs a call that blocks its thread: files, DNS, a library without async; 64 at once, the others queue in order.
+/// A call that blocks its thread: files, DNS, a library without async; 64 at once, the others queue in order.
+///
+/// Awaited, it runs once; given to a [`Router`](crate::Router), it is a handler. The [module](self) has both.
 ///
 /// # Errors
 ///
-/// [`OffloadError`], if the call panicked, or if the runtime shut down before it ran.
+/// Awaited: [`OffloadError`], if the call panicked, or if the runtime shut down before it ran.
 ///
 /// # Panics
 ///
-/// Outside a tokio runtime.
+/// When awaited outside a tokio runtime.
 ///
 /// # Cancel safety
 ///
@@ -62,27 +117,46 @@ pub async fn offload<T: Send + 'static>(
 /// assert!(here.is_absolute());
 /// # Ok(()) }
 /// ```
-pub async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, OffloadError> {
-    Pool::calls().run(call).await
+pub fn blocking<F>(call: F) -> Offloaded<F> {
+    Pool::calls().run(call)
 }
 
-/// A bound on how much offloaded work runs at once; clones are the same pool.
+impl Pool {
+    /// Work that runs on a thread of its own as soon as the pool has room, first come, first served.
+    ///
+    /// Awaited, it runs once; given to a [`Router`](crate::Router), it is a handler. The [module](self) has both.
+    ///
+    /// # Errors
+    ///
+    /// Awaited: [`OffloadError`], if the work panicked, or if the runtime shut down before it ran.
+    ///
+    /// # Panics
+    ///
+    /// When awaited outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future while the work is queued means that it never runs. Work that runs cannot be stopped: it
+    /// goes on to its end, keeps its place in the pool until then, and its result is dropped.
+    pub fn run<F>(&self, work: F) -> Offloaded<F> {
+        Offloaded { pool: self.clone(), work }
+    }
+}
+
+/// Work for a [`Pool`], made by [`blocking`], [`offload`] and [`Pool::run`].
 ///
-/// The queue in front of it is as long as there are futures waiting; nothing is refused.
-///
-/// ```
-/// use evenkeel::offload::Pool;
-///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let thumbnails = Pool::new(2);
-/// assert_eq!(thumbnails.run(|| "small").await.unwrap(), "small");
-/// assert_eq!((thumbnails.running(), thumbnails.waiting()), (0, 0));
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Pool(Home);
+/// Around a function without arguments it can be awaited, for a `Result<T, OffloadError>`. Around a plain function of at
+/// most eight extractors it is a [`Handler`](crate::Handler). Where a future is asked for, as by `tokio::spawn`, write
+/// `.into_future()` behind it.
+#[derive(Clone)]
+#[must_use = "nothing runs until it is awaited, or given to a router"]
+pub struct Offloaded<F> {
+    pool: Pool,
+    work: F,
+}
+
+/// Work on its way through a [`Pool`].
+pub type Running<T> = Pin<Box<dyn Future<Output = Result<T, OffloadError>> + Send>>;
 
 /// Why offloaded work has no result.
 #[derive(Debug)]
@@ -91,83 +165,40 @@ pub struct OffloadError {
     panic: Option<String>,
 }
 
-impl Pool {
-    /// A pool that runs `limit` at once.
-    ///
-    /// # Panics
-    ///
-    /// If `limit` is zero or larger than [`Semaphore::MAX_PERMITS`].
-    #[track_caller]
-    #[must_use]
-    pub fn new(limit: usize) -> Self {
-        assert!(limit > 0, "a pool of 0 would never run anything: use 1 or more");
-        let shared = Shared::new(Some(limit));
-        shared.limit();
-        Self(Home::Own(Arc::new(shared)))
-    }
+impl<F, T> IntoFuture for Offloaded<F>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    type Output = Result<T, OffloadError>;
+    type IntoFuture = Running<T>;
 
-    /// The process-wide pool behind [`offload`].
-    #[must_use]
-    pub fn cores() -> Self {
-        static CORES: Shared = Shared::new(None);
-        Self(Home::Process(&CORES))
+    fn into_future(self) -> Running<T> {
+        let Self { pool, work } = self;
+        Box::pin(async move {
+            let ended = pool.carry(work).await.ok_or(OffloadError { panic: None })?;
+            ended.map_err(|panic| OffloadError { panic: Some(message(&*panic)) })
+        })
     }
+}
 
-    /// The process-wide pool behind [`blocking`].
-    #[must_use]
-    pub fn calls() -> Self {
-        static CALLS: Shared = Shared::new(Some(64));
-        Self(Home::Process(&CALLS))
+impl<F: Clone + Send + 'static> Offloaded<F> {
+    /// Runs the function once, as a handler: a panic in it goes on in whoever waits, as from any other handler.
+    pub(crate) fn handle<T: Send + 'static>(&self, call: impl FnOnce(F) -> T + Send + 'static) -> Running<T> {
+        let Self { pool, work } = self.clone();
+        Box::pin(async move {
+            match pool.carry(move || call(work)).await {
+                Some(Ok(value)) => Ok(value),
+                Some(Err(panic)) => resume_unwind(panic),
+                None => Err(OffloadError { panic: None }),
+            }
+        })
     }
+}
 
-    /// Runs `work` on a thread of its own as soon as the pool has room, first come, first served.
-    ///
-    /// # Errors
-    ///
-    /// [`OffloadError`], if the work panicked, or if the runtime shut down before it ran.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future while the work is queued means that it never runs. Work that runs cannot be stopped: it
-    /// goes on to its end, keeps its place in the pool until then, and its result is dropped.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, OffloadError> {
-        let queued = Count::up(self.0.clone(), |shared| &shared.waiting);
-        let room = Room::acquire(self.0.clone()).await;
-        let span = tracing::Span::current();
-        let task = tokio::task::spawn_blocking(move || {
-            let room = room;
-            let _running = Count::up(room.0.clone(), |shared| &shared.running);
-            // Only now: until tokio has a thread for it, the work still waits.
-            drop(queued);
-            span.in_scope(|| catch_unwind(AssertUnwindSafe(work)))
-        });
-        match Queued(task).join().await {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(panic)) => Err(OffloadError { panic: Some(message(&*panic)) }),
-            None => Err(OffloadError { panic: None }),
-        }
-    }
-
-    /// How many may run at once.
-    pub fn limit(&self) -> usize {
-        self.0.limit()
-    }
-
-    /// How many run at present, those included that nobody waits for any more.
-    pub fn running(&self) -> usize {
-        self.0.running.load(Ordering::Relaxed)
-    }
-
-    /// How many wait for their turn.
-    pub fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::Relaxed)
+impl<F> fmt::Debug for Offloaded<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offloaded").field("pool", &self.pool).finish_non_exhaustive()
     }
 }
 
@@ -180,104 +211,6 @@ impl OffloadError {
     /// The message of the panic, if the work panicked.
     pub fn panic_message(&self) -> Option<&str> {
         self.panic.as_deref()
-    }
-}
-
-#[derive(Debug)]
-struct Shared {
-    room: Semaphore,
-    /// Set at first use, when the permits of `room` are handed out: how many cores there are is not known to a
-    /// `const`, which the process-wide pools have to be.
-    limit: OnceLock<usize>,
-    wanted: Option<usize>,
-    waiting: AtomicUsize,
-    running: AtomicUsize,
-}
-
-impl Shared {
-    /// With `None` for the limit, as many as there are cores.
-    const fn new(wanted: Option<usize>) -> Self {
-        let (waiting, running) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { room: Semaphore::const_new(0), limit: OnceLock::new(), wanted, waiting, running }
-    }
-
-    fn limit(&self) -> usize {
-        *self.limit.get_or_init(|| {
-            let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-            let limit = self.wanted.unwrap_or_else(cores);
-            self.room.add_permits(limit);
-            limit
-        })
-    }
-}
-
-/// Where a pool lives. Work outlives its waiter, so it needs a pool that does too.
-#[derive(Debug, Clone)]
-enum Home {
-    Process(&'static Shared),
-    Own(Arc<Shared>),
-}
-
-impl Deref for Home {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        match self {
-            Self::Process(shared) => shared,
-            Self::Own(shared) => shared,
-        }
-    }
-}
-
-/// Room for one in the pool, given back when dropped.
-struct Room(Home);
-
-impl Room {
-    async fn acquire(home: Home) -> Self {
-        home.limit();
-        home.room.acquire().await.expect("nobody closes the pool").forget();
-        Self(home)
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.0.room.add_permits(1);
-    }
-}
-
-/// One more in a count, until dropped.
-struct Count {
-    home: Home,
-    of: fn(&Shared) -> &AtomicUsize,
-}
-
-impl Count {
-    fn up(home: Home, of: fn(&Shared) -> &AtomicUsize) -> Self {
-        of(&home).fetch_add(1, Ordering::Relaxed);
-        Self { home, of }
-    }
-}
-
-impl Drop for Count {
-    fn drop(&mut self) {
-        (self.of)(&self.home).fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A task that is taken off tokio's own queue if nobody waits for it any more.
-struct Queued<T>(JoinHandle<T>);
-
-impl<T> Queued<T> {
-    /// `None` if the runtime shut down before the task ran.
-    async fn join(mut self) -> Option<T> {
-        (&mut self.0).await.ok()
-    }
-}
-
-impl<T> Drop for Queued<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -300,9 +233,11 @@ impl std::error::Error for OffloadError {}
 
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
     use std::sync::mpsc;
+    use std::time::Duration;
 
-    use futures_util::poll;
+    use futures_util::{FutureExt, poll};
     use tokio::sync::oneshot;
 
     use super::*;
@@ -323,7 +258,7 @@ mod tests {
         let pool = Pool::new(2);
         let work = |_| {
             let inside = pool.clone();
-            pool.run(move || assert!((1..=2).contains(&inside.running())))
+            pool.run(move || assert!((1..=2).contains(&inside.running()))).into_future()
         };
         for done in futures_util::future::join_all((0..50).map(work)).await {
             done.unwrap();
@@ -344,10 +279,10 @@ mod tests {
     async fn work_that_nobody_waits_for_never_starts() {
         let pool = Pool::new(1);
         let (end, started, work) = busy();
-        let mut first = Box::pin(pool.run(work));
+        let mut first = pool.run(work).into_future();
         assert!(poll!(&mut first).is_pending());
         started.await.unwrap();
-        let mut second = Box::pin(pool.run(|| panic!("ran after all")));
+        let mut second = pool.run(|| panic!("ran after all")).into_future();
         assert!(poll!(&mut second).is_pending());
         assert_eq!((pool.running(), pool.waiting()), (1, 1));
         drop(second);
@@ -363,10 +298,10 @@ mod tests {
         runtime.block_on(async {
             let pool = Pool::new(8);
             let (end, started, work) = busy();
-            let mut first = Box::pin(pool.run(work));
+            let mut first = pool.run(work).into_future();
             assert!(poll!(&mut first).is_pending());
             started.await.unwrap();
-            let mut second = Box::pin(pool.run(|| panic!("ran after all")));
+            let mut second = pool.run(|| panic!("ran after all")).into_future();
             assert!(poll!(&mut second).is_pending());
             drop(second);
             drop(end);
@@ -379,15 +314,87 @@ mod tests {
     async fn running_work_keeps_its_place_without_a_waiter() {
         let pool = Pool::new(1);
         let (end, started, work) = busy();
-        let mut abandoned = Box::pin(pool.run(work));
+        let mut abandoned = pool.run(work).into_future();
         assert!(poll!(&mut abandoned).is_pending());
         started.await.unwrap();
         drop(abandoned);
-        let mut next = Box::pin(pool.run(|| 7));
+        let mut next = pool.run(|| 7).into_future();
         assert!(poll!(&mut next).is_pending());
         assert_eq!((pool.running(), pool.waiting()), (1, 1));
         drop(end);
         assert_eq!(next.await.unwrap(), 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waited_for_its_turn_is_counted() {
+        let pool = Pool::new(1);
+        assert_eq!((pool.waited(), pool.waited().mean()), (Waited::default(), Duration::ZERO));
+        let (end, started, work) = busy();
+        let mut first = pool.run(work).into_future();
+        assert!(poll!(&mut first).is_pending());
+        started.await.unwrap();
+        let mut second = pool.run(|| 7).into_future();
+        assert!(poll!(&mut second).is_pending());
+        tokio::time::advance(Duration::from_secs(4)).await;
+        let mut gone = pool.run(|| 7).into_future();
+        assert!(poll!(&mut gone).is_pending());
+        drop((end, gone));
+        first.await.unwrap();
+        assert_eq!(second.await.unwrap(), 7);
+        let waited = pool.waited();
+        assert_eq!(
+            (waited.count, waited.total),
+            (2, Duration::from_secs(4)),
+            "the one that left is not in it"
+        );
+        assert_eq!((waited.longest, waited.mean()), (Duration::from_secs(4), Duration::from_secs(2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_runs_unless_it_is_awaited() {
+        let pool = Pool::new(1);
+        drop(pool.run(|| panic!("ran after all")));
+        drop(pool.run(|| panic!("ran after all")).into_future());
+        assert_eq!(pool.run(|| 7).await.unwrap(), 7);
+        assert_eq!(pool.waited().count, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_is_given_up_in_the_queue_never_runs() {
+        let pool = Pool::new(1);
+        let (end, started, work) = busy();
+        let mut first = pool.run(work).into_future();
+        assert!(poll!(&mut first).is_pending());
+        started.await.unwrap();
+        let handler = pool.run(|| panic!("ran after all"));
+        let mut given_up = handler.handle(|function| function());
+        assert!(poll!(&mut given_up).is_pending());
+        assert_eq!(pool.waiting(), 1);
+        drop((given_up, end));
+        first.await.unwrap();
+        assert_eq!((pool.run(|| 7).await.unwrap(), pool.waiting()), (7, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handlers_panic_goes_on_in_whoever_waits() {
+        let running = offload(|| panic!("on purpose")).handle(|function| function());
+        let panic = AssertUnwindSafe(running).catch_unwind().await.unwrap_err();
+        assert_eq!(message(&*panic), "on purpose");
+    }
+
+    /// The macros and `timeout` take it as it is.
+    #[tokio::test(start_paused = true)]
+    async fn it_goes_where_futures_go() {
+        let (one, two) = tokio::join!(blocking(|| 1), offload(|| 2));
+        assert_eq!((one.unwrap(), two.unwrap()), (1, 2));
+        let in_time = tokio::time::timeout(Duration::from_secs(1), blocking(|| 3)).await;
+        assert_eq!(in_time.unwrap().unwrap(), 3);
+        let first = tokio::select! {
+            four = blocking(|| 4) => four,
+            () = std::future::pending() => unreachable!("it never ends"),
+        };
+        assert_eq!(first.unwrap(), 4);
+        assert_eq!(tokio::spawn(blocking(|| 5).into_future()).await.unwrap().unwrap(), 5);
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_guard::Executor;
+use evenkeel_guard::{Allow, Executor, Options, Words};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
@@ -33,8 +33,8 @@ const BACKLOG_BYTES: usize = 256 << 20;
 /// Runs a bot until SIGTERM or Ctrl-C, on runtimes of its own: this is what `main` calls.
 ///
 /// The wire has a thread to itself, handlers have watched worker threads, and what handlers spawn has another
-/// thread. Logs go to standard error. `EVENKEEL_LOG`, `EVENKEEL_WORKERS` and `EVENKEEL_DRAIN_SECONDS` are read from the
-/// environment, `.env` or `evenkeel.toml`.
+/// thread. Logs go to standard error. `EVENKEEL_LOG`, `EVENKEEL_WORKERS`, `EVENKEEL_GUARD` and `EVENKEEL_DRAIN_SECONDS`
+/// are read from the environment, `.env` or `evenkeel.toml`.
 ///
 /// # Errors
 ///
@@ -156,18 +156,21 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         assert!(Handle::try_current().is_err(), "`run` has runtimes of its own: call `serve(..).await` here");
         let settings = self.settings.take();
         let settings = settings.map_or_else(|| Config::load().and_then(|config| Settings::read(&config)), Ok);
-        let Settings { log, workers, drain } = settings?;
+        let Settings { log, workers, drain, guard, allow } = settings?;
         start_log(log.as_deref());
         self.drain = self.drain.or(drain);
-        // Timers, sockets and tasks of handlers. It polls no handler, so no handler can hold it up.
+        if self.executor.is_none() {
+            guard.tell(workers);
+        }
+        // Timers, sockets and tasks of handlers. Under the full guard it polls no handler, so none can hold it up.
         let theirs = Builder::new_multi_thread()
-            .worker_threads(1)
+            .worker_threads(if guard == Guard::Full { 1 } else { workers })
             .thread_name("evenkeel-io")
             .enable_all()
             .build()
             .map_err(|error| Error::from(error).context("starting the runtime of the handlers"))?;
         if self.executor.is_none() {
-            self.executor = Some(Executor::threads(theirs.handle().clone(), workers));
+            self.executor = Some(guard.executor(theirs.handle().clone(), workers, allow));
         }
         let ours = Builder::new_current_thread()
             .enable_all()
@@ -200,7 +203,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     async fn serve_until(self, mut stops: mpsc::Receiver<()>) -> Result<()> {
         let Self { transport, app, mut journal, executor, drain, backlog_bytes, status, .. } = self;
         let (status, questions) = status;
-        let executor = executor.unwrap_or_else(|| Executor::on(Handle::current()));
+        let executor = executor.unwrap_or_else(|| Executor::on_with(Handle::current(), &guarding()));
         let transport = Arc::new(transport);
         let name = transport.name();
         let greeting = tokio::select! {
@@ -288,11 +291,58 @@ async fn signals(stop: mpsc::Sender<()>) -> std::io::Result<()> {
     }
 }
 
+/// How far the guard goes, by `EVENKEEL_GUARD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    /// Handlers are tasks of a tokio runtime, and nobody watches.
+    Off,
+    /// The same, with what blocks reported.
+    Watch,
+    /// Handlers have workers that are replaced when they block, and a quarantine.
+    Full,
+}
+
+impl Guard {
+    fn executor(self, runtime: Handle, workers: usize, allow: Option<Options>) -> Executor {
+        let options = allow.unwrap_or_else(guarding).with_workers(workers);
+        match self {
+            Self::Off => Executor::unwatched(runtime),
+            Self::Watch => Executor::on_with(runtime, &options),
+            Self::Full => Executor::with(runtime, &options),
+        }
+    }
+
+    /// Says once which mode is in force, and what it can see here.
+    fn tell(self, workers: usize) {
+        let (guard, sees) = match (self, evenkeel_guard::sees_calls()) {
+            (Self::Off, _) => ("off", "nothing is seen"),
+            (Self::Watch, true) => ("watch", "blocking calls are named"),
+            (Self::Watch, false) => ("watch", "blocking is named by how long it takes"),
+            (Self::Full, true) => {
+                ("full", "blocking calls are seen before they block, and another thread takes over")
+            }
+            (Self::Full, false) => {
+                ("full", "blocking is seen by how long it takes, then another thread takes over")
+            }
+        };
+        tracing::info!(guard, workers, "the guard: {sees}");
+    }
+}
+
+/// How the guard goes about a bot: its reports name the ways out that a bot has.
+pub(crate) fn guarding() -> Options {
+    let (blocking, offload) = ("offload::blocking(move || ..).await?", "offload::offload(move || ..).await?");
+    Options::default().with_words(Words { blocking, offload, http: "cx.http()" })
+}
+
 /// What the operator may set, see `docs/configuration.md`.
 struct Settings {
     log: Option<String>,
     workers: usize,
     drain: Option<Duration>,
+    guard: Guard,
+    /// The guard's options with the operator's list of what may block.
+    allow: Option<Options>,
 }
 
 impl Settings {
@@ -307,9 +357,19 @@ impl Settings {
         let drain = settings.optional("EVENKEEL_DRAIN_SECONDS", "25", |seconds| {
             seconds.parse().map(Duration::from_secs).map_err(|_| "must be a whole number of seconds")
         });
+        let guard = settings.optional("EVENKEEL_GUARD", "full", |guard| match guard {
+            "off" => Ok(Guard::Off),
+            "watch" => Ok(Guard::Watch),
+            "full" => Ok(Guard::Full),
+            _ => Err("must be off, watch or full"),
+        });
+        let allow = settings.optional("EVENKEEL_GUARD_ALLOW", "statx@shop::config", |list| {
+            guarding().with_allow(Allow::default().with_text(list))
+        });
         settings.finish()?;
+        let guard = guard.unwrap_or(Guard::Full);
         let cores = || std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-        Ok(Self { log, workers: workers.unwrap_or_else(cores), drain })
+        Ok(Self { log, workers: workers.unwrap_or_else(cores), drain, guard, allow })
     }
 }
 
@@ -330,9 +390,14 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_named_all_at_once() {
-        let pairs =
-            [("EVENKEEL_WORKERS", "0"), ("EVENKEEL_DRAIN_SECONDS", "soon"), ("EVENKEEL_LOG", "a=b=c")];
-        let error = Settings::read(&Config::from_pairs(pairs)).err().expect("three mistakes").to_string();
+        let pairs = [
+            ("EVENKEEL_WORKERS", "0"),
+            ("EVENKEEL_DRAIN_SECONDS", "soon"),
+            ("EVENKEEL_LOG", "a=b=c"),
+            ("EVENKEEL_GUARD", "on"),
+            ("EVENKEEL_GUARD_ALLOW", "open65@shop"),
+        ];
+        let error = Settings::read(&Config::from_pairs(pairs)).err().expect("five mistakes").to_string();
         for (name, _) in pairs {
             assert!(error.contains(name), "{error}");
         }
@@ -386,5 +451,6 @@ mod tests {
         let settings = Settings::read(&Config::from_pairs([("EVENKEEL_DRAIN_SECONDS", "3")])).expect("fine");
         assert!(settings.workers >= 2 && settings.log.is_none());
         assert_eq!(settings.drain, Some(Duration::from_secs(3)));
+        assert_eq!(settings.guard, Guard::Full);
     }
 }

@@ -1,4 +1,4 @@
-//! What a running bot says of itself: counters, lanes, latency per command, handlers that block.
+//! What a running bot says of itself: counters, lanes, latency per command, handlers that block, the quarantine.
 
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub(crate) enum Question {
     Snapshot(oneshot::Sender<Snapshot>),
     /// When it has nothing left to do.
     Idle(oneshot::Sender<()>),
+    /// To let the commands of this name go from quarantine, and how many there were.
+    Pardon(String, oneshot::Sender<usize>),
 }
 
 /// The state of a bot at one moment.
@@ -53,8 +55,12 @@ pub struct Snapshot {
     pub is_draining: bool,
     /// Each command that was used, by name.
     pub commands: Vec<CommandSnapshot>,
-    /// Handlers that kept a thread busy or blocked, newest last.
+    /// Places where handlers blocked or kept a core busy, newest last.
     pub blocked: Vec<evenkeel_guard::Report>,
+    /// Commands that are kept away from the workers because they blocked them, by name.
+    pub quarantined: Vec<evenkeel_guard::Quarantined>,
+    /// What the guard has seen and done.
+    pub guard: evenkeel_guard::Counters,
 }
 
 /// One command at one moment.
@@ -92,9 +98,19 @@ impl Status {
         self.questions.send(Question::Snapshot(answer)).await.ok()?;
         snapshot.await.ok()
     }
-}
 
-impl Status {
+    /// Lets every command of this name go from quarantine and forgets its strikes. Answers how many there were; `None`
+    /// once the bot has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the question, unless the bot has heard it already.
+    pub async fn pardon(&self, name: impl Into<String>) -> Option<usize> {
+        let (answer, pardoned) = oneshot::channel();
+        self.questions.send(Question::Pardon(name.into(), answer)).await.ok()?;
+        pardoned.await.ok()
+    }
+
     /// Waits until nothing is waiting, running, or on its way out; also returns once the bot has stopped.
     ///
     /// # Cancel safety

@@ -12,11 +12,16 @@
 //! assert!(chat.in_group("crew").say_as("bob", "hello").await.is_empty());
 //! # }); Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! A handler that blocks fails its test: when the [`Chat`] is dropped, it panics with each place that blocked and what to
+//! write instead. The verdict does not depend on how busy the machine is. [`Chat::may_block`] is for tests of handlers
+//! that are known to block.
 
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
-use evenkeel_guard::Executor;
+use evenkeel_guard::{Executor, Report};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -25,7 +30,7 @@ use crate::event::MessageId;
 use crate::reply::{Draft, File};
 use crate::route::IntoApp;
 use crate::sandbox::{Change, Changes, Sandbox};
-use crate::serve::Bot;
+use crate::serve::{Bot, guarding};
 use crate::status::{Snapshot, Status};
 
 /// Begins a chat with a bot, as Alice. Bob and Carol are there, too, and the group `crew`.
@@ -39,14 +44,21 @@ pub fn chat(app: impl IntoApp) -> Chat {
         panic!("`chat` needs a runtime: write `#[tokio::test(start_paused = true)]` over the test")
     };
     let sandbox = Sandbox::new();
-    let bot = Bot::new(sandbox.clone(), app).with_executor(Executor::unwatched(runtime));
+    let executor = Executor::strict_with(runtime, &guarding().with_strictness());
+    let bot = Bot::new(sandbox.clone(), app).with_executor(executor.clone());
     let bot = bot.with_shutdown(std::future::pending());
     let status = bot.status();
     let changes = sandbox.changes();
-    Chat { sandbox, changes, status, bot: Stopped(tokio::spawn(bot.serve())), last: None }
+    let bot = Stopped(tokio::spawn(bot.serve()));
+    let began = Location::caller();
+    Chat { sandbox, changes, status, bot, last: None, executor, may_block: false, began }
 }
 
 /// A chat with a bot. The bot ends with it.
+///
+/// A handler that blocked fails the test when the chat is dropped, with its line and what to write instead, unless the
+/// test said [`may_block`](Self::may_block). All places are told at once. Where the test has failed already, they are
+/// printed beside its own failure, since they may be the cause.
 ///
 /// Each of its methods waits until the bot has nothing left to do, and returns what the bot did meanwhile. Under a
 /// paused clock (`start_paused = true`) handlers that sleep take no time. The methods panic, with the test's line, when
@@ -59,6 +71,30 @@ pub struct Chat {
     bot: Stopped,
     /// The newest message of the bot, which `react` is about.
     last: Option<MessageId>,
+    /// Holds what blocked so far.
+    executor: Executor,
+    may_block: bool,
+    /// The test's line.
+    began: &'static Location<'static>,
+}
+
+/// Fails the test if a handler blocked: all of them at once.
+impl Drop for Chat {
+    fn drop(&mut self) {
+        let failures = if self.may_block { Vec::new() } else { self.executor.failures() };
+        if failures.is_empty() {
+            return;
+        }
+        // The panic cannot have the test's line, since nobody calls a drop.
+        let told = format!("in the chat that began at {}, {}", self.began, evenkeel_guard::told(&failures));
+        let told = format!("{told}\nA test that is about blocking says `testing::chat(..).may_block()`.");
+        if std::thread::panicking() {
+            // A second panic would end the process, and with it the tests beside this one.
+            eprintln!("{told}");
+        } else {
+            panic!("{told}");
+        }
+    }
 }
 
 /// Ends the bot with its chat.
@@ -119,6 +155,33 @@ impl Chat {
         let target = self.last.clone().expect("the bot has said something to react to");
         self.sandbox.react("alice", &target, emoji).expect("Alice can see the message");
         self.replies().await
+    }
+
+    /// Lets handlers block without failing the test; [`Chat::blocked`] still says which did.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// use evenkeel::{Router, testing};
+    ///
+    /// async fn freeze() -> &'static str {
+    ///     std::thread::sleep(std::time::Duration::from_millis(1));
+    ///     "done"
+    /// }
+    /// let mut chat = testing::chat(Router::new().command("!freeze", freeze)).may_block();
+    /// assert_eq!(chat.say("!freeze").await, ["done"]);
+    /// # }); Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn may_block(mut self) -> Self {
+        self.may_block = true;
+        self
+    }
+
+    /// The places at which handlers blocked so far: those that fail a test, one report each, oldest first.
+    ///
+    /// Keeps its thread for some milliseconds, until everything that was seen has been looked into.
+    pub fn blocked(&self) -> Vec<Report> {
+        self.executor.failures()
     }
 
     /// Speaks in a group from here on: `chat.in_group("crew").say("!ping")`.
@@ -319,6 +382,54 @@ mod tests {
         assert_eq!(chat.say_as("bob", "!echo hi").await, ["hi"]);
     }
 
+    /// Calls that the guard knows, where they are right.
+    mod elsewhere {
+        use super::*;
+        use crate::offload::{Pool, blocking, offload};
+
+        fn nap() -> &'static str {
+            std::thread::sleep(Duration::from_micros(1));
+            "rested"
+        }
+
+        async fn doze() -> Result<String> {
+            let (one, two) = (blocking(nap).await?, offload(nap).await?);
+            Ok(format!("{one} {two} {}", Pool::new(1).run(nap).await?))
+        }
+
+        fn app() -> Router {
+            Router::new().command("!nap", blocking(nap)).command("!nod", offload(nap)).command("!doze", doze)
+        }
+
+        async fn check() {
+            let mut chat = chat(app());
+            assert_eq!(chat.say("!nap").await, ["rested"]);
+            assert_eq!(chat.say("!nod").await, ["rested"]);
+            assert_eq!(chat.say("!doze").await, ["rested rested rested"]);
+            assert!(chat.blocked().is_empty(), "{:?}", chat.blocked());
+        }
+
+        #[tokio::test(start_paused = true)]
+        async fn what_a_pool_runs_does_not_block() {
+            check().await;
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn nor_on_a_runtime_of_many_threads() {
+            check().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chat_that_may_block_passes() {
+        async fn nap() -> &'static str {
+            std::thread::sleep(Duration::from_micros(1));
+            "rested"
+        }
+        let mut chat = chat(Router::new().command("!nap", nap)).may_block();
+        assert_eq!(chat.say("!nap").await, ["rested"]);
+    }
+
     /// The promise is a thousand in a second; `bench` prints the time, this test prints how many ran.
     #[test]
     fn a_thousand_chats_run() {
@@ -336,5 +447,85 @@ mod tests {
     #[should_panic(expected = "write `#[tokio::test(start_paused = true)]` over the test")]
     fn a_chat_outside_a_runtime_says_what_to_write() {
         let _chat = chat(Router::new().command("!echo", echo));
+    }
+
+    /// Of handlers that block, where the guard sees calls.
+    mod hooked {
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+
+        use super::*;
+
+        async fn nap() -> &'static str {
+            std::thread::sleep(Duration::from_micros(1));
+            "rested"
+        }
+
+        fn app() -> Router {
+            Router::new().command("!nap", nap)
+        }
+
+        /// The message of the panic.
+        fn failure(test: impl FnOnce()) -> String {
+            let panic = catch_unwind(AssertUnwindSafe(test)).expect_err("the test fails");
+            panic.downcast_ref::<String>().cloned().expect("a message")
+        }
+
+        fn on_one_thread(test: impl Future<Output = ()>) {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_time().start_paused(true).build().expect("a runtime").block_on(test);
+        }
+
+        fn on_many_threads(test: impl Future<Output = ()>) {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(2).enable_time().build().expect("a runtime").block_on(test);
+        }
+
+        #[test]
+        fn a_handler_that_blocks_fails_its_test() {
+            let test = async || {
+                let mut chat = chat(app());
+                assert_eq!(chat.say("!nap").await, ["rested"], "it is answered all the same");
+            };
+            for told in [failure(|| on_one_thread(test())), failure(|| on_many_threads(test()))] {
+                let first = told.lines().next().expect("a line");
+                assert!(first.starts_with("in the chat that began at evenkeel/src/testing.rs:"), "{told}");
+                assert!(first.contains(" 1 place blocks"), "{told}");
+                assert!(told.contains("in `!nap`") && told.contains("may_block()"), "{told}");
+                assert!(told.contains("tokio::time::sleep"), "{told}");
+            }
+        }
+
+        #[test]
+        fn a_test_that_fails_keeps_its_own_failure() {
+            let test = async {
+                let mut chat = chat(app());
+                let replies = chat.say("!nap").await;
+                panic!("I expected something other than {replies:?}");
+            };
+            let told = failure(|| on_one_thread(test));
+            assert_eq!(told, r#"I expected something other than ["rested"]"#);
+        }
+
+        #[test]
+        fn two_chats_that_block_are_one_failure() {
+            let test = async {
+                let (mut one, mut two) = (chat(app()), chat(app()));
+                one.say("!nap").await;
+                two.say("!nap").await;
+            };
+            let told = failure(|| on_one_thread(test));
+            assert!(told.contains("in `!nap`"), "{told}");
+        }
+
+        #[test]
+        fn a_chat_that_may_block_says_what_blocked() {
+            on_one_thread(async {
+                let mut chat = chat(app()).may_block();
+                chat.say("!nap").await;
+                chat.say("!nap").await;
+                let blocked = chat.blocked();
+                assert_eq!((blocked.len(), blocked[0].name.as_str(), blocked[0].times), (1, "!nap", 2));
+            });
+        }
     }
 }

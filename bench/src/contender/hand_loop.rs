@@ -1,8 +1,9 @@
 //! `loop`: what one would write in an afternoon. tokio-tungstenite reads, each message is a task, reqwest sends.
 
 use std::error::Error;
+use std::hint::black_box;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -75,14 +76,23 @@ async fn answer(
     else {
         return Ok(());
     };
-    let reply = match message.split_once(' ') {
-        Some(("!ping", token)) => format!("pong {token}"),
-        Some(("!delay", token)) => {
-            tokio::time::sleep(pause(envelope.timestamp)).await;
-            format!("pong {token}")
-        }
-        _ => return Ok(()),
+    let Some((command, token)) = message.split_once(' ') else {
+        return Ok(());
     };
+    match command {
+        "!ping" => {}
+        "!delay" => tokio::time::sleep(pause(envelope.timestamp)).await,
+        "!block" => std::thread::sleep(Duration::from_millis(200)),
+        "!freeze" => std::thread::sleep(Duration::from_secs(5)),
+        "!nap" => std::thread::sleep(Duration::from_secs(1)),
+        "!lull" => {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        "!spin" => spin(Duration::from_secs(1)),
+        _ => return Ok(()),
+    }
+    let reply = format!("pong {token}");
     let body = Reply { number, recipients: [&source], message: &reply };
     client.post(send).json(&body).send().await?.error_for_status()?;
     Ok(())
@@ -94,4 +104,20 @@ fn pause(timestamp: u64) -> Duration {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     Duration::from_micros((mixed ^ (mixed >> 31)) % 2_001)
+}
+
+/// Computes for `time` of CPU: what other threads take of the core meanwhile does not count.
+///
+/// No call asks for that time, for a call is what this must not make: the shortest of many equal pieces is one
+/// that nobody interrupted.
+fn spin(time: Duration) {
+    let (mut sum, mut pieces, mut shortest) = (0u64, 0, Duration::MAX);
+    while shortest.saturating_mul(pieces) < time {
+        let start = Instant::now();
+        for n in 0..100_000u64 {
+            sum = black_box(sum.wrapping_mul(31).wrapping_add(n));
+        }
+        shortest = shortest.min(start.elapsed());
+        pieces += 1;
+    }
 }

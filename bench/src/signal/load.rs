@@ -12,6 +12,7 @@ use evenkeel_signal::standin::switchboard::Switchboard;
 use evenkeel_signal::standin::transcript::Sent;
 
 use super::Plan;
+use super::words::{Writer, token_in};
 use crate::contender::BOT;
 
 /// A crowd, shared by the stand-in's callback and the thread that waits for the end.
@@ -44,11 +45,13 @@ struct Crowd {
 }
 
 struct Conversation {
-    /// The frame before and after the text; built once, because the generator shares the cores.
-    before: String,
-    after: String,
+    writer: Writer,
     /// Tokens in the order in which they were written.
     waiting: VecDeque<(u64, Instant)>,
+}
+
+fn conversation(person: &Person) -> Conversation {
+    Conversation { writer: Writer::new(person), waiting: VecDeque::new() }
 }
 
 impl Load {
@@ -58,7 +61,7 @@ impl Load {
             |(at, person): (usize, &Person)| [(person.uuid.clone(), at), (person.source().to_owned(), at)];
         let crowd = Crowd {
             by_recipient: people.iter().enumerate().flat_map(both).collect(),
-            conversations: people.iter().map(Conversation::new).collect(),
+            conversations: people.iter().map(conversation).collect(),
             command: plan.scenario.command,
             burst: plan.scenario.burst,
             left: 0,
@@ -121,7 +124,7 @@ impl Crowd {
         let at = (token as usize / self.burst) % self.conversations.len();
         let conversation = &mut self.conversations[at];
         conversation.waiting.push_back((token, Instant::now()));
-        switchboard.frame(BOT, conversation.frame(self.command, token, switchboard.timestamp()));
+        switchboard.frame(BOT, conversation.writer.frame(self.command, token, switchboard.timestamp()));
     }
 
     /// Returns whether the reply was one that somebody waits for.
@@ -143,29 +146,4 @@ impl Crowd {
         self.outcome.out_of_order += usize::from(place > 0);
         true
     }
-}
-
-impl Conversation {
-    fn new(person: &Person) -> Self {
-        let source = person.source();
-        let before = format!(
-            r#"{{"envelope":{{"source":"{source}","sourceNumber":"{source}","sourceUuid":"{}","sourceName":"{}","sourceDevice":1,"dataMessage":{{"expiresInSeconds":0,"isExpirationUpdate":false,"viewOnce":false,"message":""#,
-            person.uuid, person.name
-        );
-        let after = format!(r#"}},"account":"{BOT}"}}"#);
-        Self { before, after, waiting: VecDeque::new() }
-    }
-
-    fn frame(&self, command: &str, token: u64, timestamp: i64) -> String {
-        let Self { before, after, .. } = self;
-        format!(
-            r#"{before}{command} t{token}e","timestamp":{timestamp}}},"timestamp":{timestamp},"serverReceivedTimestamp":{timestamp},"serverDeliveredTimestamp":{timestamp}{after}"#
-        )
-    }
-}
-
-/// Reads the token out of `"pong t17e"`.
-fn token_in(message: &str) -> Option<u64> {
-    let word = message.split_whitespace().last()?;
-    word.strip_prefix('t')?.strip_suffix('e')?.parse().ok()
 }

@@ -69,7 +69,7 @@ pub(crate) fn once(plan: &Plan, contender: &Contender) -> io::Result<Figures> {
     Ok(figures)
 }
 
-fn wait_for_socket(standin: &Standin, running: &mut Running, name: &str) -> io::Result<()> {
+pub(super) fn wait_for_socket(standin: &Standin, running: &mut Running, name: &str) -> io::Result<()> {
     let start = Instant::now();
     while standin.transcript().sockets == 0 {
         if running.has_ended() {

@@ -32,6 +32,33 @@ fn what_is_said_on_the_page_is_answered_there() {
     read_until(&mut stream, r#""text":"pong""#);
 }
 
+#[test]
+fn a_freeze_is_on_the_page_while_it_lasts_and_can_be_pardoned() {
+    let (_demo, url) = demo();
+    let mut stream = request(&url, "GET /api/stream", "");
+    read_until(&mut stream, "event: scene");
+    let said = r#"{"person": "alice", "conversation": "alice", "text": "!freeze"}"#;
+    read_until(request(&url, "POST /api/say", said), "200 OK");
+    let told = read_until(&mut stream, r#""quarantined":[{"name":"!freeze""#);
+    let (_, report) = told.rsplit_once(r#""blocked":[{"#).expect("it comes before the quarantine");
+    assert!(report.contains(r#""name":"!freeze""#) && report.contains(r#""is_over":false"#), "{report}");
+    assert!(report.contains("trouble.rs\""), "{report}");
+    let pardoned = read_until(request(&url, "POST /api/pardon", r#"{"name": "!freeze"}"#), "\r\n\r\n1");
+    assert!(pardoned.contains("200 OK"), "{pardoned}");
+}
+
+#[test]
+fn the_start_says_once_how_far_the_guard_goes() {
+    for mode in ["full", "watch", "off"] {
+        let mut command = evenkeel(["demo", "--listen", "127.0.0.1:0", "--no-open"]);
+        command.env("EVENKEEL_GUARD", mode);
+        let (_demo, log) = Running::start_logged(command);
+        let started = read_until(log, "talk to the bot at");
+        assert_eq!(started.matches("the guard: ").count(), 1, "{started}");
+        assert!(started.contains(&format!("guard=\"{mode}\"")), "{started}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn it_ends_well_when_told_to_even_while_somebody_watches() {

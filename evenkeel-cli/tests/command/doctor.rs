@@ -44,6 +44,8 @@ fn a_healthy_server_gives_ok_and_the_known_warnings() {
             "warn  journal: in memory",
             "warn  messages while the bot is away: lost upstream",
             "ok    sends of unknown outcome: never repeated",
+            "ok    guard: full: handlers that block are named with their line",
+            "ok    blocking calls: are ",
             "the bot can run; to know about: 2",
         ],
     );
@@ -98,6 +100,28 @@ fn everything_that_is_missing_is_named_at_once() {
             "warn  journal",
         ],
     );
+    assert_eq!(code, Some(1), "{out}");
+}
+
+#[test]
+fn the_mode_of_the_guard_is_told_and_a_wrong_one_is_named() {
+    let standin = Standin::start(Options::default()).expect("a free port");
+    let with = |mode: &str| {
+        let url = standin.url();
+        let settings =
+            [("SIGNAL_PHONE_NUMBER", NUMBER), ("SIGNAL_API_URL", url.as_str()), ("EVENKEEL_GUARD", mode)];
+        doctor(&settings, &directory(&format!("guard {mode}")))
+    };
+    let (code, out) = with("watch");
+    check(&out, &["warn  guard: watch: ", "ok    blocking calls: are ", "the bot can run; to know about: 3"]);
+    assert_eq!(code, Some(0), "{out}");
+    let (code, out) = with("off");
+    check(&out, &["warn  guard: off: ", "fix: take `EVENKEEL_GUARD` away"]);
+    assert!(!out.contains("blocking calls"), "{out}");
+    assert_eq!(code, Some(0), "{out}");
+    let (code, out) = with("on");
+    check(&out, &["FAIL  settings of the bot: ", "warn  journal"]);
+    assert!(out.contains("EVENKEEL_GUARD") && out.contains("must be off, watch or full"), "{out}");
     assert_eq!(code, Some(1), "{out}");
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -35,7 +35,20 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stderr(Stdio::null());
+        Self::spawn(command)
+    }
+
+    /// The same, with its log.
+    pub(crate) fn start_logged(mut command: Command) -> (Self, ChildStderr) {
+        command.stderr(Stdio::piped());
+        let mut running = Self::spawn(command);
+        let log = running.child.stderr.take().expect("it is piped");
+        (running, log)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the command starts");
         let out = BufReader::new(child.stdout.take().expect("it is piped"));
         let (line, lines) = channel();

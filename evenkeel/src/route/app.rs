@@ -17,6 +17,9 @@ use crate::limit::RateLimit;
 use crate::reply::Reply;
 use crate::transport::Outbound;
 
+/// What people hear when too many of them wait for a command that blocks.
+const BUSY: &str = "I am busy with that just now. Please try again in a moment.";
+
 /// A finished bot: routes, state and tools, ready for [`run`](crate::run) or [`serve`](crate::serve). Cloning is cheap.
 #[derive(Clone)]
 pub struct App {
@@ -80,9 +83,14 @@ impl App {
         let Some((Compiled { matched, label, route }, command_words)) = self.find(&event) else {
             return Answer { name: None, outbound: Vec::new(), failure: None };
         };
-        evenkeel_guard::relabel(label.clone());
         let matched = (Arc::clone(matched), command_words);
         let cx = Context::new(event, sequence, Arc::clone(&self.tools), wire, matched);
+        // A command that was caught blocking goes on in quarantine, or not at all when too many wait there.
+        if let Err(busy) = evenkeel_guard::enter(label.clone()).await {
+            let error = Error::from(busy).at(label.location()).telling(BUSY);
+            let (outbound, failure) = cx.finish(Reply::failed(error));
+            return Answer { name: Some(label.clone()), outbound, failure };
+        }
         // The handler's own state dies with it; what it shares with others is theirs to keep whole.
         let reply = AssertUnwindSafe(async { route.run(cx.clone()).await }).catch_unwind().await;
         let reply = reply.unwrap_or_else(|panic| {

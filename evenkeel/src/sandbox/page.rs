@@ -153,6 +153,7 @@ fn router(desk: Desk) -> Router {
         .route("/api/edit", post(edit))
         .route("/api/delete", post(delete))
         .route("/api/typing", post(typing))
+        .route("/api/pardon", post(pardon))
         .route("/files/{id}", get(file))
         .layer(DefaultBodyLimit::max(LIMIT_JSON_BYTES))
         .route("/api/file", upload)
@@ -242,6 +243,20 @@ async fn typing(State(desk): State<Desk>, Json(typing): Json<Typing>) -> Result<
     let Typing { person, conversation, is_started } = typing;
     desk.sandbox.change(|state| state.type_as(&person, &conversation, is_started))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct Pardon {
+    /// The command as the quarantine lists it.
+    name: String,
+}
+
+/// Lets a command go from quarantine, and answers how many of this name there were.
+async fn pardon(State(desk): State<Desk>, Json(pardon): Json<Pardon>) -> Result<Json<usize>, Refusal> {
+    let pardoned = desk.status.pardon(pardon.name).await;
+    let pardoned =
+        pardoned.ok_or_else(|| Error::new("the bot has stopped: its quarantine is gone with it"))?;
+    Ok(Json(pardoned))
 }
 
 #[derive(Deserialize)]
@@ -357,10 +372,13 @@ fn statuses(status: Status) -> impl Stream<Item = Event> {
     stream::unfold((status, tick, String::new()), |(status, mut tick, last)| async move {
         loop {
             tick.tick().await;
-            let now = json(&status.snapshot().await?);
+            let mut snapshot = status.snapshot().await?;
+            let told = event("status", &snapshot);
+            // The page lets ages grow by itself.
+            snapshot.quarantined.iter_mut().for_each(|inside| inside.since = Duration::ZERO);
+            let now = json(&snapshot);
             if now != last {
-                let event = Event::default().event("status").data(&now);
-                return Some((event, (status, tick, now)));
+                return Some((told, (status, tick, now)));
             }
         }
     })

@@ -32,6 +32,8 @@ const HANDLERS: usize = 10_000;
 const SENDS: usize = 256;
 /// Replies waiting to be sent; beyond that no further handler starts.
 const OUTBOX: usize = 65_536;
+/// Stuck places that the error of a stop names; the log names them all.
+const TOLD: usize = 8;
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
 
@@ -115,7 +117,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             idlers: Vec::new(),
             counts: Snapshot::default(),
             commands: HashMap::new(),
-            unmatched: Label::new("message"),
+            unmatched: Label::new("message").general(),
         };
         (wire, Inner { finished, asked })
     }
@@ -252,7 +254,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             let size_bytes = event.size_bytes();
             let (app, asks, reports) = (self.app.clone(), self.asks.clone(), self.reports.clone());
             let handling = handle(app, event, sequence, asks, reports);
-            let _task = self.executor.spawn(self.unmatched.clone(), handling);
+            let _task = self.executor.spawn(&self.unmatched, handling);
             self.running.insert(lane, Running { sequence, at, size_bytes, _task });
         }
     }
@@ -314,6 +316,14 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             // Whoever asked may have gone.
             Question::Snapshot(answer) => drop(answer.send(self.snapshot())),
             Question::Idle(answer) => self.idlers.push(answer),
+            Question::Pardon(name, answer) => {
+                let count = self.executor.pardon(&name);
+                if count > 0 {
+                    tracing::info!(command = name, count, "pardoned: back from quarantine to the workers");
+                }
+                // Whoever asked may have gone.
+                let _heard = answer.send(count);
+            }
         }
     }
 
@@ -336,6 +346,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             outbox: self.outbox.len(),
             commands,
             blocked: self.executor.reports(),
+            quarantined: self.executor.quarantined(),
+            guard: self.executor.counters(),
             ..self.counts.clone()
         }
     }
@@ -363,10 +375,30 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let (running, waiting) = (self.lanes.running(), self.lanes.waiting() + self.batch.events.len());
         let promised = self.batch.commits.iter().map(|done| done.outbound.len()).sum::<usize>();
         let unsent = self.outbox.len() + asked.len() + promised;
+        let stuck = self.stuck();
         Error::new(format!(
-            "{how}: {running} handlers were still running, {waiting} events were waiting, {unsent} replies were not sent"
+            "{how}: {running} handlers were still running, {waiting} events were waiting, {unsent} replies were not \
+             sent{stuck}"
         ))
         .with_hint("raise `EVENKEEL_DRAIN_SECONDS` if the handlers need longer to finish")
+    }
+
+    /// Where handlers are stuck that the process leaves behind, each in the log; the first few for the error.
+    fn stuck(&self) -> String {
+        let reports = self.executor.reports();
+        let stuck: Vec<_> = reports.iter().filter(|report| !report.is_over).collect();
+        for report in &stuck {
+            let (command, file, line) = (&report.name, &report.file, report.line);
+            tracing::error!(command, file, line, "left behind: {report}");
+        }
+        let told = stuck.iter().take(TOLD);
+        let told = told.map(|report| format!("`{}` at {}:{}", report.name, report.file, report.line));
+        let told = told.collect::<Vec<_>>().join(", ");
+        match stuck.len() {
+            0 => String::new(),
+            1..=TOLD => format!("; stuck: {told}"),
+            more => format!("; stuck: {told}, and {} more in the log", more - TOLD),
+        }
     }
 }
 

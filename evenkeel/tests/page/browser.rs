@@ -127,6 +127,11 @@ impl Browser {
         }
     }
 
+    /// Runs a script in every page from now on, before the page's own.
+    pub(crate) async fn prepare(&mut self, script: &str) {
+        self.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
     /// The value of an expression, once it is settled.
     pub(crate) async fn evaluate(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });

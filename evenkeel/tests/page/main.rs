@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::large_futures, reason = "helpers of tests")]
 
 mod browser;
+mod reports;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -69,6 +70,11 @@ fn app(ice: Receiver<()>) -> App {
 
 impl Stage {
     async fn open(name: &str) -> Self {
+        Self::open_with(name, "").await
+    }
+
+    /// The same, with a script that runs before those of the page.
+    async fn open_with(name: &str, script: &str) -> Self {
         let page = Page::bind("127.0.0.1:0").unwrap().with_chips(["!ping", "!weather", "!freeze", "!cheer"]);
         let url = page.url();
         let sandbox = Sandbox::new();
@@ -79,6 +85,7 @@ impl Stage {
         });
         let bot = std::thread::spawn(move || bot.run());
         let mut browser = Browser::start(name).await;
+        browser.prepare(script).await;
         browser.go(&url).await;
         browser.wait("document.querySelector('#link.on')").await;
         Self { browser, sandbox, thaw, stop: Some(stop), bot: Some(bot) }
@@ -201,7 +208,14 @@ async fn a_frozen_chat_leaves_the_others_alone_and_is_named() {
     stage.write("!freeze").await;
     stage.browser.wait("document.querySelector('#blocked-card.active .now')").await;
     let named = stage.browser.evaluate("document.querySelector('#blocked .now').textContent").await;
-    assert!(named.as_str().unwrap().contains("!freeze"), "{named}");
+    let named = named.as_str().unwrap();
+    assert!(named.contains("!freeze") && named.contains("blocking: "), "{named}");
+    assert!(named.contains("tests/page/main.rs:"), "{named}");
+    let first = stage.browser.evaluate("document.querySelector('#blocked .state').textContent").await;
+    // It grows while it lasts.
+    stage.browser.wait(&format!("document.querySelector('#blocked .state').textContent !== {first}")).await;
+    stage.browser.wait("document.querySelector('#quarantine .what')?.textContent === '!freezesleeps'").await;
+    stage.browser.wait("/^since \\d+ s · on parole · strike 1$/.test(document.querySelector('#quarantine .facts').textContent)").await;
     stage.choose("people", "bob").await;
     stage.write("!ping").await;
     stage.read("pong").await;
@@ -211,6 +225,17 @@ async fn a_frozen_chat_leaves_the_others_alone_and_is_named() {
         .browser
         .wait("!document.querySelector('#blocked-card.active') && document.querySelector('#blocked .over')")
         .await;
+    let over = stage.browser.evaluate("document.querySelector('#blocked .state').textContent").await;
+    assert!(over.as_str().unwrap().starts_with("blocked for "), "{over}");
+
+    stage.browser.evaluate("document.querySelector('#quarantine .pardon').focus()").await;
+    stage.browser.press("Enter").await;
+    stage.browser.wait("document.querySelector('#quarantine-card').hidden").await;
+    stage.browser.wait("document.activeElement.id === 'text'").await;
+    assert_eq!(
+        stage.browser.evaluate("document.querySelector('#announce').textContent").await,
+        "!freeze is pardoned"
+    );
     stage.close();
 }
 

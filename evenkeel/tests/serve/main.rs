@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod blocking;
+mod guard;
 mod line;
 
 use std::collections::HashMap;

@@ -3,11 +3,16 @@ use axum::http::{Method, Request};
 use tower::ServiceExt;
 
 use super::*;
+use crate::status::Question;
 
 fn desk() -> (Router, Sandbox, watch::Sender<()>) {
+    let (status, _) = Status::new();
+    desk_of(status)
+}
+
+fn desk_of(status: Status) -> (Router, Sandbox, watch::Sender<()>) {
     let sandbox = Sandbox::new();
     let (running, stopped) = watch::channel(());
-    let (status, _) = Status::new();
     let chips = ["!ping".to_owned()];
     let desk = Desk { sandbox: sandbox.clone(), status, chips: chips.into(), stopped };
     (router(desk), sandbox, running)
@@ -70,6 +75,37 @@ async fn other_sites_can_neither_post_nor_read() {
     let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
     assert_eq!(get_status("/", &link).await, 200, "a link to the page is harmless");
     assert_eq!(get_status("/files/1", &link).await, 403);
+}
+
+/// Asks for a pardon: the answer, and the names that the bot was told to pardon.
+async fn pardon(headers: &[(&str, &str)]) -> (u16, Vec<String>) {
+    let (status, mut questions) = Status::new();
+    let (router, ..) = desk_of(status);
+    let bot = async {
+        let mut names = Vec::new();
+        while let Some(Question::Pardon(name, answer)) = questions.recv().await {
+            names.push(name);
+            answer.send(1).unwrap();
+        }
+        names
+    };
+    let asked = router.oneshot(request(Method::POST, "/api/pardon", headers, r#"{"name":"!freeze"}"#));
+    let (response, names) = tokio::join!(asked, bot);
+    (response.unwrap().status().as_u16(), names)
+}
+
+#[tokio::test]
+async fn a_pardon_is_the_pages_own_to_give() {
+    assert_eq!(pardon(&[]).await, (200, vec!["!freeze".to_owned()]));
+    let nobody = Vec::<String>::new();
+    for foreign in [("origin", "http://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+        assert_eq!(pardon(&[foreign]).await, (403, nobody.clone()), "{foreign:?}");
+    }
+    assert_eq!(pardon(&[("host", "evil.example")]).await, (403, nobody.clone()));
+    assert_eq!(pardon(&[("content-type", "text/plain")]).await, (415, nobody), "what a form can post");
+    let (router, ..) = desk();
+    let late = request(Method::POST, "/api/pardon", &[], r#"{"name":"!freeze"}"#);
+    assert_eq!(router.oneshot(late).await.unwrap().status(), 422, "a bot that has stopped");
 }
 
 #[tokio::test]

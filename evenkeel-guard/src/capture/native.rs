@@ -1,0 +1,158 @@
+//! Captures on Linux: who is asked, how often, and when an answer counts.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::Taken;
+use super::tables::{Cache, Tables};
+use super::walk::{End, Path, Stack, Walk};
+use crate::sys::{self, ThreadId, ThreadState};
+
+/// A thread that changes between looks is looked at again so often.
+const MOST_LOOKS: usize = 8;
+
+/// Longer than what leads up to most system calls.
+const MOMENT: Duration = Duration::from_micros(100);
+
+/// So much of a sleeping thread's stack is copied, the next amount if the path goes on past the one before: a
+/// large frame, or a deep recursion.
+const COPIES: [usize; 3] = [64 * 1024, 256 * 1024, 1024 * 1024];
+
+pub(super) struct Capture {
+    tables: Option<Tables>,
+    cache: Cache,
+    stack: Stack,
+}
+
+impl Capture {
+    pub(super) fn new() -> Self {
+        Self { tables: None, cache: Cache::new(), stack: Stack { start: 0, bytes: Vec::new() } }
+    }
+
+    pub(super) fn take(&mut self, thread: ThreadId, still: &dyn Fn() -> bool) -> Option<Taken> {
+        if !self.tables.as_ref().is_some_and(Tables::are_current) {
+            self.tables = Some(Tables::new());
+        }
+        // Tables that contradict themselves could make the unwinder panic, and the caller must go on.
+        let taken = catch_unwind(AssertUnwindSafe(|| self.look(thread, still))).ok().flatten();
+        // A large copy is rare, and not worth keeping room for.
+        self.stack.bytes.clear();
+        self.stack.bytes.shrink_to(COPIES[0]);
+        taken
+    }
+
+    fn look(&mut self, thread: ThreadId, still: &dyn Fn() -> bool) -> Option<Taken> {
+        let mut cut = None;
+        for _ in 0..MOST_LOOKS {
+            if !still() {
+                return None;
+            }
+            let state = sys::state_of(thread)?;
+            let taken = match state {
+                ThreadState::Gone => return None,
+                // One that does not answer in time has no core now; a second wait would be too long.
+                ThreadState::Running if is_busy(thread) => Some(self.running(thread)?),
+                ThreadState::Running => None,
+                ThreadState::Asleep | ThreadState::Uninterruptible | ThreadState::Stopped => {
+                    self.asleep(thread, state)
+                }
+            };
+            match taken {
+                Some((taken, Extent::Whole)) if still() => return Some(taken),
+                Some((taken, Extent::Cut)) if still() => cut = Some(taken),
+                _ => {}
+            }
+        }
+        cut
+    }
+
+    fn running(&mut self, thread: ThreadId) -> Option<(Taken, Extent)> {
+        let registers = sys::interrupt(thread, &mut self.stack.bytes)?;
+        self.stack.start = registers.stack_pointer;
+        let mut path = self.walk()?.awake(&registers);
+        // The program counter is the one address that is not yet behind its instruction.
+        if let Some(first) = path.addresses.first_mut() {
+            *first += 1;
+        }
+        Some((taken(ThreadState::Running, None, path), Extent::Whole))
+    }
+
+    fn asleep(&mut self, thread: ThreadId, state: ThreadState) -> Option<(Taken, Extent)> {
+        let place = Place::of(thread)?;
+        let (stack_pointer, program_counter) = place.registers()?;
+        self.stack.start = stack_pointer;
+        let mut best = None;
+        for most in COPIES {
+            self.stack.bytes.resize(most, 0);
+            let length = sys::read_memory(self.stack.start, &mut self.stack.bytes);
+            self.stack.bytes.truncate(length);
+            // The copy counts only if the thread slept in one place all the while.
+            if Place::of(thread).as_ref() != Some(&place) {
+                break;
+            }
+            let path = self.walk()?.asleep(program_counter, stack_pointer);
+            let goes_on = path.end == End::Copied && length == most;
+            let taken = taken(state, place.system_call(), path);
+            if !goes_on || Some(&most) == COPIES.last() {
+                return Some((taken, Extent::Whole));
+            }
+            best = Some((taken, Extent::Cut));
+        }
+        best
+    }
+
+    fn walk(&mut self) -> Option<Walk<'_>> {
+        Some(Walk { tables: self.tables.as_ref()?, cache: &mut self.cache, stack: &self.stack })
+    }
+}
+
+/// Whether another look could show more of a path.
+enum Extent {
+    Whole,
+    Cut,
+}
+
+/// Whether a thread gets on with work that takes longer than a moment. One that is about to sleep, or that
+/// waits for a core perhaps on its way to sleep, would find its system call interrupted.
+fn is_busy(thread: ThreadId) -> bool {
+    let before = sys::cpu_time_of(thread);
+    std::thread::sleep(MOMENT);
+    before < sys::cpu_time_of(thread) && sys::state_of(thread) == Some(ThreadState::Running)
+}
+
+fn taken(state: ThreadState, system_call: Option<u64>, path: Path) -> Taken {
+    let addresses = path.addresses.into_iter().filter_map(|address| usize::try_from(address).ok()).collect();
+    Taken { state, system_call, addresses }
+}
+
+/// Where a thread sleeps: the kernel's line about it, "number a b c d e f sp pc", or "-1 sp pc" if it sleeps
+/// outside of a system call, for a page of memory. Of a thread that runs it says only so.
+#[derive(PartialEq, Eq)]
+struct Place {
+    line: [u8; 256],
+    length: usize,
+}
+
+impl Place {
+    fn of(thread: ThreadId) -> Option<Self> {
+        let mut line = [0; 256];
+        let length = sys::read_about(thread, "syscall", &mut line).ok()?;
+        Some(Self { line, length })
+    }
+
+    fn fields(&self) -> Option<impl DoubleEndedIterator<Item = &str>> {
+        Some(str::from_utf8(self.line.get(..self.length)?).ok()?.split_ascii_whitespace())
+    }
+
+    fn system_call(&self) -> Option<u64> {
+        self.fields()?.next()?.parse().ok()
+    }
+
+    /// The stack pointer and the program counter.
+    fn registers(&self) -> Option<(u64, u64)> {
+        let mut fields =
+            self.fields()?.rev().map(|field| u64::from_str_radix(field.strip_prefix("0x")?, 16).ok());
+        let (program_counter, stack_pointer) = (fields.next()??, fields.next()??);
+        (program_counter != 0).then_some((stack_pointer, program_counter))
+    }
+}

@@ -1,0 +1,121 @@
+//! What the guard counts, for whoever asks and for metrics.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::report::{Class, as_seconds};
+use crate::slot::locked;
+
+/// Take-overs whose time is kept for the quantiles.
+const KEPT: usize = 4096;
+
+/// What an executor has seen and done so far.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Calls and polls that blocked, by class; those without any are left out.
+    pub blocked: Vec<(Class, u64)>,
+    /// Threads that were given a successor because they blocked.
+    pub taken_over: u64,
+    /// Half of the successors ran within this time of the call; of the last few thousand.
+    #[serde(rename = "taken_over_p50_seconds", serialize_with = "as_seconds")]
+    pub taken_over_p50: Duration,
+    /// 99 of 100 did.
+    #[serde(rename = "taken_over_p99_seconds", serialize_with = "as_seconds")]
+    pub taken_over_p99: Duration,
+    /// Blocked threads for which there was no successor, because there are too many threads already.
+    pub not_taken_over: u64,
+    /// Commands put in quarantine.
+    pub strikes: u64,
+    /// Commands let go from quarantine after good conduct.
+    pub paroles: u64,
+    /// Invocations refused because the queue in front of the quarantine was full.
+    pub busy: u64,
+    /// Findings that were not looked into because too many came at once.
+    pub overlooked: u64,
+    /// Threads at present: workers, spares, stuck ones and those of the quarantine.
+    pub threads: usize,
+    /// Threads that are ready to take over.
+    pub spares: usize,
+    /// Tasks waiting for a thread of the quarantine.
+    pub waiting_in_quarantine: usize,
+}
+
+/// The counters as they are counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    blocked: [AtomicU64; Class::ALL.len()],
+    taken_over: AtomicU64,
+    times: Mutex<Vec<u32>>,
+    pub(crate) not_taken_over: AtomicU64,
+    pub(crate) strikes: AtomicU64,
+    pub(crate) paroles: AtomicU64,
+    pub(crate) busy: AtomicU64,
+    pub(crate) overlooked: AtomicU64,
+    /// Threads of all kinds that belong to the executor.
+    pub(crate) threads: AtomicUsize,
+}
+
+impl Tally {
+    pub(crate) fn blocked(&self, command: &str, class: Class) {
+        if let Some(at) = Class::ALL.iter().position(|one| *one == class) {
+            self.blocked[at].fetch_add(1, Ordering::Relaxed);
+        }
+        #[cfg(feature = "metrics")]
+        metrics::counter!("evenkeel_guard_blocked_total", "class" => class.word(), "command" => command.to_owned())
+            .increment(1);
+        #[cfg(not(feature = "metrics"))]
+        let _unused = command;
+    }
+
+    /// A successor runs, so long after the call.
+    pub(crate) fn took_over(&self, elapsed: Duration) {
+        let before = self.taken_over.fetch_add(1, Ordering::Relaxed);
+        let nanos = u32::try_from(elapsed.as_nanos()).unwrap_or(u32::MAX);
+        let mut times = locked(&self.times);
+        match times.get_mut(before as usize % KEPT) {
+            Some(oldest) => *oldest = nanos,
+            None => times.push(nanos),
+        }
+        drop(times);
+        #[cfg(feature = "metrics")]
+        metrics::histogram!("evenkeel_guard_taken_over_seconds").record(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn struck(&self, command: &str) {
+        self.strikes.fetch_add(1, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        metrics::counter!("evenkeel_guard_strikes_total", "command" => command.to_owned()).increment(1);
+        #[cfg(not(feature = "metrics"))]
+        let _unused = command;
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let mut times = locked(&self.times).clone();
+        times.sort_unstable();
+        let at = |share: f64| {
+            let place = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
+            Duration::from_nanos(times.get(place).copied().unwrap_or(0).into())
+        };
+        let blocked = Class::ALL.iter().zip(&self.blocked);
+        let blocked = blocked.map(|(class, count)| (*class, count.load(Ordering::Relaxed)));
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Counters {
+            blocked: blocked.filter(|(_, count)| *count > 0).collect(),
+            taken_over: of(&self.taken_over),
+            taken_over_p50: at(0.5),
+            taken_over_p99: at(0.99),
+            not_taken_over: of(&self.not_taken_over),
+            strikes: of(&self.strikes),
+            paroles: of(&self.paroles),
+            busy: of(&self.busy),
+            overlooked: of(&self.overlooked),
+            threads: self.threads.load(Ordering::Relaxed),
+            spares: 0,
+            waiting_in_quarantine: 0,
+        }
+    }
+}

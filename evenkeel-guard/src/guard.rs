@@ -1,0 +1,88 @@
+//! A tokio runtime as it is, with its threads watched.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::runtime::Builder;
+
+use crate::counters::Counters;
+use crate::guest::{Guests, Watched};
+use crate::options::Options;
+use crate::pool::Tag;
+use crate::report::{Label, Report};
+use crate::reporter::Reports;
+use crate::slot::{Here, Role, set_here};
+
+/// Sees and names what blocks the threads of a tokio runtime. Cloning is cheap; it lasts as long as the runtime.
+///
+/// A thread is watched from its first wake-up on, whatever it polls. What blocks there is reported, and holds up what
+/// else the thread would poll: no thread of the runtime can be replaced. [`Executor`](crate::Executor) can do that.
+///
+/// ```
+/// let mut builder = tokio::runtime::Builder::new_multi_thread();
+/// let guard = evenkeel_guard::watch(builder.enable_all());
+/// let runtime = builder.build()?;
+/// runtime.block_on(async { tokio::time::sleep(std::time::Duration::from_millis(1)).await });
+/// assert!(guard.reports().is_empty());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Guard(Arc<Guests>);
+
+/// Watches the threads of the runtime that `builder` builds. Takes the places of its `on_thread_park`,
+/// `on_thread_unpark` and `on_thread_stop`.
+pub fn watch(builder: &mut Builder) -> Guard {
+    watch_with(builder, &Options::default())
+}
+
+/// [`watch`], told in detail: what is allowed, and when a poll counts as busy.
+pub fn watch_with(builder: &mut Builder, options: &Options) -> Guard {
+    let guests = Guests::new(options, Role::Guest);
+    let (unparked, parked, stopped) = (Arc::clone(&guests), Arc::clone(&guests), Arc::clone(&guests));
+    builder.on_thread_unpark(move || {
+        let slot = unparked.slot();
+        unparked.watch.wake();
+        set_here(Some(Here { slot: Arc::clone(&slot), ears: Arc::clone(&unparked.watch) as _ }));
+        slot.begin();
+    });
+    builder.on_thread_park(move || parked.slot().end());
+    builder.on_thread_stop(move || {
+        stopped.slot().end();
+        set_here(None);
+    });
+    Guard(guests)
+}
+
+impl Guard {
+    /// Gives a future a name, and watches each of its polls by itself: so one that keeps a core busy is seen, too.
+    ///
+    /// # Cancel safety
+    ///
+    /// As the future's.
+    pub fn named<F: Future>(&self, label: &Label, future: F) -> impl Future<Output = F::Output> + use<F> {
+        let tag = Tag::new(self.0.watch.book.command(label));
+        Watched { guests: Arc::clone(&self.0), tag, future: Box::pin(future) }
+    }
+
+    /// What was found so far, one report for each place, oldest first.
+    pub fn reports(&self) -> Vec<Report> {
+        self.0.watch.reporter.reports()
+    }
+
+    /// What is found from now on, as it is found.
+    pub fn subscribe(&self) -> Reports {
+        Reports::new(Some(self.0.watch.reporter.subscribe()))
+    }
+
+    /// What the guard has seen so far.
+    pub fn counters(&self) -> Counters {
+        self.0.watch.tally.counters()
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("reports", &self.reports().len()).finish()
+    }
+}

@@ -1,0 +1,146 @@
+//! Sees each libc call that is about to block its thread, and tells [`Ears`] before and after.
+//!
+//! On Linux with glibc this crate defines the blocking functions of libc itself, under their own names. The
+//! linker binds every caller of the program to these wrappers: std, C code that is linked in, and shared
+//! objects, since the program also exports the names. A wrapper forwards to the next definition that
+//! `dlsym(RTLD_NEXT, ..)` finds. Raw system calls by inline assembly do not pass here, nor do static programs.
+//!
+//! Policy lives elsewhere. The room tells only on threads whose flag [`watch`] has set, and only what it
+//! expects to block: a read from a socket in blocking mode, not from one in non-blocking mode. The flag is
+//! off while the ears run and while the real call runs, so that nested calls are not told. A wrapper on a
+//! thread that is not watched costs four instructions. On a watched one, a call on a descriptor costs one
+//! `fcntl` more, also where it turns out to be in non-blocking mode: a cache of those would go stale with each
+//! `fclose` inside libc, and the next owner of the number would not be told of.
+//!
+//! Not seen, besides: what libc does by itself outside the wrapped functions, such as writing a full C stream.
+//!
+//! A signal handler that calls a wrapper on a watched thread runs the ears, which may allocate and lock. A
+//! handler of this program therefore sets `watch(false)` first and puts the old answer back at its end. One
+//! that only uses descriptors in non-blocking mode, as tokio's does, is not told of in the first place.
+
+#![allow(unsafe_code, reason = "this room and `sys` are the two that may")]
+#![cfg_attr(
+    not(all(feature = "hook", target_os = "linux", target_env = "gnu")),
+    allow(dead_code, reason = "nothing is told where nothing is wrapped")
+)]
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::report::Class;
+
+#[cfg(all(
+    feature = "hook",
+    target_os = "linux",
+    target_env = "gnu",
+    not(target_feature = "crt-static"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod linked;
+
+/// Elsewhere nothing is wrapped, and nothing is ever told.
+#[cfg(not(all(
+    feature = "hook",
+    target_os = "linux",
+    target_env = "gnu",
+    not(target_feature = "crt-static"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+mod linked {
+    pub(super) fn bind() {}
+
+    pub(super) fn symbols() -> impl Iterator<Item = &'static str> {
+        std::iter::empty()
+    }
+}
+
+/// One call that is about to block its thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    /// The libc function, `clock_nanosleep` for example.
+    pub symbol: &'static str,
+    /// What it waits for. A futex is always [`Class::Contention`]: only the stack says more.
+    pub class: Class,
+    /// The least time that it takes, where the arguments say so: a sleep, or a timeout with nothing to wait for.
+    pub at_least: Option<Duration>,
+}
+
+/// Told of each call, on the thread that makes it.
+///
+/// Both run with the thread's flag off, and may allocate and lock. A panic is caught and forgotten.
+pub(crate) trait Ears: Sync + 'static {
+    /// The call is about to be made.
+    fn before(&self, call: &Call);
+
+    /// The call has returned, well or with an error. Not told in the child of a `fork`.
+    fn after(&self, call: &Call);
+}
+
+struct Installed {
+    ears: &'static dyn Ears,
+    works: bool,
+}
+
+static INSTALLED: OnceLock<Installed> = OnceLock::new();
+
+thread_local! {
+    // Const-initialised and without a destructor: one store or load, also while the thread ends.
+    static IS_WATCHED: Cell<bool> = const { Cell::new(false) };
+    /// Whether a wrapper ran on this thread under a set flag before any ears were there.
+    static WAS_SEEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Names the ears, and answers [`works`]. The first ears stay.
+pub(crate) fn install(ears: &'static dyn Ears) -> bool {
+    let installed = INSTALLED.get_or_init(|| {
+        // Bound here, so that no wrapper has to look for its function in a signal handler or a forked child.
+        linked::bind();
+        Installed { ears, works: probe() }
+    });
+    installed.works
+}
+
+/// Whether a sleep in a fake poll was seen when the ears were installed; `false` before that.
+pub(crate) fn works() -> bool {
+    INSTALLED.get().is_some_and(|installed| installed.works)
+}
+
+/// Whether calls of this thread are told.
+#[inline(always)]
+pub(crate) fn is_watching() -> bool {
+    IS_WATCHED.get()
+}
+
+/// Sets whether calls of this thread are told, and answers what was set before.
+#[inline(always)]
+pub(crate) fn watch(on: bool) -> bool {
+    IS_WATCHED.replace(on)
+}
+
+/// Every function that is wrapped.
+pub(crate) fn symbols() -> impl Iterator<Item = &'static str> {
+    linked::symbols()
+}
+
+/// Sleeps for a nanosecond as a poll would, and answers whether a wrapper saw it.
+fn probe() -> bool {
+    WAS_SEEN.set(false);
+    let was = watch(true);
+    std::thread::sleep(Duration::from_nanos(1));
+    watch(was);
+    WAS_SEEN.get()
+}
+
+/// Tells the ears, if there are any; the caller has put the flag off.
+fn tell(verb: fn(&dyn Ears, &Call), call: &Call) {
+    let Some(Installed { ears, .. }) = INSTALLED.get() else { return WAS_SEEN.set(true) };
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| verb(*ears, call))) {
+        // Dropping it could panic again, and above stands a C caller.
+        std::mem::forget(panic);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! The wrappers: one row of a table each, by what they wait for.
+
+#[macro_use]
+mod wrap;
+mod look;
+mod time;
+mod path;
+mod stream;
+mod descriptor;
+mod lookup;
+mod process;
+mod thread;
+mod raw;
+
+use wrap::Row;
+
+const TABLES: [&[Row]; 8] = [
+    time::ROWS,
+    path::ROWS,
+    stream::ROWS,
+    descriptor::ROWS,
+    lookup::ROWS,
+    process::ROWS,
+    thread::ROWS,
+    raw::ROWS,
+];
+
+fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLES.into_iter().flatten()
+}
+
+/// Looks up the function behind each wrapper. Naming every wrapper here is also what has it linked.
+pub(super) fn bind() {
+    for row in rows() {
+        std::hint::black_box(row.wrapper);
+        (row.bind)();
+    }
+}
+
+pub(super) fn symbols() -> impl Iterator<Item = &'static str> {
+    rows().map(|row| row.symbol)
+}
+
+#[cfg(test)]
+mod tests;

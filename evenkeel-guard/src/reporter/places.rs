@@ -1,0 +1,161 @@
+//! The places that block: each is told at its first time, and then once an hour with its count.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::Finding;
+use crate::report::{Class, Report};
+use crate::slot::CommandId;
+
+/// Places that are kept for whoever asks; the oldest goes first.
+const KEPT: usize = 256;
+/// A call that has not returned after this time is told before its end.
+const STILL: Duration = Duration::from_secs(1);
+/// After the first time, a place is told once in this time.
+const AGAIN: Duration = Duration::from_secs(3600);
+
+#[derive(Default)]
+pub(super) struct Places {
+    by_key: HashMap<Key, Place>,
+    /// The place of each call that has not ended yet.
+    open: HashMap<u64, Key>,
+    /// The last place of a command and a symbol, for calls of which no stack is taken.
+    last: HashMap<(CommandId, Option<&'static str>), Key>,
+    count: u64,
+}
+
+/// What makes two findings one place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) command: CommandId,
+    pub(super) class: Class,
+    /// The author's line, or the call where that is not known.
+    pub(super) place: String,
+}
+
+struct Place {
+    report: Report,
+    incident: u64,
+    poll: u64,
+    /// How long earlier calls of the same poll took.
+    earlier: Duration,
+    told: Option<Instant>,
+}
+
+/// What became of a finding.
+pub(super) struct Noted {
+    pub(super) report: Report,
+    /// Whether this is the first that is heard of this call.
+    pub(super) is_first: bool,
+    /// Whether it is to be said aloud.
+    pub(super) is_told: bool,
+}
+
+impl Places {
+    /// The places found so far, oldest first.
+    pub(super) fn reports(&self) -> Vec<Report> {
+        let mut reports: Vec<_> = self.by_key.values().map(|place| place.report.clone()).collect();
+        reports.sort_by_key(|report| report.number);
+        reports
+    }
+
+    /// In how many polls a place has been seen, this one included. Of waits for a lock, how many there were.
+    pub(super) fn times(&self, key: &Key, finding: &Finding) -> u64 {
+        let Some(known) = self.by_key.get(key) else { return 1 };
+        let is_known_poll = known.poll == finding.poll && key.class != Class::Contention;
+        let is_known = is_known_poll || self.open.get(&finding.incident) == Some(key);
+        known.report.times + u64::from(!is_known)
+    }
+
+    /// Adds a finding to its place.
+    pub(super) fn note(&mut self, key: Key, mut report: Report, finding: &Finding) -> Noted {
+        report.times = self.times(&key, finding);
+        self.forget_first_sight(&key, finding);
+        let is_first = self.open_or_close(&key, finding);
+        self.last.insert((finding.command, finding.symbol), key.clone());
+        let mut earlier = Duration::ZERO;
+        match self.by_key.get(&key) {
+            Some(known) => {
+                report.number = known.report.number;
+                report.strikes = report.strikes.max(known.report.strikes);
+                if known.poll == finding.poll {
+                    // One call of the author's may be several of the system's: what counts is how long they all took.
+                    let is_other = known.incident != finding.incident;
+                    earlier = if is_other { known.report.elapsed } else { known.earlier };
+                    report.elapsed += earlier;
+                    report.taken_over = known.report.taken_over.or(report.taken_over);
+                }
+            }
+            None => {
+                self.count += 1;
+                report.number = self.count;
+            }
+        }
+        let (is_told, told) = self.tells(&key, finding);
+        let (incident, poll) = (finding.incident, finding.poll);
+        self.by_key.insert(key, Place { report: report.clone(), incident, poll, earlier, told });
+        self.make_room();
+        Noted { report, is_first, is_told }
+    }
+
+    /// A later look at a poll may show something else than the first: then the first was not what it seemed.
+    fn forget_first_sight(&mut self, key: &Key, finding: &Finding) {
+        let Some(seen) = self.open.get(&finding.incident).filter(|seen| *seen != key).cloned() else {
+            return;
+        };
+        if self
+            .by_key
+            .get(&seen)
+            .is_some_and(|place| place.incident == finding.incident && place.report.times == 1)
+        {
+            self.by_key.remove(&seen);
+        }
+    }
+
+    /// Counts a finding of which no stack was taken; `None` when nothing is known of it.
+    pub(super) fn count(&mut self, finding: &Finding) -> Option<Noted> {
+        let key = self.last.get(&(finding.command, finding.symbol))?.clone();
+        let is_first = self.open_or_close(&key, finding);
+        let (is_told, told) = self.tells(&key, finding);
+        let place = self.by_key.get_mut(&key)?;
+        (place.incident, place.told) = (finding.incident, told);
+        let report = &mut place.report;
+        report.times += u64::from(is_first);
+        (report.elapsed, report.is_over, report.taken_over) = (finding.elapsed, finding.is_over, None);
+        Some(Noted { report: report.clone(), is_first, is_told })
+    }
+
+    /// Answers whether the finding is the first of its call.
+    fn open_or_close(&mut self, key: &Key, finding: &Finding) -> bool {
+        if finding.is_over {
+            self.open.remove(&finding.incident).is_none()
+        } else {
+            self.open.insert(finding.incident, key.clone()).is_none()
+        }
+    }
+
+    /// Whether a finding is to be said aloud, and when its place was last.
+    fn tells(&self, key: &Key, finding: &Finding) -> (bool, Option<Instant>) {
+        let known = self.by_key.get(key);
+        let told = known.and_then(|place| place.told);
+        let is_due = told.is_none_or(|told| told.elapsed() >= AGAIN);
+        // What was told before its end is told again at its end, with the whole time.
+        let was_told_early = known.is_some_and(|known| {
+            let is_same = known.incident == finding.incident;
+            is_same && !known.report.is_over && known.report.elapsed >= STILL
+        });
+        let is_told =
+            is_due && (finding.is_over || finding.elapsed >= STILL) || finding.is_over && was_told_early;
+        (is_told, if is_told { Some(Instant::now()) } else { told })
+    }
+
+    fn make_room(&mut self) {
+        while self.by_key.len() > KEPT {
+            let oldest = self.by_key.iter().min_by_key(|(_, place)| place.report.number);
+            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else { return };
+            self.by_key.remove(&oldest);
+            self.open.retain(|_, key| *key != oldest);
+            self.last.retain(|_, key| *key != oldest);
+        }
+    }
+}

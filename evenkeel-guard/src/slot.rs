@@ -1,0 +1,314 @@
+//! Where a thread shows what it polls: the thread writes, the watchdog reads.
+//!
+//! A poll costs its thread six plain stores and three loads, no clock and no read-modify-write.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::crew::Member;
+use crate::hook;
+use crate::report::Class;
+use crate::sys::{self, ThreadId};
+
+/// The number of a command in the book of its executor.
+pub(crate) type CommandId = u32;
+
+/// What a thread is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Polls whatever comes, and has to be replaced when it blocks.
+    Worker,
+    /// Polls commands that were caught blocking: it may block.
+    Quarantine,
+    /// A thread of somebody else's runtime: seen, but not to be replaced.
+    Guest,
+    /// A test.
+    Strict,
+}
+
+/// One thread, as the watchdog sees it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// Odd while a poll is running; each poll adds two.
+    sequence: AtomicU64,
+    command: AtomicU32,
+    pub(crate) thread: ThreadId,
+    pub(crate) role: Role,
+    /// Whose place is to be filled; a worker has one, nobody else.
+    pub(crate) member: Option<Arc<Member>>,
+    /// Calls in quarantine that lasted, so far.
+    offences: AtomicU32,
+    /// Set when the watchdog has given the thread the lowest priority, which it cannot give back.
+    is_lowered: AtomicBool,
+    /// The call that is blocking the thread right now, if the hook saw it coming.
+    call: Mutex<Option<Ongoing>>,
+}
+
+/// A call that has not returned yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Ongoing {
+    pub(crate) number: u64,
+    pub(crate) symbol: &'static str,
+    pub(crate) class: Class,
+    pub(crate) since: Instant,
+    /// The caller's stack, innermost first; empty where it is not known yet.
+    pub(crate) addresses: Arc<[usize]>,
+    /// Empty where nobody took over, or not yet.
+    pub(crate) relief: Arc<OnceLock<Arc<Relief>>>,
+}
+
+/// From asking for a successor until it runs.
+#[derive(Debug)]
+pub(crate) struct Relief {
+    asked: Instant,
+    /// Nanoseconds; zero until the successor runs.
+    taken: AtomicU64,
+}
+
+thread_local! {
+    /// The command that the future which is being polled has become, until its task has taken note; zero otherwise.
+    static RENAMED: Cell<CommandId> = const { Cell::new(0) };
+    /// What this thread is to the guard.
+    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+}
+
+/// A thread, and the guard that watches it.
+#[derive(Clone)]
+pub(crate) struct Here {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) ears: Arc<dyn Ears>,
+}
+
+/// Who is told of a call that blocks a watched thread. Runs on that thread, with the hook deaf.
+pub(crate) trait Ears: Send + Sync {
+    /// Before the call.
+    fn before(&self, slot: &Slot, call: &hook::Call);
+    /// After it.
+    fn after(&self, slot: &Slot, call: &hook::Call);
+    /// The thread is about to block, and says so: it is relieved and not reported.
+    fn excuse(&self, slot: &Slot);
+    /// The number of a label in the book.
+    fn command(&self, label: &crate::report::Label) -> CommandId;
+    /// Whether the command may run on this thread; if not, its task has to be scheduled anew.
+    fn admits(&self, slot: &Slot, command: CommandId) -> Admission;
+}
+
+/// Where a command may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Here,
+    Elsewhere,
+    /// It belongs in quarantine, and the queue in front of it is full.
+    Full,
+}
+
+impl Slot {
+    /// The slot of the calling thread.
+    pub(crate) fn here(role: Role, member: Option<Arc<Member>>) -> Arc<Self> {
+        let (sequence, command) = (AtomicU64::new(0), AtomicU32::new(0));
+        let thread = sys::current_thread();
+        let (offences, is_lowered) = (AtomicU32::new(0), AtomicBool::new(false));
+        Arc::new(Self {
+            sequence,
+            command,
+            thread,
+            role,
+            member,
+            offences,
+            is_lowered,
+            call: Mutex::default(),
+        })
+    }
+
+    /// Polls with the slot showing `command`: the whole cost of the guard, for a thread that does nothing else. `poll`
+    /// must not unwind.
+    #[inline]
+    pub(crate) fn polling<T>(&self, command: CommandId, poll: impl FnOnce() -> T) -> T {
+        self.command.store(command, Ordering::Relaxed);
+        // Only this thread writes the number, so it needs no read-modify-write. Release, so that the watchdog that
+        // sees the odd number also sees the command.
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.sequence.store(sequence + 1, Ordering::Release);
+        hook::watch(true);
+        let result = poll();
+        hook::watch(false);
+        self.sequence.store(sequence + 2, Ordering::Release);
+        result
+    }
+
+    /// The same inside another poll of the same thread, and for polls that may unwind.
+    pub(crate) fn polling_within<T>(&self, command: CommandId, poll: impl FnOnce() -> T) -> T {
+        let outer = self.command.swap(command, Ordering::Relaxed);
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        // Odd in any case, and another one than before.
+        self.sequence.store((sequence + 1) | 1, Ordering::Release);
+        let _within = Within { slot: self, sequence, outer, was_watching: hook::watch(true) };
+        poll()
+    }
+
+    /// Runs what may block, in the middle of a poll: until it returns, the thread counts as one that polls nothing.
+    pub(crate) fn outside<T>(&self, call: impl FnOnce() -> T) -> T {
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.sequence.store(sequence + (sequence & 1), Ordering::Release);
+        let _outside = Outside { slot: self, sequence, was_watching: hook::watch(false) };
+        call()
+    }
+
+    /// Begins a poll that ends elsewhere, on the same thread.
+    pub(crate) fn begin(&self) {
+        let sequence = self.sequence.load(Ordering::Relaxed) | 1;
+        self.sequence.store(sequence, Ordering::Release);
+        hook::watch(true);
+    }
+
+    /// Ends it. Harmless when none was begun.
+    pub(crate) fn end(&self) {
+        hook::watch(false);
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.sequence.store(sequence + (sequence & 1), Ordering::Release);
+    }
+
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// Tells this poll from all others.
+    pub(crate) fn poll(&self) -> u64 {
+        (u64::from(self.thread.number()) << 40) ^ self.sequence()
+    }
+
+    pub(crate) fn command(&self) -> CommandId {
+        self.command.load(Ordering::Relaxed)
+    }
+
+    /// Whether another thread has this one's place.
+    #[inline]
+    pub(crate) fn is_relieved(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| member.is_relieved())
+    }
+
+    /// The thread has blocked, which it may, and which stands against what it polls.
+    pub(crate) fn offend(&self) {
+        self.offences.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn offences(&self) -> u32 {
+        self.offences.load(Ordering::Relaxed)
+    }
+
+    /// Gives the thread the lowest priority: its place is taken, and it keeps a core busy.
+    pub(crate) fn lower(&self) {
+        let is_lowered = sys::lower_priority(self.thread);
+        self.is_lowered.store(is_lowered, Ordering::Release);
+    }
+
+    pub(crate) fn is_lowered(&self) -> bool {
+        self.is_lowered.load(Ordering::Acquire)
+    }
+
+    /// Notes the call that blocks the thread, or that it has returned.
+    pub(crate) fn set_call(&self, call: Option<Ongoing>) -> Option<Ongoing> {
+        std::mem::replace(&mut locked(&self.call), call)
+    }
+
+    pub(crate) fn call(&self) -> Option<Ongoing> {
+        locked(&self.call).clone()
+    }
+}
+
+/// Whether a sequence number says that a poll is running.
+pub(crate) fn is_polling(sequence: u64) -> bool {
+    !sequence.is_multiple_of(2)
+}
+
+/// A poll within a poll; ends also when it unwinds.
+struct Within<'a> {
+    slot: &'a Slot,
+    sequence: u64,
+    outer: CommandId,
+    was_watching: bool,
+}
+
+impl Drop for Within<'_> {
+    fn drop(&mut self) {
+        hook::watch(self.was_watching);
+        let sequence = ((self.sequence + 1) | 1) + 1;
+        self.slot.sequence.store(sequence + (self.sequence & 1), Ordering::Release);
+        self.slot.command.store(self.outer, Ordering::Relaxed);
+    }
+}
+
+/// The middle of a poll, in which the thread is not watched.
+struct Outside<'a> {
+    slot: &'a Slot,
+    sequence: u64,
+    was_watching: bool,
+}
+
+impl Drop for Outside<'_> {
+    fn drop(&mut self) {
+        hook::watch(self.was_watching);
+        // Odd again if it was, and another number: what follows is timed anew.
+        let sequence = self.sequence + 2 * (self.sequence & 1);
+        self.slot.sequence.store(sequence, Ordering::Release);
+    }
+}
+
+/// What the future that was polled has become, if that is something new; the task has to take note.
+#[inline]
+pub(crate) fn renamed() -> Option<CommandId> {
+    let renamed = RENAMED.get();
+    if renamed == 0 {
+        return None;
+    }
+    RENAMED.set(0);
+    Some(renamed)
+}
+
+/// What this thread is to the guard, if anything.
+pub(crate) fn here() -> Option<Here> {
+    // A thread that is ending has no thread-locals any more, and nothing to be told.
+    HERE.try_with(|here| here.try_borrow().ok()?.clone()).ok().flatten()
+}
+
+/// Makes this thread known, until told otherwise. Answers what it was before.
+pub(crate) fn set_here(here: Option<Here>) -> Option<Here> {
+    HERE.try_with(|place| place.replace(here)).ok().flatten()
+}
+
+/// Gives the future that is being polled on this thread another label.
+pub(crate) fn rename(here: &Here, command: CommandId) {
+    RENAMED.set(command);
+    here.slot.command.store(command, Ordering::Relaxed);
+}
+
+impl Relief {
+    pub(crate) fn asked() -> Arc<Self> {
+        Arc::new(Self { asked: Instant::now(), taken: AtomicU64::new(0) })
+    }
+
+    /// Nobody has to come.
+    pub(crate) fn at_once() -> Arc<Self> {
+        Arc::new(Self { asked: Instant::now(), taken: AtomicU64::new(1) })
+    }
+
+    /// The successor runs.
+    pub(crate) fn note(&self) -> Duration {
+        let elapsed = self.asked.elapsed();
+        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.taken.store(nanos.max(1), Ordering::Release);
+        elapsed
+    }
+
+    pub(crate) fn taken(&self) -> Option<Duration> {
+        let nanos = self.taken.load(Ordering::Acquire);
+        (nanos > 0).then(|| Duration::from_nanos(nanos))
+    }
+}
+
+/// The data stays whole when a holder panics: each section assigns and nothing else.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

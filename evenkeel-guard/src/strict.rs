@@ -1,0 +1,127 @@
+//! Tests: whatever blocks fails them, by a verdict that does not depend on how busy the machine is.
+
+use std::fmt::Write;
+use std::future::{Future, poll_fn};
+use std::panic::Location;
+use std::pin::pin;
+use std::sync::Arc;
+
+use crate::guest::Guests;
+use crate::options::Options;
+use crate::pool::Tag;
+use crate::report::{Class, Label, Report};
+use crate::slot::Role;
+
+/// So often one place may wait for a lock in one test.
+const WAITS: u64 = 3;
+
+/// Polls `future` strictly: once it has ended, panics if it blocked, with every place that did, the line, and what to
+/// write instead.
+///
+/// What counts is which calls were made, where, and how much CPU time a poll took (10 ms; 100 ms without optimization,
+/// where code is slower): no clock on the wall is asked. A wait for a lock counts when one place has waited three times,
+/// since a lock is now and then held by a thread that the machine has put aside. Tasks that the future spawns are not
+/// seen; [`Executor::strict`](crate::Executor::strict) sees its own.
+///
+/// ```should_panic
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(
+/// evenkeel_guard::strict(async { std::thread::sleep(std::time::Duration::from_micros(1)) })
+/// # );
+/// ```
+///
+/// # Panics
+///
+/// When the future blocked.
+///
+/// # Cancel safety
+///
+/// As the future's. What was found is not told then.
+#[track_caller]
+pub fn strict<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    strict_with(options(), future)
+}
+
+/// [`strict`], told in detail: what is allowed, and when a poll counts as busy.
+///
+/// # Panics
+///
+/// When the future blocked.
+///
+/// # Cancel safety
+///
+/// As the future's. What was found is not told then.
+#[track_caller]
+pub fn strict_with<F: Future>(options: Options, future: F) -> impl Future<Output = F::Output> {
+    let location = Location::caller();
+    async move {
+        let (output, reports) = watched(&options, Label::at(test_name(), location), future).await;
+        let failures = failures(reports);
+        assert!(failures.is_empty(), "{}", told(&failures));
+        output
+    }
+}
+
+/// Polls `future` as [`strict`] does, and hands over what was found instead of panicking: short waits for a lock, too.
+///
+/// # Cancel safety
+///
+/// As the future's.
+#[track_caller]
+pub fn findings<F: Future>(options: Options, future: F) -> impl Future<Output = (F::Output, Vec<Report>)> {
+    let location = Location::caller();
+    async move { watched(&options, Label::at(test_name(), location), future).await }
+}
+
+async fn watched<F: Future>(options: &Options, label: Label, future: F) -> (F::Output, Vec<Report>) {
+    let guests = Guests::new(options, Role::Strict);
+    let tag = Tag::new(guests.watch.book.command(&label));
+    let mut future = pin!(future);
+    let output = poll_fn(|cx| guests.watching(&tag, || future.as_mut().poll(cx))).await;
+    let watch = Arc::clone(&guests.watch);
+    watch.reporter.flush();
+    (output, watch.reporter.reports())
+}
+
+/// What a strict executor goes by unless told.
+pub(crate) fn options() -> Options {
+    Options::default().with_strictness()
+}
+
+/// Those of the reports that have to fail a test.
+pub(crate) fn failures(reports: Vec<Report>) -> Vec<Report> {
+    let is_seen = |name: &str| {
+        let mut of_same = reports.iter().filter(|report| report.name == name);
+        of_same.any(|report| report.class.is_busy() && report.is_exact)
+    };
+    let counts = |report: &Report| match report.class {
+        Class::Contention | Class::Output => report.times >= WAITS,
+        // The watchdog may have seen the line of it; then the bare fact is told already.
+        Class::Compute => report.is_exact || !is_seen(&report.name),
+        _ => true,
+    };
+    let counted: Vec<bool> = reports.iter().map(counts).collect();
+    reports.into_iter().zip(counted).filter(|(_, counts)| *counts).map(|(report, _)| report).collect()
+}
+
+/// Says all of [`Executor::failures`](crate::Executor::failures), for the person whose test has failed.
+pub fn told(failures: &[Report]) -> String {
+    let places =
+        if failures.len() == 1 { "1 place blocks" } else { &format!("{} places block", failures.len()) };
+    let mut text = format!("{places}; no other future is polled meanwhile:\n");
+    for (number, report) in failures.iter().enumerate() {
+        let Report { name, call, file, line, times, advice, .. } = report;
+        let often = if *times == 1 { String::new() } else { format!(", {times} times") };
+        // Writing to a string does not fail.
+        let _written = writeln!(text, "\n{}. {call} at {file}:{line} in `{name}`{often}", number + 1);
+        for frame in report.callers().iter().skip(1) {
+            let _written = writeln!(text, "     <- {frame}");
+        }
+        let _written = writeln!(text, "   {advice}");
+    }
+    text
+}
+
+fn test_name() -> String {
+    let thread = std::thread::current();
+    thread.name().filter(|name| *name != "main").unwrap_or("test").to_owned()
+}

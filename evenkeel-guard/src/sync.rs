@@ -1,0 +1,11 @@
+//! The primitives that `crew` is written against. The model check puts loom's in their place.
+
+pub(crate) use concurrent_queue::ConcurrentQueue as Queue;
+pub(crate) use std::sync::Arc;
+pub(crate) use std::sync::atomic;
+pub(crate) use std::thread;
+
+/// A queue without bound.
+pub(crate) fn queue<T>() -> Queue<T> {
+    Queue::unbounded()
+}

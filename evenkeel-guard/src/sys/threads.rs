@@ -1,0 +1,80 @@
+//! Threads by their kernel number: state, time and priority.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use super::{ThreadId, ThreadState};
+
+pub(super) fn current() -> u32 {
+    // SAFETY: gettid takes no argument and cannot fail.
+    let id = unsafe { libc::syscall(libc::SYS_gettid) };
+    u32::try_from(id).unwrap_or_default()
+}
+
+/// Reads one of the kernel's files about a thread, and says how much of the buffer it filled.
+///
+/// Opened anew each time: a file kept open would outlive its thread, and would be one more per thread.
+pub(crate) fn read_about(thread: ThreadId, name: &str, into: &mut [u8]) -> io::Result<usize> {
+    let mut path = [0; 48];
+    let mut rest = &mut path[..];
+    write!(rest, "/proc/self/task/{}/{name}", thread.0)?;
+    let unused = rest.len();
+    let path = str::from_utf8(&path[..path.len() - unused]).map_err(io::Error::other)?;
+    File::open(path)?.read(into)
+}
+
+pub(super) fn state_of(thread: u32) -> Option<ThreadState> {
+    // The state comes third, after a number and a name of at most 16 bytes.
+    let mut line = [0; 64];
+    match read_about(ThreadId(thread), "stat", &mut line) {
+        Ok(length) => parse_state(&line[..length]),
+        Err(error) if is_gone(&error) && Path::new("/proc/self/task").exists() => Some(ThreadState::Gone),
+        Err(_) => None,
+    }
+}
+
+/// A thread that ends while its file is read gives "no such process" instead of "no such file".
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
+/// The letter after the last `)`: a name may hold brackets and spaces, and nothing after it does.
+pub(super) fn parse_state(line: &[u8]) -> Option<ThreadState> {
+    let end_of_name = line.iter().rposition(|&byte| byte == b')')?;
+    match line.get(end_of_name + 2)? {
+        b'R' => Some(ThreadState::Running),
+        b'S' | b'I' => Some(ThreadState::Asleep),
+        b'D' => Some(ThreadState::Uninterruptible),
+        b'T' | b't' => Some(ThreadState::Stopped),
+        b'Z' | b'X' | b'x' => Some(ThreadState::Gone),
+        _ => None,
+    }
+}
+
+pub(super) fn cpu_time_of(thread: u32) -> Option<Duration> {
+    /// The clock counts one thread (4), by what the scheduler measured (2).
+    const SCHEDULED_TIME_OF_A_THREAD: i32 = 4 | 2;
+    // Source: clock_getcpuclockid(3) and the kernel's posix-timers.h: the number, inverted, above three bits.
+    let thread = i32::try_from(thread).ok().filter(|&thread| thread > 0)?;
+    read_clock((!thread << 3) | SCHEDULED_TIME_OF_A_THREAD)
+}
+
+pub(super) fn cpu_time_here() -> Option<Duration> {
+    read_clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local that nobody else sees.
+    let outcome = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
+    (outcome == 0).then(|| Duration::new(seconds, nanoseconds))
+}
+
+pub(super) fn lower_priority(thread: u32) -> bool {
+    const LOWEST: i32 = 19;
+    // SAFETY: setpriority takes numbers only.
+    thread != 0 && unsafe { libc::setpriority(libc::PRIO_PROCESS as _, thread, LOWEST) } == 0
+}

@@ -1,0 +1,74 @@
+//! Strict mode as a user writes it: a test that blocks fails, and says where and what to write instead.
+
+#![cfg(all(feature = "hook", target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
+#![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+
+use std::fs;
+use std::hint::black_box;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use evenkeel_guard::strict;
+use tokio::runtime::Runtime;
+
+/// Waits as it should.
+async fn fetch() -> u32 {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    tokio::task::spawn_blocking(|| thread::sleep(Duration::from_millis(1))).await.map_or(0, |()| 7)
+}
+
+/// The line of the first call below.
+const FIRST: u32 = line!() + 3;
+/// Blocks in two places, each for next to no time.
+async fn load() -> usize {
+    thread::sleep(Duration::from_nanos(1));
+    fs::metadata("Cargo.toml").map_or(0, |file| file.len() as usize)
+}
+
+#[tokio::test]
+async fn a_test_that_awaits_passes() {
+    assert_eq!(strict(fetch()).await, 7);
+}
+
+/// What the failed test prints.
+fn failure() -> String {
+    let runtime = Runtime::new().expect("threads are there");
+    let failed = catch_unwind(AssertUnwindSafe(|| runtime.block_on(strict(load()))));
+    let panic = failed.expect_err("the verdict on what blocks");
+    *panic.downcast::<String>().expect("a panic with a text")
+}
+
+#[test]
+fn a_test_that_blocks_fails_with_every_line_and_what_to_write_instead() {
+    let (name, first, second) =
+        ("a_test_that_blocks_fails_with_every_line_and_what_to_write_instead", FIRST, FIRST + 1);
+    let expected = format!(
+        "2 places block; no other future is polled meanwhile:
+
+1. std::thread::sleep at tests/strict.rs:{first} in `{name}`
+   use `tokio::time::sleep(duration).await`
+
+2. std::fs::metadata at tests/strict.rs:{second} in `{name}`
+   use `tokio::fs::metadata(..).await`; put several steps into one `tokio::task::spawn_blocking(move || ..).await`; \
+read what never changes once, at start-up
+"
+    );
+    assert_eq!(failure(), expected);
+}
+
+#[test]
+fn the_verdict_is_the_same_while_every_core_is_busy() {
+    let quiet = failure();
+    let is_over = AtomicBool::new(false);
+    let busy = thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| while !black_box(is_over.load(Ordering::Relaxed)) {});
+        }
+        let busy = failure();
+        is_over.store(true, Ordering::Relaxed);
+        busy
+    });
+    assert_eq!(quiet, busy);
+}
