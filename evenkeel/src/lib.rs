@@ -88,6 +88,7 @@ pub mod docs;
 
 pub use context::Context;
 pub use error::{Error, Result};
+pub use evenkeel_guard::isolate;
 pub use event::{
     Attachment, Conversation, ConversationKind, Deletion, Edit, Event, Mention, Message, MessageId, Other,
     PollVote, Quote, Reaction, Receipt, ReceiptKind, Sender, Typing, What,

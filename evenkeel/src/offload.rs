@@ -10,7 +10,7 @@
 //! | sleeps in a call that returns: files, a database or a client without async | [`blocking`]`(..)` |
 //! | computes for longer than a millisecond: images, password hashes, parsing | [`offload`]`(..)` |
 //! | either of these, in a library that bears only so many callers | [`Pool::new`]`(n).`[`run`](Pool::run)`(..)` |
-//! | may never return | a program of its own by `tokio::process`, which can be killed |
+//! | may never return, or takes the process down | [`isolate`](crate::isolate::isolate)`(..)`: a child process that a timeout kills |
 //!
 //! # Awaited, or as a handler
 //!
