@@ -469,14 +469,14 @@ mod tests {
         for (function, file, expected) in [
             ("read<&str>", "/rustc/59807616e1/library/std/src/fs.rs", "std::fs::read<&str>"),
             ("connect", "/rustc/5980/library/std/src/sys/net/mod.rs", "std::sys::net::connect"),
-            ("{async_fn#0}", "/work/my-bot/src/cmd.rs", "my_bot::cmd::{async_fn#0}"),
-            ("main", "/work/my-bot/src/main.rs", "my_bot::main"),
-            ("main", "/work/my-bot/src/bin/tool.rs", "tool::main"),
-            ("answer", "/work/examples/01_hello.rs", "01_hello::answer"),
+            ("{async_fn#0}", "/code/my-bot/src/cmd.rs", "my_bot::cmd::{async_fn#0}"),
+            ("main", "/code/my-bot/src/main.rs", "my_bot::main"),
+            ("main", "/code/my-bot/src/bin/tool.rs", "tool::main"),
+            ("answer", "/code/examples/01_hello.rs", "01_hello::answer"),
             ("load", "src/config/file.rs", "crate::config::file::load"),
             (
                 "call",
-                "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/ureq-3.5.1/src/request.rs",
+                "/home/me/.cargo/registry/src/registry.example-0123456789abcdef/ureq-3.5.1/src/request.rs",
                 "ureq::request::call",
             ),
             (
@@ -521,7 +521,7 @@ mod tests {
                 "parts@1a2b3c4/part/src/lib.rs",
                 Dependency,
             ),
-            ("/work/vendor/ureq/src/lib.rs", "vendor/ureq/src/lib.rs", Dependency),
+            ("/code/vendor/ureq/src/lib.rs", "vendor/ureq/src/lib.rs", Dependency),
             ("/c/registry/src/index-1/tokio-1.54.1/src/fs/read.rs", "tokio-1.54.1/src/fs/read.rs", Runtime),
             ("/c/registry/src/index-1/async-task-4.7.1/src/raw.rs", "async-task-4.7.1/src/raw.rs", Runtime),
             (
@@ -534,20 +534,20 @@ mod tests {
                 "evenkeel-cli-0.1.0/src/demo.rs",
                 Author,
             ),
-            ("/work/evenkeel/src/serve.rs", "evenkeel/src/serve.rs", Runtime),
-            ("/work/evenkeel/tests/serve.rs", "evenkeel/tests/serve.rs", Author),
-            ("/work/evenkeel-cli/src/demo/app.rs", "evenkeel-cli/src/demo/app.rs", Author),
-            ("/work/examples/01_hello.rs", "examples/01_hello.rs", Author),
-            ("/work/src/cmd.rs", "src/cmd.rs", Author),
-            ("/work/core/src/cmd.rs", "./core/src/cmd.rs", Author),
+            ("/code/evenkeel/src/serve.rs", "evenkeel/src/serve.rs", Runtime),
+            ("/code/evenkeel/tests/serve.rs", "evenkeel/tests/serve.rs", Author),
+            ("/code/evenkeel-cli/src/demo/app.rs", "evenkeel-cli/src/demo/app.rs", Author),
+            ("/code/examples/01_hello.rs", "examples/01_hello.rs", Author),
+            ("/code/src/cmd.rs", "src/cmd.rs", Author),
+            ("/code/core/src/cmd.rs", "./core/src/cmd.rs", Author),
             ("/elsewhere/shop/src/lib.rs", "/elsewhere/shop/src/lib.rs", Author),
         ] {
-            let short_here = shortened(file, Some("/work"));
+            let short_here = shortened(file, Some("/code"));
             assert_eq!(short_here, short);
             let here = |file: &str| frame(&format!("{} | {file}:1", qualified("f", file)));
             assert_eq!(origin(&here(&file.replace('\\', "/"))), expected, "{file}");
             assert_eq!(origin(&here(&short_here)), expected, "{short_here}");
-            assert_eq!(shortened(&short_here, Some("/work")), short, "shortened twice");
+            assert_eq!(shortened(&short_here, Some("/code")), short, "shortened twice");
         }
     }
 
