@@ -143,8 +143,8 @@ impl Book {
         if self.label(command).is_general() {
             return 0;
         }
-        let before = self.standing(command);
         let mut pages = locked(&self.pages);
+        let before = self.standing(command);
         let record = pages.records.entry(command).or_insert(Record { strikes: 0, since: Instant::now() });
         if before == Standing::Clean {
             (record.strikes, record.since) = (record.strikes + 1, Instant::now());
@@ -160,6 +160,9 @@ impl Book {
         let Some(polls) = self.clean_polls.get(command as usize) else {
             return false;
         };
+        if self.is_clean(command) {
+            return false; // Let go while this poll was under way.
+        }
         if !is_clean {
             polls.store(0, Ordering::Relaxed);
             return false;

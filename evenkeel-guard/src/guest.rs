@@ -96,6 +96,8 @@ struct Outer(Option<Here>);
 impl Drop for Outer {
     fn drop(&mut self) {
         set_here(self.0.take());
+        // Left over only when the poll unwound.
+        let _forgotten = renamed();
     }
 }
 

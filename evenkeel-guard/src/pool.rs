@@ -19,7 +19,7 @@ use crate::counters::Counters;
 use crate::crew::{Crew, Member};
 use crate::options::Options;
 
-use crate::slot::{CommandId, Ears, Here, Relief, Role, Slot, set_here};
+use crate::slot::{CommandId, Ears, Here, Relief, Role, Slot, renamed, set_here};
 use crate::watchdog::{Staff, Watch};
 use quarantine::Quarantine;
 
@@ -254,7 +254,10 @@ pub(crate) enum Post {
 /// Polls once. A panic ends this future only; the task has dropped it by the time it gets here.
 #[inline]
 pub(crate) fn run(work: Work) {
-    let _caught = catch_unwind(AssertUnwindSafe(|| work.run()));
+    if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
+        // What the future had become ends with it, and is not the next one's.
+        let _forgotten = renamed();
+    }
 }
 
 /// Work goes to a pool for as long as there is one.

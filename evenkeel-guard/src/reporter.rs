@@ -138,8 +138,13 @@ impl Reporter {
         INCIDENTS.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Has a finding looked into, soon. Does not wait.
+    /// Has a finding looked into, soon. Waits only in a test, for room.
     pub(crate) fn find(&self, finding: Finding) {
+        if finding.role == Role::Strict {
+            // A test misses nothing, and may wait. A reporter that is gone looks into nothing more.
+            let _sent = self.sender().send(Letter::Finding(finding));
+            return;
+        }
         let sent = self.sender().try_send(Letter::Finding(finding));
         if let Err(TrySendError::Full(_)) = sent {
             self.desk.tally.overlooked.fetch_add(1, Ordering::Relaxed);
@@ -211,8 +216,9 @@ impl Desk {
     }
 
     fn consider(&self, finding: &Finding) {
-        if finding.role == Role::Quarantine {
-            return self.count(finding);
+        let has_stack = finding.stacks.iter().any(|stack| !stack.is_empty());
+        if finding.role == Role::Quarantine && !has_stack && self.count(finding) {
+            return;
         }
         let verdict = self.verdict(finding);
         if verdict.is_allowed {
@@ -279,11 +285,14 @@ impl Desk {
     }
 
     /// A call of a command in quarantine, of which no stack is taken: counted with the place that is known already.
-    fn count(&self, finding: &Finding) {
+    /// Answers whether there is one.
+    fn count(&self, finding: &Finding) -> bool {
         let counted = locked(&self.places).count(finding);
+        let is_known = counted.is_some();
         if let Some(noted) = counted {
             self.publish(noted);
         }
+        is_known
     }
 
     fn publish(&self, Noted { report, is_first, is_told }: Noted) {

@@ -280,6 +280,9 @@ pub(crate) fn set_here(here: Option<Here>) -> Option<Here> {
 
 /// Gives the future that is being polled on this thread another label.
 pub(crate) fn rename(here: &Here, command: CommandId) {
+    if here.slot.command() == 0 {
+        return; // A thread of a runtime between named tasks: nobody would take note.
+    }
     RENAMED.set(command);
     here.slot.command.store(command, Ordering::Relaxed);
 }
