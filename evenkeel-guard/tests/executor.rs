@@ -66,6 +66,14 @@ fn ask<T: Send + 'static>(
     answered.recv().unwrap()
 }
 
+/// Lets a command sleep until it is caught: at once where calls are seen, else when the watchdog has looked in time.
+fn catch(executor: &Executor, label: &Label) {
+    while executor.quarantined().is_empty() {
+        ask(executor, label, async { thread::sleep(Duration::from_millis(20)) });
+        executor.failures();
+    }
+}
+
 /// I1: as many workers as before, however many are stuck.
 #[test]
 fn places_stay_filled_while_handlers_block() {
@@ -125,8 +133,7 @@ fn what_was_caught_runs_in_quarantine_and_nothing_else_does() {
     let executor = Executor::threads(runtime.handle().clone(), 2);
     let (bad, good) = (Label::new("!weather"), Label::new("!ping"));
     assert_eq!(ask(&executor, &bad, async { thread_name() }), "evenkeel-worker");
-    ask(&executor, &bad, async { thread::sleep(Duration::from_millis(20)) });
-    until(|| !executor.quarantined().is_empty());
+    catch(&executor, &bad);
     for _ in 0..50 {
         assert_eq!(ask(&executor, &bad, async { thread_name() }), "evenkeel-quarantine");
         assert_eq!(ask(&executor, &good, async { thread_name() }), "evenkeel-worker");
@@ -151,10 +158,7 @@ fn a_pardon_and_a_parole_bring_it_back_to_the_workers() {
     let options = Options::default().with_workers(1).with_parole(Duration::ZERO, 5);
     let executor = Executor::with(runtime.handle().clone(), &options);
     let label = Label::new("!weather");
-    let offend = || {
-        ask(&executor, &label, async { thread::sleep(Duration::from_millis(20)) });
-        until(|| !executor.quarantined().is_empty());
-    };
+    let offend = || catch(&executor, &label);
     let is_back = || ask(&executor, &label, async { thread_name() }) == "evenkeel-worker";
     offend();
     until(is_back);
@@ -225,8 +229,7 @@ fn beyond_the_cap_the_caught_queue_and_are_refused() {
     let options = Options::default().with_workers(2).with_threads(12).with_quarantine(2, 1).with_queue(3);
     let executor = Executor::with(runtime.handle().clone(), &options);
     let bad = Label::new("!weather");
-    ask(&executor, &bad, async { thread::sleep(Duration::from_millis(20)) });
-    until(|| !executor.quarantined().is_empty());
+    catch(&executor, &bad);
     let (release, released) = mpsc::channel::<()>();
     let released = Arc::new(std::sync::Mutex::new(released));
     let running = Arc::new(AtomicUsize::new(0));
