@@ -23,7 +23,7 @@ const WAITS: u64 = 3;
 /// since a lock is now and then held by a thread that the machine has put aside. Tasks that the future spawns are not
 /// seen; [`Executor::strict`](crate::Executor::strict) sees its own.
 ///
-/// ```should_panic
+/// ```no_run
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(
 /// evenkeel_guard::strict(async { std::thread::sleep(std::time::Duration::from_micros(1)) })
 /// # );
