@@ -23,13 +23,24 @@ need() {
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends $packages
 }
 
+# What hangs is an error, said in time.
+bounded() {
+  local minutes=$1; shift
+  timeout --kill-after=10 "${minutes}m" "$@" || {
+    local code=$?
+    [ "$code" != 124 ] || printf 'it did not end within %s minutes: %s\n' "$minutes" "$*" >&2
+    return "$code"
+  }
+}
+
 command -v cargo >/dev/null 2>&1 || fail "Rust is missing. Install it from https://rustup.rs"
 need cc "gcc libc6-dev"
 need curl curl
+need timeout coreutils
 # The page is tested in a real browser; the fonts are for its letters and emoji.
 need chromium "chromium fonts-dejavu-core fonts-noto-color-emoji"
-messages=20000
-if [ "${1:-}" = LONG ]; then export EVENKEEL_LONG=1 messages=1000000; fi
+messages=20000 minutes=20
+if [ "${1:-}" = LONG ]; then export EVENKEEL_LONG=1 messages=1000000 minutes=600; fi
 
 step "format"
 cargo fmt --all --check
@@ -46,19 +57,19 @@ cargo clippy -p evenkeel-signal --no-default-features -- -D warnings
 cargo clippy -p evenkeel-signal --no-default-features --features standin -- -D warnings
 
 step "tests"
-cargo test --workspace --all-features --all-targets
+bounded "$minutes" cargo test --workspace --all-features --all-targets
 
 step "the guard's corpus, optimized"
-cargo test --release -p evenkeel-guard --test corpus
+bounded "$minutes" cargo test --release -p evenkeel-guard --test corpus
 
 step "the guard without hooks"
-cargo test -p evenkeel-guard --no-default-features
+bounded "$minutes" cargo test -p evenkeel-guard --no-default-features
 
 step "the guard's hand-over, every interleaving"
-cargo test --release -p evenkeel-guard --test loom
+bounded "$minutes" cargo test --release -p evenkeel-guard --test loom
 
 step "examples in the documentation"
-cargo test --workspace --all-features --doc
+bounded "$minutes" cargo test --workspace --all-features --doc
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
@@ -77,9 +88,9 @@ wait "$demo" || fail "the demo did not end well: $(cat "$scratch/log")"
 
 step "the benchmark's short form"
 cargo build --release -p evenkeel-examples --example signal_bench
-cargo run --release -p evenkeel-bench -- signal ping --messages "$messages" --repeats 1
-cargo run --release -p evenkeel-bench -- signal order --only evenkeel --messages "$messages" --repeats 1
-cargo run --release -p evenkeel-bench -- signal nothing-freezes --short
-cargo run --release -p evenkeel-bench -- router
+bounded "$minutes" cargo run --release -p evenkeel-bench -- signal ping --messages "$messages" --repeats 1
+bounded "$minutes" cargo run --release -p evenkeel-bench -- signal order --only evenkeel --messages "$messages" --repeats 1
+bounded "$minutes" cargo run --release -p evenkeel-bench -- signal nothing-freezes --short
+bounded "$minutes" cargo run --release -p evenkeel-bench -- router
 
 step "all is well"

@@ -7,7 +7,7 @@ use std::task::Poll;
 use async_task::{Builder, Runnable};
 use concurrent_queue::ConcurrentQueue;
 
-use crate::book::{Book, Parole};
+use crate::book::{Book, Parole, Standing};
 use crate::crew::Member;
 use crate::executor::Tagged;
 use crate::pool::{Tag, Work, run};
@@ -32,7 +32,12 @@ pub fn guarded(polls: u64) {
     let book = Arc::new(Book::new(Parole { after: std::time::Duration::MAX, polls: u32::MAX }));
     let tag = Tag::new(book.command(&Label::new("measured")));
     let again = Arc::clone(&queue);
-    let schedule = move |work: Work| drop(again.push(work));
+    let standings = Arc::clone(&book);
+    let schedule = move |work: Work| {
+        if standings.standing(work.metadata().command()) == Standing::Clean {
+            drop(again.push(work));
+        }
+    };
     let builder = Builder::new().metadata(Arc::clone(&tag));
     let (work, task) = builder.spawn(|_| Tagged::new(tag, ready(polls)), schedule);
     work.schedule();

@@ -5,17 +5,14 @@
 
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use crate::sync::thread::{self, Thread};
-use crate::sync::{Arc, Queue, queue};
-
-/// How often a member without work lets other threads run before it sleeps.
-const YIELDS: u32 = 4;
+use crate::sync::{Arc, Queue, YIELDS, queue};
 
 /// The queue, and those who are waiting.
 pub(crate) struct Crew<T> {
     queue: Queue<T>,
-    /// Members that found nothing to do. An entry may be stale; `Member::is_waiting` tells.
+    /// Members that found nothing to do. An entry may be stale; `Member::waits` tells.
     idle: Queue<Arc<Member>>,
-    /// Members beyond the wanted number, parked until a place is to be filled.
+    /// Members beyond the wanted number, parked until a place is to be filled. Never stale until the crew is closed.
     spares: Queue<Arc<Member>>,
     /// Members that were woken and have not looked into the queue yet: while there is one, nobody else is woken.
     searching: AtomicUsize,
@@ -29,12 +26,19 @@ const CLAIMED: u8 = 1;
 /// A successor has been called: the member steps aside at the end of the poll in which it sees this.
 const GIVEN: u8 = 2;
 
+/// The member waits for nothing, or has been claimed.
+const AT_WORK: u8 = 0;
+/// It waits for work, and whoever claims it counts it as searching.
+const IDLE: u8 = 1;
+/// It waits for a place.
+const SPARE: u8 = 2;
+
 /// One thread of the crew.
 #[derive(Debug)]
 pub(crate) struct Member {
     thread: Thread,
-    /// True from going idle (or spare) until somebody claims the member.
-    is_waiting: AtomicBool,
+    /// What it waits for, until somebody claims it: `AT_WORK`, `IDLE` or `SPARE`.
+    waits: AtomicU8,
     /// Who has this member's place: `HELD`, `CLAIMED` or `GIVEN`.
     place: AtomicU8,
 }
@@ -42,8 +46,8 @@ pub(crate) struct Member {
 impl Member {
     /// The calling thread as a member.
     pub(crate) fn here() -> Arc<Self> {
-        let (is_waiting, place) = (AtomicBool::new(false), AtomicU8::new(HELD));
-        Arc::new(Self { thread: thread::current(), is_waiting, place })
+        let (waits, place) = (AtomicU8::new(AT_WORK), AtomicU8::new(HELD));
+        Arc::new(Self { thread: thread::current(), waits, place })
     }
 
     /// Claims the right to look for a successor: true for exactly one caller, until the member is back.
@@ -68,8 +72,9 @@ impl Member {
         self.place.load(Ordering::Relaxed) == GIVEN
     }
 
-    fn claim(&self) -> bool {
-        self.is_waiting.swap(false, Ordering::AcqRel)
+    /// Claims a member that waits for this: true for exactly one caller. A stale entry of another wait claims nobody.
+    fn claim(&self, waits: u8) -> bool {
+        self.waits.compare_exchange(waits, AT_WORK, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -87,6 +92,10 @@ impl<T> Crew<T> {
         // An unbounded queue refuses only when closed, and this one is never closed.
         let _taken = self.queue.push(work);
         self.wake_one();
+        if self.is_closed() {
+            // Closed meanwhile, and perhaps emptied before this came in.
+            self.empty();
+        }
         None
     }
 
@@ -98,17 +107,17 @@ impl<T> Crew<T> {
                 return Some(self.pass_on(work));
             }
             // Work comes in bursts: letting others run for a moment costs less than sleeping and being woken.
-            if yields < YIELDS {
+            if yields != YIELDS {
                 yields += 1;
                 thread::yield_now();
                 continue;
             }
             yields = 0;
-            member.is_waiting.store(true, Ordering::SeqCst);
+            member.waits.store(IDLE, Ordering::SeqCst);
             let _announced = self.idle.push(Arc::clone(member));
             fence(Ordering::SeqCst);
             if let Ok(work) = self.queue.pop() {
-                if !member.claim() {
+                if !member.claim(IDLE) {
                     // Somebody has claimed this member meanwhile and counts on its search.
                     self.searching.fetch_sub(1, Ordering::SeqCst);
                 }
@@ -123,13 +132,13 @@ impl<T> Crew<T> {
 
     /// Sends a spare into a place. Answers false when there is none.
     pub(crate) fn call_spare(&self) -> bool {
-        !self.is_closed() && self.wake_from(&self.spares)
+        !self.is_closed() && self.wake_from(&self.spares, SPARE)
     }
 
     /// Waits as a spare until a place is to be filled; false once the crew is closed.
     pub(crate) fn stand_by(&self, member: &Arc<Member>) -> bool {
         member.keep_place();
-        member.is_waiting.store(true, Ordering::SeqCst);
+        member.waits.store(SPARE, Ordering::SeqCst);
         let _announced = self.spares.push(Arc::clone(member));
         self.wait(member);
         !self.is_closed()
@@ -149,7 +158,12 @@ impl<T> Crew<T> {
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        while self.wake_from(&self.idle) || self.wake_from(&self.spares) {}
+        while self.wake_from(&self.idle, IDLE) || self.wake_from(&self.spares, SPARE) {}
+        self.empty();
+    }
+
+    /// Drops what nobody will do any more. Dropping work may push other work.
+    fn empty(&self) {
         while self.queue.pop().is_ok() {}
     }
 
@@ -166,7 +180,7 @@ impl<T> Crew<T> {
                 return;
             }
             self.searching.fetch_add(1, Ordering::SeqCst);
-            if self.wake_from(&self.idle) {
+            if self.wake_from(&self.idle, IDLE) {
                 return;
             }
             // The entries were stale. Whoever pushed meanwhile has relied on this search, so look once more.
@@ -178,9 +192,9 @@ impl<T> Crew<T> {
         }
     }
 
-    fn wake_from(&self, waiting: &Queue<Arc<Member>>) -> bool {
+    fn wake_from(&self, waiting: &Queue<Arc<Member>>, waits: u8) -> bool {
         while let Ok(member) = waiting.pop() {
-            if member.claim() {
+            if member.claim(waits) {
                 member.thread.unpark();
                 return true;
             }
@@ -197,7 +211,7 @@ impl<T> Crew<T> {
     }
 
     fn wait(&self, member: &Member) {
-        while member.is_waiting.load(Ordering::Acquire) && !self.is_closed() {
+        while member.waits.load(Ordering::Acquire) != AT_WORK && !self.is_closed() {
             thread::park();
         }
     }

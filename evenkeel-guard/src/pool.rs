@@ -88,14 +88,10 @@ impl Pool {
         self.watch.get().expect("the watch is set before anybody else has the pool")
     }
 
-    /// Queues work and wakes a worker. Lock-free: the wire thread calls this.
-    pub(crate) fn push(&self, work: Work) {
+    /// Queues work where its command belongs, and wakes a thread. Lock-free: the wire thread calls this. Only the first
+    /// work for quarantine starts a thread.
+    pub(crate) fn push(self: &Arc<Self>, work: Work) {
         // A closed pool drops what comes after its end, and with it the future.
-        drop(self.crew.push(work));
-    }
-
-    /// Sends work that a thread has taken to where its command belongs by now.
-    pub(crate) fn forward(self: &Arc<Self>, work: Work) {
         drop(match self.watch().book.standing(work.metadata().command()) {
             Standing::Clean => self.crew.push(work),
             standing => self.quarantine.push(self, standing, work),
@@ -196,6 +192,10 @@ impl Pool {
                     return;
                 }
                 relief = self.reliefs.pop().ok();
+                // One whose priority was lowered while it stood by cannot raise it again: another goes in its place.
+                if slot.is_lowered() && self.hire(Post::Worker(relief.clone())) {
+                    return;
+                }
                 has_place = true;
             }
             if let Some(relief) = relief.take() {
@@ -205,7 +205,8 @@ impl Pool {
             let Some(work) = self.crew.next(&member, || watch.wake()) else { return };
             let command = work.metadata().command();
             if !book.is_clean(command) {
-                self.forward(work);
+                // Caught while it was waiting here.
+                self.push(work);
                 continue;
             }
             slot.polling(command, || run(work));

@@ -237,6 +237,10 @@ impl Desk {
         let label = self.book.label(finding.command);
         let times = locked(&self.places).times(&key, finding);
         let mut strikes = 0;
+        if finding.role == Role::Quarantine && is_offence(verdict.class, finding.elapsed, times) {
+            // Whatever the poll was counted as when it ended.
+            self.book.polled(finding.command, false);
+        }
         if finding.role == Role::Worker && is_offence(verdict.class, finding.elapsed, times) {
             let standing = if verdict.class.is_busy() { Standing::Compute } else { Standing::Blocking };
             let was_clean = self.book.standing(finding.command) == Standing::Clean;

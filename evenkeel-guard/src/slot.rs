@@ -38,8 +38,6 @@ pub(crate) struct Slot {
     pub(crate) role: Role,
     /// Whose place is to be filled; a worker has one, nobody else.
     pub(crate) member: Option<Arc<Member>>,
-    /// Calls in quarantine that lasted, so far.
-    offences: AtomicU32,
     /// Set when the watchdog has given the thread the lowest priority, which it cannot give back.
     is_lowered: AtomicBool,
     /// The call that is blocking the thread right now, if the hook saw it coming.
@@ -109,17 +107,8 @@ impl Slot {
     pub(crate) fn here(role: Role, member: Option<Arc<Member>>) -> Arc<Self> {
         let (sequence, command) = (AtomicU64::new(0), AtomicU32::new(0));
         let thread = sys::current_thread();
-        let (offences, is_lowered) = (AtomicU32::new(0), AtomicBool::new(false));
-        Arc::new(Self {
-            sequence,
-            command,
-            thread,
-            role,
-            member,
-            offences,
-            is_lowered,
-            call: Mutex::default(),
-        })
+        let is_lowered = AtomicBool::new(false);
+        Arc::new(Self { sequence, command, thread, role, member, is_lowered, call: Mutex::default() })
     }
 
     /// Polls with the slot showing `command`: the whole cost of the guard, for a thread that does nothing else. `poll`
@@ -187,15 +176,6 @@ impl Slot {
     #[inline]
     pub(crate) fn is_relieved(&self) -> bool {
         self.member.as_ref().is_some_and(|member| member.is_relieved())
-    }
-
-    /// The thread has blocked, which it may, and which stands against what it polls.
-    pub(crate) fn offend(&self) {
-        self.offences.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn offences(&self) -> u32 {
-        self.offences.load(Ordering::Relaxed)
     }
 
     /// Gives the thread the lowest priority: its place is taken, and it keeps a core busy.

@@ -5,6 +5,9 @@ pub(crate) use std::sync::Arc;
 pub(crate) use std::sync::atomic;
 pub(crate) use std::thread;
 
+/// How often a member without work lets other threads run before it sleeps.
+pub(crate) const YIELDS: u32 = 4;
+
 /// A queue without bound.
 pub(crate) fn queue<T>() -> Queue<T> {
     Queue::unbounded()

@@ -18,6 +18,9 @@ mod sync {
 
     use loom::sync::Mutex;
 
+    /// None: each would spend one of the interruptions that the bound allows.
+    pub(crate) const YIELDS: u32 = 0;
+
     /// As `concurrent_queue::ConcurrentQueue`, of which loom knows nothing.
     #[derive(Debug)]
     pub(crate) struct Queue<T>(Mutex<VecDeque<T>>);
@@ -197,6 +200,36 @@ fn places_stay_as_many_as_they_were_when_the_call_returns_at_the_same_moment() {
             crew.close();
         }
         assert_eq!(spare.join().expect("no panics"), was_filled);
+    });
+}
+
+/// A member that announced itself idle and then found work leaves its announcement behind. Whoever finds that later must
+/// not take the member, by then a spare, for an idle one.
+#[test]
+fn a_spare_is_not_woken_for_work() {
+    model(|| {
+        let (crew, done) = (Arc::new(Crew::<Job>::new()), Arc::new(AtomicUsize::new(0)));
+        let member = thread::spawn({
+            let crew = Arc::clone(&crew);
+            move || {
+                let member = Member::here();
+                crew.next(&member, || {}).expect("it is closed later").run();
+                crew.stand_by(&member)
+            }
+        });
+        let pusher = thread::spawn({
+            let (crew, done) = (Arc::clone(&crew), Arc::clone(&done));
+            move || (0..2).for_each(|_| assert!(crew.push(Job(Arc::clone(&done))).is_none()))
+        });
+        pusher.join().expect("no panics");
+        while done.load(SeqCst) == 0 {
+            thread::yield_now();
+        }
+        // Were the spare counted as searching, nobody would be woken for this one.
+        work(&crew, 1);
+        crew.close();
+        assert!(!member.join().expect("no panics"), "nobody called a spare");
+        assert_eq!(done.load(SeqCst), 2);
     });
 }
 

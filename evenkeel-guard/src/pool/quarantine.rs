@@ -86,21 +86,20 @@ impl Quarantine {
             let command = work.metadata().command();
             if watch.book.standing(command) != standing {
                 // Pardoned, or found to be of the other kind, while it was waiting here.
-                pool.forward(work);
+                pool.push(work);
                 continue;
             }
             // Somebody has to be there for the next one: this one may be gone for long.
             if ward.free.load(Ordering::Relaxed) == 0 {
                 ward.hire(pool, standing);
             }
-            let offences = slot.offences();
             let used = timed(|| slot.polling(command, || run(work)));
             let was_busy = used >= self.busy_after;
             if was_busy && standing == Standing::Blocking {
                 watch.book.strike(command, Standing::Compute);
             }
-            let is_clean = !was_busy && slot.offences() == offences;
-            if watch.book.polled(command, is_clean) {
+            // The reporter takes it back when a call in this poll was an offence.
+            if watch.book.polled(command, !was_busy) {
                 watch.tally.paroles.fetch_add(1, Ordering::Relaxed);
             }
         }

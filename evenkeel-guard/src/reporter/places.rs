@@ -103,12 +103,15 @@ impl Places {
         let Some(seen) = self.open.get(&finding.incident).filter(|seen| *seen != key).cloned() else {
             return;
         };
-        if self
-            .by_key
-            .get(&seen)
-            .is_some_and(|place| place.incident == finding.incident && place.report.times == 1)
-        {
+        let Some(place) = self.by_key.get_mut(&seen).filter(|place| place.incident == finding.incident)
+        else {
+            return;
+        };
+        if place.report.times == 1 {
             self.by_key.remove(&seen);
+        } else {
+            place.report.times -= 1;
+            place.report.is_over = true;
         }
     }
 

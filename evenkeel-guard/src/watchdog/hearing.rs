@@ -98,13 +98,12 @@ impl Ears for Watch {
         let Some(call) = slot.set_call(None) else { return };
         let elapsed = call.since.elapsed();
         let is_brief = call.class == Class::Contention;
-        if slot.role == Role::Quarantine && elapsed >= LASTING {
-            slot.offend();
-        }
         if is_brief && elapsed < BRIEF && slot.role != Role::Strict {
             return;
         }
-        let takes_stack = is_brief && slot.role != Role::Quarantine;
+        // In quarantine a call that lasted is looked into, to know whether it stands against the command; a short one
+        // is only counted.
+        let takes_stack = if slot.role == Role::Quarantine { elapsed >= LASTING } else { is_brief };
         let addresses = if takes_stack { stack_here() } else { call.addresses };
         self.reporter.find(Finding {
             incident: call.number,
