@@ -7,7 +7,7 @@ use std::task::Poll;
 use async_task::{Builder, Runnable};
 use concurrent_queue::ConcurrentQueue;
 
-use crate::book::{Book, Parole, Standing};
+use crate::book::{Book, Parole};
 use crate::crew::Member;
 use crate::executor::Tagged;
 use crate::pool::{Tag, Work, run};
@@ -34,7 +34,7 @@ pub fn guarded(polls: u64) {
     let again = Arc::clone(&queue);
     let standings = Arc::clone(&book);
     let schedule = move |work: Work| {
-        if standings.standing(work.metadata().command()) == Standing::Clean {
+        if standings.is_clean(work.metadata().command()) {
             drop(again.push(work));
         }
     };

@@ -91,10 +91,13 @@ impl Pool {
     /// Queues work where its command belongs, and wakes a thread. Lock-free: the wire thread calls this. Only the first
     /// work for quarantine starts a thread.
     pub(crate) fn push(self: &Arc<Self>, work: Work) {
+        let (book, command) = (&self.watch().book, work.metadata().command());
         // A closed pool drops what comes after its end, and with it the future.
-        drop(match self.watch().book.standing(work.metadata().command()) {
-            Standing::Clean => self.crew.push(work),
-            standing => self.quarantine.push(self, standing, work),
+        drop(if book.is_clean(command) {
+            self.crew.push(work)
+        } else {
+            // Pardoned in between, it is polled there once and comes back.
+            self.quarantine.push(self, book.standing(command), work)
         });
     }
 
