@@ -37,27 +37,37 @@ command -v cargo >/dev/null 2>&1 || fail "Rust is missing. Install it from https
 need cc "gcc libc6-dev"
 need curl curl
 need timeout coreutils
+# The journal's encryption is tested with the system's OpenSSL.
+need pkg-config pkg-config
+pkg-config --exists libcrypto || need libssl-dev libssl-dev
 # The page is tested in a real browser; the fonts are for its letters and emoji.
 need chromium "chromium fonts-dejavu-core fonts-noto-color-emoji"
-messages=20000 minutes=20
-if [ "${1:-}" = LONG ]; then export EVENKEEL_LONG=1 messages=1000000 minutes=600; fi
+messages=20000 rounds=200 minutes=20
+if [ "${1:-}" = LONG ]; then export EVENKEEL_LONG=1 messages=1000000 rounds=10000 minutes=600; fi
+
+# All but `sqlcipher`, which replaces the SQLite that everybody else has.
+features=evenkeel/page,evenkeel/metrics,evenkeel-guard/metrics,evenkeel-signal/standin
 
 step "format"
 cargo fmt --all --check
 
 step "lints"
-cargo clippy --workspace --all-targets --all-features -- -D warnings
+cargo clippy --workspace --all-targets --features "$features" -- -D warnings
 
 step "each feature alone"
 cargo clippy -p evenkeel --no-default-features -- -D warnings
 cargo clippy -p evenkeel --no-default-features --features http -- -D warnings
 cargo clippy -p evenkeel --no-default-features --features page -- -D warnings
+cargo clippy -p evenkeel --no-default-features --features sqlite -- -D warnings
 cargo clippy -p evenkeel-guard --no-default-features --all-targets -- -D warnings
 cargo clippy -p evenkeel-signal --no-default-features -- -D warnings
 cargo clippy -p evenkeel-signal --no-default-features --features standin -- -D warnings
 
 step "tests"
-bounded "$minutes" cargo test --workspace --all-features --all-targets
+bounded "$minutes" cargo test --workspace --features "$features" --all-targets
+
+step "the journal, encrypted"
+bounded "$minutes" cargo test -p evenkeel --features sqlcipher --test journal
 
 step "the guard's corpus, optimized"
 bounded "$minutes" cargo test --release -p evenkeel-guard --test corpus
@@ -69,10 +79,10 @@ step "the guard's hand-over, every interleaving"
 bounded "$minutes" cargo test --release -p evenkeel-guard --test loom
 
 step "examples in the documentation"
-bounded "$minutes" cargo test --workspace --all-features --doc
+bounded "$minutes" cargo test --workspace --features "$features" --doc
 
 step "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --features "$features" --no-deps
 
 step "the demo, as the README starts it"
 cargo build --release
@@ -92,5 +102,9 @@ bounded "$minutes" cargo run --release -p evenkeel-bench -- signal ping --messag
 bounded "$minutes" cargo run --release -p evenkeel-bench -- signal order --only evenkeel --messages "$messages" --repeats 1
 bounded "$minutes" cargo run --release -p evenkeel-bench -- signal nothing-freezes --short
 bounded "$minutes" cargo run --release -p evenkeel-bench -- router
+
+step "kill -9, and the checker that looks for what is lost"
+bounded "$minutes" cargo run --release -p evenkeel-bench -- planted
+bounded "$minutes" cargo run --release -p evenkeel-bench -- kills --rounds "$rounds"
 
 step "all is well"

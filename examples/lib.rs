@@ -12,6 +12,8 @@
 //! | `08_own_transport` | a network of one's own, over TCP |
 //! | `09_signal` | the same bot on Signal |
 //! | `10_weather` | limiter, breaker, HTTP, reply and offloaded work in one command |
+//! | `11_reminders` | jobs: once, each day, listed, cancelled |
+//! | `12_pizza` | questions, a payment that happens once, attempts, dead letters |
 //! | `signal_bench` | the bot that measurements use |
 
 #![forbid(unsafe_code)]

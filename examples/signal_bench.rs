@@ -1,11 +1,17 @@
-//! The bot that measurements use: plain, on default settings. It reads the `SIGNAL_*` variables.
+//! The bot that measurements use: plain, on default settings. It reads the `SIGNAL_*` variables, or `BENCH_LINES`.
 //!
 //! Every reply holds the token that the command came with. `!block`, `!freeze`, `!nap`, `!lull`, `!spin` and `!cpu`
 //! do what no handler should: that is what they are for.
 
+#[path = "signal_bench/lines.rs"]
+mod lines;
+#[path = "signal_bench/promises.rs"]
+mod promises;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use evenkeel::guarantee::OnUnknown;
 use evenkeel::{App, Error, Rest, Result, Router};
 use evenkeel_signal::Signal;
 use tokio::time::sleep;
@@ -96,11 +102,17 @@ fn app() -> App {
         .command("!cpu", cpu)
         .command("!fail", fail)
         .command("!delay", delay)
+        .merge(promises::router())
         .with_state(())
+        // Every message is to be answered, if need be twice.
+        .with_on_unknown(OnUnknown::Resend)
 }
 
 fn main() -> Result<()> {
-    evenkeel::run(Signal::from_env()?, app())
+    match std::env::var(lines::ADDRESS) {
+        Ok(address) => evenkeel::run(lines::Lines::new(address), app()),
+        Err(_) => evenkeel::run(Signal::from_env()?, app()),
+    }
 }
 
 #[tokio::test(start_paused = true)]

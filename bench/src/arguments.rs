@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::contender::steady;
+use crate::kills::{self, Bot, Network};
 use crate::poll::Loop;
 use crate::signal::Plan;
 use crate::signal::freeze;
@@ -21,6 +24,9 @@ Usage: evenkeel-bench signal [SCENARIO] [OPTIONS]
        evenkeel-bench poll                    what the guard adds to a poll, in instructions
        evenkeel-bench rescue                  how long the others wait when a handler blocks
        evenkeel-bench memory                  what a bot keeps of a million idle conversations
+       evenkeel-bench journal                 what the record on a file costs, beside a bare sync of the same disk
+       evenkeel-bench kills [OPTIONS]         kill -9 at random moments: what is lost, reordered, answered twice
+       evenkeel-bench planted                 bugs in a model of the bot, and whether the checker of `kills` sees them
        evenkeel-bench standin [ADDRESS]       the server alone, until it is killed
 
 Scenarios:
@@ -50,6 +56,20 @@ Options:
   --only NAME          run this contender alone (loop, floor, evenkeel); may be repeated
   --evenkeel PATH      the bot to measure, in place of the example `signal_bench`
 
+Options of `kills`:
+  --rounds N           how often the bot is killed (200)
+  --short              20 rounds
+  --seed N             which moments, messages and conversations (1)
+  --rate N             messages per second while the bot is there (1000)
+  --conversations N    how many people write (50)
+  --send-ms N          how long a send takes, over lines (10)
+  --signal             over the Signal stand-in, which acknowledges nothing, in place of lines over TCP
+  --memory             EVENKEEL_JOURNAL=memory, which has to lose messages: else the loop is blind
+  --log                show what the bots log
+  --steady             a bot of 200 lines that keeps its word, in place of Evenkeel: the loop has to be content
+  --mistake NAME       the same bot with a mistake, such as `forget-sent`: the loop has to complain
+  --evenkeel PATH      as above
+
 Examples:
   cargo run --release -p evenkeel-bench -- signal
   cargo run --release -p evenkeel-bench -- signal ping --messages 1000000 --repeats 5
@@ -71,13 +91,18 @@ pub(crate) enum Command {
     Router,
     Start,
     Memory,
+    Journal,
     Poll,
     Rescue,
+    Kills(kills::Plan),
+    Planted,
     /// Hidden: what `poll` runs under valgrind.
     PollLoop(Loop, u64),
     Standin(SocketAddr),
     /// Hidden: the contender `loop`, as a child of the benchmark.
     HandLoop,
+    /// Hidden: the contender `steady`, as a child of the benchmark.
+    Steady,
     /// Hidden: the contender `floor`, as a child of the benchmark.
     Floor,
 }
@@ -93,10 +118,14 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command,
             "start" => alone(&mut parser, Command::Start),
             "poll" => alone(&mut parser, Command::Poll),
             "rescue" => alone(&mut parser, Command::Rescue),
+            "kills" => kills(&mut parser),
+            "planted" => alone(&mut parser, Command::Planted),
             "poll-loop" => poll_loop(&mut parser),
+            "journal" => alone(&mut parser, Command::Journal),
             "memory" => alone(&mut parser, Command::Memory),
             "standin" => standin(&mut parser),
             "contender-loop" => Ok(Command::HandLoop),
+            "contender-steady" => Ok(Command::Steady),
             "contender-floor" => Ok(Command::Floor),
             other => Err(format!("there is no command `{other}`").into()),
         },
@@ -211,6 +240,37 @@ fn foreign(option: &str, scenario: &str) -> lexopt::Error {
     format!("`--{option}` is not for `{scenario}`").into()
 }
 
+fn kills(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let mut plan = kills::Plan::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Long("rounds") => plan.rounds = positive(parser, "rounds")?,
+            Long("rate") => plan.rate = positive(parser, "rate")?,
+            Long("conversations") => plan.conversations = positive(parser, "conversations")?,
+            Long("send-ms") => plan.send = Duration::from_millis(parser.value()?.parse()?),
+            Long("seed") => plan.seed = parser.value()?.parse()?,
+            Long("short") => plan.rounds = 20,
+            Long("signal") => plan.network = Network::Signal,
+            Long("memory") => plan.is_forgetful = true,
+            Long("log") => plan.is_logged = true,
+            Long("steady") => plan.bot = Bot::Steady(None),
+            Long("mistake") => {
+                let name = parser.value()?.string()?;
+                let known = steady::MISTAKES.into_iter().find(|known| *known == name);
+                let unknown = || format!("there is no mistake `{name}`, but {}", steady::MISTAKES.join(", "));
+                plan.bot = Bot::Steady(Some(known.ok_or_else(unknown)?));
+            }
+            Long("evenkeel") => plan.evenkeel = PathBuf::from(parser.value()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    if plan.network == Network::Signal && plan.bot != Bot::Evenkeel {
+        return Err("the steady bot knows lines, not Signal".into());
+    }
+    Ok(Command::Kills(plan))
+}
+
 fn standin(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     match parser.next()? {
         None => Ok(Command::Standin(SocketAddr::from(([127, 0, 0, 1], 8080)))),
@@ -259,6 +319,9 @@ mod tests {
             ("bench signal hogs --seconds 3", "`--seconds` is not for `hogs`"),
             ("bench signal hogs --messages 3", "`--messages` is not for `hogs`"),
             ("bench signal --quick", "--quick"),
+            ("bench kills --rounds 0", "`--rounds` wants"),
+            ("bench kills --mistake none", "no mistake `none`"),
+            ("bench kills --signal --steady", "not Signal"),
             ("bench chess", "no command `chess`"),
             ("bench --chess", "--chess"),
         ] {

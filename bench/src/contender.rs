@@ -2,12 +2,14 @@
 
 pub(crate) mod floor;
 pub(crate) mod hand_loop;
+pub(crate) mod steady;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The account that all contenders answer for.
@@ -22,7 +24,7 @@ pub(crate) struct Contender {
     pub(crate) name: &'static str,
     program: PathBuf,
     argument: Option<&'static str>,
-    settings: Vec<(&'static str, &'static str)>,
+    settings: Vec<(&'static str, OsString)>,
     is_quiet: bool,
 }
 
@@ -38,6 +40,7 @@ impl Contender {
         for &name in names {
             match name {
                 "loop" => found.push(new(name, &own, Some("contender-loop"))),
+                "steady" => found.push(new(name, &own, Some("contender-steady"))),
                 "floor" => found.push(new(name, &own, Some("contender-floor"))),
                 _ if evenkeel.is_file() => found.push(new(name, evenkeel, None)),
                 _ => missing.push(format!("{name} is left out: there is no {}", evenkeel.display())),
@@ -47,8 +50,8 @@ impl Contender {
     }
 
     /// Sets a variable of the environment.
-    pub(crate) fn with_setting(mut self, name: &'static str, value: &'static str) -> Self {
-        self.settings.push((name, value));
+    pub(crate) fn with_setting(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
+        self.settings.push((name, value.as_ref().to_owned()));
         self
     }
 
@@ -60,17 +63,19 @@ impl Contender {
 
     /// Starts the program against the server at `address`, a host and a port.
     pub(crate) fn start(&self, address: &str) -> io::Result<Running> {
+        let journal = Journal::new()?;
         let child = Command::new(&self.program)
             .args(self.argument)
+            .env("EVENKEEL_JOURNAL", journal.0.join("journal.db"))
             .env("SIGNAL_PHONE_NUMBER", BOT)
             .env("SIGNAL_SERVICE_URL", address)
             .env("SIGNAL_API_URL", format!("http://{address}"))
-            .envs(self.settings.iter().copied())
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(if self.is_quiet { Stdio::null() } else { Stdio::inherit() })
             .spawn()?;
-        Ok(Running { child })
+        Ok(Running { child, _journal: journal })
     }
 }
 
@@ -83,6 +88,29 @@ pub(crate) fn example() -> PathBuf {
 /// A started contender; dropping it kills the process and waits for it.
 pub(crate) struct Running {
     child: Child,
+    /// Goes after the process.
+    _journal: Journal,
+}
+
+/// A folder for the journal of one process, on the disk on which this program lies: what is often mounted for temporary
+/// files syncs nothing.
+struct Journal(PathBuf);
+
+impl Journal {
+    fn new() -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::current_exe()?.with_file_name(format!("journal-{process}-{count}"));
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // A folder that stays takes room, and nothing else.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Running {

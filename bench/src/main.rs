@@ -3,6 +3,9 @@
 
 mod arguments;
 mod contender;
+mod journal;
+mod random;
+mod kills;
 mod router;
 mod signal;
 mod memory;
@@ -32,9 +35,12 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Start => start::run(),
+        Command::Journal => journal::run(),
         Command::Memory => memory::run(),
         Command::Poll => poll::run(),
         Command::Rescue => rescue::run(),
+        Command::Kills(plan) => kills::run(&plan),
+        Command::Planted => kills::planted::run(),
         Command::PollLoop(which, polls) => {
             which.run(polls);
             Ok(())
@@ -42,6 +48,7 @@ fn main() -> ExitCode {
         Command::Signal(plan) => signal::run(&plan),
         Command::Freeze(plan) => signal::freeze::run(&plan),
         Command::HandLoop => contender::hand_loop::run(),
+        Command::Steady => contender::steady::run(),
         Command::Floor => contender::floor::run(),
         Command::Standin(address) => signal::serve(address),
     };

@@ -1,5 +1,7 @@
 //! What was typed becomes what is to be done, or one line that says what to type instead.
 
+mod desk;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use crate::help::{COMMANDS, Topic};
 use crate::nearest::nearest;
 use crate::terminal::Misuse;
 
+pub(crate) use desk::{Chosen, DeadAction, JobAction};
+
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -19,6 +23,8 @@ pub(crate) enum Command {
     Standin { listen: Option<SocketAddr> },
     New { name: String, directory: Option<PathBuf> },
     Doctor,
+    Dead { journal: Option<PathBuf>, action: DeadAction },
+    Jobs { journal: Option<PathBuf>, action: JobAction },
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,6 +43,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "demo" => demo(&mut parser),
             "new" => new(&mut parser),
             "doctor" => doctor(&mut parser),
+            "dead" => desk::dead(&mut parser),
+            "jobs" => desk::jobs(&mut parser),
             "help" => help(&mut parser),
             other => Err(unknown_command(other)),
         },
@@ -182,7 +190,7 @@ mod tests {
             ("dmeo", "there is no command `dmeo`: did you mean `evenkeel demo`?"),
             (
                 "frobnicate",
-                "there is no command `frobnicate`: the commands are `demo`, `new`, `doctor`, `help`",
+                "there is no command `frobnicate`: the commands are `demo`, `new`, `doctor`, `dead`, `jobs`, `help`",
             ),
             ("demo --lisen x", "there is no option `--lisen`: did you mean `--listen`?"),
             ("demo --standin here", "`here` is no address: write `--standin 127.0.0.1:8080`"),

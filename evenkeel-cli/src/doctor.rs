@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use evenkeel::config::Config;
+use evenkeel::guarantee::{Guarantees, Keeping, OnUnknown, Row};
 use evenkeel::sandbox::Sandbox;
 use evenkeel::{Bot, Error, Result, Router, Transport};
 use evenkeel_signal::Signal;
@@ -27,28 +28,46 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
 async fn examine() -> Report {
     let mut report = Report::default();
     report.add("versions", vec![Finding::ok("evenkeel", env!("CARGO_PKG_VERSION"))]);
-    let (signal, guard) = match Config::load() {
+    let (signal, guard, journal) = match Config::load() {
         Ok(config) => {
             let (mut findings, signal) = (settings(&config), Signal::from_config(&config));
             findings.extend(signal.as_ref().err().map(|error| Finding::fail("settings", error)));
             // A bot that never runs: it reads the settings that every bot has.
-            let bot = Bot::new(Sandbox::empty(), Router::new()).with_settings(&config);
+            let bot = Bot::new(Sandbox::empty(), Router::new()).in_memory().with_settings(&config);
             findings.extend(bot.as_ref().err().map(|error| Finding::fail("settings of the bot", error)));
             report.add("settings", findings);
-            (signal.ok(), bot.ok().map(|_| guard(&config)))
+            let text = |path: &str| Ok::<_, String>(path.to_owned());
+            let journal = config.read().optional("EVENKEEL_JOURNAL", "evenkeel.db", text);
+            (signal.ok(), bot.ok().map(|_| guard(&config)), journal)
         }
         Err(error) => {
             report.add("settings", vec![Finding::fail("settings", &error)]);
-            (None, None)
+            (None, None, None)
         }
     };
-    if let Some(signal) = signal {
-        report.add("connection", connection(signal).await);
-    }
-    let mut promises = guarantees();
+    let receives = match signal {
+        Some(signal) => {
+            let (reception, resends_safely) = (signal.reception(), signal.resends_safely());
+            report.add("connection", connection(signal).await);
+            Some((reception, resends_safely))
+        }
+        None => None,
+    };
+    let mut promises = receives.map_or_else(Vec::new, |(reception, resends_safely)| {
+        let keeping = keeping(journal.as_deref());
+        guarantees(&Guarantees::new(&reception, resends_safely, &keeping, OnUnknown::default()))
+    });
     promises.extend(guard.into_iter().flatten());
     report.add("guarantees in force", promises);
     report
+}
+
+/// What the journal will say of itself: the doctor opens none, for the bot may be running.
+fn keeping(journal: Option<&str>) -> Keeping {
+    match journal {
+        Some("memory") => Keeping::memory(65_536),
+        path => Keeping::sqlite(path.unwrap_or("evenkeel.db")),
+    }
 }
 
 /// How far the guard goes, by settings that have been found to be right, and what it sees on this system.
@@ -76,7 +95,14 @@ fn guard(config: &Config) -> Vec<Finding> {
 
 /// Which of the settings for Signal were found, and where. What is missing is named by the transport itself.
 fn settings(config: &Config) -> Vec<Finding> {
-    let names = ["SIGNAL_PHONE_NUMBER", "SIGNAL_API_URL", "SIGNAL_SERVICE_URL", "SIGNAL_API_TOKEN"];
+    let names = [
+        "SIGNAL_PHONE_NUMBER",
+        "SIGNAL_API_URL",
+        "SIGNAL_SERVICE_URL",
+        "SIGNAL_API_TOKEN",
+        "SIGNAL_SOCKETS",
+        "EVENKEEL_JOURNAL",
+    ];
     let found = names.into_iter().filter_map(|name| {
         let place = place(config, name)?;
         // Numbers, tokens, and addresses with passwords in them: reports end up in public places.
@@ -99,7 +125,7 @@ async fn connection(signal: Signal) -> Vec<Finding> {
     match signal.open().await {
         Ok(found) if found.contains("mode json-rpc") => {
             let known = Finding::ok("account", "the server lists it, or lists none");
-            vec![Finding::ok("server", found), Finding::ok("receive mode", "json-rpc, by WebSocket"), known]
+            vec![Finding::ok("server", found), receive_mode(&signal).await, known]
         }
         Ok(found) => vec![Finding::warn(
             "server",
@@ -114,26 +140,25 @@ async fn connection(signal: Signal) -> Vec<Finding> {
     }
 }
 
-/// What a bot of this version promises on Signal, and what it does not.
-fn guarantees() -> Vec<Finding> {
-    vec![
-        Finding::warn(
-            "journal",
-            "in memory: a restart forgets messages that are being handled, replies not yet sent, and which messages \
-             were seen before",
-            "stop the bot with SIGTERM, not SIGKILL: it then finishes what it has begun",
-        ),
-        Finding::warn(
-            "messages while the bot is away",
-            "lost upstream: in mode json-rpc, signal-cli takes them off Signal's servers whether or not anybody listens \
-             on the WebSocket",
-            "let the bot run all the time, on the same host as the server, and restart it at once when it ends",
-        ),
-        Finding::ok(
-            "sends of unknown outcome",
-            "never repeated: a reply may be missing, and is never doubled by us",
-        ),
-        Finding::ok("order", "kept within a conversation; conversations run beside each other"),
-        Finding::ok("repeated deliveries", "handled once, among the newest 65,536 events since the start"),
-    ]
+/// Opens a WebSocket as the bot does after a loss: what that takes is the shortest time without a reader.
+async fn receive_mode(signal: &Signal) -> Finding {
+    match signal.measure_reconnect().await {
+        Ok(took) => {
+            let seconds = took.as_secs_f64();
+            let text =
+                format!("json-rpc, by WebSocket; a lost connection leaves no reader for {seconds:.3} s");
+            Finding::ok("receive mode", text)
+        }
+        Err(error) => Finding::fail("receive mode", &error),
+    }
+}
+
+/// The table as findings: a limit is a warning.
+fn guarantees(promised: &Guarantees) -> Vec<Finding> {
+    let finding = |row: &Row| {
+        let text = format!("{} ({})", row.promise, row.why);
+        let mark = if row.is_limit { Mark::Warn } else { Mark::Ok };
+        Finding { mark, name: row.what, text, fix: None }
+    };
+    promised.rows().iter().map(finding).collect()
 }

@@ -7,10 +7,12 @@ pub(crate) enum Topic {
     Demo,
     New,
     Doctor,
+    Dead,
+    Jobs,
 }
 
 /// The commands by name.
-pub(crate) const COMMANDS: [&str; 4] = ["demo", "new", "doctor", "help"];
+pub(crate) const COMMANDS: [&str; 6] = ["demo", "new", "doctor", "dead", "jobs", "help"];
 
 impl Topic {
     /// The topic of a command's name.
@@ -19,6 +21,8 @@ impl Topic {
             "demo" => Some(Self::Demo),
             "new" => Some(Self::New),
             "doctor" => Some(Self::Doctor),
+            "dead" => Some(Self::Dead),
+            "jobs" => Some(Self::Jobs),
             "help" => Some(Self::Everything),
             _ => None,
         }
@@ -31,6 +35,8 @@ impl Topic {
             Self::Demo => "evenkeel demo --help",
             Self::New => "evenkeel new --help",
             Self::Doctor => "evenkeel doctor --help",
+            Self::Dead => "evenkeel dead --help",
+            Self::Jobs => "evenkeel jobs --help",
         }
     }
 }
@@ -41,11 +47,13 @@ pub(crate) fn text(topic: Topic) -> &'static str {
         Topic::Demo => DEMO,
         Topic::New => NEW,
         Topic::Doctor => DOCTOR,
+        Topic::Dead => DEAD,
+        Topic::Jobs => JOBS,
     }
 }
 
 const EVERYTHING: &str = "\
-evenkeel: tries, starts and examines chat bots
+evenkeel: tries, starts, examines and tends chat bots
 
 Usage: evenkeel <command> [options]
 
@@ -53,6 +61,8 @@ Commands:
   demo       runs a bot on a page in your browser, with no account and no server
   new        writes a project to start from
   doctor     checks settings, connection and guarantees before a bot starts
+  dead       shows what a bot gave up, gives it another chance, or forgets it
+  jobs       shows what a bot will do later, and cancels it
   help       tells about a command
 
 Options:
@@ -118,4 +128,59 @@ Exit code: 0 when all is well or there are only warnings, 1 when something faile
 Examples:
   evenkeel doctor
   SIGNAL_API_URL=http://127.0.0.1:8080 SIGNAL_PHONE_NUMBER=+15550100000 evenkeel doctor
+";
+
+const DEAD: &str = "\
+Shows what a bot gave up, gives it another chance, or forgets it: beside the running bot, or without it.
+
+Usage: evenkeel dead [list] [filters] [--json]
+       evenkeel dead show ID [--text]
+       evenkeel dead replay ID.. | --all | filters [--dry-run]
+       evenkeel dead discard ID.. | --all | filters [--dry-run]
+       evenkeel dead export [FILE] [filters] [--text]
+
+Filters, which may be combined:
+  --command NAME       those of this command
+  --reason REASON      failed, panicked, poison, unreadable, refused, not_sent, unknown or parked
+  --conversation ID    those of the conversation with this id, as `show` has it
+  --limit N            the oldest N of them
+
+Options:
+  --all                everything that was given up
+  --dry-run            says how many there are, and changes nothing
+  --json               one object in JSON for each line
+  --text               what people and the bot wrote, too; it is left out unless this is given
+  --journal FILE       the bot's journal; what EVENKEEL_JOURNAL names, or evenkeel.db, unless told
+  -h, --help           this text
+
+An ID is 17 for an event, or 17.2 for a reply. Events come back at the end of their conversations, parked ones at their
+place, replies at the end of the outbox. A filter is one transaction: all of it is done or nothing; IDs are one each.
+EVENKEEL_JOURNAL and EVENKEEL_JOURNAL_KEY are read as a bot reads them: from the environment, `.env`, `evenkeel.toml`.
+
+Exit code: 0 when it was done, 1 when something failed or an ID is not there, 2 for a slip.
+
+Examples:
+  evenkeel dead
+  evenkeel dead show 17 --text
+  evenkeel dead replay --command '!weather' --reason failed
+  evenkeel dead discard 17 17.2 --dry-run
+  evenkeel dead export dead.jsonl --text --journal /var/lib/bot/evenkeel.db
+";
+
+const JOBS: &str = "\
+Shows what a bot will do later, and cancels it: beside the running bot, or without it.
+
+Usage: evenkeel jobs [list] [--json]
+       evenkeel jobs cancel NAME
+
+Options:
+  --json            one object in JSON for each line
+  --journal FILE    the bot's journal; what EVENKEEL_JOURNAL names, or evenkeel.db, unless told
+  -h, --help        this text
+
+A schedule of the router's that is cancelled comes back at the next start: take it out of the program as well.
+
+Examples:
+  evenkeel jobs
+  evenkeel jobs cancel 17.1
 ";

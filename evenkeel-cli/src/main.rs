@@ -1,4 +1,4 @@
-//! The `evenkeel` command: a bot to try, a project to start from, a look at what runs.
+//! The `evenkeel` command: a bot to try, a project to start from, a look at what runs, a hand in its journal.
 #![forbid(unsafe_code)]
 
 mod nearest;
@@ -9,6 +9,10 @@ mod demo;
 mod standin;
 mod new;
 mod doctor;
+mod place;
+mod table;
+mod dead;
+mod jobs;
 
 use std::process::ExitCode;
 
@@ -37,6 +41,8 @@ fn run() -> Result<ExitCode, Failure> {
         Command::Standin { listen } => standin::run(listen)?,
         Command::New { name, directory } => new::run(&name, directory)?,
         Command::Doctor => return doctor::run(),
+        Command::Dead { journal, action } => return dead::run(journal, action),
+        Command::Jobs { journal, action } => return jobs::run(journal, action),
     }
     Ok(ExitCode::SUCCESS)
 }

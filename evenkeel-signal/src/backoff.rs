@@ -3,8 +3,9 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(30);
+const FIRST: Duration = Duration::from_millis(100);
+/// A server that has come back delivers to nobody until the next attempt, and an attempt costs it next to nothing.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// A source of numbers from 0 to below 1.
 pub(crate) type Random = Box<dyn Fn() -> f64 + Send + Sync>;
@@ -14,7 +15,7 @@ pub(crate) fn system_random() -> Random {
     Box::new(|| (RandomState::new().hash_one(0_u8) >> 11) as f64 / (1_u64 << 53) as f64)
 }
 
-/// None before the first attempt, then 250 ms doubling to 30 s, each between half and all of that by chance: many bots
+/// None before the first attempt, then 100 ms doubling to 2 s, each between half and all of that by chance: many bots
 /// that lost the same server should not return in the same moment.
 pub(crate) struct Backoff<'a> {
     attempt: u32,
@@ -48,11 +49,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_attempt_is_immediate_and_the_last_are_half_a_minute_apart() {
+    fn the_first_attempt_is_immediate_and_the_last_are_two_seconds_apart() {
         let random: Random = Box::new(|| 1.0);
         let mut backoff = Backoff::new(&random);
         let waits: Vec<_> = (0..10).map(|_| backoff.next().as_millis()).collect();
-        assert_eq!(waits, [0, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+        assert_eq!(waits, [0, 100, 200, 400, 800, 1_600, 2_000, 2_000, 2_000, 2_000]);
         backoff.reset();
         assert_eq!(backoff.next(), Duration::ZERO);
     }

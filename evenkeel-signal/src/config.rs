@@ -35,6 +35,13 @@ pub(crate) struct Timings {
     pub(crate) idle: Duration,
 }
 
+impl Timings {
+    /// How long an answer to a ping may take before another connection is opened.
+    pub(crate) fn doubt(&self) -> Duration {
+        self.ping.min(Duration::from_secs(5))
+    }
+}
+
 impl Default for Timings {
     fn default() -> Self {
         Self {
@@ -191,6 +198,11 @@ pub(crate) fn bearer(token: &Secret) -> Result<HeaderValue, &'static str> {
     Ok(value)
 }
 
+/// How many WebSockets are read at all times.
+fn sockets(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|count| (1..=2).contains(count)).ok_or("must be 1 or 2")
+}
+
 pub(crate) fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     let mut value = HeaderValue::from_str(value).ok()?;
     // A header of the operator's is as likely a credential as not.
@@ -204,6 +216,7 @@ pub(crate) struct Wanted {
     pub(crate) api: Option<Address>,
     pub(crate) service: Option<Address>,
     pub(crate) token: Option<HeaderValue>,
+    pub(crate) sockets: Option<usize>,
 }
 
 impl Wanted {
@@ -218,7 +231,8 @@ impl Wanted {
             settings.problem(text, "SIGNAL_API_URL", url);
         }
         let token = settings.optional("SIGNAL_API_TOKEN", "s3cr3t", |token| bearer(&Secret::new(token)));
-        Self { number, api, service, token }
+        let sockets = settings.optional("SIGNAL_SOCKETS", "2", sockets);
+        Self { number, api, service, token, sockets }
     }
 }
 

@@ -1,39 +1,43 @@
-//! The WebSocket: reads, parses and hands over, and comes back whenever it is lost.
+//! The WebSockets: one is read at all times, and another one is opened beside it before it is given up.
 //!
 //! The server drops every frame for which nobody is ready to read at that moment. So nothing here ever waits for the
-//! bot, and a lost connection is replaced at once; what came in between is gone, and the log says how long it was.
+//! bot, a lost connection is replaced at once, and one that does not answer is read on until its successor has proven
+//! itself. Both then bring the same frames: they become events of the same id, which the journal takes once. What came
+//! while nobody read is gone; how long that was is counted and logged.
+//!
+//! `line` is one socket, and `coverage` adds up when somebody was reading.
 
-use std::ops::ControlFlow;
+mod coverage;
+mod line;
+
 use std::time::Duration;
 
 use evenkeel::transport::Inbox;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use http::{HeaderMap, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use crate::api::{Connector, Stream};
+use self::coverage::Coverage;
+use self::line::{Line, Socket, Turn};
+use crate::api::Connector;
 use crate::backoff::Backoff;
 use crate::config::Timings;
-use crate::envelope::{Parsed, Reader};
+use crate::envelope::Reader;
 
 /// A long message with many attachments has some 10 KiB; a frame beyond this is no message.
 const FRAME_LIMIT_BYTES: usize = 64 << 20;
 /// A connection that held for so long was a good one: the next loss is answered at once.
-const STABLE: Duration = Duration::from_secs(10);
+const STABLE: Duration = Duration::from_secs(1);
 
-type Socket = WebSocketStream<TokioIo<Stream>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Why a connection ended, and when something was last heard on it.
-struct Ended {
-    why: &'static str,
-    last_heard: Instant,
-}
 
 /// The receiving half of a `Signal`.
 pub(crate) struct Receiver<'a> {
@@ -43,31 +47,106 @@ pub(crate) struct Receiver<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) timings: &'a Timings,
     pub(crate) reader: Reader<'a>,
+    /// How many good connections there should be at all times.
+    pub(crate) sockets: usize,
 }
 
-impl Receiver<'_> {
+/// What is known of a line while it is being read.
+struct Place {
+    id: u64,
+    since: Instant,
+    /// Something was heard on it since it was opened, or since it was suspect.
+    is_good: bool,
+    is_suspect: bool,
+    /// Tells the line that it was replaced; `None` once it has.
+    replace: Option<oneshot::Sender<()>>,
+}
+
+/// The connections of one receiver.
+struct Lines<'a> {
+    reading: FuturesUnordered<BoxFuture<'a, (Line, Turn)>>,
+    /// The oldest first.
+    places: Vec<Place>,
+    coverage: Coverage,
+    next_id: u64,
+    wanted: usize,
+}
+
+impl<'a> Receiver<'a> {
     /// Receives for ever.
-    pub(crate) async fn run(&self, inbox: &Inbox, mut backoff: Backoff<'_>) {
-        let mut deaf_since: Option<Instant> = None;
+    pub(crate) async fn run(&'a self, inbox: &'a Inbox, mut backoff: Backoff<'_>) {
+        let mut lines = Lines::new(self.sockets);
+        let mut attempt: Option<BoxFuture<'_, Result<Socket, String>>> = None;
+        let mut failures = 0_u64;
         loop {
-            match self.connect().await {
-                Ok(socket) => {
-                    connected(deaf_since);
-                    let since = Instant::now();
-                    let ended = self.read(socket, inbox).await;
-                    tracing::warn!(why = ended.why, "the connection to the Signal server was lost");
-                    deaf_since = Some(ended.last_heard);
-                    if since.elapsed() >= STABLE {
+            if !lines.is_short() {
+                attempt = None;
+            } else if attempt.is_none() {
+                let wait = backoff.next();
+                attempt = Some(sleep(wait).then(|()| self.connect()).boxed());
+            }
+            let connecting = async {
+                match &mut attempt {
+                    Some(attempt) => attempt.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // Both arms are cancel safe: what is half done stays in `reading` and in `attempt`.
+                biased;
+                Some((line, turn)) = lines.reading.next() => {
+                    let held = match turn {
+                        Turn::Ended { why, until } => lines.ended(&line, why, until, inbox),
+                        Turn::Good | Turn::Suspect => {
+                            let held = lines.turned(line.id, &turn);
+                            lines.reading.push(self.read(line, inbox));
+                            held
+                        }
+                    };
+                    if held >= STABLE {
                         backoff.reset();
                     }
                 }
-                Err(error) => {
-                    let seconds = deaf_since.get_or_insert_with(Instant::now).elapsed().as_secs();
-                    tracing::warn!(error, deaf_for_seconds = seconds, "no connection to the Signal server");
+                outcome = connecting => {
+                    attempt = None;
+                    match outcome {
+                        Ok(socket) => {
+                            failures = 0;
+                            let line = lines.opened(socket, inbox);
+                            lines.reading.push(self.read(line, inbox));
+                        }
+                        Err(error) => {
+                            failures += 1;
+                            lines.failed(&error, failures);
+                        }
+                    }
                 }
             }
-            sleep(backoff.next()).await;
         }
+    }
+
+    /// Opens a connection, waits until it answers, and closes it: how long that took.
+    pub(crate) async fn measure(&self) -> Result<Duration, String> {
+        let start = Instant::now();
+        let mut socket = self.connect().await?;
+        let answer = async {
+            socket.send(Message::Ping(Bytes::new())).await?;
+            socket.next().await.transpose()
+        };
+        match timeout(self.timings.connect, answer).await {
+            Ok(Ok(Some(_))) => Ok(start.elapsed()),
+            Ok(Ok(None)) => Err("the server closed it".to_owned()),
+            Ok(Err(error)) => Err(told(&error)),
+            Err(_) => Err("no answer to a ping".to_owned()),
+        }
+    }
+
+    fn read(&'a self, mut line: Line, inbox: &'a Inbox) -> BoxFuture<'a, (Line, Turn)> {
+        async move {
+            let turn = line.read(inbox, self.reader, self.timings).await;
+            (line, turn)
+        }
+        .boxed()
     }
 
     async fn connect(&self) -> Result<Socket, String> {
@@ -90,80 +169,88 @@ impl Receiver<'_> {
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
         Ok(socket)
     }
+}
 
-    /// Reads until the connection ends or has been silent for too long.
-    async fn read(&self, mut socket: Socket, inbox: &Inbox) -> Ended {
-        let mut last_heard = Instant::now();
-        let mut next_ping = last_heard + self.timings.ping;
-        let mut alarm = std::pin::pin!(sleep_until(next_ping.min(last_heard + self.timings.idle)));
-        let why = loop {
-            tokio::select! {
-                // Frames first: the server drops what is not read. Both arms are cancel safe: `next` keeps half a
-                // frame in the socket, and a timer is a timer.
-                biased;
-                frame = socket.next() => {
-                    last_heard = Instant::now();
-                    if let ControlFlow::Break(why) = self.frame(frame, inbox) {
-                        break why;
-                    }
-                }
-                () = alarm.as_mut() => {
-                    let now = Instant::now();
-                    if now >= last_heard + self.timings.idle {
-                        break "nothing was heard, not even an answer to a ping";
-                    }
-                    if now >= next_ping {
-                        next_ping = now + self.timings.ping;
-                        // A full socket buffer must not keep the reader from reading for ever.
-                        let ping = socket.send(Message::Ping(Bytes::new()));
-                        if !matches!(timeout(self.timings.ping, ping).await, Ok(Ok(()))) {
-                            break "a ping could not be sent";
-                        }
-                    }
-                    alarm.as_mut().reset(next_ping.min(last_heard + self.timings.idle));
-                }
-            }
-        };
-        Ended { why, last_heard }
+impl Lines<'_> {
+    fn new(wanted: usize) -> Self {
+        let (reading, places, coverage) = (FuturesUnordered::new(), Vec::new(), Coverage::default());
+        Self { reading, places, coverage, next_id: 0, wanted }
     }
 
-    fn frame(&self, frame: Option<Result<Message, Error>>, inbox: &Inbox) -> ControlFlow<&'static str> {
-        match frame {
-            Some(Ok(Message::Text(text))) => match self.reader.read(&text) {
-                // A full inbox has counted and logged the refusal.
-                Parsed::Event(event) => drop(inbox.push(event)),
-                Parsed::Nothing => {}
-                Parsed::Undeliverable(why) => inbox.undeliverable(why),
-            },
-            Some(Ok(Message::Binary(_))) => inbox.undeliverable("a binary frame"),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Ok(Message::Close(_))) => return ControlFlow::Break("the server closed it"),
-            Some(Err(Error::Capacity(_))) => {
-                inbox.undeliverable("a frame beyond 64 MiB");
-                return ControlFlow::Break("a frame was too large");
-            }
-            Some(Err(Error::Utf8(_))) => {
-                inbox.undeliverable("a text frame that is not UTF-8");
-                return ControlFlow::Break("a frame was not UTF-8");
-            }
-            Some(Err(_)) => return ControlFlow::Break("it broke"),
-            None => return ControlFlow::Break("it ended"),
+    /// Whether another one should be opened. A server that answers no pings makes every line suspect; twice as many as
+    /// are wanted is the most that it gets.
+    fn is_short(&self) -> bool {
+        let current = self.places.iter().filter(|place| place.replace.is_some());
+        let trusted = current.clone().filter(|place| !place.is_suspect);
+        trusted.count() < self.wanted && current.count() < 2 * self.wanted
+    }
+
+    fn opened(&mut self, socket: Socket, inbox: &Inbox) -> Line {
+        let (id, since) = (self.next_id, Instant::now());
+        self.next_id += 1;
+        let (line, replace) = Line::new(id, socket);
+        tracing::info!(sockets = self.places.len() + 1, "connected to the Signal server");
+        tell(self.coverage.opened(id, since), inbox);
+        self.places.push(Place { id, since, is_good: false, is_suspect: false, replace: Some(replace) });
+        line
+    }
+
+    fn failed(&mut self, error: &str, failures: u64) {
+        let seconds = self.coverage.failed(Instant::now()).as_secs();
+        // Powers of two: a server that is away for a day should not fill the disk with log lines.
+        if failures.is_power_of_two() {
+            tracing::warn!(error, failures, deaf_for_seconds = seconds, "no connection to the Signal server");
         }
-        ControlFlow::Continue(())
+    }
+
+    /// Returns for how long the line has been open.
+    fn turned(&mut self, id: u64, turn: &Turn) -> Duration {
+        let Some(place) = self.places.iter_mut().find(|place| place.id == id) else { return Duration::ZERO };
+        place.is_suspect = matches!(turn, Turn::Suspect);
+        place.is_good = !place.is_suspect;
+        if place.is_suspect && place.replace.is_some() {
+            tracing::warn!(
+                "the Signal server does not answer a ping: opening another connection beside this one"
+            );
+        }
+        let held = place.since.elapsed();
+        self.replace_surplus();
+        held
+    }
+
+    /// Once enough are good, the newest of them stay, and everything else goes: it is read a little longer.
+    fn replace_surplus(&mut self) {
+        let current = self.places.iter().rev().filter(|place| place.replace.is_some());
+        let good = current.filter(|place| place.is_good);
+        let kept: Vec<u64> = good.take(self.wanted).map(|place| place.id).collect();
+        if kept.len() < self.wanted {
+            return;
+        }
+        for place in self.places.iter_mut().filter(|place| !kept.contains(&place.id)) {
+            // A line that has just ended does not hear it.
+            let _ = place.replace.take().map(|replace| replace.send(()));
+        }
+    }
+
+    /// Returns how long the line was open.
+    fn ended(&mut self, line: &Line, why: &str, until: Instant, inbox: &Inbox) -> Duration {
+        let index = self.places.iter().position(|place| place.id == line.id);
+        let place = index.map(|index| self.places.remove(index));
+        if place.as_ref().is_some_and(|place| place.replace.is_some()) {
+            tracing::warn!(why, "a connection to the Signal server was lost");
+        } else {
+            tracing::debug!(why, "a connection to the Signal server has ended");
+        }
+        tell(self.coverage.ended(line.id, until), inbox);
+        place.map_or(Duration::ZERO, |place| place.since.elapsed())
     }
 }
 
-fn connected(deaf_since: Option<Instant>) {
-    match deaf_since {
-        None => tracing::info!("connected to the Signal server"),
-        Some(since) => {
-            let gap_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            tracing::warn!(
-                gap_ms,
-                "connected to the Signal server again; what was sent in between may be lost"
-            );
-        }
-    }
+fn tell(gap: Option<Duration>, inbox: &Inbox) {
+    let Some(gap) = gap else { return };
+    inbox.gap(gap);
+    let (gap_ms, seconds) = (u64::try_from(gap.as_millis()).unwrap_or(u64::MAX), gap.as_secs_f64());
+    tracing::warn!(gap_ms, "no reader for {seconds:.3} s: what came meanwhile is lost upstream");
 }
 
 /// Says what went wrong without URL and headers.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel::config::{Config, Secret};
+use evenkeel::guarantee::Reception;
 use evenkeel::transport::{Inbox, Outbound, SendError, Sent};
 use evenkeel::{Attachment, Error, Event, Result, Transport};
 use http::{HeaderMap, HeaderValue, Method};
@@ -42,6 +43,8 @@ pub struct Signal {
     headers: HeaderMap,
     timings: Timings,
     random: Random,
+    /// How many WebSockets are read at all times.
+    sockets: usize,
     /// Made from the above; every setter makes it anew.
     wires: Wires,
 }
@@ -55,8 +58,8 @@ struct Wires {
 }
 
 impl Signal {
-    /// Reads `SIGNAL_PHONE_NUMBER`, `SIGNAL_API_URL` or `SIGNAL_SERVICE_URL`, and `SIGNAL_API_TOKEN` from the environment,
-    /// `.env` and `evenkeel.toml`.
+    /// Reads `SIGNAL_PHONE_NUMBER`, `SIGNAL_API_URL` or `SIGNAL_SERVICE_URL`, `SIGNAL_API_TOKEN` and
+    /// `SIGNAL_SOCKETS` from the environment, `.env` and `evenkeel.toml`.
     ///
     /// # Errors
     ///
@@ -81,7 +84,8 @@ impl Signal {
         let (Some(address), Some(service)) = (address, service) else {
             return Err(Error::config("`SIGNAL_API_URL` is missing"));
         };
-        Self::wired(wanted.number.get(&complete), address, service, wanted.token)
+        let signal = Self::wired(wanted.number.get(&complete), address, service, wanted.token)?;
+        Ok(Self { sockets: wanted.sockets.unwrap_or(1), ..signal })
     }
 
     /// The account `number` on the server at `api_url`, such as `http://localhost:8080` or `localhost:8080`.
@@ -118,6 +122,7 @@ impl Signal {
             headers,
             timings,
             random: system_random(),
+            sockets: 1,
             wires,
         })
     }
@@ -159,7 +164,9 @@ impl Signal {
         self.rewired()
     }
 
-    /// Pings the server every `interval` in place of 25 s.
+    /// Pings the server every `interval` in place of 25 s. An answer that takes longer than 5 s, or longer than the
+    /// interval if that is shorter, makes the connection suspect: another one is opened beside it, and both are read until
+    /// one of them answers.
     pub fn with_ping_interval(mut self, interval: Duration) -> Self {
         self.timings.ping = interval;
         self
@@ -169,6 +176,17 @@ impl Signal {
     /// interval, or every quiet minute costs a connection.
     pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
         self.timings.idle = timeout;
+        self
+    }
+
+    /// Reads two WebSockets at all times in place of one: either may break without a message being lost.
+    ///
+    /// One is the default because the second costs even when nothing breaks. The server writes to all its sockets under
+    /// one lock and drops what comes while it writes, so that a burst beyond what it can write finds it busy twice as
+    /// often; every message is parsed twice and offered to the journal twice; and where the server drops a message on one
+    /// socket only, the other may bring it after its successor.
+    pub fn with_two_sockets(mut self) -> Self {
+        self.sockets = 2;
         self
     }
 
@@ -196,6 +214,32 @@ impl Signal {
             Parsed::Event(event) => Ok(Some(event)),
             Parsed::Nothing => Ok(None),
             Parsed::Undeliverable(why) => Err(why),
+        }
+    }
+
+    /// Opens a WebSocket beside whatever else reads, waits until it answers, and closes it again. Nobody is robbed of a
+    /// message by that: the server writes each to everybody. What it took is how long a lost connection leaves the bot
+    /// without a reader, at the least.
+    ///
+    /// # Errors
+    ///
+    /// When there is no connection, or no answer on it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes what it has opened.
+    pub async fn measure_reconnect(&self) -> Result<Duration> {
+        self.receiver().measure().await.map_err(|why| Error::new(format!("no WebSocket: {why}")))
+    }
+
+    fn receiver(&self) -> Receiver<'_> {
+        Receiver {
+            connector: &self.wires.connector,
+            url: &self.wires.receive_url,
+            headers: &self.wires.receive_headers,
+            timings: &self.timings,
+            reader: Reader { account: &self.account, own_messages: self.own_messages },
+            sockets: self.sockets,
         }
     }
 
@@ -266,13 +310,7 @@ impl Transport for Signal {
 
     /// Never ends by itself: whatever happens to the connection, there will be another one.
     async fn receive(&self, inbox: Inbox) -> Result<()> {
-        let receiver = Receiver {
-            connector: &self.wires.connector,
-            url: &self.wires.receive_url,
-            headers: &self.wires.receive_headers,
-            timings: &self.timings,
-            reader: Reader { account: &self.account, own_messages: self.own_messages },
-        };
+        let receiver = self.receiver();
         receiver.run(&inbox, Backoff::new(&self.random)).await;
         Ok(())
     }
@@ -281,6 +319,11 @@ impl Transport for Signal {
         let sender =
             Sender { account: &self.account, api: &self.wires.api, endpoints: &self.wires.endpoints };
         sender.send(outbound).await
+    }
+
+    fn reception(&self) -> Reception {
+        let how = "json-rpc, by WebSocket".to_owned();
+        Reception::AtMostOnceWhileConnected { how, connections: self.sockets }
     }
 
     async fn download(&self, attachment: &Attachment, limit_bytes: usize) -> Result<Bytes> {

@@ -1,5 +1,11 @@
 //! What a handler can reach: its event, the chat it came from, and the bot's shared tools.
 
+mod step;
+mod wait;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,10 +16,14 @@ use tokio::sync::{mpsc, oneshot};
 use crate::breaker::{Breaker, Breakers};
 use crate::error::{Error, Result};
 use crate::event::{Attachment, Conversation, Event, MessageId, Quote};
+use crate::guarantee::OnUnknown;
+use crate::journal::{Dead, Entry, Fact, Job};
 use crate::limit::RateLimit;
 use crate::reply::{Action, Draft, IntoReply, Quoting, Reply};
+use crate::retry::Retry;
 use crate::transport::{Outbound, SendKey};
 use crate::trigger::Facts;
+pub(crate) use wait::Offer;
 
 /// What a handler can reach. An extractor; cloning is cheap.
 ///
@@ -44,11 +54,42 @@ struct Call {
     matched: Arc<Matched>,
     /// How many words of the text are those of the command, in the spelling that was written.
     command_words: usize,
-    /// The event's number in the journal.
-    sequence: u64,
-    /// The index of the next action.
+    attempt: Attempt,
+    /// The index of the next action that is carried out at once.
     index: AtomicU32,
-    promised: Mutex<Vec<Outbound>>,
+    /// How often this attempt has begun to wait for somebody.
+    waits: AtomicU32,
+    promised: Mutex<Promised>,
+}
+
+/// One attempt to handle an event.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    /// The event's number in the journal.
+    pub(crate) sequence: u64,
+    /// Which attempt this is, from 1.
+    pub(crate) attempt: u32,
+    /// What earlier attempts left.
+    pub(crate) facts: Vec<Fact>,
+    /// When it began, in milliseconds since 1970.
+    pub(crate) now_ms: u64,
+}
+
+/// What happens once the handler has succeeded, in one transaction with the end of the event.
+#[derive(Debug, Default)]
+struct Promised {
+    actions: Vec<(Conversation, Action)>,
+    changes: Vec<Entry>,
+    /// The steps that this attempt has taken or begun.
+    steps: HashSet<String>,
+    jobs: u32,
+}
+
+/// What a handler leaves.
+pub(crate) struct Left {
+    pub(crate) outbound: Vec<Outbound>,
+    pub(crate) changes: Vec<Entry>,
+    pub(crate) failure: Option<Error>,
 }
 
 /// What is known of the trigger that matched.
@@ -67,7 +108,17 @@ pub(crate) struct Tools {
     pub(crate) http: crate::http::Client,
     pub(crate) rate_limit: RateLimit,
     pub(crate) breakers: Breakers,
+    /// What happens to an event whose handler failed, unless its trigger says otherwise.
+    pub(crate) retry: Retry,
+    pub(crate) on_unknown: OnUnknown,
+    /// Told of each dead letter.
+    pub(crate) on_dead: Option<OnDead>,
+    /// The functions that jobs may call.
+    pub(crate) jobs: Arc<HashSet<&'static str>>,
 }
+
+/// What the author wants done when something is given up.
+pub(crate) type OnDead = Arc<dyn Fn(Dead) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// The way from a handler to the wire thread.
 pub(crate) type Wire = mpsc::UnboundedSender<Ask>;
@@ -77,6 +128,22 @@ pub(crate) type Wire = mpsc::UnboundedSender<Ask>;
 pub(crate) enum Ask {
     /// Carry this out now; tell how it went if somebody wants to know.
     Act { outbound: Outbound, answer: Option<Answer> },
+    /// Keep the result of a step.
+    Step { sequence: u64, name: String, value: Bytes, answer: oneshot::Sender<()> },
+    /// Find a value that was kept for a conversation.
+    Recall { conversation: String, name: String, answer: oneshot::Sender<Option<Bytes>> },
+    /// List the jobs of a conversation.
+    Jobs { conversation: String, answer: oneshot::Sender<Vec<Job>> },
+    /// Wait for somebody.
+    Wait { sequence: u64, offers: mpsc::UnboundedSender<Offer> },
+    /// The event that was offered is not what the handler waits for.
+    Pass { event: u64, by: u64 },
+    /// It is, and is kept as a step of the handler's.
+    Take { event: u64, by: u64, name: String, value: Bytes, answer: oneshot::Sender<()> },
+    /// The handler has waited long enough and wants its turn.
+    Rejoin { sequence: u64, answer: oneshot::Sender<()> },
+    /// The handler waits no more.
+    Leave { sequence: u64 },
     /// Fetch a file.
     Download { attachment: Attachment, limit_bytes: usize, answer: oneshot::Sender<Result<Bytes>> },
 }
@@ -84,21 +151,25 @@ pub(crate) enum Ask {
 /// Where the fate of an action is told: the name of the message it made, if it made one.
 pub(crate) type Answer = oneshot::Sender<Result<Option<MessageId>>>;
 
+/// Where the actions of failures begin: a later attempt, after a replay, must not take one of them for what it sends at
+/// once.
+const APOLOGY: u32 = 1 << 31;
+
 /// The largest file that [`Context::download`] fetches.
 const DOWNLOAD_LIMIT: usize = 64 << 20;
 
 impl Context {
     pub(crate) fn new(
         event: Event,
-        sequence: u64,
+        attempt: Attempt,
         tools: Arc<Tools>,
         wire: Wire,
         (matched, command_words): (Arc<Matched>, usize),
     ) -> Self {
-        let (index, promised) = (AtomicU32::new(0), Mutex::default());
+        let (index, waits, promised) = (AtomicU32::new(0), AtomicU32::new(0), Mutex::default());
         Self {
             event,
-            call: Arc::new(Call { tools, wire, matched, command_words, sequence, index, promised }),
+            call: Arc::new(Call { tools, wire, matched, command_words, attempt, index, waits, promised }),
         }
     }
 
@@ -175,8 +246,8 @@ impl Context {
         if let Some(error) = failure {
             tracing::warn!(command = self.command(), error = error.chain(), "an error was sent as a reply");
         }
-        let mut promised = self.promised();
-        promised.extend(actions.into_iter().map(|action| self.address(conversation, action)));
+        let actions = actions.into_iter().map(|action| (conversation.clone(), action));
+        self.promised().actions.extend(actions);
     }
 
     /// Reacts to the message that this event is about, once the handler has succeeded.
@@ -199,6 +270,9 @@ impl Context {
     }
 
     /// Answers at once and waits until the network has taken it. Returns the name of the last new message.
+    ///
+    /// When the handler runs again, after a failure or the end of the process, what was sent is not sent again: the first
+    /// call gets the answer of the first, the second that of the second, and so on.
     ///
     /// # Errors
     ///
@@ -235,7 +309,10 @@ impl Context {
 
     /// Shows in this conversation that the bot is typing. It ends by itself with the next message, or after a while.
     pub fn typing(&self) {
-        let outbound = self.address(self.event.conversation(), Action::Typing { is_started: true });
+        // Nothing is kept of it, so it takes no index from what is.
+        let key = SendKey { sequence: self.call.attempt.sequence, index: u32::MAX };
+        let (conversation, action) = (self.event.conversation().clone(), Action::Typing { is_started: true });
+        let outbound = Outbound { conversation, action, key };
         // A bot that is stopping types no more.
         let _asked = self.call.wire.send(Ask::Act { outbound, answer: None });
     }
@@ -276,26 +353,41 @@ impl Context {
         self.call.tools.breakers.get(name)
     }
 
-    /// What the handler promised so far, followed by what it returned.
-    pub(crate) fn finish(&self, reply: Reply) -> (Vec<Outbound>, Option<Error>) {
+    /// What the handler promised so far, followed by what it returned. After a failure, only the latter.
+    pub(crate) fn finish(&self, reply: Reply) -> Left {
         let (actions, failure) = self.resolve(reply);
-        let mut promised = self.promised();
+        let mut promised = std::mem::take(&mut *self.promised());
         if failure.is_some() {
-            promised.clear();
+            promised = Promised::default();
         }
+        let first = if failure.is_some() { self.free_index().max(APOLOGY) } else { self.free_index() };
         let here = self.event.conversation();
-        promised.extend(actions.into_iter().map(|action| self.address(here, action)));
-        (std::mem::take(&mut promised), failure)
+        promised.actions.extend(actions.into_iter().map(|action| (here.clone(), action)));
+        let outbound = promised.actions.into_iter().zip(first..).map(|((conversation, action), index)| {
+            let key = SendKey { sequence: self.call.attempt.sequence, index };
+            Outbound { conversation, action, key }
+        });
+        Left { outbound: outbound.collect(), changes: promised.changes, failure }
     }
 
-    /// Fixes where an action goes and the key by which it is known from now on.
+    /// The first index that no action of this or an earlier attempt has.
+    fn free_index(&self) -> u32 {
+        let sent = self.call.attempt.facts.iter().filter_map(|fact| match fact {
+            Fact::Sent { index, .. } | Fact::Buried { index } => Some(index + 1),
+            Fact::Step { .. } => None,
+        });
+        sent.max().unwrap_or(0).max(self.call.index.load(Ordering::Relaxed))
+    }
+
+    /// Fixes where an action goes and the key by which it is known from now on: the same in each attempt of a handler
+    /// that does the same.
     fn address(&self, conversation: &Conversation, action: Action) -> Outbound {
         let index = self.call.index.fetch_add(1, Ordering::Relaxed);
-        let key = SendKey { sequence: self.call.sequence, index };
+        let key = SendKey { sequence: self.call.attempt.sequence, index };
         Outbound { conversation: conversation.clone(), action, key }
     }
 
-    fn promised(&self) -> MutexGuard<'_, Vec<Outbound>> {
+    fn promised(&self) -> MutexGuard<'_, Promised> {
         // A panic elsewhere in the handler leaves the list whole.
         self.call.promised.lock().unwrap_or_else(PoisonError::into_inner)
     }

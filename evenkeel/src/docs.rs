@@ -7,6 +7,8 @@
 //! | [`never_block`] | What to write in place of what would block, and what happens when somebody blocks all the same. |
 //! | [`middleware`] | Code around handlers. |
 //! | [`limits`] | Rates, places, circuit breakers, the HTTP client. |
+//! | [`schedules`] | Intervals, times of day, cron; zones, clock changes, what was missed. |
+//! | [`nothing_lost`] | The journal: attempts, steps, replies of unknown outcome, dead letters, jobs, the file. |
 //! | [`testing`] | Chats, time, errors and networks in tests. |
 //! | [`transports`] | A network of one's own. |
 //! | [`operating`] | Signals, drain, logs, figures, and what is lost when. |
@@ -41,8 +43,19 @@ pub mod middleware {}
 #[cfg(any(not(doctest), feature = "http"))]
 #[doc = include_str!("../docs/limits.md")]
 ///
-/// [`limit`](crate::limit) · [`breaker`](crate::breaker) · [`http`](crate::http) · next: [`testing`]
+/// [`limit`](crate::limit) · [`breaker`](crate::breaker) · [`http`](crate::http) · next: [`schedules`]
 pub mod limits {}
+
+#[doc = include_str!("../docs/schedules.md")]
+///
+/// [`Schedule`](crate::schedule::Schedule) · [`schedule`](crate::schedule) · next: [`nothing_lost`]
+pub mod schedules {}
+
+#[doc = include_str!("../docs/nothing-lost.md")]
+///
+/// [`Context::step`](crate::Context::step) · [`Retry`](crate::retry::Retry) · [`dead`](crate::dead) · [`job`](crate::job) ·
+/// [`Dialogue`](crate::Dialogue) · [`journal`](crate::journal) · next: [`testing`]
+pub mod nothing_lost {}
 
 #[doc = include_str!("../docs/testing.md")]
 ///

@@ -38,6 +38,8 @@ struct Inner {
     hint: Option<Cow<'static, str>>,
     /// What the person reads, where that is not the message.
     told: Option<Cow<'static, str>>,
+    /// Whether it may pass by itself, if somebody said so.
+    is_passing: Option<bool>,
     location: &'static Location<'static>,
 }
 
@@ -76,7 +78,8 @@ impl Error {
         message: Cow<'static, str>,
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self(Box::new(Inner { kind, message, source, hint: None, told: None, location: Location::caller() }))
+        let location = Location::caller();
+        Self(Box::new(Inner { kind, message, source, hint: None, told: None, is_passing: None, location }))
     }
 
     /// Adds what to change, shown after the error. Code goes in backticks.
@@ -91,7 +94,8 @@ impl Error {
     pub fn context(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         let (hint, told) = (self.0.hint.take(), self.told().map(|told| told.to_owned().into()));
         let (kind, location, message) = (self.0.kind, self.0.location, message.into());
-        Self(Box::new(Inner { kind, message, source: Some(Box::new(Cause(self))), hint, told, location }))
+        let (is_passing, source) = (self.0.is_passing, Some(Box::new(Cause(self)) as _));
+        Self(Box::new(Inner { kind, message, source, hint, told, is_passing, location }))
     }
 
     /// Lets the person read `text` instead of the general apology. The error stays a failure: counted, and logged.
@@ -99,6 +103,25 @@ impl Error {
     pub fn telling(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.0.told = Some(text.into());
         self
+    }
+
+    /// Says that this may pass by itself, so that the event is worth another attempt ([`Retry`](crate::retry::Retry)).
+    #[must_use]
+    pub fn passing(mut self) -> Self {
+        self.0.is_passing = Some(true);
+        self
+    }
+
+    /// Says that this will not pass by itself, whatever is behind it.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.0.is_passing = Some(false);
+        self
+    }
+
+    /// What [`Error::passing`] or [`Error::lasting`] said, if either did.
+    pub(crate) fn marked_passing(&self) -> Option<bool> {
+        self.0.is_passing
     }
 
     /// Notes another line than the caller's.

@@ -49,6 +49,8 @@ pub enum What {
     Receipt(Receipt),
     /// Somebody voted in a poll.
     PollVote(PollVote),
+    /// A job is due.
+    Due(Due),
     /// Anything else that a transport can name; [`Other::name`] says what.
     Other(Other),
 }
@@ -168,6 +170,19 @@ impl Event {
         }
     }
 
+    /// The job that is due, if that is what happened.
+    pub fn job(&self) -> Option<&Due> {
+        match self.what() {
+            What::Due(due) => Some(due),
+            _ => None,
+        }
+    }
+
+    /// The lane in which it is handled: that of its conversation, or a job's own.
+    pub(crate) fn lane(&self) -> Arc<str> {
+        self.job().map_or_else(|| self.conversation().shared_id(), |due| Arc::clone(&due.lane))
+    }
+
     /// The named rest, if that is what this is.
     pub fn other(&self) -> Option<&Other> {
         match self.what() {
@@ -184,7 +199,7 @@ impl Event {
             What::Reaction(reaction) => Some(&reaction.target),
             What::Deletion(deletion) => Some(&deletion.target),
             What::PollVote(vote) => Some(&vote.poll),
-            What::Typing(_) | What::Receipt(_) | What::Other(_) => None,
+            What::Typing(_) | What::Due(_) | What::Receipt(_) | What::Other(_) => None,
         }
     }
 
@@ -193,6 +208,7 @@ impl Event {
         let text = match self.what() {
             What::Message(message) => message.size_bytes(),
             What::Edit(edit) => edit.message.size_bytes(),
+            What::Due(due) => due.args.len() + due.function.len() + due.lane.len() + due.job.len(),
             _ => 64,
         };
         size_of::<Content>() + self.id().len() + self.conversation().id().len() + text
@@ -210,6 +226,7 @@ impl fmt::Debug for Event {
             What::Typing(_) => "typing",
             What::Receipt(_) => "receipt",
             What::PollVote(_) => "poll vote",
+            What::Due(_) => "job",
             What::Other(other) => other.name.as_str(),
         };
         write!(f, "Event({kind})")
@@ -458,6 +475,43 @@ pub struct PollVote {
     pub options: Vec<u32>,
 }
 
+/// A job that is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    job: String,
+    function: String,
+    /// JSON.
+    args: String,
+    due_ms: u64,
+    lane: Arc<str>,
+}
+
+impl Due {
+    pub(crate) fn new(job: String, function: String, args: String, due_ms: u64, lane: String) -> Self {
+        Self { job, function, args, due_ms, lane: lane.into() }
+    }
+
+    /// The job's name.
+    pub fn job(&self) -> &str {
+        &self.job
+    }
+
+    /// The function, as the compiler names it.
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+
+    /// When it was due, in milliseconds since 1970.
+    pub fn due_ms(&self) -> u64 {
+        self.due_ms
+    }
+
+    /// Its arguments in JSON.
+    pub(crate) fn args(&self) -> &str {
+        &self.args
+    }
+}
+
 /// A kind of event that has no type of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Other {
@@ -474,7 +528,7 @@ macro_rules! kinds {
         }
     )*};
 }
-kinds!(Message, Edit, Reaction, Deletion, Typing, Receipt, PollVote, Other);
+kinds!(Message, Edit, Reaction, Deletion, Typing, Receipt, PollVote, Due, Other);
 
 #[cfg(test)]
 mod tests {

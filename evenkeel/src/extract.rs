@@ -9,6 +9,7 @@ use std::ops::Deref;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
+use crate::error::Error;
 use crate::event::{
     Conversation, Deletion, Edit, Event, Message, Other, PollVote, Reaction, Receipt, Sender, Typing,
 };
@@ -72,6 +73,12 @@ impl Rejection {
     pub fn reply(text: impl Into<String>) -> Self {
         let text = text.into();
         Self { reply: Reply::text(text), reason: "the arguments do not fit".into() }
+    }
+
+    /// The handler fails with this error.
+    pub(crate) fn failed(error: Error) -> Self {
+        let reason = error.to_string();
+        Self { reply: Reply::failed(error), reason }
     }
 
     /// Nobody reads anything; `reason` goes to the debug log.

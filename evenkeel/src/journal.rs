@@ -1,78 +1,90 @@
-//! The record of events and replies: what was accepted is answered or accounted for.
+//! The record of events, replies and jobs: what was accepted is answered or accounted for.
+//!
+//! A journal is told what happened as a list of [`Entry`] and answers each with an [`Answer`]. It decides nothing: when an
+//! event is tried again, given up or done is decided in `serve`, by a state machine that does no I/O.
 
+mod left;
+mod given_up;
+mod planned;
+mod entry;
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+mod default;
 
 use std::future::Future;
 
 use crate::error::Result;
-use crate::event::Event;
-use crate::transport::{Acceptance, Outbound, SendKey};
+
+pub use default::{DefaultJournal, Place};
+pub use entry::{Answer, Entry};
+pub use given_up::{Dead, DeadFilter, DeadId, Reason, Replayed};
+pub use left::{Fact, PendingEvent, PendingLetter};
+pub use planned::{Job, NewJob};
 
 /// A record of what was accepted, what was promised, and what was kept.
 ///
-/// `serve` hands it one [`Batch`] at a time and collects the next while it is being written, so that a journal
-/// that syncs to disk commits in groups without knowing it.
+/// `serve` hands it one batch at a time and collects the next while it is being written, so that a journal that syncs
+/// to disk commits in groups without knowing it.
 pub trait Journal: Send + 'static {
     /// A batch being written. Dropping it leaves open whether it was.
     type Writing: Future<Output = Result<Written>> + Send + 'static;
 
-    /// What an earlier run left unfinished, in order. Called once, before anything else.
+    /// What an earlier run left unfinished. Called once, before anything else.
     ///
     /// # Errors
     ///
     /// When the record cannot be read; the bot does not start.
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send;
 
-    /// Writes a batch in one transaction and hands it back with what became of its events.
+    /// Writes the entries in one transaction, in order, and hands them back with an answer to each.
+    ///
+    /// It returns once the batch is as durable as its entries ask for ([`Entry::is_lazy`]); until then nothing of it
+    /// is promised to anybody.
     ///
     /// # Errors
     ///
-    /// When nothing of the batch is certain to be kept; the bot accepts nothing more.
-    fn write(&mut self, batch: Batch) -> Self::Writing;
-}
+    /// When nothing of the batch is certain to be kept, and trying again has not helped; the bot stops.
+    fn write(&mut self, batch: Vec<Entry>) -> Self::Writing;
 
-/// What is written together.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// New events, in order of arrival.
-    pub events: Vec<Event>,
-    /// Events that are done, with the replies that they promised.
-    pub commits: Vec<Commit>,
-    /// Replies whose fate is known; losing one of these costs no message.
-    pub confirms: Vec<SendKey>,
-}
-
-impl Batch {
-    /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.commits.is_empty() && self.confirms.is_empty()
+    /// Whether the record outlives the process, so that a bot that stops may leave work to the next start.
+    fn is_kept(&self) -> bool {
+        true
     }
-}
 
-/// An event that is done.
-#[derive(Debug)]
-pub struct Commit {
-    /// The event's number.
-    pub sequence: u64,
-    /// What it promised; the outbox may send it once the commit is written.
-    pub outbound: Vec<Outbound>,
+    /// Whether another process may put something into the record, so that [`Entry::Adopt`] is worth asking.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Puts the record in order for the next start, after the last batch. The bot waits for it.
+    fn close(self) -> impl Future<Output = ()> + Send
+    where
+        Self: Sized,
+    {
+        async {}
+    }
 }
 
 /// A batch that was written.
 #[derive(Debug)]
 pub struct Written {
     /// The batch, handed back so that nothing needs copying.
-    pub batch: Batch,
-    /// For each of its events, whether it is new.
-    pub acceptances: Vec<Acceptance>,
+    pub batch: Vec<Entry>,
+    /// One answer for each entry.
+    pub answers: Vec<Answer>,
 }
 
 /// What an earlier run left unfinished.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// Events that were accepted and not done, with their numbers.
-    pub events: Vec<(u64, Event)>,
-    /// Replies that were promised and not sent.
-    pub outbound: Vec<Outbound>,
+    /// Events that were accepted and not done, by number.
+    pub events: Vec<PendingEvent>,
+    /// Replies that were promised and not sent, by key.
+    pub letters: Vec<PendingLetter>,
+    /// When the next job is due, in milliseconds since 1970; `None` without jobs.
+    pub next_job_ms: Option<u64>,
+    /// The latest time that this record has seen, in milliseconds since 1970: a clock behind it was set back.
+    pub latest_ms: u64,
 }

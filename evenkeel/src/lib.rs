@@ -18,9 +18,9 @@
 //! ```
 //!
 //! What is kept today, and how far: a handler that blocks under [`run`] holds up its own conversation and no other, and
-//! the log names it; an event that was accepted is handled once, for as long as the process lives, and its replies leave in
-//! order; [`status`] counts what waits, what failed, what was not sent and what nobody knows. A record that outlives the
-//! process is not there yet: [`docs::operating`] says what is lost when.
+//! the log names it; an event that was accepted is in a journal on the disk, which outlives the process, and is handled at
+//! least once, or kept as a dead letter; its replies leave in order; [`status`] counts what waits, what failed, what was not
+//! sent and what nobody knows. [`docs::nothing_lost`] says how, [`docs::operating`] what is lost when.
 //!
 //! # Guides
 //!
@@ -40,17 +40,23 @@
 //! | [`breaker`] | calls to something broken are refused at once |
 //! | [`mod@offload`] | work that computes or blocks, on threads of its own |
 //! | [`mod@batch`] | many items at once, but not all of them |
+//! | [`retry`] | what happens to an event whose handler failed |
+//! | [`schedule`] | when something happens again, and what of it was missed |
 //! | [`Event`] | what came in: who, where, what |
 //! | [`Reply`], [`IntoReply`] | what goes out, and what a handler may return |
 //! | [`status`] | what a running bot says of itself |
+//! | [`guarantee`] | what is promised with this transport and this journal, and what cannot be |
 //! | [`transport`] | the edge to a network; [`Transport`] is the trait to implement |
+//! | [`journal`] | the record of events, replies and jobs |
+//! | [`dead`] | what was given up, and what the operator does about it |
 //! | [`Trigger`] | what starts a handler |
 //! | [`Context`] | what a handler can reach |
 //! | [`FromEvent`] | the arguments of a handler: [`Text`], [`Rest`], [`Args`], [`Captures`], [`State`], .. |
+//! | [`Dialogue`] | what a conversation is in the middle of |
 //! | [`Handler`] | functions as handlers, async ones and plain ones |
 //! | [`from_fn`], [`Next`] | code around handlers |
+//! | [`job`] | what is done later |
 //! | [`Router`], [`App`] | which handler an event goes to |
-//! | [`journal`] | the record of events and replies |
 //! | [`run`], [`serve()`], [`Bot`] | the running bot |
 //! | [`sandbox`] | a chat network in memory, and its page (feature `page`) |
 //! | [`testing`] | a chat with a bot, in a test |
@@ -68,18 +74,24 @@ pub mod limit;
 pub mod breaker;
 pub mod offload;
 pub mod batch;
+pub mod retry;
+pub mod schedule;
 
 mod event;
 mod reply;
 pub mod status;
+pub mod guarantee;
 pub mod transport;
+pub mod journal;
+pub mod dead;
 mod trigger;
 mod context;
 mod extract;
+mod dialogue;
 mod handler;
 mod layer;
+pub mod job;
 mod route;
-pub mod journal;
 mod serve;
 pub mod sandbox;
 pub mod testing;
@@ -87,14 +99,16 @@ pub mod testing;
 pub mod docs;
 
 pub use context::Context;
+pub use dialogue::Dialogue;
 pub use error::{Error, Result};
 pub use evenkeel_guard::isolate;
 pub use event::{
-    Attachment, Conversation, ConversationKind, Deletion, Edit, Event, Mention, Message, MessageId, Other,
-    PollVote, Quote, Reaction, Receipt, ReceiptKind, Sender, Typing, What,
+    Attachment, Conversation, ConversationKind, Deletion, Due, Edit, Event, Mention, Message, MessageId,
+    Other, PollVote, Quote, Reaction, Receipt, ReceiptKind, Sender, Typing, What,
 };
 pub use extract::{Args, Captures, FromEvent, FromRef, Rejection, Rest, State, Text};
 pub use handler::{FromEventAll, Handler};
+pub use job::{Job, JobFunction, JobId};
 pub use layer::{FromFn, HandlerLayer, LayerFunction, Next, Route, from_fn};
 pub use reply::{Action, Draft, File, IntoReply, Quoting, Reply};
 pub use route::{App, IntoApp, Router};

@@ -12,12 +12,14 @@ mod tests;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 
-use crate::context::{Context, Matched};
+use crate::context::{Context, Matched, Tools};
 use crate::event::Event;
 use crate::extract::FromEvent;
 use crate::handler::{self, FromEventAll, Handler};
+use crate::job::{Body, Repeat, name_of};
 use crate::layer::{HandlerLayer, Route};
 use crate::reply::IntoReply;
+use crate::schedule::Schedule;
 use crate::trigger::{Facts, Kind, Trigger, tidy};
 pub(crate) use app::Answer;
 pub use app::{App, IntoApp};
@@ -54,6 +56,9 @@ pub struct Router<S = ()> {
     taken: Claims,
     /// What each `help` of this router lists.
     listings: Vec<Listing>,
+    /// The functions that jobs may call.
+    jobs: Vec<&'static str>,
+    schedules: Vec<(String, Body)>,
 }
 
 struct Entry<S> {
@@ -101,6 +106,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             layers: Vec::new(),
             taken: Claims::default(),
             listings: Vec::new(),
+            jobs: Vec::new(),
+            schedules: Vec::new(),
         }
     }
 
@@ -193,6 +200,68 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Lets jobs call this function: see [`Context::defer`], [`Context::after`], [`Context::at`], [`Context::repeat`].
+    ///
+    /// A job that waits in the journal names its function as the compiler does (`my_bot::ring`): one that was moved or
+    /// renamed meanwhile is not found, and the job becomes a dead letter.
+    ///
+    /// # Panics
+    ///
+    /// With the author's line: for a closure, which has no name of its own, when the function is registered already, or
+    /// when an argument can never fit.
+    #[track_caller]
+    pub fn job<H, Args>(mut self, handler: H) -> Self
+    where
+        H: Handler<Args, Future: Send, Reply: IntoReply>,
+        Args: FromEventAll<S> + Send,
+    {
+        let name = name_of::<H>();
+        assert!(!name.contains("{{closure}}"), "a job needs a name that outlives this run: write a function");
+        assert!(!self.jobs.contains(&name), "the job `{name}` was added already");
+        self.jobs.push(name);
+        let is_due = move |event: &Event| event.job().is_some_and(|job| job.function() == name);
+        self.add_event(When::Event(Box::new(is_due)), name.to_owned(), handler);
+        self
+    }
+
+    /// Runs `handler` again and again, by a schedule such as `every 90s`, `daily 09:30 Europe/Berlin` or
+    /// `cron 0 9 * * 1-5` ([`Schedule`](crate::schedule::Schedule) says what else). It belongs to no conversation: the
+    /// handler says where it writes, with [`Context::send`].
+    ///
+    /// The journal keeps when it is due, so that what was missed while the bot was down is made up for once.
+    ///
+    /// # Panics
+    ///
+    /// With the author's line: when the text is no schedule, and as [`Router::job`].
+    #[track_caller]
+    pub fn schedule<H, Args>(self, schedule: &str, handler: H) -> Self
+    where
+        H: Handler<Args, Future: Send, Reply: IntoReply>,
+        Args: FromEventAll<S> + Send,
+    {
+        match schedule.parse::<Schedule>() {
+            Ok(schedule) => self.schedule_with(Repeat::new(schedule), handler),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same, told what becomes of firings that overlap or were missed.
+    ///
+    /// # Panics
+    ///
+    /// As [`Router::job`].
+    #[track_caller]
+    pub fn schedule_with<H, Args>(self, repeat: Repeat, handler: H) -> Self
+    where
+        H: Handler<Args, Future: Send, Reply: IntoReply>,
+        Args: FromEventAll<S> + Send,
+    {
+        let mut router = self.job(handler);
+        let name = name_of::<H>();
+        router.schedules.push((format!("\u{0}schedule {name}"), Body::scheduled(name, repeat)));
+        router
+    }
+
     /// Runs `handler` for texts that nothing else matched.
     ///
     /// # Panics
@@ -259,8 +328,10 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// With the author's line, when a trigger of the other router is taken.
     #[track_caller]
     pub fn merge(mut self, router: Self) -> Self {
-        let Self { entries, nests, layers, taken, listings } = router;
+        let Self { entries, nests, layers, taken, listings, jobs, schedules } = router;
         self.taken.merge(taken);
+        self.jobs.extend(jobs);
+        self.schedules.extend(schedules);
         self.listings.extend(listings);
         for mut entry in entries {
             entry.layers.splice(0..0, layers.iter().cloned());
@@ -287,10 +358,17 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// Gives the handlers their state and closes the router.
     pub fn with_state(self, state: S) -> App {
         let state = Arc::new(state);
+        let jobs = Arc::new(self.jobs.iter().copied().collect());
+        let schedules = self.schedules.clone().into();
         let mut compiler = Compiler::new(&state);
         let matcher = compiler.router(self, &[], 0);
         let routes = compiler.finish().into();
-        App { matcher: Arc::new(matcher), routes, tools: Arc::default() }
+        App {
+            matcher: Arc::new(matcher),
+            routes,
+            tools: Arc::new(Tools { jobs, ..Tools::default() }),
+            schedules,
+        }
     }
 
     #[track_caller]

@@ -1,28 +1,32 @@
 //! The running bot: from the transport through lanes and handlers back to the transport.
 
+mod attempt;
 mod handling;
 mod lane;
 mod outbox;
+mod machine;
+mod settings;
 mod wire;
 
 use std::future::Future;
-use std::io::IsTerminal;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use evenkeel_guard::{Allow, Executor, Options, Words};
+use evenkeel_guard::Executor;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
-use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
+use crate::dead::{DeadLetters, Wish};
 use crate::error::{Error, Result};
-use crate::journal::Journal;
 use crate::journal::memory::MemoryJournal;
+use crate::journal::{DefaultJournal, Journal, Place};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
 use crate::transport::{Backlog, Inbox, Transport};
+pub(crate) use settings::guarding;
+use settings::{Guard, Settings, default_place, start_log};
 use wire::{Ends, Wire};
 
 /// How long a bot that was told to stop goes on finishing, unless told otherwise.
@@ -63,33 +67,51 @@ pub async fn serve(transport: impl Transport, app: impl IntoApp) -> Result<()> {
     Bot::new(transport, app).serve().await
 }
 
+/// Opens the journal, once the settings are known.
+type OpenJournal<J> = Box<dyn FnOnce(Place) -> Result<J> + Send>;
+/// Tells the time in milliseconds since 1970.
+type Clock = Box<dyn Fn() -> u64 + Send>;
+
+/// The time by the system's clock.
+fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A bot with all its options, for those who need more than [`run`] and [`serve`].
 #[must_use = "a bot does nothing until `run` or `serve`"]
-pub struct Bot<T, J = MemoryJournal> {
+pub struct Bot<T, J = DefaultJournal> {
     transport: T,
     app: App,
-    journal: J,
+    journal: OpenJournal<J>,
     executor: Option<Executor>,
     drain: Option<Duration>,
     backlog_bytes: usize,
     shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     status: (Status, mpsc::Receiver<Question>),
+    dead: (DeadLetters, mpsc::Receiver<Wish>),
+    clock: Clock,
     settings: Option<Settings>,
+    /// Where the journal is, once the settings were read.
+    place: Option<Place>,
 }
 
 impl<T: Transport> Bot<T> {
-    /// A bot with a journal in memory.
+    /// A bot with its journal where `EVENKEEL_JOURNAL` says: the file `evenkeel.db` in the current folder, unless told.
     pub fn new(transport: T, app: impl IntoApp) -> Self {
         Self {
             transport,
             app: app.into_app(),
-            journal: MemoryJournal::default(),
+            journal: Box::new(Place::open),
             executor: None,
             drain: None,
             backlog_bytes: BACKLOG_BYTES,
             shutdown: None,
             status: Status::new(),
+            dead: DeadLetters::new(),
+            clock: Box::new(wall_ms),
             settings: None,
+            place: None,
         }
     }
 }
@@ -97,8 +119,25 @@ impl<T: Transport> Bot<T> {
 impl<T: Transport, J: Journal> Bot<T, J> {
     /// Keeps the record elsewhere.
     pub fn with_journal<K: Journal>(self, journal: K) -> Bot<T, K> {
-        let Self { transport, app, executor, drain, backlog_bytes, shutdown, status, settings, .. } = self;
-        Bot { transport, app, journal, executor, drain, backlog_bytes, shutdown, status, settings }
+        Bot {
+            transport: self.transport,
+            app: self.app,
+            journal: Box::new(|_| Ok(journal)),
+            executor: self.executor,
+            drain: self.drain,
+            backlog_bytes: self.backlog_bytes,
+            shutdown: self.shutdown,
+            status: self.status,
+            dead: self.dead,
+            clock: self.clock,
+            settings: self.settings,
+            place: self.place,
+        }
+    }
+
+    /// Keeps the record in memory only: it ends with the process.
+    pub fn in_memory(self) -> Bot<T, MemoryJournal> {
+        self.with_journal(MemoryJournal::default())
     }
 
     /// Runs the handlers elsewhere.
@@ -116,6 +155,15 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     /// Refuses events, counted and logged, while accepted ones hold more than this many bytes; 256 MiB unless told.
     pub fn with_backlog_bytes(mut self, bytes: usize) -> Self {
         self.backlog_bytes = bytes;
+        self
+    }
+
+    /// Tells the time by another clock than the system's, in milliseconds since 1970. Jobs go by it.
+    ///
+    /// Under tokio's paused clock, give one that moves with it: `tokio::time::Instant` is what pauses, and the system's
+    /// clock is not.
+    pub fn with_clock(mut self, clock: impl Fn() -> u64 + Send + 'static) -> Self {
+        self.clock = Box::new(clock);
         self
     }
 
@@ -142,6 +190,11 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         self.status.0.clone()
     }
 
+    /// Lists, replays and discards what this bot gave up, once it runs.
+    pub fn dead_letters(&self) -> DeadLetters {
+        self.dead.0.clone()
+    }
+
     /// As [`run`].
     ///
     /// # Errors
@@ -156,7 +209,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         assert!(Handle::try_current().is_err(), "`run` has runtimes of its own: call `serve(..).await` here");
         let settings = self.settings.take();
         let settings = settings.map_or_else(|| Config::load().and_then(|config| Settings::read(&config)), Ok);
-        let Settings { log, workers, drain, guard, allow } = settings?;
+        let Settings { log, workers, drain, guard, allow, place } = settings?;
+        self.place = Some(place);
         start_log(log.as_deref());
         self.drain = self.drain.or(drain);
         if self.executor.is_none() {
@@ -201,11 +255,29 @@ impl<T: Transport, J: Journal> Bot<T, J> {
 
     /// Serves until the first message of `stops`, and gives up at the second.
     async fn serve_until(self, mut stops: mpsc::Receiver<()>) -> Result<()> {
-        let Self { transport, app, mut journal, executor, drain, backlog_bytes, status, .. } = self;
-        let (status, questions) = status;
+        let Self {
+            transport,
+            app,
+            journal,
+            executor,
+            drain,
+            settings,
+            place,
+            backlog_bytes,
+            status,
+            dead,
+            clock,
+            ..
+        } = self;
+        let ((status, questions), (_, wishes)) = (status, dead);
         let executor = executor.unwrap_or_else(|| Executor::on_with(Handle::current(), &guarding()));
         let transport = Arc::new(transport);
         let name = transport.name();
+        // Before the network is told anything: a journal in other hands ends the bot here.
+        let place = place.or(settings.map(|settings| settings.place)).map_or_else(default_place, Ok)?;
+        let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
+        let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
+        let recovered = journal.recover().await?;
         let greeting = tokio::select! {
             opened = transport.open() => opened.map_err(|error| {
                 let context = format!("the {name} transport could not start");
@@ -214,14 +286,13 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             Some(()) = stops.recv() => return Ok(()),
         };
         tracing::info!(transport = name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
-        let recovered = journal.recover().await?;
         let backlog = Arc::new(Backlog::new(backlog_bytes));
         let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status);
         let receiver = Arc::clone(&transport);
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.
         let receiving = Owned(tokio::spawn(async move { receiver.receive(inbox).await }));
-        let (wire, inner) = Wire::new(transport, journal, app, executor, backlog);
-        let ends = Ends { arrivals, questions, stops };
+        let (wire, inner) = Wire::new(transport, journal, app, executor, backlog, clock);
+        let ends = Ends { arrivals, questions, wishes, stops };
         wire.run(recovered, ends, inner, receiving, drain.unwrap_or(DRAIN)).await
     }
 }
@@ -289,96 +360,6 @@ async fn signals(stop: mpsc::Sender<()>) -> std::io::Result<()> {
             return Ok(());
         }
     }
-}
-
-/// How far the guard goes, by `EVENKEEL_GUARD`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guard {
-    /// Handlers are tasks of a tokio runtime, and nobody watches.
-    Off,
-    /// The same, with what blocks reported.
-    Watch,
-    /// Handlers have workers that are replaced when they block, and a quarantine.
-    Full,
-}
-
-impl Guard {
-    fn executor(self, runtime: Handle, workers: usize, allow: Option<Options>) -> Executor {
-        let options = allow.unwrap_or_else(guarding).with_workers(workers);
-        match self {
-            Self::Off => Executor::unwatched(runtime),
-            Self::Watch => Executor::on_with(runtime, &options),
-            Self::Full => Executor::with(runtime, &options),
-        }
-    }
-
-    /// Says once which mode is in force, and what it can see here.
-    fn tell(self, workers: usize) {
-        let (guard, sees) = match (self, evenkeel_guard::sees_calls()) {
-            (Self::Off, _) => ("off", "nothing is seen"),
-            (Self::Watch, true) => ("watch", "blocking calls are named"),
-            (Self::Watch, false) => ("watch", "blocking is named by how long it takes"),
-            (Self::Full, true) => {
-                ("full", "blocking calls are seen before they block, and another thread takes over")
-            }
-            (Self::Full, false) => {
-                ("full", "blocking is seen by how long it takes, then another thread takes over")
-            }
-        };
-        tracing::info!(guard, workers, "the guard: {sees}");
-    }
-}
-
-/// How the guard goes about a bot: its reports name the ways out that a bot has.
-pub(crate) fn guarding() -> Options {
-    let (blocking, offload) = ("offload::blocking(move || ..).await?", "offload::offload(move || ..).await?");
-    Options::default().with_words(Words { blocking, offload, http: "cx.http()" })
-}
-
-/// What the operator may set, see `docs/configuration.md`.
-struct Settings {
-    log: Option<String>,
-    workers: usize,
-    drain: Option<Duration>,
-    guard: Guard,
-    /// The guard's options with the operator's list of what may block.
-    allow: Option<Options>,
-}
-
-impl Settings {
-    fn read(config: &Config) -> Result<Self> {
-        let mut settings = config.read();
-        let log = settings
-            .optional("EVENKEEL_LOG", "info", |filter| EnvFilter::try_new(filter).map(|_| filter.to_owned()));
-        let workers = settings.optional("EVENKEEL_WORKERS", "4", |count| match count.parse() {
-            Ok(count @ 1..=1024) => Ok(count),
-            _ => Err("must be a number from 1 to 1024"),
-        });
-        let drain = settings.optional("EVENKEEL_DRAIN_SECONDS", "25", |seconds| {
-            seconds.parse().map(Duration::from_secs).map_err(|_| "must be a whole number of seconds")
-        });
-        let guard = settings.optional("EVENKEEL_GUARD", "full", |guard| match guard {
-            "off" => Ok(Guard::Off),
-            "watch" => Ok(Guard::Watch),
-            "full" => Ok(Guard::Full),
-            _ => Err("must be off, watch or full"),
-        });
-        let allow = settings.optional("EVENKEEL_GUARD_ALLOW", "statx@shop::config", |list| {
-            guarding().with_allow(Allow::default().with_text(list))
-        });
-        settings.finish()?;
-        let guard = guard.unwrap_or(Guard::Full);
-        let cores = || std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-        Ok(Self { log, workers: workers.unwrap_or_else(cores), drain, guard, allow })
-    }
-}
-
-/// Logs to standard error, unless the program has set up logging before.
-fn start_log(filter: Option<&str>) {
-    let filter = EnvFilter::new(filter.unwrap_or("info"));
-    // The program's own subscriber, if there is one, stays.
-    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _set = format.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
 #[cfg(test)]

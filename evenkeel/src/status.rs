@@ -37,8 +37,12 @@ pub struct Snapshot {
     pub undeliverable: u64,
     /// Events whose handler returned, and events that no trigger wanted.
     pub handled: u64,
-    /// Events whose handler returned an error or panicked.
+    /// Events that were given up because their handler returned an error or panicked.
     pub failed: u64,
+    /// Failed attempts after which another one followed.
+    pub retried: u64,
+    /// Events and replies that were given up since the bot began: dead letters, and parked events.
+    pub dead: u64,
     /// Actions that the network took.
     pub sent: u64,
     /// Actions that the network refused, or that were given up.

@@ -24,6 +24,7 @@ use std::time::Duration;
 use evenkeel_guard::{Executor, Report};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::error::Result;
 use crate::event::MessageId;
@@ -32,6 +33,9 @@ use crate::route::IntoApp;
 use crate::sandbox::{Change, Changes, Sandbox};
 use crate::serve::{Bot, guarding};
 use crate::status::{Snapshot, Status};
+
+/// When each chat begins: 2026-01-01, 12:00 UTC.
+const BEGAN_MS: u64 = 1_767_268_800_000;
 
 /// Begins a chat with a bot, as Alice. Bob and Carol are there, too, and the group `crew`.
 ///
@@ -45,13 +49,19 @@ pub fn chat(app: impl IntoApp) -> Chat {
     };
     let sandbox = Sandbox::new();
     let executor = Executor::strict_with(runtime, &guarding().with_strictness());
-    let bot = Bot::new(sandbox.clone(), app).with_executor(executor.clone());
-    let bot = bot.with_shutdown(std::future::pending());
+    let bot = Bot::new(sandbox.clone(), app).in_memory().with_executor(executor.clone());
+    let bot = bot.with_shutdown(std::future::pending()).with_clock(clock());
     let status = bot.status();
     let changes = sandbox.changes();
     let bot = Stopped(tokio::spawn(bot.serve()));
     let began = Location::caller();
     Chat { sandbox, changes, status, bot, last: None, executor, may_block: false, began }
+}
+
+/// A clock that begins at noon of the first day of 2026 and goes on with tokio's, paused or not.
+fn clock() -> impl Fn() -> u64 + Send {
+    let began = Instant::now();
+    move || BEGAN_MS + u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A chat with a bot. The bot ends with it.

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
 use crate::event::{Attachment, Conversation, Event, MessageId};
+use crate::guarantee::Reception;
 use crate::reply::Action;
 use crate::status::Status;
 
@@ -53,6 +54,16 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// A [`SendError`], which says whether the action may have happened all the same.
     fn send(&self, outbound: &Outbound) -> impl Future<Output = Result<Sent, SendError>> + Send;
+
+    /// How events come in, for the table of [`Guarantees`](crate::guarantee::Guarantees). Say no more than what holds.
+    fn reception(&self) -> Reception {
+        Reception::AtMostOnceWhileConnected { how: self.name().to_owned(), connections: 1 }
+    }
+
+    /// Whether the network knows [`Outbound::key`], so that an action sent twice under the same key happens once.
+    fn resends_safely(&self) -> bool {
+        false
+    }
 
     /// Fetches the bytes of a file that came with a message, at most `limit_bytes` of them.
     ///
@@ -212,12 +223,25 @@ pub(crate) struct Backlog {
     limit_bytes: usize,
     refused: AtomicU64,
     undeliverable: AtomicU64,
+    gaps: AtomicU64,
+    gap_us: AtomicU64,
+}
+
+/// How often, and for how long in all, nobody read what the network sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Gaps {
+    /// How often.
+    pub count: u64,
+    /// For how long in all.
+    pub total: Duration,
 }
 
 impl Backlog {
     pub(crate) fn new(limit_bytes: usize) -> Self {
-        let (refused, undeliverable) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { bytes: AtomicUsize::new(0), limit_bytes, refused, undeliverable }
+        let none = || AtomicU64::new(0);
+        let (refused, undeliverable, gaps, gap_us) = (none(), none(), none(), none());
+        Self { bytes: AtomicUsize::new(0), limit_bytes, refused, undeliverable, gaps, gap_us }
     }
 
     /// Counts an event that did not come through the inbox.
@@ -236,6 +260,11 @@ impl Backlog {
 
     pub(crate) fn undeliverable(&self) -> u64 {
         self.undeliverable.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn gaps(&self) -> Gaps {
+        let total = Duration::from_micros(self.gap_us.load(Ordering::Relaxed));
+        Gaps { count: self.gaps.load(Ordering::Relaxed), total }
     }
 }
 
@@ -280,6 +309,11 @@ impl Collected {
     /// How many things arrived that could not be understood.
     pub fn undeliverable(&self) -> u64 {
         self.backlog.undeliverable()
+    }
+
+    /// The times in which nobody read.
+    pub fn gaps(&self) -> Gaps {
+        self.backlog.gaps()
     }
 }
 
@@ -339,6 +373,13 @@ impl Inbox {
         if count.is_power_of_two() {
             tracing::warn!(count, why, "something arrived that could not be understood");
         }
+    }
+
+    /// Counts a time in which nobody read, for networks that lose what nobody reads.
+    pub fn gap(&self, gap: Duration) {
+        let gap_us = u64::try_from(gap.as_micros()).unwrap_or(u64::MAX);
+        self.backlog.gaps.fetch_add(1, Ordering::Relaxed);
+        self.backlog.gap_us.fetch_add(gap_us, Ordering::Relaxed);
     }
 
     fn take(&self, event: Event, accepted: Option<oneshot::Sender<Acceptance>>) -> Result<(), Refused> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::event::{Conversation, Sender};
+use crate::retry::Retry;
 
 /// What starts a handler, and what people are told about it.
 ///
@@ -49,6 +50,8 @@ pub(crate) struct Facts {
     senders: Option<Vec<String>>,
     conversations: Option<Vec<String>>,
     pub(crate) is_hidden: bool,
+    /// What happens when the handler fails; that of the app, unless told.
+    pub(crate) retry: Option<Retry>,
     /// The author's line.
     pub(crate) location: &'static Location<'static>,
 }
@@ -153,6 +156,12 @@ impl Trigger {
         self
     }
 
+    /// What happens to an event whose handler failed; what the [`App`](crate::App) says, unless told.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.facts.retry = Some(retry);
+        self
+    }
+
     /// Leaves it out of the help text.
     pub fn hidden(mut self) -> Self {
         self.facts.is_hidden = true;
@@ -165,7 +174,7 @@ impl Facts {
     pub(crate) fn new(name: String) -> Self {
         let location = Location::caller();
         let (about, usage, senders, conversations) = (None, None, None, None);
-        Self { name, about, usage, senders, conversations, is_hidden: false, location }
+        Self { name, about, usage, senders, conversations, is_hidden: false, retry: None, location }
     }
 
     /// Whether this person may use it here.

@@ -14,6 +14,9 @@ const ALLOWED: &[&str] = &[
     "MIT",
     "Unicode-3.0",
     "Zlib",
+    // Public domain and as good as that, in SQLCipher and the SQLite inside it (feature `sqlcipher`).
+    "WTFPL",
+    "blessing",
 ];
 
 fn packages() -> Vec<Value> {

@@ -111,7 +111,8 @@ async fn what_alice_types_reaches_a_bot_and_its_answer_the_terminal() {
     let settings = [(); 3].map(|()| standin.line());
     let pairs = settings.iter().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
     let signal = Signal::from_config(&Config::from_pairs(pairs)).expect("the settings are complete");
-    let bot = tokio::spawn(evenkeel::serve(signal, Router::new().command("!ping", ping)));
+    let bot =
+        tokio::spawn(evenkeel::Bot::new(signal, Router::new().command("!ping", ping)).in_memory().serve());
     standin.line();
     let typing = tokio::task::spawn_blocking(move || {
         loop {

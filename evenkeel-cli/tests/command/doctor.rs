@@ -40,13 +40,15 @@ fn a_healthy_server_gives_ok_and_the_known_warnings() {
         &[
             "ok    SIGNAL_PHONE_NUMBER: set, from the environment",
             "ok    server: signal-cli-rest-api 0.100 at http://127.0.0.1:",
-            "ok    receive mode: json-rpc",
-            "warn  journal: in memory",
-            "warn  messages while the bot is away: lost upstream",
-            "ok    sends of unknown outcome: never repeated",
+            "ok    receive mode: json-rpc, by WebSocket; a lost connection leaves no reader for 0.",
+            "ok    receiving: json-rpc, by WebSocket, one connection",
+            "warn  while the bot is away: lost",
+            "ok    acceptance: on the disk (fsync)",
+            "warn  replies of unknown outcome: `on_unknown = dead`",
+            "warn  the record itself: `evenkeel.db`, not encrypted",
             "ok    guard: full: handlers that block are named with their line",
             "ok    blocking calls: are ",
-            "the bot can run; to know about: 2",
+            "the bot can run; to know about: 5",
         ],
     );
     assert_eq!(code, Some(0), "{out}");
@@ -92,14 +94,7 @@ fn a_server_that_is_not_there_fails_with_the_fix() {
 #[test]
 fn everything_that_is_missing_is_named_at_once() {
     let (code, out) = doctor(&[], &directory("missing"));
-    check(
-        &out,
-        &[
-            "FAIL  settings: 2 settings are missing or wrong",
-            "SIGNAL_PHONE_NUMBER=+15550100000",
-            "warn  journal",
-        ],
-    );
+    check(&out, &["FAIL  settings: 2 settings are missing or wrong", "SIGNAL_PHONE_NUMBER=+15550100000"]);
     assert_eq!(code, Some(1), "{out}");
 }
 
@@ -113,16 +108,39 @@ fn the_mode_of_the_guard_is_told_and_a_wrong_one_is_named() {
         doctor(&settings, &directory(&format!("guard {mode}")))
     };
     let (code, out) = with("watch");
-    check(&out, &["warn  guard: watch: ", "ok    blocking calls: are ", "the bot can run; to know about: 3"]);
+    check(&out, &["warn  guard: watch: ", "ok    blocking calls: are ", "the bot can run; to know about: 6"]);
     assert_eq!(code, Some(0), "{out}");
     let (code, out) = with("off");
     check(&out, &["warn  guard: off: ", "fix: take `EVENKEEL_GUARD` away"]);
     assert!(!out.contains("blocking calls"), "{out}");
     assert_eq!(code, Some(0), "{out}");
     let (code, out) = with("on");
-    check(&out, &["FAIL  settings of the bot: ", "warn  journal"]);
+    check(&out, &["FAIL  settings of the bot: ", "warn  a power cut: "]);
     assert!(out.contains("EVENKEEL_GUARD") && out.contains("must be off, watch or full"), "{out}");
     assert_eq!(code, Some(1), "{out}");
+}
+
+#[test]
+fn the_guarantees_are_those_of_the_settings() {
+    let standin = Standin::start(Options::default()).expect("a free port");
+    let url = standin.url();
+    let settings = [
+        ("SIGNAL_PHONE_NUMBER", NUMBER),
+        ("SIGNAL_API_URL", url.as_str()),
+        ("SIGNAL_SOCKETS", "2"),
+        ("EVENKEEL_JOURNAL", "memory"),
+    ];
+    let (code, out) = doctor(&settings, &directory("settings"));
+    check(
+        &out,
+        &[
+            "ok    receiving: json-rpc, by WebSocket, 2 connections",
+            "warn  acceptance: in memory",
+            "warn  kill -9 or a crash: what was accepted and not answered is lost",
+            "warn  jobs: gone",
+        ],
+    );
+    assert_eq!(code, Some(0), "{out}");
 }
 
 #[test]

@@ -5,3 +5,4 @@ mod demo;
 mod misuse;
 mod new;
 mod doctor;
+mod desk;

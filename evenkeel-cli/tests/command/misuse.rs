@@ -10,6 +10,8 @@ fn help_and_version_go_to_standard_output() {
         (&["demo", "--help"], "--listen ADDRESS:PORT"),
         (&["help", "new"], "evenkeel new my-bot"),
         (&["doctor", "-h"], "Exit code: 0"),
+        (&["help", "dead"], "evenkeel dead replay --command"),
+        (&["jobs", "--help"], "evenkeel jobs cancel 17.1"),
         (&["--version"], concat!("evenkeel ", env!("CARGO_PKG_VERSION"))),
     ] {
         let (code, out, err) = finished(evenkeel(arguments));
@@ -25,6 +27,9 @@ fn a_slip_is_one_line_on_standard_error_and_exit_code_2() {
         (&["demo", "--noopen"], "did you mean `--no-open`?"),
         (&["demo", "--listen", "8787"], "write it like `127.0.0.1:"),
         (&["new"], "type `evenkeel new my-bot`"),
+        (&["dead", "replay"], "replay what? Give IDs, `--all`, or a filter"),
+        (&["dead", "--journal", "nowhere.db"], "there is no journal `nowhere.db` here"),
+        (&["jobs", "--journal", "memory"], "a journal that only its bot can see"),
     ] {
         let (code, out, err) = finished(evenkeel(arguments));
         assert_eq!((code, out.as_str(), err.lines().count()), (Some(2), "", 1), "{arguments:?}: {err}");

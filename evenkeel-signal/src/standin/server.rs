@@ -1,6 +1,7 @@
 //! What all connections of a stand-in share.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,6 +21,8 @@ const BACKLOG_FRAMES: usize = 10_000;
 pub(super) struct Server {
     pub(super) options: Options,
     pub(super) frozen: watch::Sender<bool>,
+    /// Sockets of connections with a smaller number read nothing.
+    pub(super) deaf_below: AtomicU64,
     /// Told whenever the transcript has changed, or frames wait for a `GET`.
     pub(super) changed: Notify,
     pub(super) runtime: Handle,
@@ -60,6 +63,7 @@ impl Server {
         Self {
             options,
             frozen: watch::Sender::new(false),
+            deaf_below: AtomicU64::new(0),
             changed: Notify::new(),
             runtime,
             state: Mutex::new(state),
@@ -120,14 +124,23 @@ impl Server {
         reached(&state.transcript).then(|| state.transcript.clone())
     }
 
-    pub(super) fn cut_sockets(&self) {
+    pub(super) fn deafen_sockets(&self) {
+        let next = self.state().next_connection;
+        self.deaf_below.store(next, Ordering::Relaxed);
+        // Wakes them, or the next ping would still be read.
+        self.frozen.send_modify(|_| {});
+    }
+
+    /// Cuts at most so many sockets, the oldest first.
+    pub(super) fn cut_sockets(&self, most: usize) {
         self.change(|state| {
-            for socket in std::mem::take(&mut state.sockets) {
+            let count = most.min(state.sockets.len());
+            for socket in state.sockets.drain(..count) {
                 if let Some(task) = state.connections.remove(&socket.connection) {
                     task.abort();
                 }
             }
-            state.transcript.sockets = 0;
+            state.transcript.sockets = state.sockets.len();
         });
     }
 
@@ -161,8 +174,9 @@ impl State {
                 Err(_) => lost += 1,
             }
         }
-        if reached == 0 && lost == 0 {
-            lost = 1;
+        if reached == 0 {
+            self.transcript.lost += 1;
+            lost = lost.max(1);
         }
         self.transcript.delivered += reached as u64;
         self.transcript.dropped += lost;
@@ -174,6 +188,7 @@ impl State {
         let backlog = self.backlog.entry(account.to_owned()).or_default();
         if backlog.len() >= BACKLOG_FRAMES {
             self.transcript.dropped += 1;
+            self.transcript.lost += 1;
             return 0;
         }
         backlog.push_back(frame);

@@ -1,5 +1,6 @@
 //! A receiving WebSocket: frames out as they are injected, pings on time, nothing of use comes in.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -63,6 +64,7 @@ impl Pump<'_> {
         let mut batch = Vec::with_capacity(BATCH_FRAMES);
         loop {
             server.while_frozen().await;
+            let is_deaf = self.seat.id < server.deaf_below.load(Ordering::Relaxed);
             // Each arm is cancel safe: `recv_many` takes nothing when it is dropped, and `next` keeps a partial
             // frame inside the socket. Frozen comes first, so that a ping that came later is not answered.
             tokio::select! {
@@ -77,7 +79,7 @@ impl Pump<'_> {
                     }
                     self.socket.flush().await?;
                 }
-                incoming = self.socket.next() => match incoming {
+                incoming = self.socket.next(), if !is_deaf => match incoming {
                     // Data is read and ignored; pings are answered and closes completed inside `next`.
                     Some(Ok(_)) => {}
                     Some(Err(Error::Capacity(_))) => return self.close_too_big().await,

@@ -96,7 +96,17 @@ impl Switchboard {
 
     /// Closes every WebSocket without a close frame; requests under way go on.
     pub fn cut_sockets(&self) {
-        self.0.cut_sockets();
+        self.0.cut_sockets(usize::MAX);
+    }
+
+    /// Closes the oldest WebSocket without a close frame.
+    pub fn cut_oldest_socket(&self) {
+        self.0.cut_sockets(1);
+    }
+
+    /// Lets the WebSockets that are open now read nothing more, so that no ping is answered on them; frames still go out.
+    pub fn deafen_sockets(&self) {
+        self.0.deafen_sockets();
     }
 
     /// Goes silent with every connection open: nothing is read, answered, pinged or accepted until `thaw`.

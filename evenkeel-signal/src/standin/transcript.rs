@@ -96,6 +96,8 @@ pub struct Transcript {
     pub delivered: u64,
     /// How many frames were lost, counted once per socket that was too slow, or once if there was none.
     pub dropped: u64,
+    /// How many frames reached nobody: there was no socket for them, or every one of them was too slow.
+    pub lost: u64,
     /// How many WebSockets are open.
     pub sockets: usize,
     /// How many WebSockets were opened since the start.

@@ -1,28 +1,43 @@
 //! A journal that remembers while the process lives, and no longer.
 
-use std::collections::{HashSet, VecDeque};
-use std::future::{Future, Ready, ready};
-use std::hash::{BuildHasher, RandomState};
+mod dead;
+mod record;
 
-use super::{Batch, Journal, Recovered, Written};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::future::{Future, Ready, ready};
+
+use bytes::Bytes;
+
+use record::{Death, EventRecord, EventStage, LetterRecord, LetterStage, Seen};
+
+use super::{Answer, Entry, Fact, Job, NewJob, PendingEvent, Reason, Replayed};
+use super::{Journal, Recovered, Written};
 use crate::error::Result;
-use crate::transport::Acceptance;
+use crate::event::{Event, MessageId};
+use crate::transport::{Acceptance, Outbound, SendKey};
 
 /// How many events are remembered to tell a repeated delivery, unless told otherwise.
 const WINDOW: usize = 65_536;
 
-/// Numbers events and tells repeated ones; a restart forgets everything.
+/// Keeps everything in maps; the end of the process forgets it.
 ///
 /// It knows the last 65,536 events again (16 bytes each), or as many as [`MemoryJournal::with_window`] says.
-#[derive(Debug)]
+/// Calling [`Journal::recover`] a second time treats what was running as if the process had ended there, so that a test
+/// can restart a bot without a file.
 pub struct MemoryJournal {
+    seen: Seen,
     last: u64,
-    window: usize,
-    seen: HashSet<u64>,
-    /// The members of `seen`, oldest first.
-    order: VecDeque<u64>,
-    /// Seeded per process, so that nobody can make two ids collide on purpose.
-    hasher: RandomState,
+    last_job: u64,
+    latest_ms: u64,
+    events: BTreeMap<u64, EventRecord>,
+    letters: BTreeMap<(u64, u32), LetterRecord>,
+    steps: BTreeMap<(u64, String), Bytes>,
+    values: HashMap<(String, String), Bytes>,
+    jobs: BTreeMap<u64, NewJob>,
+    /// The same jobs by time and number.
+    due: BTreeSet<(u64, u64)>,
+    names: HashMap<String, u64>,
 }
 
 impl Default for MemoryJournal {
@@ -31,63 +46,330 @@ impl Default for MemoryJournal {
     }
 }
 
-impl MemoryJournal {
-    /// Remembers the last `window` events.
-    pub fn with_window(window: usize) -> Self {
-        let (seen, order, hasher) = (HashSet::new(), VecDeque::new(), RandomState::new());
-        Self { last: 0, window, seen, order, hasher }
-    }
-
-    fn accept(&mut self, id: &str) -> Acceptance {
-        let hash = self.hasher.hash_one(id);
-        if !self.seen.insert(hash) {
-            return Acceptance::Duplicate;
-        }
-        self.order.push_back(hash);
-        if self.order.len() > self.window
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.seen.remove(&oldest);
-        }
-        self.last += 1;
-        Acceptance::New(self.last)
+impl fmt::Debug for MemoryJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (events, letters, jobs) = (self.events.len(), self.letters.len(), self.jobs.len());
+        write!(f, "MemoryJournal({events} events, {letters} replies, {jobs} jobs)")
     }
 }
 
 impl Journal for MemoryJournal {
     type Writing = Ready<Result<Written>>;
 
-    fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
-        // Nothing outlives the process, so nothing is left over.
-        ready(Ok(Recovered::default()))
+    /// Nothing outlives the process.
+    fn is_kept(&self) -> bool {
+        false
     }
 
-    fn write(&mut self, batch: Batch) -> Ready<Result<Written>> {
-        let acceptances = batch.events.iter().map(|event| self.accept(event.id())).collect();
-        ready(Ok(Written { batch, acceptances }))
+    fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
+        ready(Ok(self.restart()))
+    }
+
+    fn write(&mut self, batch: Vec<Entry>) -> Ready<Result<Written>> {
+        let answers = batch.iter().map(|entry| self.apply(entry)).collect();
+        ready(Ok(Written { batch, answers }))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_repeated_event_is_a_duplicate_within_the_window() {
-        let mut journal = MemoryJournal::with_window(2);
-        assert_eq!(journal.accept("a"), Acceptance::New(1));
-        assert_eq!(journal.accept("a"), Acceptance::Duplicate);
-        assert_eq!(journal.accept("b"), Acceptance::New(2));
-        assert_eq!(journal.accept("c"), Acceptance::New(3));
-        assert_eq!(journal.accept("a"), Acceptance::New(4), "the window has moved on");
+impl MemoryJournal {
+    /// Remembers the last `window` events, to know them again.
+    pub fn with_window(window: usize) -> Self {
+        Self {
+            seen: Seen::new(window),
+            last: 0,
+            last_job: 0,
+            latest_ms: 0,
+            events: BTreeMap::new(),
+            letters: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            values: HashMap::new(),
+            jobs: BTreeMap::new(),
+            due: BTreeSet::new(),
+            names: HashMap::new(),
+        }
     }
 
-    #[test]
-    fn memory_is_bounded_by_the_window() {
-        let mut journal = MemoryJournal::with_window(10);
-        for n in 0..1000 {
-            journal.accept(&n.to_string());
+    fn restart(&mut self) -> Recovered {
+        for record in self.events.values_mut() {
+            match record.stage {
+                EventStage::Running => {
+                    record.crashes += 1;
+                    record.stage = EventStage::Ready;
+                }
+                EventStage::Suspended => record.stage = EventStage::Ready,
+                EventStage::Ready | EventStage::Dead(_) => {}
+            }
         }
-        assert_eq!((journal.seen.len(), journal.order.len()), (10, 10));
+        let waiting = |record: &EventRecord| match &record.stage {
+            EventStage::Dead(death) => death.reason == Reason::Parked,
+            _ => true,
+        };
+        let numbers = self.events.iter().filter(|(_, record)| waiting(record)).map(|(sequence, _)| *sequence);
+        let events = numbers.collect::<Vec<_>>().into_iter().filter_map(|n| self.pending_event(n)).collect();
+        let letters = self.letters.values().filter_map(LetterRecord::pending).collect();
+        let next_job_ms = self.due.first().map(|(due_ms, _)| *due_ms);
+        Recovered { events, letters, next_job_ms, latest_ms: self.latest_ms }
+    }
+
+    fn apply(&mut self, entry: &Entry) -> Answer {
+        match entry {
+            Entry::Accept { event, now_ms, begins } => {
+                return Answer::Accepted(self.accept(event, *now_ms, *begins));
+            }
+            Entry::Promise { outbound, begins } => self.promise(outbound, *begins),
+            Entry::Sending { key, .. } => self.sending(*key),
+            Entry::Sent { key, id } => self.sent(*key, id.as_ref()),
+            Entry::Postpone { key, due_ms } => self.with_unsent(*key, |record| {
+                record.stage = LetterStage::Pending;
+                record.due_ms = *due_ms;
+            }),
+            Entry::BuryReply { key, reason, error, command, now_ms } => {
+                let death = self.death(*reason, error, command, *now_ms);
+                self.with_unsent(*key, |record| record.stage = LetterStage::Dead(death));
+            }
+            Entry::Drop { key } => {
+                self.letters.remove(&(key.sequence, key.index));
+            }
+            Entry::Step { sequence, name, value } => {
+                if self.events.contains_key(sequence) {
+                    self.steps.entry((*sequence, name.clone())).or_insert_with(|| value.clone());
+                }
+            }
+            Entry::Remember { conversation, name, value } => {
+                let key = (conversation.clone(), name.clone());
+                match value {
+                    Some(value) => drop(self.values.insert(key, value.clone())),
+                    None => drop(self.values.remove(&key)),
+                }
+            }
+            Entry::Recall { conversation, name } => {
+                let key = (conversation.clone(), name.clone());
+                return Answer::Recalled(self.values.get(&key).cloned());
+            }
+            Entry::Schedule(job) => return Answer::Scheduled(self.schedule(job)),
+            Entry::Cancel { name } => {
+                let job = self.names.get(name).copied();
+                return Answer::Count(u64::from(job.and_then(|job| self.forget_job(job)).is_some()));
+            }
+            Entry::Due { until_ms, limit } => return self.list_jobs(None, (0, 0), *until_ms, *limit),
+            Entry::Jobs { conversation, after, limit } => {
+                let from = after.map_or((0, 0), |(due_ms, id)| (due_ms, id + 1));
+                return self.list_jobs(conversation.as_deref(), from, u64::MAX, *limit);
+            }
+            Entry::Fire { job, due_ms, event, begins, next_ms, now_ms } => {
+                self.latest_ms = self.latest_ms.max(*now_ms);
+                if !self.move_job(*job, *due_ms, *next_ms) {
+                    return Answer::Count(0);
+                }
+                return match event {
+                    Some(event) => Answer::Accepted(self.accept(event, *now_ms, *begins)),
+                    None => Answer::Count(1),
+                };
+            }
+            Entry::ListDead(filter) => {
+                return Answer::Dead(self.dead(filter).into_iter().filter_map(|id| self.show(id)).collect());
+            }
+            Entry::Replay { filter, now_ms } => {
+                self.latest_ms = self.latest_ms.max(*now_ms);
+                return Answer::Replayed(self.replay(filter));
+            }
+            Entry::Discard(filter) => return self.discard(filter),
+            Entry::Adopt => return Answer::Replayed(Replayed::default()),
+            _ => self.apply_to_event(entry),
+        }
+        Answer::Noted
+    }
+
+    fn apply_to_event(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Begin { sequence } => self.with_alive(*sequence, EventRecord::begin),
+            Entry::Suspend { sequence } => {
+                self.with_alive(*sequence, |record| record.stage = EventStage::Suspended);
+            }
+            Entry::Retry { sequence, due_ms } => self.with_alive(*sequence, |record| {
+                record.stage = EventStage::Ready;
+                record.due_ms = *due_ms;
+            }),
+            Entry::Return { sequence } => self.with_alive(*sequence, |record| {
+                record.stage = EventStage::Ready;
+                record.attempts = record.attempts.saturating_sub(1);
+            }),
+            Entry::Done { sequence } => self.forget_event(*sequence),
+            Entry::Bury { sequence, reason, error, command, now_ms } => {
+                let death = self.death(*reason, error, command, *now_ms);
+                if let Some(record) = self.events.get_mut(sequence) {
+                    record.stage = EventStage::Dead(death);
+                }
+            }
+            _ => unreachable!("all other entries are taken in `apply`"),
+        }
+    }
+
+    fn accept(&mut self, event: &Event, now_ms: u64, begins: bool) -> Acceptance {
+        self.latest_ms = self.latest_ms.max(now_ms);
+        if !self.seen.add(event.id()) {
+            return Acceptance::Duplicate;
+        }
+        self.last += 1;
+        let stage = EventStage::Ready;
+        let mut record = EventRecord { event: event.clone(), stage, attempts: 0, crashes: 0, due_ms: 0 };
+        if begins {
+            record.begin();
+        }
+        self.events.insert(self.last, record);
+        Acceptance::New(self.last)
+    }
+
+    fn with_alive(&mut self, sequence: u64, change: impl FnOnce(&mut EventRecord)) {
+        if let Some(record) = self.events.get_mut(&sequence)
+            && !matches!(record.stage, EventStage::Dead(_))
+        {
+            change(record);
+        }
+    }
+
+    fn with_unsent(&mut self, key: SendKey, change: impl FnOnce(&mut LetterRecord)) {
+        if let Some(record) = self.letters.get_mut(&(key.sequence, key.index))
+            && matches!(record.stage, LetterStage::Pending | LetterStage::Sending)
+        {
+            change(record);
+        }
+    }
+
+    fn promise(&mut self, outbound: &Outbound, begins: bool) {
+        let key = outbound.key;
+        // Numbers that others made up are not given out again.
+        self.last = self.last.max(key.sequence);
+        self.letters.entry((key.sequence, key.index)).or_insert_with(|| LetterRecord {
+            outbound: outbound.clone(),
+            stage: LetterStage::Pending,
+            attempts: 0,
+            due_ms: 0,
+        });
+        if begins {
+            self.sending(key);
+        }
+    }
+
+    fn sending(&mut self, key: SendKey) {
+        self.with_unsent(key, |record| {
+            record.stage = LetterStage::Sending;
+            record.attempts += 1;
+        });
+    }
+
+    fn sent(&mut self, key: SendKey, id: Option<&MessageId>) {
+        if self.events.contains_key(&key.sequence) {
+            if let Some(record) = self.letters.get_mut(&(key.sequence, key.index)) {
+                record.stage = LetterStage::Sent(id.cloned());
+            }
+        } else {
+            self.letters.remove(&(key.sequence, key.index));
+        }
+    }
+
+    fn death(&mut self, reason: Reason, error: &str, command: &str, at_ms: u64) -> Death {
+        self.latest_ms = self.latest_ms.max(at_ms);
+        Death { reason, error: error.to_owned(), command: command.to_owned(), at_ms }
+    }
+
+    /// The event with its steps and its sent replies.
+    fn forget_event(&mut self, sequence: u64) {
+        if self.events.remove(&sequence).is_some() {
+            self.take_steps(sequence);
+            self.take_sent(sequence);
+        }
+    }
+
+    fn take_steps(&mut self, sequence: u64) -> Vec<(String, Bytes)> {
+        let names: Vec<String> = self.steps_of(sequence).map(|(name, _)| name.clone()).collect();
+        let taken = names.into_iter().filter_map(|name| {
+            let value = self.steps.remove(&(sequence, name.clone()))?;
+            Some((name, value))
+        });
+        taken.collect()
+    }
+
+    fn steps_of(&self, sequence: u64) -> impl Iterator<Item = (&String, &Bytes)> {
+        let range = self.steps.range((sequence, String::new())..);
+        let own = range.take_while(move |((owner, _), _)| *owner == sequence);
+        own.map(|((_, name), value)| (name, value))
+    }
+
+    fn take_sent(&mut self, sequence: u64) -> Vec<(u32, LetterRecord)> {
+        let of_event = self.letters.range((sequence, 0)..=(sequence, u32::MAX));
+        let sent = of_event.filter(|(_, record)| matches!(record.stage, LetterStage::Sent(_)));
+        let keys: Vec<(u64, u32)> = sent.map(|(key, _)| *key).collect();
+        keys.into_iter().filter_map(|key| Some((key.1, self.letters.remove(&key)?))).collect()
+    }
+
+    fn pending_event(&self, sequence: u64) -> Option<PendingEvent> {
+        let record = self.events.get(&sequence)?;
+        let steps = self.steps_of(sequence);
+        let steps = steps.map(|(name, value)| Fact::Step { name: name.clone(), value: value.clone() });
+        let sent =
+            self.letters.range((sequence, 0)..=(sequence, u32::MAX)).filter_map(
+                |(key, record)| match &record.stage {
+                    LetterStage::Sent(id) => Some(Fact::Sent { index: key.1, id: id.clone() }),
+                    LetterStage::Dead(_) => Some(Fact::Buried { index: key.1 }),
+                    _ => None,
+                },
+            );
+        Some(PendingEvent {
+            sequence,
+            event: record.event.clone(),
+            attempts: record.attempts,
+            crashes: record.crashes,
+            due_ms: record.due_ms,
+            is_parked: matches!(record.stage, EventStage::Dead(_)),
+            facts: steps.chain(sent).collect(),
+        })
+    }
+
+    fn schedule(&mut self, job: &NewJob) -> u64 {
+        if let Some(old) = self.names.get(&job.name).copied() {
+            if job.keeps_due && self.jobs.get(&old).is_some_and(|kept| kept.body == job.body) {
+                return old;
+            }
+            self.forget_job(old);
+        }
+        self.last_job += 1;
+        self.names.insert(job.name.clone(), self.last_job);
+        self.due.insert((job.due_ms, self.last_job));
+        self.jobs.insert(self.last_job, job.clone());
+        self.last_job
+    }
+
+    fn forget_job(&mut self, id: u64) -> Option<NewJob> {
+        let job = self.jobs.remove(&id)?;
+        self.due.remove(&(job.due_ms, id));
+        self.names.remove(&job.name);
+        Some(job)
+    }
+
+    /// Whether there was such a job, due then.
+    fn move_job(&mut self, id: u64, due_ms: u64, next_ms: Option<u64>) -> bool {
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.due_ms == due_ms) else { return false };
+        if let Some(next_ms) = next_ms {
+            job.due_ms = next_ms;
+            self.due.remove(&(due_ms, id));
+            self.due.insert((next_ms, id));
+        } else {
+            self.forget_job(id);
+        }
+        true
+    }
+
+    fn list_jobs(&self, of: Option<&str>, from: (u64, u64), until_ms: u64, limit: usize) -> Answer {
+        let is_meant = |(_, id): &&(u64, u64)| of.is_none_or(|of| self.jobs[id].conversation == of);
+        let mut rest = self.due.range(from..).filter(is_meant).peekable();
+        let mut jobs = Vec::new();
+        while jobs.len() < limit
+            && let Some((due_ms, id)) = rest.next_if(|(due_ms, _)| *due_ms <= until_ms)
+        {
+            let NewJob { name, conversation, body, .. } = self.jobs[id].clone();
+            jobs.push(Job { id: *id, name, conversation, due_ms: *due_ms, body });
+        }
+        Answer::Due { jobs, next_ms: rest.peek().map(|(due_ms, _)| *due_ms) }
     }
 }

@@ -1,6 +1,7 @@
 //! A finished bot: what an event goes through once its handler is found.
 
 use std::any::Any;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -10,11 +11,15 @@ use futures_util::FutureExt;
 use super::compile::Compiled;
 use super::matcher::Matcher;
 use crate::breaker::Breakers;
-use crate::context::{Context, Tools, Wire};
+use crate::context::{Attempt, Context, Left, Tools, Wire};
 use crate::error::Error;
 use crate::event::Event;
+use crate::guarantee::OnUnknown;
+use crate::job::Body;
+use crate::journal::{Dead, Entry, Reason};
 use crate::limit::RateLimit;
 use crate::reply::Reply;
+use crate::retry::Retry;
 use crate::transport::Outbound;
 
 /// What people hear when too many of them wait for a command that blocks.
@@ -26,6 +31,8 @@ pub struct App {
     pub(super) matcher: Arc<Matcher>,
     pub(super) routes: Arc<[Compiled]>,
     pub(super) tools: Arc<Tools>,
+    /// What happens again and again, by name.
+    pub(super) schedules: Arc<[(String, Body)]>,
 }
 
 /// What became of one event.
@@ -33,7 +40,26 @@ pub(crate) struct Answer {
     /// The command that handled it; `None` when nothing wanted it.
     pub(crate) name: Option<Label>,
     pub(crate) outbound: Vec<Outbound>,
-    pub(crate) failure: Option<Error>,
+    /// What is to be kept together with the end of the event.
+    pub(crate) changes: Vec<Entry>,
+    pub(crate) failure: Option<(Error, Reason)>,
+    /// What happens after a failure.
+    pub(crate) retry: Retry,
+}
+
+impl Answer {
+    /// Nothing is done about an event that no trigger wants, unless it is a job: somebody counts on that.
+    fn unwanted(event: &Event) -> Self {
+        let (outbound, changes, retry) = (Vec::new(), Vec::new(), Retry::never());
+        let failure = event.job().map(|job| {
+            let error = Error::new(format!("no job of this bot is named `{}`", job.function()));
+            (
+                error.with_hint("add `.job(function)` to the router, then replay the dead letter"),
+                Reason::Failed,
+            )
+        });
+        Self { name: None, outbound, changes, failure, retry }
+    }
 }
 
 impl App {
@@ -54,6 +80,39 @@ impl App {
     #[must_use]
     pub fn with_http(self, client: crate::http::Client) -> Self {
         self.with_tools(|tools| tools.http = client)
+    }
+
+    /// What happens to an event whose handler failed, where its trigger does not say; [`Retry::strict`] unless told.
+    #[must_use]
+    pub fn with_retry(self, retry: Retry) -> Self {
+        self.with_tools(|tools| tools.retry = retry)
+    }
+
+    /// What is done with a reply when nobody knows whether it arrived; [`OnUnknown::Dead`] unless told.
+    #[must_use]
+    pub fn with_on_unknown(self, on_unknown: OnUnknown) -> Self {
+        self.with_tools(|tools| tools.on_unknown = on_unknown)
+    }
+
+    /// Runs `hook` for each event and each reply that is given up, once it is among the dead letters. It runs beside the
+    /// handlers; what it does is not kept.
+    #[must_use]
+    pub fn on_dead<F>(self, hook: impl Fn(Dead) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let hook = move |dead| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> { Box::pin(hook(dead)) };
+        self.with_tools(|tools| tools.on_dead = Some(Arc::new(hook)))
+    }
+
+    /// What happens again and again, by name.
+    pub(crate) fn schedules(&self) -> &[(String, Body)] {
+        &self.schedules
+    }
+
+    /// What all handlers share.
+    pub(crate) fn tools(&self) -> &Tools {
+        &self.tools
     }
 
     fn with_tools(mut self, change: impl FnOnce(&mut Tools)) -> Self {
@@ -79,26 +138,34 @@ impl App {
     }
 
     /// Finds the handler, runs it with its layers, and collects what it promised. A panic is a failure like others.
-    pub(crate) async fn answer(&self, event: Event, sequence: u64, wire: Wire) -> Answer {
+    pub(crate) async fn answer(&self, event: Event, attempt: Attempt, wire: Wire) -> Answer {
         let Some((Compiled { matched, label, route }, command_words)) = self.find(&event) else {
-            return Answer { name: None, outbound: Vec::new(), failure: None };
+            return Answer::unwanted(&event);
         };
+        let retry = matched.facts.retry.unwrap_or(self.tools.retry);
         let matched = (Arc::clone(matched), command_words);
-        let cx = Context::new(event, sequence, Arc::clone(&self.tools), wire, matched);
+        let cx = Context::new(event, attempt, Arc::clone(&self.tools), wire, matched);
         // A command that was caught blocking goes on in quarantine, or not at all when too many wait there.
         if let Err(busy) = evenkeel_guard::enter(label.clone()).await {
             let error = Error::from(busy).at(label.location()).telling(BUSY);
-            let (outbound, failure) = cx.finish(Reply::failed(error));
-            return Answer { name: Some(label.clone()), outbound, failure };
+            return Self::ended(&cx, label, retry, Reply::failed(error), Reason::Failed);
         }
         // The handler's own state dies with it; what it shares with others is theirs to keep whole.
         let reply = AssertUnwindSafe(async { route.run(cx.clone()).await }).catch_unwind().await;
-        let reply = reply.unwrap_or_else(|panic| {
-            let text = format!("the handler panicked: {}", panic_message(&*panic));
-            Reply::failed(Error::new(text).at(label.location()))
-        });
-        let (outbound, failure) = cx.finish(reply);
-        Answer { name: Some(label.clone()), outbound, failure }
+        match reply {
+            Ok(reply) => Self::ended(&cx, label, retry, reply, Reason::Failed),
+            Err(panic) => {
+                let text = format!("the handler panicked: {}", panic_message(&*panic));
+                let error = Error::new(text).at(label.location());
+                Self::ended(&cx, label, retry, Reply::failed(error), Reason::Panicked)
+            }
+        }
+    }
+
+    fn ended(cx: &Context, label: &Label, retry: Retry, reply: Reply, reason: Reason) -> Answer {
+        let Left { outbound, changes, failure } = cx.finish(reply);
+        let failure = failure.map(|error| (error, reason));
+        Answer { name: Some(label.clone()), outbound, changes, failure, retry }
     }
 }
 

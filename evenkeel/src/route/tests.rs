@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::patterns::Patterns;
 use super::*;
+use crate::context::Attempt;
 use crate::event::{Conversation, Message, MessageId, Reaction, Sender};
 use crate::extract::{Args, Captures, FromRef, Rest, State, Text};
 use crate::layer::{Next, from_fn};
@@ -22,7 +23,8 @@ fn from(sender: &str, text: &str) -> Event {
 
 async fn answer(app: &App, event: Event) -> Answer {
     let (wire, _asks) = mpsc::unbounded_channel();
-    app.answer(event, 1, wire).await
+    let attempt = Attempt { sequence: 1, attempt: 1, facts: Vec::new(), now_ms: 0 };
+    app.answer(event, attempt, wire).await
 }
 
 /// What a bot answers to Alice's text, one after another.

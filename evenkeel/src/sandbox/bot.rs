@@ -13,6 +13,7 @@ use super::log;
 use super::network::{Network, No, State};
 use crate::error::{Error, Result};
 use crate::event::{Attachment, Conversation, Event, MessageId};
+use crate::guarantee::Reception;
 use crate::reply::Action;
 use crate::transport::{Inbox, Outbound, SendError, Sent, Transport};
 
@@ -57,6 +58,10 @@ impl Transport for Sandbox {
 
     async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
         self.network.change(|state| state.carry_out(outbound)).map_err(SendError::refused)
+    }
+
+    fn reception(&self) -> Reception {
+        Reception::AcknowledgedAfterCommit { how: "a queue in memory".to_owned() }
     }
 
     async fn download(&self, attachment: &Attachment, limit_bytes: usize) -> Result<Bytes> {

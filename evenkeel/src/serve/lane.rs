@@ -37,9 +37,40 @@ impl<T> Lanes<T> {
         self.ready.push_back((key, item));
     }
 
+    /// Takes an idle lane for an item that is nowhere else, if there is a place. [`Self::finish`] must follow.
+    pub(super) fn start(&mut self, key: &Arc<str>) -> bool {
+        let is_free = self.running < self.limit && self.ready.is_empty() && !self.behind.contains_key(key);
+        if is_free {
+            self.behind.insert(Arc::clone(key), VecDeque::new());
+            self.running += 1;
+        }
+        is_free
+    }
+
+    /// Takes an idle lane for an item that is nowhere else, ahead of all others and beyond the limit. Answers false where
+    /// the lane is not idle; otherwise [`Self::finish`] must follow.
+    pub(super) fn hold(&mut self, key: &Arc<str>) -> bool {
+        let is_free = !self.behind.contains_key(key);
+        if is_free {
+            self.behind.insert(Arc::clone(key), VecDeque::new());
+            self.running += 1;
+        }
+        is_free
+    }
+
+    /// Whether a lane has nothing to do.
+    pub(super) fn is_free(&self, key: &str) -> bool {
+        !self.behind.contains_key(key)
+    }
+
+    /// How many items wait behind the running one of a lane.
+    pub(super) fn behind(&self, key: &Arc<str>) -> usize {
+        self.behind.get(key).map_or(0, VecDeque::len)
+    }
+
     /// The next item to run, if one is ready and there is a place. [`Self::finish`] must follow.
     pub(super) fn next(&mut self) -> Option<(Arc<str>, T)> {
-        if self.running == self.limit {
+        if self.running >= self.limit {
             return None;
         }
         let next = self.ready.pop_front()?;

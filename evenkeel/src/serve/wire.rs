@@ -1,7 +1,6 @@
-//! The wire thread's loop: everything that is decided about events and replies is decided here, by one task.
+//! The wire thread's loop: it tells the machine what happened and does what the machine says.
 //!
-//! It holds the lanes and the outbox, so neither needs a lock. It runs no author's code: handlers run behind the
-//! executor and report through a channel.
+//! It runs no author's code: handlers run behind the executor and report through a channel.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,32 +14,32 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::handling::{Finished, Outcome, handle};
-use super::lane::Lanes;
-use super::outbox::{Delivery, Fate, Letter, deliver};
+use super::Clock;
+use super::attempt::{Ending, Finished, Work};
+use super::handling::handle;
+use super::machine::{Input, Machine, Now, Output, Policy};
+use super::outbox::deliver;
 use crate::context::{Ask, Wire as Asks};
+use crate::dead::Wish;
 use crate::error::{Error, Result};
-use crate::event::Event;
-use crate::journal::{Batch, Commit, Journal, Recovered, Written};
+use crate::journal::{Journal, Recovered};
 use crate::route::App;
+use crate::schedule::{Hands, Reading, Step};
 use crate::status::{CommandSnapshot, Latency, Question, Snapshot};
-use crate::transport::{Acceptance, Arrival, Backlog, Transport};
+use crate::transport::{Arrival, Backlog, Transport};
 
-/// Handlers running at once; more conversations than that wait their turn.
-const HANDLERS: usize = 10_000;
-/// Sends on their way at once.
-const SENDS: usize = 256;
-/// Replies waiting to be sent; beyond that no further handler starts.
-const OUTBOX: usize = 65_536;
 /// Stuck places that the error of a stop names; the log names them all.
 const TOLD: usize = 8;
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
+/// How often it is asked what another process has put into the journal.
+const ADOPTION: Duration = Duration::from_secs(1);
 
 /// The channels that end at the wire.
 pub(super) struct Ends {
     pub(super) arrivals: mpsc::UnboundedReceiver<Arrival>,
     pub(super) questions: mpsc::Receiver<Question>,
+    pub(super) wishes: mpsc::Receiver<Wish>,
     /// One message for each request to stop: the first drains, the second ends at once.
     pub(super) stops: mpsc::Receiver<()>,
 }
@@ -52,34 +51,21 @@ pub(super) struct Wire<T, J: Journal> {
     app: App,
     executor: Executor,
     backlog: Arc<Backlog>,
-    lanes: Lanes<Accepted>,
-    running: HashMap<Arc<str>, Running>,
-    outbox: Lanes<Letter>,
-    batch: Batch,
-    /// Whom to tell about the events of `batch`, in order.
-    acceptances: Vec<Option<oneshot::Sender<Acceptance>>>,
+    machine: Machine,
+    /// Handlers that run, by event. Dropping a task cancels it.
+    running: HashMap<u64, Task>,
+    /// Hooks of the author's that run beside the handlers.
+    hooks: Vec<Task>,
     asks: Asks,
     reports: mpsc::UnboundedSender<Finished>,
     idlers: Vec<oneshot::Sender<()>>,
-    counts: Snapshot,
     commands: HashMap<Box<str>, Command>,
+    is_draining: bool,
     /// The label of an event until its trigger is known.
     unmatched: Label,
-}
-
-/// An event that the journal has.
-struct Accepted {
-    event: Event,
-    sequence: u64,
-    at: Instant,
-}
-
-/// A handler that is running. Dropping the task cancels it.
-struct Running {
-    sequence: u64,
-    at: Instant,
-    size_bytes: usize,
-    _task: Task,
+    began: Instant,
+    hands: Hands,
+    clock: Clock,
 }
 
 #[derive(Default)]
@@ -96,28 +82,35 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         app: App,
         executor: Executor,
         backlog: Arc<Backlog>,
+        clock: Clock,
     ) -> (Self, Inner) {
         // Bounded by the handlers that run: each reports once.
         let (reports, finished) = mpsc::unbounded_channel();
         // Bounded by what running handlers ask; the outbox is what grows, and it stops new handlers.
         let (asks, asked) = mpsc::unbounded_channel();
+        let policy = Policy {
+            resends_safely: transport.resends_safely(),
+            on_unknown: app.tools().on_unknown,
+            seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
+        };
         let wire = Self {
             transport,
             journal,
             app,
             executor,
             backlog,
-            lanes: Lanes::new(HANDLERS),
+            machine: Machine::new(policy),
             running: HashMap::new(),
-            outbox: Lanes::new(SENDS),
-            batch: Batch::default(),
-            acceptances: Vec::new(),
+            hooks: Vec::new(),
             asks,
             reports,
             idlers: Vec::new(),
-            counts: Snapshot::default(),
             commands: HashMap::new(),
+            is_draining: false,
             unmatched: Label::new("message").general(),
+            began: Instant::now(),
+            hands: Hands::new(0),
+            clock,
         };
         (wire, Inner { finished, asked })
     }
@@ -130,12 +123,56 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     pub(super) async fn run(
         mut self,
         recovered: Recovered,
-        mut ends: Ends,
+        ends: Ends,
         inner: Inner,
         receiving: impl Future<Output = Result<()>> + Unpin,
         drain: Duration,
     ) -> Result<()> {
-        let Inner { mut finished, mut asked } = inner;
+        let mut inner = inner;
+        let ended = self.turn(recovered, ends, &mut inner, receiving, drain).await;
+        let ended = match ended {
+            Ok(ended) => ended,
+            // The journal itself has failed: there is nothing to give back to it.
+            Err(error) => return Err(error),
+        };
+        // What runs is cancelled and given back; whatever it asked for comes too late.
+        self.machine.cut_short();
+        self.running.clear();
+        while let Some(batch) = self.machine.batch() {
+            let written = self.journal.write(batch).await?;
+            let now = self.now();
+            self.machine.step(Input::Written(written), now)?;
+        }
+        self.journal.close().await;
+        ended
+    }
+
+    /// The present moment. Should the wall clock be set back, time goes on by the monotonic one.
+    fn now(&mut self) -> Now {
+        let elapsed = self.began.elapsed();
+        let Reading { now_ms, step, .. } = self.hands.read((self.clock)(), elapsed);
+        match step {
+            Some(Step::Forward(by)) => {
+                tracing::info!(?by, "the clock was set forward, or the machine slept");
+            }
+            Some(Step::Back(by)) => {
+                tracing::info!(?by, "the clock was set back: jobs go on by the one before");
+            }
+            None => {}
+        }
+        Now { wall_ms: now_ms, elapsed }
+    }
+
+    /// The outer result is the journal's, the inner one how the bot ended.
+    async fn turn(
+        &mut self,
+        recovered: Recovered,
+        mut ends: Ends,
+        inner: &mut Inner,
+        receiving: impl Future<Output = Result<()>> + Unpin,
+        drain: Duration,
+    ) -> Result<Result<()>> {
+        let Inner { finished, asked } = inner;
         // Dropped when the bot stops receiving; the transport then lets its connection go.
         let mut receiving = Some(receiving);
         let mut writing: Option<Pin<Box<J::Writing>>> = None;
@@ -143,172 +180,145 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let mut deadline: Option<Instant> = None;
         let mut ended: Result<()> = Ok(());
         let (mut arrived, mut wishes, mut done) = (Vec::new(), Vec::new(), Vec::new());
-        self.resume(recovered);
+        let mut adoption = self.journal.is_shared().then(|| Instant::now() + ADOPTION);
+        self.hands = Hands::new(recovered.latest_ms);
+        let now = self.now();
+        self.backlog.hold(self.machine.recover(recovered, now));
+        self.machine.plan(self.app.schedules());
         loop {
-            if writing.is_none() && !self.batch.is_empty() {
-                let batch = std::mem::take(&mut self.batch);
-                writing = Some(Box::pin(self.journal.write(batch)));
-            }
-            self.start_handlers();
-            while let Some((_, letter)) = self.outbox.next() {
-                sends.push(deliver(Arc::clone(&self.transport), letter));
-            }
-            let is_quiet = writing.is_none() && ends.arrivals.is_empty() && asked.is_empty();
-            if is_quiet && self.is_idle() {
-                self.tell_idlers();
-                if deadline.is_some() {
-                    return ended;
+            for output in self.machine.outputs() {
+                match output {
+                    Output::Start(work) => self.start(work),
+                    Output::Send(letter) => sends.push(deliver(Arc::clone(&self.transport), letter)),
+                    Output::Ask(ask) => self.help(ask),
+                    Output::Died(dead) => self.mourn(*dead),
                 }
             }
-            tokio::select! {
+            if writing.is_none()
+                && let Some(batch) = self.machine.batch()
+            {
+                writing = Some(Box::pin(self.journal.write(batch)));
+            }
+            self.backlog.release(self.machine.released());
+            let is_quiet = ends.arrivals.is_empty() && asked.is_empty() && finished.is_empty();
+            if is_quiet && self.machine.is_idle() {
+                self.tell_idlers();
+                if deadline.is_some() {
+                    return Ok(ended);
+                }
+            }
+            let alarm = self.machine.next_alarm().map(|elapsed| self.began + elapsed);
+            let input = tokio::select! {
                 // In order, so that what is rare and urgent is not starved by what is always ready.
                 biased;
                 Some(()) = ends.stops.recv() => {
                     if deadline.is_some() {
-                        return Err(self.left("stopped at once", &asked));
+                        return Ok(Err(self.left("stopped at once", asked)));
                     }
                     receiving = None;
                     ends.arrivals.close();
                     deadline = Some(self.begin_draining(drain));
+                    continue;
                 }
-                () = at(deadline) => return Err(self.left("stopped at the deadline", &asked)),
-                Some(question) = ends.questions.recv() => self.answer(question),
+                () = at(deadline) => return Ok(Err(self.left("stopped at the deadline", asked))),
+                Some(question) = ends.questions.recv() => {
+                    self.answer(question);
+                    continue;
+                }
                 written = polled(&mut writing) => {
                     writing = None;
-                    self.written(written?)?;
+                    Input::Written(written?)
                 }
                 1.. = finished.recv_many(&mut done, TURN) => {
+                    let now = self.now();
                     // What these handlers asked for, they asked for before they finished.
                     while let Ok(ask) = asked.try_recv() {
-                        self.asked(ask);
+                        self.machine.step(Input::Asked(ask), now)?;
                     }
-                    done.drain(..).for_each(|one| self.finished(one));
+                    for one in done.drain(..) {
+                        self.count(&one, now);
+                        self.running.remove(&one.sequence);
+                        self.machine.step(Input::Finished(one), now)?;
+                    }
+                    continue;
                 }
-                Some(delivery) = sends.next(), if !sends.is_empty() => self.delivered(&delivery),
-                1.. = asked.recv_many(&mut wishes, TURN) => wishes.drain(..).for_each(|ask| self.asked(ask)),
+                Some((letter, result)) = sends.next(), if !sends.is_empty() => Input::Delivered(letter, result),
+                1.. = asked.recv_many(&mut wishes, TURN) => {
+                    let now = self.now();
+                    for ask in wishes.drain(..) {
+                        self.machine.step(Input::Asked(ask), now)?;
+                    }
+                    continue;
+                }
                 1.. = ends.arrivals.recv_many(&mut arrived, TURN) => {
-                    arrived.drain(..).for_each(|arrival| self.arrived(arrival));
+                    let now = self.now();
+                    for arrival in arrived.drain(..) {
+                        self.machine.step(Input::Arrived(arrival), now)?;
+                    }
+                    continue;
                 }
+                Some(wish) = ends.wishes.recv() => Input::Operator(wish),
                 result = polled(&mut receiving) => {
                     receiving = None;
                     ended = result;
                     deadline = Some(self.begin_draining(drain));
+                    continue;
                 }
-            }
-        }
-    }
-
-    fn resume(&mut self, recovered: Recovered) {
-        for (sequence, event) in recovered.events {
-            self.backlog.hold(event.size_bytes());
-            self.accept(event, sequence);
-        }
-        for outbound in recovered.outbound {
-            self.outbox.push(outbound.conversation.shared_id(), Letter { outbound, answer: None });
-        }
-    }
-
-    fn arrived(&mut self, Arrival { event, accepted }: Arrival) {
-        self.batch.events.push(event);
-        self.acceptances.push(accepted);
-    }
-
-    /// A batch is written: its events may run, its replies may leave.
-    fn written(&mut self, written: Written) -> Result<()> {
-        let Written { batch, acceptances } = written;
-        let count = batch.events.len();
-        if acceptances.len() != count || self.acceptances.len() < count {
-            return Err(Error::new("the journal answered for other events than it was given"));
-        }
-        // Events that arrived while the batch was being written are in the next one.
-        let told: Vec<_> = self.acceptances.drain(..count).collect();
-        for ((event, acceptance), told) in batch.events.into_iter().zip(acceptances).zip(told) {
-            match acceptance {
-                Acceptance::New(sequence) => self.accept(event, sequence),
-                Acceptance::Duplicate => {
-                    self.counts.duplicates += 1;
-                    self.backlog.release(event.size_bytes());
+                () = at(alarm) => Input::Ticked,
+                () = at(adoption) => {
+                    adoption = Some(Instant::now() + ADOPTION);
+                    Input::Operator(Wish::Adopt)
                 }
-            }
-            if let Some(told) = told {
-                // The transport may have stopped waiting.
-                let _heard = told.send(acceptance);
-            }
-        }
-        for outbound in batch.commits.into_iter().flat_map(|commit| commit.outbound) {
-            self.outbox.push(outbound.conversation.shared_id(), Letter { outbound, answer: None });
-        }
-        Ok(())
-    }
-
-    fn accept(&mut self, event: Event, sequence: u64) {
-        self.counts.accepted += 1;
-        let lane = event.conversation().shared_id();
-        self.lanes.push(lane, Accepted { event, sequence, at: Instant::now() });
-    }
-
-    fn start_handlers(&mut self) {
-        while self.outbox.len() < OUTBOX
-            && let Some((lane, Accepted { event, sequence, at })) = self.lanes.next()
-        {
-            let size_bytes = event.size_bytes();
-            let (app, asks, reports) = (self.app.clone(), self.asks.clone(), self.reports.clone());
-            let handling = handle(app, event, sequence, asks, reports);
-            let _task = self.executor.spawn(&self.unmatched, handling);
-            self.running.insert(lane, Running { sequence, at, size_bytes, _task });
+            };
+            let now = self.now();
+            self.machine.step(input, now)?;
         }
     }
 
-    /// A handler is done: its event and its replies go to the journal, and its lane goes on.
-    fn finished(&mut self, Finished { conversation, name, outbound, outcome }: Finished) {
-        let Some(Running { sequence, at, size_bytes, .. }) = self.running.remove(&conversation) else {
+    fn start(&mut self, work: Work) {
+        let sequence = work.sequence;
+        let handling = handle(self.app.clone(), work, self.asks.clone(), self.reports.clone());
+        self.running.insert(sequence, self.executor.spawn(&self.unmatched, handling));
+    }
+
+    fn help(&self, ask: Ask) {
+        if let Ask::Download { attachment, limit_bytes, answer } = ask {
+            let transport = Arc::clone(&self.transport);
+            // Its owner is whoever holds the other end of `answer`: without it, the download is given up.
+            tokio::spawn(async move {
+                let mut answer = answer;
+                tokio::select! {
+                    file = transport.download(&attachment, limit_bytes) => drop(answer.send(file)),
+                    () = answer.closed() => {}
+                }
+            });
+        }
+    }
+
+    /// Tells the author of something that was given up.
+    fn mourn(&mut self, dead: crate::journal::Dead) {
+        let (id, reason, command) = (dead.id, dead.reason, &dead.command);
+        tracing::warn!(%id, %reason, command, "given up: kept as a dead letter");
+        if let Some(hook) = &self.app.tools().on_dead {
+            self.hooks.retain(|hook| !hook.is_finished());
+            let task = self.executor.spawn(&Label::new("on_dead"), hook(dead));
+            self.hooks.push(task);
+        }
+    }
+
+    /// Notes how a command fared.
+    fn count(&mut self, finished: &Finished, now: Now) {
+        let (Some(label), Some(held)) = (&finished.command, self.machine.held(finished.sequence)) else {
             return;
         };
-        self.backlog.release(size_bytes);
-        self.lanes.finish(&conversation);
-        let is_failed = outcome == Outcome::Failed;
-        self.counts.handled += u64::from(!is_failed);
-        self.counts.failed += u64::from(is_failed);
-        if let Some(name) = name {
-            let command = match self.commands.get_mut(name.name()) {
-                Some(command) => command,
-                None => self.commands.entry(name.name().into()).or_default(),
-            };
-            command.handled += u64::from(!is_failed);
-            command.failed += u64::from(is_failed);
-            command.latency.record(at.elapsed());
-        }
-        self.batch.commits.push(Commit { sequence, outbound });
-    }
-
-    fn delivered(&mut self, delivery: &Delivery) {
-        let Delivery { conversation, key, fate } = delivery;
-        self.outbox.finish(conversation);
-        match fate {
-            Fate::Sent => self.counts.sent += 1,
-            Fate::NotSent => self.counts.not_sent += 1,
-            Fate::Unknown => self.counts.unknown += 1,
-        }
-        self.batch.confirms.push(*key);
-    }
-
-    fn asked(&mut self, ask: Ask) {
-        match ask {
-            Ask::Act { outbound, answer } => {
-                self.outbox.push(outbound.conversation.shared_id(), Letter { outbound, answer });
-            }
-            Ask::Download { attachment, limit_bytes, answer } => {
-                let transport = Arc::clone(&self.transport);
-                // Its owner is whoever holds the other end of `answer`: without it, the download is given up.
-                tokio::spawn(async move {
-                    let mut answer = answer;
-                    tokio::select! {
-                        file = transport.download(&attachment, limit_bytes) => drop(answer.send(file)),
-                        () = answer.closed() => {}
-                    }
-                });
-            }
-        }
+        let command = match self.commands.get_mut(label.name()) {
+            Some(command) => command,
+            None => self.commands.entry(label.name().into()).or_default(),
+        };
+        let is_failed = !matches!(finished.ending, Ending::Done);
+        command.handled += u64::from(!is_failed);
+        command.failed += u64::from(is_failed);
+        command.latency.record(now.elapsed.saturating_sub(held.at));
     }
 
     fn answer(&mut self, question: Question) {
@@ -338,22 +348,28 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         });
         let mut commands: Vec<_> = commands.collect();
         commands.sort_by(|one, other| one.name.cmp(&other.name));
+        let (tally, (running, waiting, outbox)) = (self.machine.tally, self.machine.load());
         Snapshot {
+            accepted: tally.accepted,
+            duplicates: tally.duplicates,
+            handled: tally.handled,
+            failed: tally.failed,
+            retried: tally.retried,
+            dead: tally.dead,
+            sent: tally.sent,
+            not_sent: tally.not_sent,
+            unknown: tally.unknown,
             refused: self.backlog.refused(),
             undeliverable: self.backlog.undeliverable(),
-            running: self.lanes.running(),
-            waiting: self.lanes.waiting(),
-            outbox: self.outbox.len(),
+            running,
+            waiting,
+            outbox,
+            is_draining: self.is_draining,
             commands,
             blocked: self.executor.reports(),
             quarantined: self.executor.quarantined(),
             guard: self.executor.counters(),
-            ..self.counts.clone()
         }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.batch.is_empty() && self.lanes.is_empty() && self.outbox.is_empty()
     }
 
     fn tell_idlers(&mut self) {
@@ -364,21 +380,26 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     }
 
     fn begin_draining(&mut self, drain: Duration) -> Instant {
-        self.counts.is_draining = true;
-        let (running, waiting, outbox) = (self.lanes.running(), self.lanes.waiting(), self.outbox.len());
+        self.is_draining = true;
+        let (running, waiting, outbox) = self.machine.load();
         tracing::info!(running, waiting, outbox, deadline = ?drain, "stopping: no more events are taken");
+        if self.journal.is_kept() {
+            // What waits is as safe in the journal, and the next start takes it up.
+            self.machine.drain();
+        }
         Instant::now() + drain
     }
 
     /// Says what a bot that stops leaves behind.
     fn left(&self, how: &str, asked: &mpsc::UnboundedReceiver<Ask>) -> Error {
-        let (running, waiting) = (self.lanes.running(), self.lanes.waiting() + self.batch.events.len());
-        let promised = self.batch.commits.iter().map(|done| done.outbound.len()).sum::<usize>();
-        let unsent = self.outbox.len() + asked.len() + promised;
+        let (running, waiting, outbox) = self.machine.load();
+        let unsent = outbox + asked.len();
         let stuck = self.stuck();
+        let kept =
+            if self.journal.is_kept() { "; the journal has it, and the next start takes it up" } else { "" };
         Error::new(format!(
             "{how}: {running} handlers were still running, {waiting} events were waiting, {unsent} replies were not \
-             sent{stuck}"
+             sent{kept}{stuck}"
         ))
         .with_hint("raise `EVENKEEL_DRAIN_SECONDS` if the handlers need longer to finish")
     }
@@ -416,10 +437,10 @@ async fn polled<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     }
 }
 
-/// Waits for the deadline; for ever if there is none.
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
+/// Waits for the moment; for ever if there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }
 }

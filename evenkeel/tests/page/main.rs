@@ -80,7 +80,7 @@ impl Stage {
         let sandbox = Sandbox::new();
         let (thaw, ice) = channel();
         let (stop, stopped) = oneshot::channel::<()>();
-        let bot = Bot::new(sandbox.clone().with_page(page), app(ice)).with_shutdown(async {
+        let bot = Bot::new(sandbox.clone().with_page(page), app(ice)).in_memory().with_shutdown(async {
             let _ = stopped.await;
         });
         let bot = std::thread::spawn(move || bot.run());

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use evenkeel::config::Config;
+use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::status::{Snapshot, Status};
 use evenkeel::{Args, Bot, Result, Router, State};
 use evenkeel_guard::{Executor, Options};
@@ -60,11 +61,11 @@ async fn block(State(ice): State<Ice>) -> &'static str {
     "thawed"
 }
 
-fn stage(adapt: impl FnOnce(Bot<Line>) -> Bot<Line>) -> Stage {
+fn stage(adapt: impl FnOnce(Bot<Line, MemoryJournal>) -> Bot<Line, MemoryJournal>) -> Stage {
     let (transport, far) = line();
     let ice = Ice::default();
     let app = Router::new().command("!block", block).command("!ping", ping);
-    let bot = adapt(Bot::new(transport, app.with_state(ice.clone())));
+    let bot = adapt(Bot::new(transport, app.with_state(ice.clone())).in_memory());
     let (status, (stop, stopped)) = (bot.status(), oneshot::channel::<()>());
     let bot = bot.with_shutdown(async { drop(stopped.await) });
     let bot = std::thread::spawn(move || bot.run());
@@ -205,7 +206,7 @@ fn order_within_a_conversation_holds_across_worker_spare_and_quarantine() {
     let executor = Executor::with(io.handle().clone(), &Options::default().with_workers(2));
     let (transport, mut far) = line();
     let app = Router::new().command("!slow", slow).command("!ping", ping).with_state(executor.clone());
-    let bot = Bot::new(transport, app).with_executor(executor.clone());
+    let bot = Bot::new(transport, app).in_memory().with_executor(executor.clone());
     let (stop, stopped) = oneshot::channel::<()>();
     let bot = bot.with_shutdown(async { drop(stopped.await) });
     let bot = std::thread::spawn(move || bot.run());

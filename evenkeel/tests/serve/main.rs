@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod blocking;
+mod durable;
 mod guard;
 mod line;
 
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use evenkeel::journal::memory::MemoryJournal;
-use evenkeel::journal::{Batch, Journal, Recovered};
+use evenkeel::journal::{Entry, Journal, PendingEvent, PendingLetter, Recovered};
 use evenkeel::transport::{Outbound, SendError, SendKey, Sent};
 use evenkeel::{
     App, Args, Bot, Context, Conversation, Error, Event, Message, Reply, Rest, Result, Router, Sender,
@@ -34,7 +35,7 @@ fn app() -> App {
 #[tokio::test(start_paused = true)]
 async fn a_message_is_answered_in_its_conversation() {
     let (transport, mut far) = line();
-    let bot = tokio::spawn(evenkeel::serve(transport, app()));
+    let bot = tokio::spawn(Bot::new(transport, app()).in_memory().serve());
     far.say("alice", "!ping 1");
     far.say("bob", "!ping 2");
     assert_eq!(far.reply().await, ("alice".into(), "pong 1".into()));
@@ -50,7 +51,7 @@ async fn replies_keep_order_within_a_conversation() {
         n.to_string()
     }
     let (transport, mut far) = line();
-    let bot = tokio::spawn(evenkeel::serve(transport, Router::new().command("!x", dawdle)));
+    let bot = tokio::spawn(Bot::new(transport, Router::new().command("!x", dawdle)).in_memory().serve());
     let mut seed: u64 = 42; // printed by a failure through the values themselves
     for n in 0..500 {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -73,7 +74,7 @@ async fn a_stuck_handler_delays_only_its_own_conversation() {
     }
     let (transport, mut far) = line();
     let app = Router::new().command("!hang", hang).command("!ping", ping);
-    let bot = tokio::spawn(Bot::new(transport, app).with_drain(Duration::from_secs(1)).serve());
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().with_drain(Duration::from_secs(1)).serve());
     far.say("alice", "!hang");
     far.say("alice", "!ping never");
     far.say("bob", "!ping now");
@@ -92,7 +93,7 @@ async fn a_panic_is_one_failed_event() {
         panic!("on purpose")
     }
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, Router::new().command("!bad", bad).command("!ping", ping));
+    let bot = Bot::new(transport, Router::new().command("!bad", bad).command("!ping", ping)).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.serve());
     far.say("alice", "!bad");
@@ -109,7 +110,7 @@ async fn a_panic_is_one_failed_event() {
 #[tokio::test(start_paused = true)]
 async fn a_repeated_delivery_is_handled_once() {
     let (transport, far) = line();
-    let bot = Bot::new(transport, app());
+    let bot = Bot::new(transport, app()).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.serve());
     for _ in 0..3 {
@@ -138,7 +139,7 @@ async fn what_a_failing_handler_promised_is_not_sent() {
     }
     let (transport, mut far) = line();
     let app = Router::new().command("!half", half).command("!broken", broken);
-    let bot = tokio::spawn(evenkeel::serve(transport, app));
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().serve());
     far.say("alice", "!broken");
     far.say("alice", "!half");
     assert_eq!(far.reply().await.1, "Sorry, something went wrong. It has been logged.");
@@ -157,7 +158,7 @@ async fn reply_now_leaves_before_the_handler_ends() {
         Ok("at last")
     }
     let (transport, mut far) = line();
-    let bot = tokio::spawn(evenkeel::serve(transport, Router::new().command("!slow", slow)));
+    let bot = tokio::spawn(Bot::new(transport, Router::new().command("!slow", slow)).in_memory().serve());
     far.say("alice", "!slow");
     for text in ["at once", "later", "at last"] {
         assert_eq!(far.reply().await.1, text);
@@ -178,7 +179,7 @@ async fn what_left_at_once_arrives_before_what_was_returned() {
     far.say("alice", "!busy");
     let mut replies = far.hang_up();
     // The source ends at once, so that the drain, too, has to wait for what was asked.
-    evenkeel::serve(transport, Router::new().command("!busy", busy)).await.unwrap();
+    Bot::new(transport, Router::new().command("!busy", busy)).in_memory().serve().await.unwrap();
     let mut texts = Vec::new();
     while let Ok((_, text)) = replies.try_recv() {
         texts.push(text);
@@ -200,7 +201,7 @@ async fn what_was_not_sent_is_tried_again_in_order_and_what_may_have_been_sent_i
             _ => Ok(Sent::done()),
         }),
     );
-    let bot = Bot::new(transport, app());
+    let bot = Bot::new(transport, app()).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.serve());
     for n in 1..=4 {
@@ -224,7 +225,7 @@ async fn a_stop_drains_what_was_accepted() {
     }
     let (transport, mut far) = line_with(Duration::from_secs(1), Box::new(|_| Ok(Sent::done())));
     let (stop, stopped) = oneshot::channel::<()>();
-    let bot = Bot::new(transport, Router::new().command("!slow", slow));
+    let bot = Bot::new(transport, Router::new().command("!slow", slow)).in_memory();
     let (bot, status) = (bot.with_shutdown(async { drop(stopped.await) }), ());
     let bot = tokio::spawn(bot.serve());
     far.say("alice", "!slow");
@@ -247,14 +248,17 @@ impl Journal for Kept {
         let mut recovered = Recovered::default();
         let what = Message::text("0", "!ping kept");
         let event = Event::new("0", Conversation::direct("alice"), Sender::new("alice"), what);
-        recovered.events.push((1, event));
+        let (attempts, crashes, due_ms, is_parked, facts) = (1, 1, 0, false, Vec::new());
+        let pending = PendingEvent { sequence: 100, event, attempts, crashes, due_ms, is_parked, facts };
+        recovered.events.push(pending);
         let draft = Reply::text("promised").actions()[0].clone();
         let key = SendKey { sequence: 0, index: 0 };
-        recovered.outbound.push(Outbound { conversation: Conversation::direct("bob"), action: draft, key });
+        let outbound = Outbound { conversation: Conversation::direct("bob"), action: draft, key };
+        recovered.letters.push(PendingLetter { outbound, is_unknown: false, attempts: 0, due_ms: 0 });
         Ok(recovered)
     }
 
-    fn write(&mut self, batch: Batch) -> Self::Writing {
+    fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
         self.0.write(batch)
     }
 }
@@ -275,7 +279,7 @@ async fn what_an_earlier_run_left_is_taken_up_first() {
 #[tokio::test(start_paused = true)]
 async fn a_full_inbox_refuses_and_counts() {
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, app()).with_backlog_bytes(1);
+    let bot = Bot::new(transport, app()).in_memory().with_backlog_bytes(1);
     let status = bot.status();
     let bot = tokio::spawn(bot.serve());
     // Asked before: the transport of this test gives up at the first refusal, which ends the bot.
@@ -291,11 +295,11 @@ fn a_bot_serves_inside_a_current_thread_runtime_and_runs_on_its_own() {
     let (transport, far) = line();
     drop(far.hang_up());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(evenkeel::serve(transport, app())).unwrap();
+    runtime.block_on(Bot::new(transport, app()).in_memory().serve()).unwrap();
     let (transport, mut far) = line();
     far.say("alice", "!ping 1");
     let mut replies = far.hang_up();
-    evenkeel::run(transport, app()).unwrap();
+    Bot::new(transport, app()).in_memory().run().unwrap();
     assert_eq!(replies.try_recv().unwrap().1, "pong 1");
 }
 
@@ -304,7 +308,7 @@ fn a_bot_serves_inside_a_current_thread_runtime_and_runs_on_its_own() {
 fn run_inside_a_runtime_says_what_to_call_instead() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (transport, _far) = line();
-    runtime.block_on(async { evenkeel::run(transport, app()) }).unwrap();
+    runtime.block_on(async { Bot::new(transport, app()).in_memory().run() }).unwrap();
 }
 
 #[test]
@@ -314,7 +318,7 @@ fn the_wire_never_waits_for_a_handler_that_blocks() {
     }
     let (transport, mut far) = line();
     let (stop, stopped) = oneshot::channel::<()>();
-    let bot = Bot::new(transport, Router::new().command("!block", block).command("!ping", ping));
+    let bot = Bot::new(transport, Router::new().command("!block", block).command("!ping", ping)).in_memory();
     let bot = bot.with_shutdown(async { drop(stopped.await) }).with_drain(Duration::ZERO);
     let bot = std::thread::spawn(move || bot.run());
     for n in 0..8 {

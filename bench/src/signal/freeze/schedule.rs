@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::random::Random;
+
 /// The rate of the healthy and the bad together, unless the scene is about something else.
 const PER_SECOND: f64 = 500.0;
 /// The healthy write from this many conversations, in turn.
@@ -168,19 +170,6 @@ impl Schedule {
 fn ticks(per_second: f64, start: Duration, end: Duration) -> impl Iterator<Item = Duration> {
     let count = ((end - start).as_secs_f64() * per_second) as u32;
     (0..count).map(move |n| start + Duration::from_secs_f64(f64::from(n) / per_second))
-}
-
-/// splitmix64: the same messages are bad on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,342 @@
+//! What the journal on a file costs: durable messages per second, latency, syncs, bytes, and how fast it comes back.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use evenkeel::journal::sqlite::{SqliteJournal, Vitals};
+use evenkeel::journal::{Answer, DeadFilter, Entry, Journal, NewJob, Reason};
+use evenkeel::transport::{Acceptance, Outbound, SendKey};
+use evenkeel::{Conversation, Event, Message, Reply, Sender};
+
+/// How long each rate is measured.
+const FOR: Duration = Duration::from_secs(5);
+
+/// Messages per second in the measurement of latency.
+const OFFERED: u64 = 500;
+
+const MANY: u64 = 100_000;
+const JOBS: u64 = 1_000_000;
+
+/// Runs everything in a folder under the current one, and prints the table.
+pub(crate) fn run() -> io::Result<()> {
+    let folder = std::env::current_dir()?.join(format!("target/journal-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let measured = runtime.block_on(measure(&folder));
+    std::fs::remove_dir_all(&folder)?;
+    measured
+}
+
+async fn measure(folder: &Path) -> io::Result<()> {
+    println!("durable messages: accept, begin, promise, done, sent; 300 bytes; every batch is one sync");
+    println!(
+        "{:>10} {:>10} {:>12} {:>12} {:>12} {:>12} {:>10}",
+        "producers", "msgs/s", "syncs/msg", "CPU us/msg", "writer us", "bytes left", "WAL MiB"
+    );
+    for producers in [1, 32, 1000] {
+        throughput(&folder.join(format!("rate-{producers}.db")), producers).await?;
+    }
+    latency(folder).await?;
+    recovery(&folder.join("recovery.db")).await?;
+    dead(&folder.join("dead.db")).await?;
+    jobs(&folder.join("jobs.db")).await
+}
+
+fn open(path: &Path) -> io::Result<SqliteJournal> {
+    SqliteJournal::open(path).map_err(|error| io::Error::other(error.to_string()))
+}
+
+async fn write(journal: &mut SqliteJournal, batch: Vec<Entry>) -> io::Result<Vec<Answer>> {
+    let written = journal.write(batch).await.map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(written.answers)
+}
+
+async fn recover(journal: &mut SqliteJournal) -> io::Result<evenkeel::journal::Recovered> {
+    journal.recover().await.map_err(|error| io::Error::other(error.to_string()))
+}
+
+fn accept(number: u64, begins: bool) -> Entry {
+    let text = "x".repeat(80);
+    let who = format!("+1555{:07}", number % 5000);
+    let id = format!("{who}:1:{}", 1_700_000_000_000 + number);
+    let message = Message::text(id.clone(), text);
+    let event = Event::new(id, Conversation::direct(who.clone()), Sender::new(who), message);
+    Entry::Accept { event: event.with_sent_ms(1_700_000_000_000), now_ms: now_ms(), begins }
+}
+
+fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(0)
+}
+
+fn promise(sequence: u64) -> Entry {
+    let reply = Reply::text("a short answer to what was asked");
+    let key = SendKey { sequence, index: 0 };
+    let conversation = Conversation::direct(format!("+1555{:07}", sequence % 5000));
+    let action = reply.actions()[0].clone();
+    Entry::Promise { outbound: Outbound { conversation, action, key }, begins: true }
+}
+
+/// What follows from a batch that was written: each accepted event is done with a reply, each reply is sent.
+fn follow(batch: &[Entry], answers: &[Answer], next: &mut Vec<Entry>) -> u64 {
+    let mut accepted = 0;
+    for (entry, answer) in batch.iter().zip(answers) {
+        match (entry, answer) {
+            (_, Answer::Accepted(Acceptance::New(sequence))) => {
+                accepted += 1;
+                next.extend([promise(*sequence), Entry::Done { sequence: *sequence }]);
+            }
+            (Entry::Promise { outbound, .. }, _) => next.push(Entry::Sent { key: outbound.key, id: None }),
+            _ => {}
+        }
+    }
+    accepted
+}
+
+/// Half of the producers wait in the batch that is written, half in the one that is collected, as in a running bot.
+async fn throughput(path: &Path, producers: u64) -> io::Result<()> {
+    let mut journal = open(path)?;
+    recover(&mut journal).await?;
+    let empty = used_bytes(path)?;
+    let health = journal.health();
+    let groups = producers.min(2);
+    let mut number = 0;
+    let mut messages = 0;
+    let mut flying = std::collections::VecDeque::new();
+    let fill = |next: &mut Vec<Entry>, number: &mut u64| {
+        next.extend((0..producers / groups).map(|at| accept(*number + at, true)));
+        *number += producers / groups;
+    };
+    for _ in 0..groups {
+        let mut next = Vec::new();
+        fill(&mut next, &mut number);
+        flying.push_back(journal.write(next));
+    }
+    let (start, cpu) = (Instant::now(), cpu_time());
+    while let Some(writing) = flying.pop_front() {
+        let written = writing.await.map_err(|error| io::Error::other(error.to_string()))?;
+        let mut next = Vec::with_capacity(written.batch.len());
+        messages += follow(&written.batch, &written.answers, &mut next);
+        if start.elapsed() < FOR {
+            fill(&mut next, &mut number);
+        }
+        if !next.is_empty() {
+            flying.push_back(journal.write(next));
+        }
+    }
+    let (wall, cpu) = (start.elapsed(), cpu_time() - cpu);
+    journal.close().await;
+    let vitals = health.vitals();
+    let per_message = |what: Duration| what.as_secs_f64() * 1e6 / messages as f64;
+    println!(
+        "{producers:>10} {:>10.0} {:>12.4} {:>12.1} {:>12.1} {:>12.1} {:>10.1}",
+        messages as f64 / wall.as_secs_f64(),
+        syncs(&vitals) as f64 / messages as f64,
+        per_message(cpu),
+        per_message(vitals.busy),
+        used_bytes(path)?.saturating_sub(empty) as f64 / messages as f64,
+        vitals.wal_peak_bytes as f64 / f64::from(1 << 20),
+    );
+    Ok(())
+}
+
+fn syncs(vitals: &Vitals) -> u64 {
+    vitals.full_commits + 2 * vitals.checkpoints
+}
+
+/// Pages in use, by the header of the file (<https://sqlite.org/fileformat2.html#the_database_header>).
+fn used_bytes(path: &Path) -> io::Result<u64> {
+    let mut head = [0; 40];
+    File::open(path)?.read_exact(&mut head)?;
+    let number = |at: usize| head[at..at + 4].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    Ok((number(28) - number(36)) * 4096)
+}
+
+/// User and system time of this process.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 =
+        after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// At 500 messages a second: a bare write and sync, and an accept, in turn.
+async fn latency(folder: &Path) -> io::Result<()> {
+    let bare = bare_syncs(&folder.join("bare"))?;
+    let mut journal = open(&folder.join("latency.db"))?;
+    recover(&mut journal).await?;
+    let health = journal.health();
+    let mut taken = Vec::new();
+    let mut next = Vec::new();
+    let start = Instant::now();
+    let count = OFFERED * FOR.as_secs();
+    let mut number = 0;
+    while number < count {
+        let due = start + Duration::from_micros(1_000_000 / OFFERED) * u32::try_from(number).unwrap_or(0);
+        // A timer of tokio is too coarse for this.
+        while Instant::now() < due {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        let mut batch = std::mem::take(&mut next);
+        let mut arrived = Vec::new();
+        while number < count {
+            let due = start + Duration::from_micros(1_000_000 / OFFERED) * u32::try_from(number).unwrap_or(0);
+            if due > Instant::now() {
+                break;
+            }
+            arrived.push(due);
+            batch.push(accept(number, true));
+            number += 1;
+        }
+        let written = journal.write(batch).await.map_err(|error| io::Error::other(error.to_string()))?;
+        taken.extend(arrived.into_iter().map(|due| due.elapsed()));
+        follow(&written.batch, &written.answers, &mut next);
+    }
+    journal.close().await;
+    let vitals = health.vitals();
+    let (bare, taken) = (percentiles(bare), percentiles(taken));
+    println!("\nat {OFFERED} messages/s, p50 / p99 / max in ms");
+    println!("  bare write + fdatasync   {:.2} / {:.2} / {:.2}", bare[0], bare[1], bare[2]);
+    println!("  accept                   {:.2} / {:.2} / {:.2}", taken[0], taken[1], taken[2]);
+    println!("  syncs per message        {:.2}", syncs(&vitals) as f64 / count as f64);
+    Ok(())
+}
+
+fn bare_syncs(path: &Path) -> io::Result<Vec<Duration>> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let start = Instant::now();
+    let mut taken = Vec::new();
+    for number in 0..OFFERED * FOR.as_secs() {
+        let due = start + Duration::from_micros(1_000_000 / OFFERED) * u32::try_from(number).unwrap_or(0);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let begun = Instant::now();
+        file.write_all(&[b'x'; 300])?;
+        file.sync_data()?;
+        // From its own beginning: a write that begins late because of the one before is no slower for that.
+        taken.push(begun.elapsed());
+    }
+    Ok(taken)
+}
+
+fn percentiles(mut times: Vec<Duration>) -> [f64; 3] {
+    times.sort();
+    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
+    [at(0.5), at(0.99), at(1.0)]
+}
+
+async fn recovery(path: &Path) -> io::Result<()> {
+    let mut journal = open(path)?;
+    recover(&mut journal).await?;
+    for from in (0..MANY).step_by(1000) {
+        write(&mut journal, (from..from + 1000).map(|number| accept(number, number % 100 == 0)).collect())
+            .await?;
+    }
+    drop(journal);
+    let (start, cpu) = (Instant::now(), cpu_time());
+    let mut journal = open(path)?;
+    let opened = start.elapsed();
+    let left = recover(&mut journal).await?;
+    println!(
+        "\nrecovery with {} pending: {:.0} ms ({:.0} ms of them to open; {:.0} ms of CPU)",
+        left.events.len(),
+        millis(start.elapsed()),
+        millis(opened),
+        millis(cpu_time() - cpu)
+    );
+    Ok(())
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+async fn dead(path: &Path) -> io::Result<()> {
+    let mut journal = open(path)?;
+    recover(&mut journal).await?;
+    for from in (0..MANY).step_by(1000) {
+        write(&mut journal, (from..from + 1000).map(|number| accept(number, true)).collect()).await?;
+        let bury = |sequence| Entry::Bury {
+            sequence,
+            reason: Reason::Failed,
+            error: "the weather service is down: connection refused".to_owned(),
+            command: "!weather".to_owned(),
+            now_ms: now_ms(),
+        };
+        write(&mut journal, (from + 1..=from + 1000).map(bury).collect()).await?;
+    }
+    let (start, cpu) = (Instant::now(), cpu_time());
+    let answers = write(&mut journal, vec![Entry::ListDead(DeadFilter::default())]).await?;
+    let (listed, cpu) = (start.elapsed(), cpu_time() - cpu);
+    let count = answers
+        .iter()
+        .map(|answer| if let Answer::Dead(dead) = answer { dead.len() } else { 0 })
+        .sum::<usize>();
+    let start = Instant::now();
+    write(&mut journal, vec![Entry::Replay { filter: DeadFilter::default(), now_ms: now_ms() }]).await?;
+    println!(
+        "dead letters: {count} listed in {:.0} ms ({:.0} ms of CPU), replayed in {:.0} ms",
+        millis(listed),
+        millis(cpu),
+        millis(start.elapsed())
+    );
+    Ok(())
+}
+
+async fn jobs(path: &Path) -> io::Result<()> {
+    let mut journal = open(path)?;
+    recover(&mut journal).await?;
+    let start = Instant::now();
+    for from in (0..JOBS).step_by(4000) {
+        let job = |number: u64| {
+            let due_ms = number.wrapping_mul(0x9e37_79b9) % 86_400_000;
+            Entry::Schedule(NewJob {
+                name: number.to_string(),
+                conversation: String::new(),
+                due_ms,
+                body: vec![b'x'; 100].into(),
+                keeps_due: false,
+            })
+        };
+        write(&mut journal, (from..from + 4000).map(job).collect()).await?;
+    }
+    let kept = start.elapsed();
+    let start = Instant::now();
+    let mut due = Vec::new();
+    for _ in 0..100 {
+        due = write(&mut journal, vec![Entry::Due { until_ms: 86_400_000, limit: 100 }]).await?;
+    }
+    let asked = start.elapsed() / 100;
+    let Some(Answer::Due { jobs, .. }) = due.first() else { return Ok(()) };
+    let fire = |job: &evenkeel::journal::Job| {
+        let Entry::Accept { event, now_ms, .. } = accept(job.id, true) else {
+            unreachable!("it is an accept")
+        };
+        Entry::Fire {
+            job: job.id,
+            due_ms: job.due_ms,
+            event: Some(event),
+            begins: true,
+            next_ms: None,
+            now_ms,
+        }
+    };
+    let batch = jobs.iter().map(fire).collect();
+    let start = Instant::now();
+    write(&mut journal, batch).await?;
+    println!(
+        "jobs: {JOBS} kept in {:.1} s ({:.1} us each); 100 due found in {:.2} ms, fired in {:.2} ms; {:.0} bytes each",
+        kept.as_secs_f64(),
+        kept.as_secs_f64() * 1e6 / JOBS as f64,
+        millis(asked),
+        millis(start.elapsed()),
+        file_bytes(path) as f64 / JOBS as f64,
+    );
+    Ok(())
+}
+
+fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |data| data.len())
+}

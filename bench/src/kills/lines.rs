@@ -1,0 +1,136 @@
+//! The far side of the bot's `lines`: it acknowledges what it has, and is offered again what it has not.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::onlooker::Onlooker;
+use super::words::{Answer, Line};
+use crate::contender::Running;
+
+/// How long a bot may take to connect.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Listens for one bot after the other.
+pub(super) struct Lines {
+    listener: TcpListener,
+    onlooker: Onlooker,
+    /// How long a send takes.
+    send: Duration,
+}
+
+/// A bot that has connected; dropping this waits until all that it wrote is read, so it has to have ended.
+pub(super) struct Connection {
+    stream: Arc<Mutex<TcpStream>>,
+    onlooker: Onlooker,
+    /// They end with the connection.
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Lines {
+    pub(super) fn listen(onlooker: Onlooker, send: Duration) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, onlooker, send })
+    }
+
+    /// The address, for the bot's environment.
+    pub(super) fn address(&self) -> io::Result<String> {
+        Ok(self.listener.local_addr()?.to_string())
+    }
+
+    /// Waits for the bot.
+    pub(super) fn connect(&self, running: &mut Running) -> io::Result<Connection> {
+        let start = Instant::now();
+        let stream = loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if running.has_ended() => {
+                    return Err(io::Error::other("the bot has ended before it connected"));
+                }
+                Err(_) if start.elapsed() > PATIENCE => {
+                    return Err(io::Error::other(format!("the bot has not connected within {PATIENCE:?}")));
+                }
+                Err(_) => std::thread::sleep(Duration::from_micros(500)),
+            }
+        };
+        stream.set_nonblocking(false)?;
+        stream.set_nodelay(true)?;
+        let mut reading = BufReader::new(stream.try_clone()?);
+        let stream = Arc::new(Mutex::new(stream));
+        let (writing, onlooker) = (Arc::clone(&stream), self.onlooker.clone());
+        // The reader holds the sender; the confirmations of a dead bot are told to nobody.
+        let (heard, due) = mpsc::channel::<Confirmation>();
+        let reader = std::thread::Builder::new().name("lines".into()).spawn({
+            let (onlooker, send) = (onlooker.clone(), self.send);
+            move || {
+                let mut line = String::new();
+                // A killed bot resets the connection, so an error is the end, too; half a line says nothing.
+                while reading.read_line(&mut line).is_ok() && line.ends_with('\n') {
+                    if let Some((key, answer)) = hear(line.trim_end(), &onlooker) {
+                        // The other thread ends after this one.
+                        let _ = heard.send(Confirmation { at: Instant::now() + send, key, answer });
+                    }
+                    line.clear();
+                }
+            }
+        })?;
+        let confirmer = std::thread::Builder::new().name("confirmations".into()).spawn(move || {
+            for Confirmation { at, key, answer } in due {
+                std::thread::sleep(at.saturating_duration_since(Instant::now()));
+                if let Some(answer) = answer {
+                    onlooker.confirm(answer);
+                }
+                write(&writing, &format!("got {key}\n"));
+            }
+        })?;
+        Ok(Connection { stream, onlooker: self.onlooker.clone(), threads: vec![reader, confirmer] })
+    }
+}
+
+/// What the bot is told once its send has taken its time.
+struct Confirmation {
+    at: Instant,
+    key: String,
+    /// `None` if it is an answer to nobody knows what.
+    answer: Option<Answer>,
+}
+
+impl Connection {
+    /// Offers a message; whether it arrives, its acknowledgement will tell.
+    pub(super) fn offer(&self, line: Line) {
+        self.onlooker.offer(line);
+        write(&self.stream, &format!("offer {0} {1} {2}\n", line.message, line.conversation, line.text()));
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for thread in self.threads.drain(..) {
+            // A panic in there has printed itself already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Reads a line of the bot; returns the key of an answer, which has to be confirmed.
+fn hear(line: &str, onlooker: &Onlooker) -> Option<(String, Option<Answer>)> {
+    let mut words = line.splitn(4, ' ');
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some("ok"), Some(message), None, None) => onlooker.acknowledge(message.parse().ok()?),
+        (Some("say"), Some(key), Some(conversation), Some(text)) => {
+            return Some((key.to_owned(), onlooker.hear(conversation.parse().ok()?, text)));
+        }
+        // `no`: it will be offered again to the next bot.
+        _ => {}
+    }
+    None
+}
+
+fn write(stream: &Mutex<TcpStream>, line: &str) {
+    // A bot that has just been killed does not read, and will be told again by other means.
+    let _ = stream.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+}

@@ -1,0 +1,232 @@
+//! Dead letters, from the terminal: what a bot gave up, and what becomes of it.
+
+mod shown;
+
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use evenkeel::Error;
+use evenkeel::journal::sqlite::DeadLetters;
+use evenkeel::journal::{Dead, DeadFilter, DeadId};
+
+use crate::command::{Chosen, DeadAction};
+use crate::place::place;
+use crate::table::{count, now_ms};
+use crate::terminal::{Failure, Misuse, complain, say};
+
+/// How many are read at once: replies come with their files.
+const PAGE: usize = 100;
+
+/// What became of those that were chosen.
+#[derive(Default)]
+struct Done {
+    events: u64,
+    replies: u64,
+    /// Whether somebody asked for one that could not be had.
+    is_short: bool,
+}
+
+/// Opens the journal and does what is wanted.
+pub(crate) fn run(journal: Option<PathBuf>, action: DeadAction) -> Result<ExitCode, Failure> {
+    let mut letters = place(journal)?.dead_letters()?;
+    match action {
+        DeadAction::List { filter, is_json } => list(&letters, filter, is_json)?,
+        DeadAction::Show { id, has_text } => show(&letters, id, has_text)?,
+        DeadAction::Replay(chosen) if chosen.is_dry => return count_only(&letters, &chosen, "replayed"),
+        DeadAction::Discard(chosen) if chosen.is_dry => return count_only(&letters, &chosen, "discarded"),
+        DeadAction::Replay(chosen) => return change(&mut letters, &chosen, "replayed", replay),
+        DeadAction::Discard(chosen) => return change(&mut letters, &chosen, "discarded", discard),
+        DeadAction::Export { file, filter, has_text } => export(&letters, file.as_deref(), filter, has_text)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Goes through those that fit, in pages, so that a long list needs little memory.
+fn pages(
+    letters: &DeadLetters,
+    mut filter: DeadFilter,
+    mut each: impl FnMut(&[Dead]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut left = filter.limit.unwrap_or(usize::MAX);
+    while left > 0 {
+        filter.limit = Some(left.min(PAGE));
+        let page = letters.list(&filter)?;
+        let Some(last) = page.last() else { break };
+        filter.after = Some(last.id);
+        left = left.saturating_sub(page.len());
+        each(&page)?;
+    }
+    Ok(())
+}
+
+fn list(letters: &DeadLetters, filter: DeadFilter, is_json: bool) -> Result<(), Failure> {
+    let (mut number, now_ms) = (0, now_ms());
+    pages(letters, filter, |page| {
+        if number == 0 && !is_json {
+            say(&shown::head());
+        }
+        number += page.len() as u64;
+        for dead in page {
+            if is_json {
+                say(&format!("{}\n", shown::json(dead, false)?));
+            } else {
+                say(&shown::row(dead, now_ms));
+            }
+        }
+        Ok(())
+    })?;
+    if !is_json {
+        say(&format!("{}\n", count(number, "dead letter", "dead letters")));
+    }
+    Ok(())
+}
+
+fn show(letters: &DeadLetters, id: DeadId, has_text: bool) -> Result<(), Failure> {
+    let filter = DeadFilter { id: Some(id), ..DeadFilter::default() };
+    let found = letters.list(&filter)?;
+    let dead = found.first().ok_or_else(|| {
+        Error::new(format!("there is no dead letter {id}"))
+            .with_hint("`evenkeel dead` lists those that there are")
+    })?;
+    say(&shown::whole(dead, now_ms(), has_text));
+    Ok(())
+}
+
+fn export(
+    letters: &DeadLetters,
+    file: Option<&Path>,
+    filter: DeadFilter,
+    has_text: bool,
+) -> Result<(), Failure> {
+    let Some(path) = file else {
+        return match write(letters, filter, has_text, &mut io::stdout().lock()) {
+            // A reader that is gone (`evenkeel dead export | head -1`) has read what it wanted.
+            Err(Failure::Failed(error)) if is_gone(&error) => Ok(()),
+            written => written.map(drop),
+        };
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // People's words are for nobody but the operator.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = BufWriter::new(options.open(path).map_err(|error| unwritable(path, &error))?);
+    let written = write(letters, filter, has_text, &mut file).and_then(|number| {
+        file.get_ref().sync_all().map(|()| number).map_err(|error| Error::from(error).into())
+    });
+    let number = written.inspect_err(|_| {
+        // Half an export must not be taken for a whole one.
+        let _ = std::fs::remove_file(path);
+    })?;
+    let without = if has_text { "" } else { ", without texts: `--text` writes them, too" };
+    let number = count(number, "dead letter", "dead letters");
+    say(&format!("{number} written to {}{without}\n", path.display()));
+    Ok(())
+}
+
+fn is_gone(error: &Error) -> bool {
+    error.find::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    let shown = path.display();
+    match error.kind() {
+        ErrorKind::AlreadyExists => Misuse(format!("`{shown}` is there already: name a new file")).into(),
+        _ => Error::new(format!("cannot write {shown}: {error}")).into(),
+    }
+}
+
+fn write(
+    letters: &DeadLetters,
+    filter: DeadFilter,
+    has_text: bool,
+    out: &mut impl Write,
+) -> Result<u64, Failure> {
+    let mut number = 0;
+    pages(letters, filter, |page| {
+        for dead in page {
+            writeln!(out, "{}", shown::json(dead, has_text)?).map_err(Error::from)?;
+            number += 1;
+        }
+        Ok(())
+    })?;
+    out.flush().map_err(Error::from)?;
+    Ok(number)
+}
+
+fn count_only(letters: &DeadLetters, chosen: &Chosen, done: &str) -> Result<ExitCode, Failure> {
+    let (mut number, mut is_short) = (0, false);
+    for filter in &chosen.filters {
+        let found = letters.count(filter)?;
+        if let (0, Some(id)) = (found, filter.id) {
+            is_short = true;
+            complain(&format!("there is no dead letter {id}"));
+        }
+        number += found;
+    }
+    say(&format!("{} would be {done}\n", count(number, "dead letter", "dead letters")));
+    Ok(if is_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Does it filter by filter, and says how far it came, also when it came not to the end.
+fn change(
+    letters: &mut DeadLetters,
+    chosen: &Chosen,
+    word: &str,
+    one: fn(&mut DeadLetters, &DeadFilter, &mut Done) -> Result<(), Error>,
+) -> Result<ExitCode, Failure> {
+    let mut done = Done::default();
+    let result = chosen.filters.iter().try_for_each(|filter| one(letters, filter, &mut done));
+    let number = done.events + done.replies;
+    let mut text = format!("{word}: {}", count(number, "dead letter", "dead letters"));
+    if word == "replayed" && number > 0 {
+        let (events, replies) =
+            (count(done.events, "event", "events"), count(done.replies, "reply", "replies"));
+        text.push_str(&format!(" ({events}, {replies})"));
+    }
+    if number > 0 {
+        text.push_str(match letters.is_in_use() {
+            true => "; the bot is running, and takes this up within a second",
+            false => "; no bot is running: the next start takes this up",
+        });
+    }
+    say(&format!("{text}\n"));
+    result?;
+    Ok(if done.is_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn replay(letters: &mut DeadLetters, filter: &DeadFilter, done: &mut Done) -> Result<(), Error> {
+    let found = letters.count(filter)?;
+    let replayed = letters.replay(filter, now_ms())?;
+    let events = (replayed.events.len() + replayed.unparked.len()) as u64;
+    let replies = replayed.letters.len() as u64;
+    done.events += events;
+    done.replies += replies;
+    let left = found.saturating_sub(events + replies);
+    match filter.id {
+        Some(id) if found == 0 => missing(id, done),
+        _ if left > 0 => {
+            done.is_short = true;
+            let left = count(left, "dead letter", "dead letters");
+            complain(&format!("{left} cannot be read, and stays in the list: `discard` forgets it"));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn discard(letters: &mut DeadLetters, filter: &DeadFilter, done: &mut Done) -> Result<(), Error> {
+    let number = letters.discard(filter)?;
+    done.events += number;
+    if let (0, Some(id)) = (number, filter.id) {
+        missing(id, done);
+    }
+    Ok(())
+}
+
+fn missing(id: DeadId, done: &mut Done) {
+    done.is_short = true;
+    complain(&format!("there is no dead letter {id}"));
+}

@@ -1,0 +1,116 @@
+//! Jobs, from the terminal: what a bot will do later.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use evenkeel::Error;
+use evenkeel::job::Waiting;
+use evenkeel::journal::Job;
+use evenkeel::journal::sqlite::Jobs;
+use serde::Serialize;
+
+use crate::command::JobAction;
+use crate::place::place;
+use crate::table::{count, cut, line, now_ms, short, span, time};
+use crate::terminal::{Failure, say};
+
+/// How many are read at once.
+const PAGE: usize = 1_000;
+
+/// The name of a schedule of the router's begins so, after a letter that nobody can type.
+const SCHEDULE: &str = "schedule ";
+
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    due_ms: u64,
+    /// `None` when the body cannot be read.
+    function: Option<&'a str>,
+    is_repeated: bool,
+    conversation: Option<&'a str>,
+}
+
+/// Opens the journal and does what is wanted.
+pub(crate) fn run(journal: Option<PathBuf>, action: JobAction) -> Result<ExitCode, Failure> {
+    let mut jobs = place(journal)?.jobs()?;
+    match action {
+        JobAction::List { is_json } => list(&jobs, is_json)?,
+        JobAction::Cancel { name } => cancel(&mut jobs, &name)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(jobs: &Jobs, is_json: bool) -> Result<(), Failure> {
+    let (mut number, mut after, now_ms) = (0, None, now_ms());
+    loop {
+        let page = jobs.list(None, after, PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = Some((last.due_ms, last.id));
+        let mut text = String::new();
+        if number == 0 && !is_json {
+            text.push_str(&cells(["NAME", "DUE", "IN", "AGAIN", "CHAT", "FUNCTION"]));
+        }
+        number += page.len() as u64;
+        for job in &page {
+            text.push_str(&if is_json { json(job)? } else { row(job, now_ms) });
+        }
+        say(&text);
+    }
+    if !is_json {
+        say(&format!("{}\n", count(number, "job", "jobs")));
+    }
+    Ok(())
+}
+
+fn row(job: &Job, now_ms: u64) -> String {
+    let waiting = Waiting::read(job);
+    let again = waiting.as_ref().map_or("?", |waiting| if waiting.is_repeated { "yes" } else { "no" });
+    let function = waiting.as_ref().map_or("cannot be read", |waiting| &waiting.function);
+    let wait = match job.due_ms.checked_sub(now_ms) {
+        Some(ms) => span(ms),
+        None => "now".into(),
+    };
+    cells([
+        &line(&job.name),
+        &time(job.due_ms),
+        &wait,
+        again,
+        &short(chat(job).unwrap_or("-")),
+        &cut(function, 60),
+    ])
+}
+
+fn cells([name, due, wait, again, conversation, function]: [&str; 6]) -> String {
+    format!("{name:<20}  {due:<23}  {wait:>6}  {again:<5}  {conversation:<10}  {function}\n")
+}
+
+fn json(job: &Job) -> Result<String, Error> {
+    let waiting = Waiting::read(job);
+    let line = Line {
+        name: job.name.trim_start_matches('\0'),
+        due_ms: job.due_ms,
+        function: waiting.as_ref().map(|waiting| &*waiting.function),
+        is_repeated: waiting.as_ref().is_some_and(|waiting| waiting.is_repeated),
+        conversation: chat(job),
+    };
+    Ok(format!("{}\n", serde_json::to_string(&line)?))
+}
+
+/// The conversation; the router's schedules have none.
+fn chat(job: &Job) -> Option<&str> {
+    Some(&*job.conversation).filter(|id| !id.is_empty() && !id.starts_with('\0'))
+}
+
+fn cancel(jobs: &mut Jobs, name: &str) -> Result<(), Failure> {
+    if jobs.cancel(name)? {
+        say(&format!("cancelled {name}\n"));
+        return Ok(());
+    }
+    if name.starts_with(SCHEDULE) && jobs.cancel(&format!("\0{name}"))? {
+        say(&format!("cancelled {name}: the program has it still, and its next start brings it back\n"));
+        return Ok(());
+    }
+    Err(Error::new(format!("there is no job `{name}`"))
+        .with_hint("`evenkeel jobs` lists those that there are")
+        .into())
+}

@@ -1,0 +1,276 @@
+//! Dead letters and jobs from the terminal, beside a bot that runs and after it has stopped.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use evenkeel::dead::DeadLetters;
+use evenkeel::journal::DeadFilter;
+use evenkeel::journal::sqlite::SqliteJournal;
+use evenkeel::sandbox::Sandbox;
+use evenkeel::{App, Args, Bot, Context, Error, Job, MessageId, Reply, Result, Router, State};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::running::{directory, evenkeel, finished};
+
+/// In everything that people and the bot write.
+const SECRET: &str = "SECRET";
+/// When the bots' clocks begin, in milliseconds since 1970.
+const START_MS: u64 = 1_700_000_000_000;
+const HOUR_MS: u64 = 3_600_000;
+
+/// What the handlers find.
+#[derive(Clone)]
+struct World {
+    is_up: Arc<AtomicBool>,
+    clock_ms: Arc<AtomicU64>,
+    /// What the handlers did; the test holds the other end.
+    done: mpsc::UnboundedSender<String>,
+}
+
+/// A bot in this process, on a file.
+struct Tended {
+    file: PathBuf,
+    world: World,
+    sandbox: Sandbox,
+    done: mpsc::UnboundedReceiver<String>,
+    letters: DeadLetters,
+    stop: oneshot::Sender<()>,
+    bot: JoinHandle<Result<()>>,
+}
+
+async fn weather(State(world): State<World>) -> Result<&'static str> {
+    if !world.is_up.load(Ordering::SeqCst) {
+        return Err(Error::new("connection refused").context("asking the weather\nservice"));
+    }
+    let _ = world.done.send("weather".into());
+    Ok("sunny")
+}
+
+async fn news(State(world): State<World>) -> Result<&'static str> {
+    weather(State(world)).await
+}
+
+async fn amend() -> Reply {
+    Reply::edit(MessageId::new("never sent"), format!("{SECRET} amended"))
+}
+
+async fn remind(cx: Context, Args(hours): Args<u64>) -> Result<&'static str> {
+    cx.after(Duration::from_secs(3_600 * hours), ring, (hours, format!("{SECRET} tea")))?;
+    Ok("I will")
+}
+
+async fn ring(State(world): State<World>, Job((hours, _)): Job<(u64, String)>) {
+    let _ = world.done.send(format!("rang after {hours} h"));
+}
+
+async fn sweep() {}
+
+fn app(world: World) -> App {
+    let router = Router::new().command("!weather", weather).command("!news", news).command("!amend", amend);
+    router.command("!remind", remind).job(ring).schedule("daily 03:00", sweep).with_state(world)
+}
+
+impl Tended {
+    fn start(file: PathBuf) -> Self {
+        let (done, receiver) = mpsc::unbounded_channel();
+        let clock_ms = Arc::new(AtomicU64::new(START_MS));
+        let world = World { is_up: Arc::default(), clock_ms, done };
+        Self::start_in(file, world, receiver)
+    }
+
+    fn start_in(file: PathBuf, world: World, done: mpsc::UnboundedReceiver<String>) -> Self {
+        let (sandbox, (stop, stopped)) = (Sandbox::new(), oneshot::channel::<()>());
+        let clock_ms = Arc::clone(&world.clock_ms);
+        let journal = SqliteJournal::open(&file).expect("the folder is there");
+        let bot = Bot::new(sandbox.clone(), app(world.clone())).with_journal(journal);
+        let bot = bot.with_clock(move || clock_ms.load(Ordering::SeqCst));
+        let bot = bot.with_shutdown(async { drop(stopped.await) });
+        let letters = bot.dead_letters();
+        let bot = tokio::spawn(bot.serve());
+        Self { file, world, sandbox, done, letters, stop, bot }
+    }
+
+    fn say(&self, text: &str) {
+        self.sandbox.say("alice", "alice", text).expect("alice is there");
+    }
+
+    /// Waits until so many were given up.
+    async fn has_dead(&self, count: usize) {
+        while self.letters.list(DeadFilter::default()).await.expect("the bot runs").len() != count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Three dead letters: two events and a reply.
+    async fn with_trouble(name: &str) -> Self {
+        let tended = Self::start(directory(name).join("evenkeel.db"));
+        tended.say(&format!("!weather {SECRET} town"));
+        tended.has_dead(1).await;
+        tended.say(&format!("!news {SECRET} paper"));
+        tended.has_dead(2).await;
+        tended.say(&format!("!amend {SECRET} words"));
+        tended.has_dead(3).await;
+        tended
+    }
+
+    async fn heard(&mut self) -> String {
+        self.done.recv().await.expect("the world holds the other end")
+    }
+
+    async fn stop(self) -> (PathBuf, World, mpsc::UnboundedReceiver<String>) {
+        drop(self.stop);
+        self.bot.await.expect("no panic").expect("a good end");
+        (self.file, self.world, self.done)
+    }
+}
+
+/// Runs the command on a file: exit code, standard output, standard error.
+fn tend(file: &Path, line: &str) -> (Option<i32>, String, String) {
+    let mut command = evenkeel(line.split_whitespace());
+    command.env("EVENKEEL_JOURNAL", file);
+    finished(command)
+}
+
+#[track_caller]
+fn check(file: &Path, line: &str, parts: &[&str]) -> String {
+    let (code, out, err) = tend(file, line);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{line}: {out}");
+    for part in parts {
+        assert!(out.contains(part), "{line}: `{part}` is missing in:\n{out}");
+    }
+    assert_eq!(out.contains(SECRET), line.contains("--text"), "{line}:\n{out}");
+    out
+}
+
+/// Everything that only looks.
+fn look(file: &Path) {
+    let error = "asking the weather service: connection refused";
+    let out =
+        check(file, "dead", &["!weather", "!news", "!amend", "failed", "refused", error, "3 dead letters"]);
+    assert_eq!(out.lines().count(), 5, "{out}");
+    let out = check(file, "dead list --command !news", &["!news", "1 dead letter\n"]);
+    assert!(!out.contains("!weather"), "{out}");
+    check(file, "dead list --reason panicked", &["0 dead letters"]);
+    check(file, "dead --conversation alice --limit 2", &["2 dead letters"]);
+    let out = check(
+        file,
+        "dead --json",
+        &[r#""id":"1","kind":"message","reason":"failed""#, r#""sender":"alice""#],
+    );
+    assert_eq!(out.lines().count(), 3, "{out}");
+    check(file, "dead show 1", &["what          message", "attempts      1", "left out: `--text` shows it"]);
+    check(
+        file,
+        "dead show 1 --text",
+        &["error         asking the weather\n", "text          !weather SECRET town"],
+    );
+    check(file, "dead show 3.0", &["what          edit of a reply", "reason        refused"]);
+    check(file, "dead show 3.0 --text", &["text          SECRET amended"]);
+    check(file, "dead replay --all --dry-run", &["3 dead letters would be replayed"]);
+    check(file, "dead discard --reason refused --dry-run", &["1 dead letter would be discarded"]);
+    assert_eq!(check(file, "dead export", &[r#""command":"!amend""#]).lines().count(), 3);
+    assert_eq!(check(file, "dead export --text", &["SECRET amended", "SECRET paper"]).lines().count(), 3);
+    let (code, out, err) = tend(file, "dead show 99");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("there is no dead letter 99"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_seen_beside_the_bot_and_after_it_without_anybodys_words() {
+    let tended = Tended::with_trouble("desk look").await;
+    look(&tended.file);
+    let (file, ..) = tended.stop().await;
+    look(&file);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_is_a_new_file_with_texts_only_on_demand() {
+    let (file, ..) = Tended::with_trouble("desk export").await.stop().await;
+    let folder = file.parent().expect("it lies in a folder");
+    let export = |arguments: &[&str]| {
+        let mut command = evenkeel(arguments);
+        command.current_dir(folder);
+        finished(command)
+    };
+    let (code, out, _) = export(&["dead", "export", "bare.jsonl"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(out, "3 dead letters written to bare.jsonl, without texts: `--text` writes them, too\n");
+    let (code, ..) = export(&["dead", "export", "whole.jsonl", "--text", "--command", "!news"]);
+    assert_eq!(code, Some(0));
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("it was written");
+    assert!(!read("bare.jsonl").contains(SECRET));
+    assert_eq!(read("whole.jsonl").matches("SECRET paper").count(), 1);
+    let (code, _, err) = export(&["dead", "export", "whole.jsonl"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (Some(2), "evenkeel: `whole.jsonl` is there already: name a new file\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_is_taken_up_by_the_bot_that_runs_or_by_the_next_start() {
+    let mut tended = Tended::with_trouble("desk replay").await;
+    tended.world.is_up.store(true, Ordering::SeqCst);
+    let running = "the bot is running, and takes this up within a second";
+    check(&tended.file, "dead replay 1", &["replayed: 1 dead letter (1 event, 0 replies); ", running]);
+    assert_eq!(tended.heard().await, "weather");
+    tended.has_dead(2).await;
+    let (file, world, done) = tended.stop().await;
+    let (code, out, err) = tend(&file, "dead replay 2 1");
+    let stopped = "no bot is running: the next start takes this up";
+    assert_eq!(out, format!("replayed: 1 dead letter (1 event, 0 replies); {stopped}\n"));
+    assert_eq!((code, err.as_str()), (Some(1), "evenkeel: there is no dead letter 1\n"));
+    check(&file, "dead", &["!amend", "1 dead letter\n"]);
+    let mut tended = Tended::start_in(file, world, done);
+    assert_eq!(tended.heard().await, "weather");
+    check(&tended.file, "dead replay --reason refused", &["replayed: 1 dead letter (0 events, 1 reply)"]);
+    tended.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_discarded_is_gone_for_the_bot_that_runs_and_for_the_next() {
+    let tended = Tended::with_trouble("desk discard").await;
+    check(&tended.file, "dead discard --command !weather", &["discarded: 1 dead letter; the bot is running"]);
+    tended.has_dead(2).await;
+    let (file, world, done) = tended.stop().await;
+    check(&file, "dead discard 3.0", &["discarded: 1 dead letter; no bot is running"]);
+    let tended = Tended::start_in(file, world, done);
+    tended.has_dead(1).await;
+    let (file, ..) = tended.stop().await;
+    check(&file, "dead discard --all", &["discarded: 1 dead letter"]);
+    check(&file, "dead discard --all", &["discarded: 0 dead letters\n"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_cancelled_is_not_done_by_the_bot_that_runs_nor_by_the_next() {
+    let mut tended = Tended::start(directory("desk jobs").join("evenkeel.db"));
+    (1..=4).for_each(|hours| tended.say(&format!("!remind {hours}")));
+    while !check(&tended.file, "jobs", &[]).contains("5 jobs\n") {
+        tokio::task::yield_now().await;
+    }
+    check(
+        &tended.file,
+        "jobs list",
+        &["1.1 ", "2023-11-14 23:13:20 UTC", "alice", "ring", "schedule ", "yes"],
+    );
+    check(&tended.file, "jobs --json", &[r#"{"name":"1.1","due_ms":1700003600000,"function":"#]);
+    check(&tended.file, "jobs cancel 1.1", &["cancelled 1.1\n"]);
+    tended.world.clock_ms.store(START_MS + 2 * HOUR_MS, Ordering::SeqCst);
+    assert_eq!(tended.heard().await, "rang after 2 h");
+    let (file, world, done) = tended.stop().await;
+    check(&file, "jobs cancel 3.1", &["cancelled 3.1\n"]);
+    let (code, out, err) = tend(&file, "jobs cancel 3.1");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("there is no job `3.1`"), "{err}");
+    let mut sweep = evenkeel(["jobs", "cancel", &format!("schedule {}", std::any::type_name_of_val(&sweep))]);
+    sweep.env("EVENKEEL_JOURNAL", &file);
+    let (code, out, _) = finished(sweep);
+    assert!(code == Some(0) && out.contains("its next start brings it back"), "{out}");
+    world.clock_ms.store(START_MS + 5 * HOUR_MS, Ordering::SeqCst);
+    let mut tended = Tended::start_in(file, world, done);
+    assert_eq!(tended.heard().await, "rang after 4 h");
+    tended.stop().await;
+}

@@ -1,0 +1,117 @@
+//! What a handler does once, however often it runs.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use super::{Ask, Context};
+use crate::error::{Error, Result};
+use crate::journal::{Entry, Fact};
+
+impl Context {
+    /// Does something once and keeps its result: when the handler runs again, after a failure or the end of the process, it
+    /// gets the result and `work` is not polled.
+    ///
+    /// The result is on the disk before this returns. Between the end of `work` and that moment the process may end: then
+    /// `work` is done again, so what cannot bear that needs a key of its own at the far side.
+    ///
+    /// ```
+    /// use evenkeel::{Context, Result};
+    ///
+    /// async fn charge() -> Result<u64> { Ok(4711) }
+    ///
+    /// async fn buy(cx: Context) -> Result<String> {
+    ///     let receipt = cx.step("charge", charge()).await?;
+    ///     Ok(format!("paid, receipt {receipt}"))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// That of `work`, of which nothing is kept; when the name was used before in this attempt; when the result cannot
+    /// be written as JSON or a kept one not be read as `T`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops `work`. A result that has been handed over is kept all the same.
+    pub async fn step<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        if !self.promised().steps.insert(name.to_owned()) {
+            return Err(Error::new(format!("the step `{name}` was taken already"))
+                .with_hint("give each step of a handler a name of its own, with a number in a loop"));
+        }
+        if let Some(value) = self.known_step(name) {
+            let value = serde_json::from_slice(value);
+            return value.map_err(|error| Error::from(error).context(format!("reading the step `{name}`")));
+        }
+        let done = work.await?;
+        let value = serde_json::to_vec(&done)
+            .map_err(|error| Error::from(error).context(format!("writing the step `{name}`")))?;
+        let (answer, kept) = oneshot::channel();
+        let (sequence, name) = (self.call.attempt.sequence, name.to_owned());
+        // A wire that is gone has dropped its end: the receiver then says so.
+        let _asked = self.call.wire.send(Ask::Step { sequence, name, value: Bytes::from(value), answer });
+        kept.await.map_err(|_| Error::new("the bot is stopping"))?;
+        Ok(done)
+    }
+
+    /// Keeps a value for this conversation once the handler has succeeded; `None` forgets it. The last call counts.
+    pub(crate) fn remember(&self, name: &str, value: Option<Bytes>) {
+        let conversation = self.event.conversation().id().to_owned();
+        self.change(Entry::Remember { conversation, name: name.to_owned(), value });
+    }
+
+    /// Enters something into the journal once the handler has succeeded.
+    pub(crate) fn change(&self, entry: Entry) {
+        self.promised().changes.push(entry);
+    }
+
+    /// Asks the wire; one that is gone drops the other end of the answer.
+    pub(crate) fn ask_wire(&self, ask: Ask) {
+        let _asked = self.call.wire.send(ask);
+    }
+
+    /// Whether jobs may call this function.
+    pub(crate) fn knows_job(&self, function: &str) -> bool {
+        self.call.tools.jobs.contains(function)
+    }
+
+    /// A name for a job of this event, the same in each attempt of a handler that does the same.
+    pub(crate) fn next_job_name(&self) -> String {
+        let mut promised = self.promised();
+        promised.jobs += 1;
+        format!("{}.{}", self.call.attempt.sequence, promised.jobs)
+    }
+
+    /// When this attempt began, in milliseconds since 1970, by the clock that jobs go by.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.call.attempt.now_ms
+    }
+
+    /// The value that is kept for this conversation, without what this handler has promised.
+    pub(crate) async fn recall(&self, name: &str) -> Result<Option<Bytes>> {
+        let (answer, value) = oneshot::channel();
+        let conversation = self.event.conversation().id().to_owned();
+        // A wire that is gone has dropped its end: the receiver then says so.
+        let _asked = self.call.wire.send(Ask::Recall { conversation, name: name.to_owned(), answer });
+        value.await.map_err(|_| Error::new("the bot is stopping"))
+    }
+
+    pub(super) fn known_step(&self, wanted: &str) -> Option<&Bytes> {
+        self.call.attempt.facts.iter().find_map(|fact| match fact {
+            Fact::Step { name, value } if name == wanted => Some(value),
+            _ => None,
+        })
+    }
+
+    /// Which attempt this is to handle the event, from 1. Attempts that the end of a process cut short count, too.
+    pub fn attempt(&self) -> u32 {
+        self.call.attempt.attempt
+    }
+}

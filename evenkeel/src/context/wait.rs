@@ -1,0 +1,157 @@
+//! Waiting for people in the middle of a handler.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Ask, Context, Wire};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::reply::IntoReply;
+
+/// How long [`Context::ask`] waits.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// What the person reads when nobody answered in time.
+const TOO_LATE: &str = "I have waited long enough. Please start again.";
+
+/// An event that may be what a handler waits for.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) sequence: u64,
+    pub(crate) event: Event,
+}
+
+impl Context {
+    /// Asks the person who caused the event, and waits up to ten minutes for the next message of theirs in this
+    /// conversation.
+    ///
+    /// While it waits, the conversation goes on: what others write, and what is no message, is handled as ever. When the
+    /// process ends meanwhile, the next one runs the handler again: what was sent is not sent again, what was answered is
+    /// answered at once, and it waits on.
+    ///
+    /// ```
+    /// use evenkeel::{Context, Result, Router, testing};
+    ///
+    /// async fn weather(cx: Context) -> Result<String> {
+    ///     let city = cx.ask("which city?").await?;
+    ///     Ok(format!("sunny in {city}"))
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// let mut chat = testing::chat(Router::new().command("!weather", weather));
+    /// assert_eq!(chat.say("!weather").await, ["which city?"]);
+    /// assert_eq!(chat.say("Oslo").await, ["sunny in Oslo"]);
+    /// # }); Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the question could not be sent; when no answer came, which the person is told; when the bot stops.
+    ///
+    /// # Cancel safety
+    ///
+    /// The question is sent as soon as this is polled. A handler that drops the future goes on beside its conversation:
+    /// give the time with [`Context::ask_within`] instead.
+    pub async fn ask(&self, question: impl IntoReply) -> Result<String> {
+        self.ask_within(question, PATIENCE).await
+    }
+
+    /// The same with another time to wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::ask`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Context::ask`].
+    pub async fn ask_within(&self, question: impl IntoReply, within: Duration) -> Result<String> {
+        self.reply_now(question).await?;
+        let sender = self.event.sender().clone();
+        let is_theirs = move |event: &Event| event.message().is_some() && event.sender().is(sender.id());
+        let answer = self.wait_for(is_theirs, within).await?;
+        Ok(answer.text().unwrap_or_default().to_owned())
+    }
+
+    /// Waits for the next event in this conversation that `filter` wants. It is not handled otherwise.
+    ///
+    /// What `filter` does not want is handled as ever while this waits. Several handlers may wait in one conversation:
+    /// whoever began first is asked first.
+    ///
+    /// # Errors
+    ///
+    /// When nothing came in time, which the person is told; when 10,000 handlers wait already; when the bot stops.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Context::ask`].
+    pub async fn wait_for(&self, filter: impl Fn(&Event) -> bool + Send, within: Duration) -> Result<Event> {
+        let name = format!("wait {}", self.call.waits.fetch_add(1, Ordering::Relaxed));
+        if let Some(value) = self.known_step(&name) {
+            return serde_json::from_slice(value)
+                .map_err(|error| Error::from(error).context("reading what was waited for"));
+        }
+        let sequence = self.call.attempt.sequence;
+        // Each holds one offer at most: the next comes when this one was answered.
+        let (offers, mut offered) = mpsc::unbounded_channel();
+        let mut waiting = Waiting { wire: &self.call.wire, sequence, is_over: false };
+        waiting.say(Ask::Wait { sequence, offers });
+        let mut time_is_over = std::pin::pin!(tokio::time::sleep(within));
+        loop {
+            tokio::select! {
+                biased;
+                offer = offered.recv() => {
+                    let Some(Offer { sequence: event, event: content }) = offer else {
+                        waiting.is_over = true;
+                        return Err(Error::new("too many handlers wait for people, or the bot is stopping"));
+                    };
+                    if !filter(&content) {
+                        waiting.say(Ask::Pass { event, by: sequence });
+                        continue;
+                    }
+                    let value = Bytes::from(serde_json::to_vec(&content)?);
+                    let (answer, kept) = oneshot::channel();
+                    waiting.say(Ask::Take { event, by: sequence, name, value, answer });
+                    waiting.ends(kept).await?;
+                    return Ok(content);
+                }
+                () = &mut time_is_over => break,
+            }
+        }
+        let (answer, turn) = oneshot::channel();
+        waiting.say(Ask::Rejoin { sequence, answer });
+        waiting.ends(turn).await?;
+        Err(Error::tell(TOO_LATE))
+    }
+}
+
+/// Tells the wire when a handler ceases to wait without having been answered.
+struct Waiting<'a> {
+    wire: &'a Wire,
+    sequence: u64,
+    is_over: bool,
+}
+
+impl Waiting<'_> {
+    fn say(&self, ask: Ask) {
+        // A wire that is gone has dropped the other ends, too: the receivers then say so.
+        let _asked = self.wire.send(ask);
+    }
+
+    /// Waits for the conversation's turn.
+    async fn ends(&mut self, turn: oneshot::Receiver<()>) -> Result<()> {
+        let has_turn = turn.await;
+        self.is_over = has_turn.is_ok();
+        has_turn.map_err(|_| Error::new("the bot is stopping"))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.say(Ask::Leave { sequence: self.sequence });
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What is done later: after a command, at a time, again and again. Jobs are kept in the journal and survive restarts.
+//!
+//! A job is a call of a registered function with arguments that serde can write. When it is due it becomes an event like
+//! any other: it runs at least once, is tried again after a failure that may pass, and becomes a dead letter otherwise.
+//! Jobs run beside conversations, not in their lanes.
+//!
+//! ```
+//! use std::time::Duration;
+//! use evenkeel::{Args, Context, Job, Result, Router, testing};
+//!
+//! async fn remind(cx: Context, Args((minutes, text)): Args<(u64, String)>) -> Result<&'static str> {
+//!     cx.after(Duration::from_secs(60 * minutes), ring, (text,))?;
+//!     Ok("I will")
+//! }
+//!
+//! async fn ring(Job((text,)): Job<(String,)>) -> String {
+//!     format!("you wanted to {text}")
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+//! let mut chat = testing::chat(Router::new().command("!remind", remind).job(ring));
+//! assert_eq!(chat.say("!remind 10 drink tea").await, ["I will"]);
+//! tokio::time::sleep(Duration::from_secs(601)).await;
+//! assert_eq!(chat.replies().await, ["you wanted to drink tea"]);
+//! # }); Ok::<(), std::io::Error>(())
+//! ```
+
+mod body;
+mod function;
+
+use std::fmt;
+use std::future::Future;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use crate::context::{Ask, Context};
+use crate::error::{Error, Result};
+use crate::extract::{FromEvent, Rejection};
+use crate::journal::{Entry, Job as Kept, NewJob};
+use crate::schedule::{Misfire, Overlap, Schedule};
+use crate::trigger::Trigger;
+pub(crate) use body::{Body, SCHEDULES};
+pub use function::JobFunction;
+pub(crate) use function::name_of;
+
+/// The arguments of a job, as they were given to [`Context::after`] and its siblings: the last argument of its function.
+///
+/// *Shape*: whatever was given, read back from JSON: `(city, 3)` -> `Job<(String, u32)>`. Where the arguments of an older
+/// version of the bot do not fit any more, the job becomes a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job<T>(pub T);
+
+/// The name of a job, for [`Context::cancel`]. It can be kept as text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct JobId(String);
+
+/// A job that is waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// Its name.
+    pub id: JobId,
+    /// The function, as the compiler names it: `my_bot::ring`.
+    pub function: String,
+    /// When it is due next.
+    pub due: SystemTime,
+    /// Whether it comes again.
+    pub is_repeated: bool,
+}
+
+impl Waiting {
+    /// Reads what a journal keeps of a job; `None` when that cannot be read.
+    pub fn read(kept: &Kept) -> Option<Self> {
+        Body::waiting(kept)
+    }
+}
+
+/// When a job happens again, and what becomes of a firing that comes too early or too late.
+///
+/// ```
+/// use evenkeel::job::Repeat;
+/// use evenkeel::schedule::{Misfire, Overlap};
+///
+/// # fn example() -> evenkeel::Result<()> {
+/// let nightly = Repeat::new("daily 03:00 Europe/Berlin".parse()?)
+///     .with_overlap(Overlap::Queue)
+///     .with_misfire(Misfire::Skip);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Repeat {
+    pub(crate) schedule: Schedule,
+    pub(crate) overlap: Overlap,
+    pub(crate) misfire: Misfire,
+}
+
+impl Repeat {
+    /// By this schedule; a firing that comes while the last one runs is skipped, and one stands for all that were missed.
+    pub fn new(schedule: Schedule) -> Self {
+        Self { schedule, overlap: Overlap::default(), misfire: Misfire::default() }
+    }
+
+    /// What becomes of a firing that comes while the last one runs.
+    #[must_use]
+    pub fn with_overlap(mut self, overlap: Overlap) -> Self {
+        self.overlap = overlap;
+        self
+    }
+
+    /// What becomes of firings that were missed while the bot was down.
+    #[must_use]
+    pub fn with_misfire(mut self, misfire: Misfire) -> Self {
+        self.misfire = misfire;
+        self
+    }
+}
+
+impl From<Schedule> for Repeat {
+    fn from(schedule: Schedule) -> Self {
+        Self::new(schedule)
+    }
+}
+
+impl Context {
+    /// Calls `function` with `args` once this handler has succeeded: kept in the same transaction as its end.
+    ///
+    /// # Errors
+    ///
+    /// When the function is not registered with [`Router::job`](crate::Router::job), or the arguments cannot be written
+    /// as JSON.
+    pub fn defer<F, A, T>(&self, function: F, args: T) -> Result<JobId>
+    where
+        F: JobFunction<A, T>,
+        T: Serialize,
+    {
+        self.at(SystemTime::UNIX_EPOCH, function, args)
+    }
+
+    /// Calls `function` with `args` after this time, counted from now; kept once this handler has succeeded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::defer`].
+    pub fn after<F, A, T>(&self, pause: Duration, function: F, args: T) -> Result<JobId>
+    where
+        F: JobFunction<A, T>,
+        T: Serialize,
+    {
+        let due_ms = self.now_ms().saturating_add(millis(pause));
+        self.plan(due_ms, function, args, None)
+    }
+
+    /// Calls `function` with `args` at this time, or at once where it is past; kept once this handler has succeeded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::defer`].
+    pub fn at<F, A, T>(&self, time: SystemTime, function: F, args: T) -> Result<JobId>
+    where
+        F: JobFunction<A, T>,
+        T: Serialize,
+    {
+        self.plan(millis(time.duration_since(UNIX_EPOCH).unwrap_or_default()), function, args, None)
+    }
+
+    /// Calls `function` with `args` again and again; kept once this handler has succeeded, until it is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::defer`], and when the schedule never comes.
+    pub fn repeat<F, A, T>(&self, repeat: impl Into<Repeat>, function: F, args: T) -> Result<JobId>
+    where
+        F: JobFunction<A, T>,
+        T: Serialize,
+    {
+        let (repeat, now_ms) = (repeat.into(), self.now_ms());
+        let Some(due_ms) = repeat.schedule.next_after(now_ms, now_ms) else {
+            return Err(Error::new(format!("`{}` never comes", repeat.schedule)));
+        };
+        self.plan(due_ms, function, args, Some(repeat))
+    }
+
+    /// Forgets a job once this handler has succeeded; nothing happens if there is none any more.
+    pub fn cancel(&self, id: &JobId) {
+        self.change(Entry::Cancel { name: id.0.clone() });
+    }
+
+    /// The jobs that were planned in this conversation and wait, the earliest first, at most a thousand.
+    ///
+    /// # Errors
+    ///
+    /// When the bot is stopping.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the question.
+    pub async fn jobs(&self) -> Result<Vec<Waiting>> {
+        let (answer, jobs) = oneshot::channel();
+        let conversation = self.event().conversation().id().to_owned();
+        self.ask_wire(Ask::Jobs { conversation, answer });
+        let jobs = jobs.await.map_err(|_| Error::new("the bot is stopping"))?;
+        Ok(jobs.iter().filter_map(Body::waiting).collect())
+    }
+
+    fn plan<F, A, T>(&self, due_ms: u64, _: F, args: T, repeat: Option<Repeat>) -> Result<JobId>
+    where
+        F: JobFunction<A, T>,
+        T: Serialize,
+    {
+        let function = name_of::<F>();
+        if !self.knows_job(function) {
+            return Err(Error::new(format!("`{function}` is not a job of this bot"))
+                .with_hint("add `.job(function)` to the router"));
+        }
+        let args = serde_json::to_string(&args)
+            .map_err(|error| Error::from(error).context(format!("writing the arguments of `{function}`")))?;
+        let anchor_ms = self.now_ms();
+        let body = Body::new(function, args, self.event(), repeat.map(|repeat| (repeat, anchor_ms)));
+        let (name, conversation) = (self.next_job_name(), self.event().conversation().id().to_owned());
+        let (id, body) = (JobId(name.clone()), body.to_bytes()?);
+        self.change(Entry::Schedule(NewJob { name, conversation, due_ms, body, keeps_due: false }));
+        Ok(id)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Job<T> {
+    fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
+        let taken = match cx.event().job() {
+            None => Err(Rejection::silent("the event is no job")),
+            Some(job) => serde_json::from_str(job.args()).map(Self).map_err(|error| {
+                // The message may quote an argument.
+                let (function, column) = (job.function(), error.column());
+                Rejection::failed(Error::new(format!(
+                    "the arguments of `{function}` do not fit its `Job`, from column {column} on"
+                )))
+            }),
+        };
+        std::future::ready(taken)
+    }
+
+    fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
+        match trigger {
+            None => Ok(()),
+            Some(_) => Err("`Job` has arguments only where the function is a job: use `.job(..)`".into()),
+        }
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}

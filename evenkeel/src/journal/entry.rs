@@ -1,0 +1,265 @@
+//! What a journal is told, and what it answers.
+
+use bytes::Bytes;
+
+use super::given_up::{Dead, DeadFilter, Reason, Replayed};
+use super::planned::{Job, NewJob};
+use crate::event::{Event, MessageId};
+use crate::transport::{Acceptance, Outbound, SendKey};
+
+/// One thing that happened. Times are milliseconds since 1970.
+///
+/// An event is named by its `sequence`, the number that [`Acceptance::New`] gave it; a reply by its [`SendKey`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Entry {
+    /// An event came in. Unless it is known already, it gets the next number. Answered by [`Answer::Accepted`].
+    Accept {
+        /// What came in.
+        event: Event,
+        /// When, in milliseconds since 1970.
+        now_ms: u64,
+        /// Whether its handler starts as soon as this is written: the same as a [`Entry::Begin`] right after it.
+        begins: bool,
+    },
+    /// An attempt to handle the event begins: should the process end before it does, the event is a suspect.
+    Begin {
+        /// The event.
+        sequence: u64,
+    },
+    /// The handler waits for a person. Should the process end, that is no fault of the event's.
+    Suspend {
+        /// The event.
+        sequence: u64,
+    },
+    /// The attempt failed, and another one follows.
+    Retry {
+        /// The event.
+        sequence: u64,
+        /// Not before this time.
+        due_ms: u64,
+    },
+    /// The attempt was cut short by a bot that stops: it does not count.
+    Return {
+        /// The event.
+        sequence: u64,
+    },
+    /// The event is done. What was recorded of it goes: steps, sent replies, its content. That it came is remembered.
+    Done {
+        /// The event.
+        sequence: u64,
+    },
+    /// The event was given up: it becomes a dead letter.
+    Bury {
+        /// The event.
+        sequence: u64,
+        /// Why.
+        reason: Reason,
+        /// The error with its causes.
+        error: String,
+        /// The command, if one was found.
+        command: String,
+        /// When, in milliseconds since 1970.
+        now_ms: u64,
+    },
+    /// A reply was promised.
+    Promise {
+        /// What, where, and its key. A key that is known already is left as it is.
+        outbound: Outbound,
+        /// Whether it is sent as soon as this is written: the same as a [`Entry::Sending`] right after it.
+        begins: bool,
+    },
+    /// A reply is about to be sent: should the process end before its fate is known, nobody knows it.
+    Sending {
+        /// The reply.
+        key: SendKey,
+        /// Whether a power cut may undo this, and the reply may then be sent again.
+        is_lazy: bool,
+    },
+    /// A reply was sent. It is remembered until its event is done, so that a second attempt does not repeat it.
+    Sent {
+        /// The reply.
+        key: SendKey,
+        /// The message that it made.
+        id: Option<MessageId>,
+    },
+    /// A reply was certainly not sent, and will be tried again.
+    Postpone {
+        /// The reply.
+        key: SendKey,
+        /// Not before this time.
+        due_ms: u64,
+    },
+    /// A reply was given up: it becomes a dead letter.
+    BuryReply {
+        /// The reply.
+        key: SendKey,
+        /// Why.
+        reason: Reason,
+        /// The error with its causes.
+        error: String,
+        /// The command that promised it, if one did.
+        command: String,
+        /// When, in milliseconds since 1970.
+        now_ms: u64,
+    },
+    /// A reply is neither sent nor kept, because the author chose so.
+    Drop {
+        /// The reply.
+        key: SendKey,
+    },
+    /// The result of a named step of an event, for its next attempt. A name that is known already is left as it is.
+    Step {
+        /// The event.
+        sequence: u64,
+        /// The step.
+        name: String,
+        /// Its result.
+        value: Bytes,
+    },
+    /// Keeps a value for a conversation, or forgets it.
+    Remember {
+        /// The conversation's id.
+        conversation: String,
+        /// Which of its values.
+        name: String,
+        /// The value; `None` forgets it.
+        value: Option<Bytes>,
+    },
+    /// Asks for such a value. Answered by [`Answer::Recalled`].
+    Recall {
+        /// The conversation's id.
+        conversation: String,
+        /// Which of its values.
+        name: String,
+    },
+    /// Keeps a job until it is due. One of the same name is replaced. Answered by [`Answer::Scheduled`].
+    Schedule(NewJob),
+    /// Forgets the job of this name. Answered by [`Answer::Count`]: 1, or 0 when there was none.
+    Cancel {
+        /// The job.
+        name: String,
+    },
+    /// Asks for the jobs that are due, the earliest first. Answered by [`Answer::Due`].
+    Due {
+        /// Due at this time or before.
+        until_ms: u64,
+        /// At most so many.
+        limit: usize,
+    },
+    /// A due job becomes an event, unless it was cancelled or moved meanwhile. Answered by [`Answer::Accepted`], or
+    /// [`Answer::Count`] of 0 when there is nothing to fire.
+    Fire {
+        /// The job.
+        job: u64,
+        /// When it was due; if that is not so any more, nothing is fired.
+        due_ms: u64,
+        /// What it becomes. `None` moves the job to its next time without an event.
+        event: Option<Event>,
+        /// As in [`Entry::Accept`].
+        begins: bool,
+        /// When it is due again; without this, the job is gone.
+        next_ms: Option<u64>,
+        /// The present time, in milliseconds since 1970.
+        now_ms: u64,
+    },
+    /// Asks for jobs, the earliest first. Answered by [`Answer::Due`].
+    Jobs {
+        /// Those of the conversation with this id; `None` for all.
+        conversation: Option<String>,
+        /// After this job (its due time and number); `None` begins with the first.
+        after: Option<(u64, u64)>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Asks for dead letters, the oldest first. Answered by [`Answer::Dead`].
+    ListDead(DeadFilter),
+    /// Gives dead letters another chance, at the end of their lanes. Answered by [`Answer::Replayed`].
+    Replay {
+        /// Which.
+        filter: DeadFilter,
+        /// The present time, in milliseconds since 1970.
+        now_ms: u64,
+    },
+    /// Forgets dead letters for good. Answered by [`Answer::Discarded`].
+    Discard(DeadFilter),
+    /// Asks for what another process has put in since the last time (`evenkeel dead replay`). Answered by
+    /// [`Answer::Replayed`].
+    Adopt,
+}
+
+impl Entry {
+    /// Whether a power cut may undo it. What is not lazy is on the disk before it is answered; what is lazy survives the
+    /// end of the process, and becomes as durable as the rest with the next batch that is not.
+    pub fn is_lazy(&self) -> bool {
+        match self {
+            Self::Sending { is_lazy, .. } => *is_lazy,
+            Self::Begin { .. }
+            | Self::Suspend { .. }
+            | Self::Retry { .. }
+            | Self::Return { .. }
+            | Self::Sent { .. }
+            | Self::Postpone { .. }
+            | Self::Recall { .. }
+            | Self::Due { .. }
+            | Self::Jobs { .. }
+            | Self::ListDead(_)
+            | Self::Adopt => true,
+            Self::Accept { .. }
+            | Self::Done { .. }
+            | Self::Bury { .. }
+            | Self::Promise { .. }
+            | Self::BuryReply { .. }
+            | Self::Drop { .. }
+            | Self::Step { .. }
+            | Self::Remember { .. }
+            | Self::Schedule(_)
+            | Self::Cancel { .. }
+            | Self::Fire { .. }
+            | Self::Replay { .. }
+            | Self::Discard(_) => false,
+        }
+    }
+
+    /// Whether it only asks.
+    pub fn is_question(&self) -> bool {
+        matches!(
+            self,
+            Self::Recall { .. } | Self::Due { .. } | Self::Jobs { .. } | Self::ListDead(_) | Self::Adopt
+        )
+    }
+}
+
+/// What a journal says to an entry.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It is written.
+    Noted,
+    /// What became of an event.
+    Accepted(Acceptance),
+    /// The value, if there is one.
+    Recalled(Option<Bytes>),
+    /// The number of the job.
+    Scheduled(u64),
+    /// Jobs, and when the first that is not among them is due.
+    Due {
+        /// The earliest first.
+        jobs: Vec<Job>,
+        /// In milliseconds since 1970.
+        next_ms: Option<u64>,
+    },
+    /// Dead letters, the oldest first.
+    Dead(Vec<Dead>),
+    /// What has another chance now.
+    Replayed(Replayed),
+    /// What is gone for good.
+    Discarded {
+        /// How many dead letters.
+        count: u64,
+        /// Those of them that were parked events: their conversations go on.
+        unparked: Vec<u64>,
+    },
+    /// How many it concerned.
+    Count(u64),
+}

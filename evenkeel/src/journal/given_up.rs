@@ -1,0 +1,143 @@
+//! What was given up, and which of it is meant.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::left::{PendingEvent, PendingLetter};
+use crate::event::Event;
+use crate::transport::Outbound;
+
+/// Why something was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// The handler failed, and trying again was of no use or not asked for.
+    Failed,
+    /// The handler panicked.
+    Panicked,
+    /// The process ended several times while the handler was running.
+    Poison,
+    /// The record of the event cannot be read.
+    Unreadable,
+    /// The network refused the reply.
+    Refused,
+    /// The reply could not be sent, as often as it was tried.
+    NotSent,
+    /// Nobody knows whether the reply arrived.
+    Unknown,
+    /// The handler failed, and its conversation waits for the operator: the event keeps its place.
+    Parked,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Failed,
+        Self::Panicked,
+        Self::Poison,
+        Self::Unreadable,
+        Self::Refused,
+        Self::NotSent,
+        Self::Unknown,
+        Self::Parked,
+    ];
+
+    /// One word for tables and options.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+            Self::Poison => "poison",
+            Self::Unreadable => "unreadable",
+            Self::Refused => "refused",
+            Self::NotSent => "not_sent",
+            Self::Unknown => "unknown",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// The name of a dead letter: `17` for an event, `17.2` for a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DeadId {
+    /// An event, by number.
+    Event(u64),
+    /// A reply, by key.
+    Reply(u64, u32),
+}
+
+impl fmt::Display for DeadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(sequence) => write!(f, "{sequence}"),
+            Self::Reply(sequence, index) => write!(f, "{sequence}.{index}"),
+        }
+    }
+}
+
+/// An event or a reply that was given up.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Dead {
+    /// Its name.
+    #[serde(serialize_with = "as_text")]
+    pub id: DeadId,
+    /// Why.
+    pub reason: Reason,
+    /// The error with its causes.
+    pub error: String,
+    /// The command, if one was found.
+    pub command: String,
+    /// The id of its conversation.
+    pub conversation: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was given up, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The event; `None` for a reply, or when it cannot be read.
+    pub event: Option<Event>,
+    /// The reply; `None` for an event.
+    pub reply: Option<Outbound>,
+}
+
+fn as_text<S: serde::Serializer>(id: &DeadId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+/// Which dead letters are meant: those that fit everything that is given here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadFilter {
+    /// This one.
+    pub id: Option<DeadId>,
+    /// Those of this command.
+    pub command: Option<String>,
+    /// Those given up for this reason.
+    pub reason: Option<Reason>,
+    /// Those of the conversation with this id.
+    pub conversation: Option<String>,
+    /// Those after this one, in the order of the list: events before replies, each by number.
+    pub after: Option<DeadId>,
+    /// At most so many; `None` for all.
+    pub limit: Option<usize>,
+}
+
+/// Dead letters that have another chance.
+#[derive(Debug, Default, Clone)]
+pub struct Replayed {
+    /// Events, under new numbers, in order. Their facts are kept, their attempts begin anew.
+    pub events: Vec<PendingEvent>,
+    /// Replies, under new keys, in order.
+    pub letters: Vec<PendingLetter>,
+    /// Parked events that keep their number and their place, and are tried again.
+    pub unparked: Vec<u64>,
+    /// Parked events that another process has discarded: their conversations go on.
+    pub discarded: Vec<u64>,
+}

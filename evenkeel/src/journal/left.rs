@@ -1,0 +1,63 @@
+//! What an earlier run or attempt left.
+
+use bytes::Bytes;
+
+use crate::event::{Event, MessageId};
+use crate::transport::Outbound;
+
+/// An event that was accepted and is not done.
+#[derive(Debug, Clone)]
+pub struct PendingEvent {
+    /// Its number.
+    pub sequence: u64,
+    /// What came in.
+    pub event: Event,
+    /// How often its handler has begun.
+    pub attempts: u32,
+    /// How often the process ended while its handler was running.
+    pub crashes: u32,
+    /// Not to be tried before this time, in milliseconds since 1970; 0 for at once.
+    pub due_ms: u64,
+    /// Whether it holds its conversation up until the operator acts.
+    pub is_parked: bool,
+    /// What its earlier attempts left.
+    pub facts: Vec<Fact>,
+}
+
+/// Something that an attempt did and that the next one need not repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// A step has a result.
+    Step {
+        /// The step.
+        name: String,
+        /// Its result.
+        value: Bytes,
+    },
+    /// A reply was sent at once.
+    Sent {
+        /// Which of the event's actions.
+        index: u32,
+        /// The message that it made.
+        id: Option<MessageId>,
+    },
+    /// A reply that was to be sent at once was given up, and is a dead letter.
+    Buried {
+        /// Which of the event's actions.
+        index: u32,
+    },
+}
+
+/// A reply that was promised and is not sent.
+#[derive(Debug, Clone)]
+pub struct PendingLetter {
+    /// The reply.
+    pub outbound: Outbound,
+    /// Whether it was being sent when the process ended, so that nobody knows whether it arrived.
+    pub is_unknown: bool,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Not to be tried before this time, in milliseconds since 1970; 0 for at once.
+    pub due_ms: u64,
+}

@@ -1,0 +1,216 @@
+//! The journal on a file: one process, one writer thread, one commit for all that waits.
+
+mod apply;
+mod content;
+mod dead;
+mod desk;
+mod event;
+mod health;
+mod job;
+mod letter;
+mod lock;
+mod open;
+mod recover;
+mod schema;
+mod seen;
+mod store;
+mod writer;
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::task::{Context, Poll, ready};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use super::Entry;
+use super::{Journal, Recovered, Written};
+use crate::config::Secret;
+use crate::error::{Error, Result};
+use lock::Lock;
+use open::Place;
+use seen::Retention;
+use writer::{Order, Writer};
+
+pub use desk::{DeadLetters, Jobs};
+pub use health::{Health, Vitals};
+
+/// How many batches may wait for the writer; `serve` hands over one at a time.
+const WAITING: usize = 64;
+
+/// How a [`SqliteJournal`] is opened.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SqliteOptions {
+    key: Option<Secret>,
+    retention: Retention,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { key: None, retention: Retention { hours: 30 * 24, rows: 5_000_000, young: 32_768 } }
+    }
+}
+
+impl SqliteOptions {
+    /// Remembers events for 30 days, and five million of them at most; no key.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Encrypts the file; needs the feature `sqlcipher`. Sixty-four hexadecimal digits are the key itself, anything else
+    /// is a passphrase, from which one is derived at every opening.
+    pub fn key(mut self, key: Secret) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Sets for how long an event is known again when it is delivered once more, in days.
+    pub fn remember_days(mut self, days: u32) -> Self {
+        self.retention.hours = i64::from(days) * 24;
+        self
+    }
+
+    /// Sets how many events are known again, about 30 bytes each; beyond, the oldest hours are forgotten.
+    pub fn remember_events(mut self, events: u32) -> Self {
+        self.retention.rows = i64::from(events);
+        self
+    }
+
+    /// Opens the file, and makes it and its folder if they are not there.
+    ///
+    /// # Errors
+    ///
+    /// When the file is none of ours, was written by a newer version, cannot be written, is on a network or a full disk, is
+    /// in use by another process, or does not open with the key. Nothing is touched then, and the hint says what to do.
+    pub fn open(self, path: impl Into<PathBuf>) -> Result<SqliteJournal> {
+        let place = Place { path: path.into(), key: self.key, retention: self.retention };
+        place.check()?;
+        place.make_folder()?;
+        place.check()?;
+        let lock = Lock::take(&place.path)?;
+        let store = place.open()?;
+        let health = Health::default();
+        let (orders, receiver) = sync_channel(WAITING);
+        let writer = Writer::new(place, store, health.clone(), receiver);
+        let thread = std::thread::Builder::new()
+            .name("evenkeel-journal".to_owned())
+            .spawn(|| writer.run())
+            .map_err(|error| Error::from(error).context("cannot start the journal's thread"))?;
+        Ok(SqliteJournal { orders: Some(orders), thread: Some(thread), health, _lock: lock })
+    }
+}
+
+/// Keeps everything in one file of SQLite.
+///
+/// A batch is one transaction. If it holds anything that is not [lazy](Entry::is_lazy), it is on the disk when its answers
+/// come: one sync for all of it. Dropping the journal waits for the batch at hand.
+///
+/// ```
+/// # async fn example() -> evenkeel::Result<()> {
+/// use evenkeel::journal::{Journal, sqlite::SqliteJournal};
+///
+/// let mut journal = SqliteJournal::open("bot/journal.db")?;
+/// let left = journal.recover().await?;
+/// println!("{} events are not done", left.events.len());
+/// # Ok(()) }
+/// ```
+pub struct SqliteJournal {
+    /// `None` once it is being dropped: the writer ends when this end is gone.
+    orders: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+    health: Health,
+    /// Let go of after the writer has ended.
+    _lock: Lock,
+}
+
+impl SqliteJournal {
+    /// Opens the file, and makes it and its folder if they are not there; see [`SqliteOptions`] for more.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteOptions::open`].
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        SqliteOptions::new().open(path)
+    }
+
+    /// How it is, for as long as anybody wants to know.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Sends an order; its answer never comes when the writer is gone or has too much to do.
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // What is refused is dropped, and with it the waiter's other end: that is the answer.
+            let _ = orders.try_send(order);
+        }
+    }
+}
+
+impl fmt::Debug for SqliteJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteJournal").finish_non_exhaustive()
+    }
+}
+
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        self.health.stop_trying();
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has nothing more to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Journal for SqliteJournal {
+    type Writing = Writing;
+
+    /// `evenkeel dead` writes into the file of a running bot.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
+        let (waiter, answer) = oneshot::channel();
+        self.order(Order::Recover(waiter));
+        async { answer.await.unwrap_or_else(|_| Err(gone())) }
+    }
+
+    fn write(&mut self, batch: Vec<Entry>) -> Writing {
+        let (waiter, answer) = oneshot::channel();
+        self.order(Order::Write(batch, waiter));
+        Writing(answer)
+    }
+
+    async fn close(self) {
+        self.health.stop_trying();
+        let (waiter, answer) = oneshot::channel();
+        self.order(Order::Close(waiter));
+        // A writer that has failed leaves its log to the next start.
+        let _ = answer.await;
+    }
+}
+
+/// A batch on its way to the disk.
+#[derive(Debug)]
+#[must_use = "whether the batch is written shows only here"]
+pub struct Writing(oneshot::Receiver<Result<Written>>);
+
+impl Future for Writing {
+    type Output = Result<Written>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(answer.unwrap_or_else(|_| Err(gone())))
+    }
+}
+
+fn gone() -> Error {
+    Error::new("the journal's thread has ended, or too many batches wait for it")
+}

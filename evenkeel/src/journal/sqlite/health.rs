@@ -1,0 +1,119 @@
+//! How the journal is, for whoever shows it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::store::Class;
+
+/// How a journal is. Cloning is cheap; all clones show the same.
+#[derive(Debug, Clone, Default)]
+pub struct Health(Arc<Gauges>);
+
+#[derive(Debug, Default)]
+struct Gauges {
+    batches: AtomicU64,
+    entries: AtomicU64,
+    full_commits: AtomicU64,
+    normal_commits: AtomicU64,
+    checkpoints: AtomicU64,
+    failures: AtomicU64,
+    wal_bytes: AtomicU64,
+    wal_peak_bytes: AtomicU64,
+    busy_micros: AtomicU64,
+    is_failing: AtomicBool,
+    /// Set once by the journal; the writer stops trying again.
+    is_closing: AtomicBool,
+    last_error: Mutex<Option<String>>,
+}
+
+/// What a journal has done, and whether it can.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Vitals {
+    /// Batches that were written.
+    pub batches: u64,
+    /// Entries in them.
+    pub entries: u64,
+    /// Commits that waited for the disk: one sync each.
+    pub full_commits: u64,
+    /// Commits that did not.
+    pub normal_commits: u64,
+    /// How often the write-ahead log was moved into the file: two syncs each.
+    pub checkpoints: u64,
+    /// Writes that failed and were tried again.
+    pub failures: u64,
+    /// The present length of the write-ahead log.
+    pub wal_bytes: u64,
+    /// The longest that it has been.
+    pub wal_peak_bytes: u64,
+    /// How long the writer has worked.
+    pub busy: Duration,
+    /// Whether nothing can be written at present.
+    pub is_failing: bool,
+    /// The last error of the disk or of SQLite, if there was one.
+    pub last_error: Option<String>,
+}
+
+impl Health {
+    /// Reads all of it.
+    pub fn vitals(&self) -> Vitals {
+        let gauges = &*self.0;
+        Vitals {
+            batches: gauges.batches.load(Relaxed),
+            entries: gauges.entries.load(Relaxed),
+            full_commits: gauges.full_commits.load(Relaxed),
+            normal_commits: gauges.normal_commits.load(Relaxed),
+            checkpoints: gauges.checkpoints.load(Relaxed),
+            failures: gauges.failures.load(Relaxed),
+            wal_bytes: gauges.wal_bytes.load(Relaxed),
+            wal_peak_bytes: gauges.wal_peak_bytes.load(Relaxed),
+            busy: Duration::from_micros(gauges.busy_micros.load(Relaxed)),
+            is_failing: gauges.is_failing.load(Relaxed),
+            last_error: gauges.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    pub(super) fn wrote(&self, entries: usize, class: Option<Class>, busy: Duration) {
+        self.0.batches.fetch_add(1, Relaxed);
+        self.0.entries.fetch_add(entries as u64, Relaxed);
+        match class {
+            Some(Class::Full) => self.0.full_commits.fetch_add(1, Relaxed),
+            Some(Class::Normal) => self.0.normal_commits.fetch_add(1, Relaxed),
+            None => 0,
+        };
+        self.busy(busy);
+    }
+
+    pub(super) fn busy(&self, busy: Duration) {
+        self.0.busy_micros.fetch_add(u64::try_from(busy.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(super) fn checkpointed(&self) {
+        self.0.checkpoints.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn wal(&self, bytes: u64) {
+        self.0.wal_bytes.store(bytes, Relaxed);
+        self.0.wal_peak_bytes.fetch_max(bytes, Relaxed);
+    }
+
+    /// Whether this is the first failure in a row.
+    pub(super) fn failed(&self, error: String) -> bool {
+        self.0.failures.fetch_add(1, Relaxed);
+        *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        !self.0.is_failing.swap(true, Relaxed)
+    }
+
+    pub(super) fn mended(&self) {
+        self.0.is_failing.store(false, Relaxed);
+    }
+
+    pub(super) fn stop_trying(&self) {
+        self.0.is_closing.store(true, Relaxed);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.is_closing.load(Relaxed)
+    }
+}

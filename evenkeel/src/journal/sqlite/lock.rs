@@ -1,0 +1,110 @@
+//! One process for one file.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// A process that ends, or a child that has not yet become another program, may hold the lock for a moment.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Held for as long as the journal is open. The system lets go of it when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "the lock is held by holding the file")] File);
+
+impl Lock {
+    pub(super) fn take(path: &Path) -> Result<Self> {
+        let side = beside(path, ".lock");
+        let shown = side.display();
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&side).map_err(|error| {
+                Error::config(format!("cannot open {shown}: {error}")).with_hint(
+                    "the bot needs to write in that folder: mend its permissions, or name another file",
+                )
+            })?;
+        let mut tries = TRIES;
+        let mut taken = file.try_lock();
+        while matches!(taken, Err(TryLockError::WouldBlock)) && tries > 0 {
+            tries -= 1;
+            std::thread::sleep(PAUSE);
+            taken = file.try_lock();
+        }
+        match taken {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::config(format!("the journal {} is in use by another process", path.display()))
+                    .with_hint("stop the other bot, or give this one a file of its own"))
+            }
+            Err(TryLockError::Error(error)) => Err(Error::config(format!("cannot lock {shown}: {error}"))
+                .with_hint("the journal needs a local disk whose file system has locks")),
+        }
+    }
+}
+
+/// Whether a journal is open in some process. Looking takes part in the lock for a moment, which a bot that starts outwaits.
+pub(super) fn is_held(path: &Path) -> bool {
+    // Without that file, no process has ever opened the journal here.
+    let Ok(file) = File::open(beside(path, ".lock")) else { return false };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// A file with the same name and something after it.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Refuses file systems on which a lock or a sync is not to be trusted.
+#[cfg(target_os = "linux")]
+pub(super) fn check_disk(folder: &Path) -> Result<()> {
+    let Ok(system) = rustix::fs::statfs(folder) else { return Ok(()) };
+    // The width and sign of `f_type` differ between architectures; the magic numbers have 32 bits.
+    let magic = u32::try_from(i128::from(system.f_type) & 0xffff_ffff).unwrap_or(0);
+    match network(magic) {
+        None => Ok(()),
+        Some(name) => {
+            Err(Error::config(format!("{} is on a network file system ({name})", folder.display()))
+                .with_hint("the journal needs a local disk: over a network, a lock or a sync may be a lie"))
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn check_disk(_: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// The name of a file system that goes over a network, by its magic number (linux/magic.h, and the sources of each).
+#[cfg(any(target_os = "linux", test))]
+fn network(magic: u32) -> Option<&'static str> {
+    Some(match magic {
+        0x0000_6969 => "NFS",
+        0x0000_517b => "SMB",
+        0xff53_4d42 => "CIFS",
+        0xfe53_4d42 => "SMB2",
+        0x0102_1997 => "9p",
+        0x5346_414f => "AFS",
+        0x7375_7245 => "Coda",
+        0x00c3_6400 => "Ceph",
+        0x0000_564c => "NCP",
+        0x0bd0_0bd0 => "Lustre",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_file_systems_are_known_by_number() {
+        assert_eq!(network(0x6969), Some("NFS"));
+        assert_eq!(network(0xff53_4d42), Some("CIFS"));
+        assert_eq!(network(0xef53), None, "ext4");
+        assert_eq!(network(0x794c_7630), None, "overlayfs");
+        assert_eq!(network(0x0102_1994), None, "tmpfs");
+    }
+}

@@ -1,0 +1,256 @@
+//! Opening a file: everything that can be wrong with it is found here, before anything is touched.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::lock::{beside, check_disk};
+use super::schema::{self, APPLICATION, OLDEST_SQLITE, VERSION};
+use super::seen::Retention;
+use super::store::Store;
+use crate::config::Secret;
+use crate::error::{Error, Result};
+
+/// The first bytes of every file of SQLite that is not encrypted.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// A file, and how to open it.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) key: Option<Secret>,
+    pub(super) retention: Retention,
+}
+
+/// What a look at the first bytes says.
+enum Found {
+    Nothing,
+    Plain,
+    /// Encrypted, or something else altogether.
+    Other,
+}
+
+impl Place {
+    /// Finds what is wrong without touching anything.
+    pub(super) fn check(&self) -> Result<()> {
+        let shown = self.path.display();
+        if rusqlite::version_number() < OLDEST_SQLITE {
+            let version = rusqlite::version();
+            return Err(Error::config(format!("SQLite {version} can damage a journal"))
+                .with_hint("link SQLite 3.51.3 or newer, or use the one that is bundled"));
+        }
+        if self.key.is_some() && !cfg!(feature = "sqlcipher") {
+            return Err(Error::config("a key for the journal is set, but this program cannot encrypt")
+                .with_hint("build with the feature `sqlcipher` of `evenkeel`, or take the key away"));
+        }
+        check_disk(self.folder())?;
+        match (self.look()?, &self.key) {
+            (Found::Nothing, _) | (Found::Plain, None) => Ok(()),
+            (Found::Plain, Some(_)) => {
+                Err(Error::config(format!("the journal {shown} is not encrypted, but a key is set"))
+                    .with_hint("take the key away, or name another file"))
+            }
+            // Whether it is ours shows when the key is tried.
+            (Found::Other, Some(_)) => Ok(()),
+            (Found::Other, None) => {
+                Err(Error::config(format!("{shown} is not a journal, or an encrypted one"))
+                    .with_hint("name another file, or set the key of this one"))
+            }
+        }
+    }
+
+    /// Makes the folder, if it is not there.
+    pub(super) fn make_folder(&self) -> Result<()> {
+        fs::create_dir_all(self.folder()).map_err(|error| {
+            Error::config(format!("cannot make the folder {}: {error}", self.folder().display()))
+                .with_hint("make it by hand, or name another file for the journal")
+        })
+    }
+
+    fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    fn look(&self) -> Result<Found> {
+        let mut head = Vec::new();
+        match File::open(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
+            opened => opened
+                .and_then(|file| file.take(100).read_to_end(&mut head))
+                .map_err(|error| self.unusable(&error))?,
+        };
+        OpenOptions::new().write(true).open(&self.path).map_err(|error| self.unusable(&error))?;
+        if head.is_empty() {
+            return Ok(Found::Nothing);
+        }
+        if head.get(..16) != Some(MAGIC) {
+            return Ok(Found::Other);
+        }
+        let number = |at: usize| {
+            head.get(at..at + 4).and_then(|four| four.try_into().ok()).map_or(0, i32::from_be_bytes)
+        };
+        self.judge(number(68), number(60))?;
+        Ok(Found::Plain)
+    }
+
+    /// Whether the numbers in a file's header are ours (<https://sqlite.org/fileformat2.html#the_database_header>).
+    fn judge(&self, application: i32, version: i32) -> Result<()> {
+        let shown = self.path.display();
+        if application != APPLICATION {
+            return Err(Error::config(format!("{shown} is a database of another program"))
+                .with_hint("name another file for the journal; this one was not touched"));
+        }
+        if version > VERSION {
+            return Err(Error::config(format!(
+                "the journal {shown} was written by a newer version (schema {version}, this one knows {VERSION})"
+            ))
+            .with_hint("run the newer version; this file was not touched"));
+        }
+        Ok(())
+    }
+
+    fn unusable(&self, error: &std::io::Error) -> Error {
+        Error::config(format!("cannot write the journal {}: {error}", self.path.display()))
+            .with_hint("mend the permissions of the file and its folder, or name another file")
+    }
+
+    /// Opens the file, makes it if it is not there, and looks at it again from inside.
+    pub(super) fn open(&self) -> Result<Store> {
+        if fs::metadata(&self.path).map_or(true, |data| data.len() == 0) {
+            self.create()?;
+        }
+        let connection =
+            self.connect(&self.path, OpenFlags::empty()).map_err(|error| self.explain(&error))?;
+        self.check_inside(&connection)?;
+        Self::tune(&connection).map_err(|error| self.explain(&error))?;
+        Store::new(connection, self.retention).map_err(|error| self.explain(&error))
+    }
+
+    /// Opens a file that is there, beside the bot that has it open.
+    pub(super) fn open_beside(&self) -> Result<Store> {
+        let connection =
+            self.connect(&self.path, OpenFlags::empty()).map_err(|error| self.explain(&error))?;
+        self.check_inside(&connection)?;
+        Self::tune(&connection).map_err(|error| self.explain(&error))?;
+        Store::new(connection, self.retention).map_err(|error| self.explain(&error))
+    }
+
+    /// Opens the file after a failure, and trusts nothing that a failed sync may have left behind: the log is read anew
+    /// and moved into the file.
+    pub(super) fn reopen(&self) -> rusqlite::Result<Store> {
+        let connection = self.connect(&self.path, OpenFlags::empty())?;
+        Self::tune(&connection)?;
+        let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            return Err(rusqlite::Error::SqliteFailure(damage, Some("the file is damaged".to_owned())));
+        }
+        let store = Store::new(connection, self.retention)?;
+        if !store.checkpoint("TRUNCATE")? {
+            let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+            return Err(rusqlite::Error::SqliteFailure(
+                busy,
+                Some("another process reads the file".to_owned()),
+            ));
+        }
+        Ok(store)
+    }
+
+    fn connect(&self, path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+        let connection = Connection::open_with_flags(path, flags)?;
+        if let Some(key) = &self.key {
+            // Sixty-four digits are the key itself; anything else is a passphrase, from which one is derived.
+            let secret = key.expose().trim();
+            let is_raw = secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let secret = if is_raw { format!("x'{secret}'") } else { secret.to_owned() };
+            connection.pragma_update(None, "key", secret)?;
+        }
+        connection.busy_timeout(Duration::from_secs(5))?;
+        // Closing must not move the log into the file: after a failed sync, nothing of this connection is trusted.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        Ok(connection)
+    }
+
+    /// Makes the file under another name, so that it is never seen half made.
+    fn create(&self) -> Result<()> {
+        let draft = beside(&self.path, ".new");
+        let clear = || {
+            let _ = (fs::remove_file(&draft), fs::remove_file(beside(&draft, "-journal")));
+        };
+        clear();
+        if let Err(error) = self.fill(&draft) {
+            clear();
+            return Err(self.explain(&error));
+        }
+        // The log of a file that is gone belongs to nothing, and must not be taken for the log of this one.
+        for ending in ["-wal", "-shm"] {
+            let _ = fs::remove_file(beside(&self.path, ending));
+        }
+        fs::rename(&draft, &self.path).map_err(|error| self.unusable(&error))?;
+        // The name lies in the folder, which has to reach the disk as well.
+        let _ = File::open(self.folder()).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+
+    fn fill(&self, draft: &Path) -> rusqlite::Result<()> {
+        let born = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let mut connection = self.connect(draft, OpenFlags::SQLITE_OPEN_CREATE)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        schema::create(&mut connection, i64::try_from(born.as_millis()).unwrap_or(0))
+    }
+
+    fn check_inside(&self, connection: &Connection) -> Result<()> {
+        let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        let application = number("application_id").map_err(|error| self.explain(&error))?;
+        let version = number("user_version").map_err(|error| self.explain(&error))?;
+        self.judge(application, version)
+    }
+
+    fn tune(connection: &Connection) -> rusqlite::Result<()> {
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.pragma_update(None, "cache_size", -16_000)?;
+        connection.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(())).or_else(none)?;
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))
+    }
+
+    /// One line for an error of SQLite.
+    pub(super) fn explain(&self, error: &rusqlite::Error) -> Error {
+        let shown = self.path.display();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) if self.key.is_some() => {
+                Error::config(format!("the key does not open {shown}, or it is not a journal"))
+                    .with_hint("set the key with which the journal was made, or name another file")
+            }
+            Some(ErrorCode::NotADatabase) => Error::config(format!("{shown} is not a journal"))
+                .with_hint("name another file for the journal"),
+            Some(ErrorCode::DiskFull) => Error::config(format!("the disk of the journal {shown} is full"))
+                .with_hint("make room on it, then start again"),
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Error::config(format!("cannot write the journal {shown}"))
+                    .with_hint("mend the permissions of the file and its folder, or name another file")
+            }
+            Some(ErrorCode::DatabaseCorrupt) => Error::config(format!("the journal {shown} is damaged"))
+                .with_hint(
+                    "set it aside and start with a new one; `sqlite3 <file> .recover` reads what is left",
+                ),
+            _ => Error::new(format!("the journal {shown} cannot be used: {error}"))
+                .with_hint("look at the disk and its messages in the system's log"),
+        }
+    }
+}
+
+/// Takes a pragma that answers nothing for one that succeeded.
+fn none(error: rusqlite::Error) -> rusqlite::Result<()> {
+    if matches!(error, rusqlite::Error::QueryReturnedNoRows) { Ok(()) } else { Err(error) }
+}

@@ -1,0 +1,121 @@
+//! The tables.
+
+use rusqlite::Connection;
+
+/// Marks a file as ours: "EVKL".
+pub(super) const APPLICATION: i32 = 0x4556_4b4c;
+
+/// The schema that this version writes. Forward only.
+pub(super) const VERSION: i32 = 1;
+
+/// The oldest SQLite that may be linked: before it, two connections could corrupt a file by resetting the write-ahead log.
+pub(super) const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// What becomes of an event. What is at or above `DEAD` is in the list of dead letters.
+pub(super) mod event {
+    pub(in crate::journal::sqlite) const READY: i64 = 0;
+    pub(in crate::journal::sqlite) const RUNNING: i64 = 1;
+    pub(in crate::journal::sqlite) const SUSPENDED: i64 = 2;
+    pub(in crate::journal::sqlite) const DEAD: i64 = 3;
+    pub(in crate::journal::sqlite) const PARKED: i64 = 4;
+}
+
+/// What becomes of a reply.
+pub(super) mod letter {
+    pub(in crate::journal::sqlite) const PENDING: i64 = 0;
+    pub(in crate::journal::sqlite) const SENDING: i64 = 1;
+    pub(in crate::journal::sqlite) const DEAD: i64 = 3;
+}
+
+/// What another process has changed, in `handed`.
+pub(super) mod handed {
+    pub(in crate::journal::sqlite) const EVENT: i64 = 0;
+    pub(in crate::journal::sqlite) const LETTER: i64 = 1;
+    pub(in crate::journal::sqlite) const UNPARKED: i64 = 2;
+    pub(in crate::journal::sqlite) const DISCARDED: i64 = 3;
+}
+
+/// Content comes last in each row, so that the short columns are read without it. Files lie apart from their reply,
+/// because changing a row rewrites all of it.
+const TABLES: &str = "
+CREATE TABLE state(
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    batch INTEGER NOT NULL DEFAULT 0,
+    last INTEGER NOT NULL DEFAULT 0,
+    last_job INTEGER NOT NULL DEFAULT 0,
+    latest_ms INTEGER NOT NULL DEFAULT 0,
+    born_ms INTEGER NOT NULL,
+    seen_key BLOB NOT NULL);
+CREATE TABLE seen(key BLOB PRIMARY KEY, period INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE seen_young0(number INTEGER PRIMARY KEY, key BLOB NOT NULL, period INTEGER NOT NULL);
+CREATE TABLE seen_young1(number INTEGER PRIMARY KEY, key BLOB NOT NULL, period INTEGER NOT NULL);
+CREATE TABLE seen_count(period INTEGER PRIMARY KEY, rows INTEGER NOT NULL);
+CREATE TABLE event(
+    sequence INTEGER PRIMARY KEY,
+    state INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    due_ms INTEGER NOT NULL,
+    facts INTEGER NOT NULL DEFAULT 0,
+    at_ms INTEGER,
+    reason TEXT,
+    command TEXT,
+    conversation TEXT,
+    error TEXT,
+    content TEXT NOT NULL);
+CREATE INDEX event_dead ON event(sequence) WHERE state >= 3;
+CREATE TABLE letter(
+    sequence INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    due_ms INTEGER NOT NULL,
+    files INTEGER NOT NULL,
+    sent_id TEXT,
+    at_ms INTEGER,
+    reason TEXT,
+    command TEXT,
+    conversation TEXT,
+    error TEXT,
+    content TEXT NOT NULL,
+    PRIMARY KEY (sequence, number)) WITHOUT ROWID;
+CREATE INDEX letter_dead ON letter(sequence, number) WHERE state = 3;
+CREATE TABLE file(sequence INTEGER NOT NULL, number INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE INDEX file_letter ON file(sequence, number);
+CREATE TABLE step(
+    sequence INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (sequence, name)) WITHOUT ROWID;
+CREATE TABLE value(
+    conversation TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (conversation, name)) WITHOUT ROWID;
+CREATE TABLE job(
+    id INTEGER PRIMARY KEY,
+    due_ms INTEGER NOT NULL,
+    name TEXT NOT NULL UNIQUE,
+    conversation TEXT NOT NULL,
+    body BLOB NOT NULL);
+CREATE INDEX job_due ON job(due_ms, id);
+CREATE INDEX job_conversation ON job(conversation, due_ms, id) WHERE conversation <> '';
+CREATE TABLE handed(kind INTEGER NOT NULL, sequence INTEGER NOT NULL, number INTEGER NOT NULL);
+CREATE TRIGGER event_gone AFTER DELETE ON event WHEN old.facts > 0 BEGIN
+    DELETE FROM step WHERE sequence = old.sequence;
+    DELETE FROM letter WHERE sequence = old.sequence AND state = 2;
+END;
+CREATE TRIGGER letter_gone AFTER DELETE ON letter WHEN old.files > 0 BEGIN
+    DELETE FROM file WHERE sequence = old.sequence AND number = old.number;
+END;
+CREATE TRIGGER letter_sent AFTER UPDATE OF state ON letter WHEN new.state = 2 AND old.files > 0 BEGIN
+    DELETE FROM file WHERE sequence = old.sequence AND number = old.number;
+END;
+";
+
+/// Fills an empty file, in one transaction. The caller has chosen page layout and journal mode.
+pub(super) fn create(connection: &mut Connection, now_ms: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(TABLES)?;
+    transaction
+        .execute("INSERT INTO state(id, born_ms, seen_key) VALUES (1, ?1, randomblob(16))", [now_ms])?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}

@@ -1,0 +1,141 @@
+//! One connection with what is known of its file, and the transaction around a batch.
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use super::content::{int, natural};
+use super::seen::{Retention, Seen};
+
+/// How far a commit goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Survives the end of the process.
+    Normal,
+    /// Survives a power cut.
+    Full,
+}
+
+/// The counters of the file, as they lie in its one row of `state`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counters {
+    /// Counts transactions: tells whether one that failed is in the file all the same.
+    pub(super) batch: u64,
+    /// The number of the last event or replayed reply.
+    pub(super) last: u64,
+    pub(super) last_job: u64,
+    pub(super) latest_ms: u64,
+}
+
+/// An open file.
+pub(super) struct Store {
+    pub(super) connection: Connection,
+    pub(super) counters: Counters,
+    pub(super) seen: Seen,
+    /// For JSON, used again and again.
+    pub(super) buffer: Vec<u8>,
+    /// Whether another process has changed the file since [`Entry::Adopt`](crate::journal::Entry::Adopt) last asked.
+    pub(super) is_changed: bool,
+    data_version: i64,
+    class: Option<Class>,
+}
+
+impl Store {
+    pub(super) fn new(connection: Connection, retention: Retention) -> rusqlite::Result<Self> {
+        connection.set_prepared_statement_cache_capacity(128);
+        let counters = load(&connection)?;
+        let seen = Seen::load(&connection, retention)?;
+        let data_version = data_version(&connection)?;
+        // What another process told an earlier connection may still be waiting.
+        let (buffer, is_changed, class) = (Vec::with_capacity(1024), true, None);
+        Ok(Self { connection, counters, seen, buffer, is_changed, data_version, class })
+    }
+
+    /// Notes whether another process has changed the file.
+    pub(super) fn look(&mut self) -> rusqlite::Result<()> {
+        let version = data_version(&self.connection)?;
+        if version != self.data_version {
+            self.data_version = version;
+            self.is_changed = true;
+            self.counters = load(&self.connection)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin(&mut self, class: Class) -> rusqlite::Result<()> {
+        if self.class != Some(class) {
+            let word = if class == Class::Full { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", word)?;
+            self.class = Some(class);
+        }
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.look()
+    }
+
+    /// What belongs to each transaction of the bot before its commit.
+    pub(super) fn settle(&mut self) -> rusqlite::Result<()> {
+        self.seen.settle(&self.connection, self.counters.latest_ms)?;
+        self.counters.batch += 1;
+        self.keep()
+    }
+
+    /// Writes the counters. Another process leaves `batch` alone: by it, the bot knows its own transactions again.
+    pub(super) fn keep(&mut self) -> rusqlite::Result<()> {
+        let Self { connection, counters, .. } = self;
+        connection
+            .prepare_cached("UPDATE state SET batch = ?1, last = ?2, last_job = ?3, latest_ms = ?4")?
+            .execute((
+            int(counters.batch),
+            int(counters.last),
+            int(counters.last_job),
+            int(counters.latest_ms),
+        ))?;
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// Frames in the write-ahead log, and how many of them are in the file itself.
+    pub(super) fn frames(&self) -> rusqlite::Result<(i64, i64)> {
+        let mut statement = self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
+        statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
+    }
+
+    /// Moves the write-ahead log into the file; whether all of it is there.
+    pub(super) fn checkpoint(&self, how: &str) -> rusqlite::Result<bool> {
+        let sql = format!("PRAGMA wal_checkpoint({how})");
+        self.connection.query_row(&sql, [], |row| {
+            let (is_busy, frames, moved): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(is_busy == 0 && frames == moved)
+        })
+    }
+
+    /// Lets the closing of the connection take the empty log away.
+    pub(super) fn tidy_on_close(&self) -> rusqlite::Result<()> {
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        Ok(())
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.counters.last += 1;
+        self.counters.last
+    }
+
+    pub(super) fn saw(&mut self, now_ms: u64) {
+        self.counters.latest_ms = self.counters.latest_ms.max(now_ms);
+    }
+}
+
+fn load(connection: &Connection) -> rusqlite::Result<Counters> {
+    let mut statement = connection.prepare_cached("SELECT batch, last, last_job, latest_ms FROM state")?;
+    statement.query_row([], |row| {
+        let number = |at| row.get(at).map(natural);
+        Ok(Counters { batch: number(0)?, last: number(1)?, last_job: number(2)?, latest_ms: number(3)? })
+    })
+}
+
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}

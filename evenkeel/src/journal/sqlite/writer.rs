@@ -1,0 +1,221 @@
+//! The thread that owns the connection.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::ErrorCode;
+use tokio::sync::oneshot;
+
+use super::apply::{self, Failure};
+use super::health::Health;
+use super::open::Place;
+use super::recover::recover;
+use super::store::Store;
+use crate::error::{Error, Result};
+use crate::journal::{Answer, Entry};
+use crate::journal::{Recovered, Written};
+
+/// After so long without a batch the writer tidies up.
+const IDLE: Duration = Duration::from_millis(20);
+
+/// The pages of the file, and the frames of its log, which have a header.
+const FRAME_BYTES: i64 = 4096 + 24;
+
+/// The log is moved into the file from here on when there is nothing else to do,
+const TIDY_BYTES: i64 = 1 << 20;
+
+/// and from here on in any case;
+const FULL_BYTES: i64 = 8 << 20;
+
+/// here a reader holds it up, and is waited for.
+const LONG_BYTES: i64 = 16 << 20;
+
+/// A full disk is tried again after this time; so is whatever else has failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// So many failures in [`FAILURES_WITHIN`] are too many, unless the disk is full.
+const FAILURES: usize = 3;
+const FAILURES_WITHIN: Duration = Duration::from_secs(60);
+
+/// What the writer is asked to do. Each answer goes to one waiter, who may be gone.
+pub(super) enum Order {
+    Recover(oneshot::Sender<Result<Recovered>>),
+    Write(Vec<Entry>, oneshot::Sender<Result<Written>>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The writer. It ends when it is closed, or when the journal is dropped.
+pub(super) struct Writer {
+    place: Place,
+    /// `None` after a failure that could not be mended.
+    store: Option<Store>,
+    health: Health,
+    orders: Receiver<Order>,
+    failures: VecDeque<Instant>,
+}
+
+impl Writer {
+    pub(super) fn new(place: Place, store: Store, health: Health, orders: Receiver<Order>) -> Self {
+        Self { place, store: Some(store), health, orders, failures: VecDeque::new() }
+    }
+
+    pub(super) fn run(mut self) {
+        let mut is_tidy = false;
+        loop {
+            let order = if is_tidy {
+                self.orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                self.orders.recv_timeout(IDLE)
+            };
+            match order {
+                Ok(Order::Recover(waiter)) => {
+                    let recovered = self.recover();
+                    let _ = waiter.send(recovered);
+                }
+                Ok(Order::Write(batch, waiter)) => {
+                    let written = self.write(batch);
+                    let _ = waiter.send(written);
+                    self.checkpoint(FULL_BYTES);
+                    is_tidy = false;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.checkpoint(TIDY_BYTES);
+                    is_tidy = true;
+                }
+                Ok(Order::Close(waiter)) => {
+                    self.close();
+                    let _ = waiter.send(());
+                    return;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn recover(&mut self) -> Result<Recovered> {
+        let store = self.store.as_mut().ok_or_else(ended)?;
+        recover(store).map_err(|error| self.place.explain(&error))
+    }
+
+    fn write(&mut self, batch: Vec<Entry>) -> Result<Written> {
+        let start = Instant::now();
+        let store = self.store.as_mut().ok_or_else(ended)?;
+        let before = store.counters.batch;
+        let (answers, class) = match apply::write(store, &batch) {
+            Ok(written) => written,
+            Err(failure) => (self.mend(&batch, before, failure)?, None),
+        };
+        self.health.wrote(batch.len(), class, start.elapsed());
+        Ok(Written { batch, answers })
+    }
+
+    /// Writes a batch that failed, on a new connection, until it is certain to be in the file.
+    fn mend(&mut self, batch: &[Entry], before: u64, mut failure: Failure) -> Result<Vec<Answer>> {
+        // The answers of a commit that failed: should it be in the file all the same, they hold.
+        let mut pending = None;
+        loop {
+            // Nothing that this connection believes to be written is to be trusted.
+            self.store = None;
+            pending = failure.answers.take().or(pending);
+            self.note(&failure.error)?;
+            let written = self.place.reopen().map_err(Failure::from).and_then(|store| {
+                let store = self.store.insert(store);
+                match pending.take() {
+                    Some(answers) if store.counters.batch > before => Ok(answers),
+                    _ => apply::write(store, batch).map(|(answers, _)| answers),
+                }
+            });
+            match written {
+                Ok(answers) => {
+                    self.health.mended();
+                    tracing::info!(path = %self.place.path.display(), "the journal is written again");
+                    return Ok(answers);
+                }
+                Err(next) => failure = next,
+            }
+        }
+    }
+
+    /// Counts a failure and waits a while, or gives up.
+    fn note(&mut self, error: &rusqlite::Error) -> Result<()> {
+        let path = self.place.path.display();
+        let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        if self.health.failed(error.to_string()) {
+            if is_full {
+                tracing::error!(%path, "the disk of the journal is full: the bot waits for room");
+            } else {
+                tracing::error!(%path, %error, "the journal could not be written: it is opened again");
+            }
+        }
+        let now = Instant::now();
+        self.failures.retain(|failure| now.duration_since(*failure) < FAILURES_WITHIN);
+        if !is_full {
+            self.failures.push_back(now);
+        }
+        let is_damaged = error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt);
+        if self.health.is_closing() || is_damaged || self.failures.len() >= FAILURES {
+            return Err(self.place.explain(error));
+        }
+        if is_full || self.failures.len() > 1 {
+            self.pause();
+        }
+        Ok(())
+    }
+
+    /// Waits, but not for longer than the journal is wanted.
+    fn pause(&self) {
+        let until = Instant::now() + PAUSE;
+        while Instant::now() < until && !self.health.is_closing() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Moves the log into the file if it is longer than this. A failure here has lost nothing: the log is still there,
+    /// and the connection is given up for a new one with the next batch.
+    fn checkpoint(&mut self, from_bytes: i64) {
+        let Some(store) = &self.store else { return };
+        let start = Instant::now();
+        let done = store.frames().and_then(|(frames, moved)| {
+            let bytes = frames * FRAME_BYTES;
+            self.health.wal(u64::try_from(bytes).unwrap_or(0));
+            if (frames - moved) * FRAME_BYTES < from_bytes {
+                return Ok(());
+            }
+            self.health.checkpointed();
+            let is_done = store.checkpoint("PASSIVE")?;
+            if !is_done && bytes > LONG_BYTES {
+                store.checkpoint("TRUNCATE")?;
+            }
+            Ok(())
+        });
+        self.health.busy(start.elapsed());
+        let Err(mut error) = done else { return };
+        self.store = None;
+        while let Ok(()) = self.note(&error) {
+            match self.place.reopen() {
+                Ok(store) => {
+                    self.store = Some(store);
+                    self.health.mended();
+                    return;
+                }
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        let Some(store) = self.store.take() else { return };
+        let done = store.checkpoint("TRUNCATE").and_then(|_| store.tidy_on_close());
+        if let Err(error) = done {
+            // Nothing is lost by that: the next start reads the log.
+            tracing::warn!(path = %self.place.path.display(), %error, "the journal's log stays as it is");
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::new("the journal has failed and takes nothing more")
+        .with_hint("look at the disk, then start the bot again")
+}

@@ -1,0 +1,431 @@
+//! What is decided about events and replies: a state machine that does no I/O and reads no clock.
+//!
+//! It is told what happened ([`Input`]) and answers with what is to be done ([`Output`]) and with a batch for the
+//! journal. An effect that a journal entry stands for, such as starting a handler or sending a reply, becomes an output
+//! only once the journal has answered that entry.
+//!
+//! ```text
+//! accepted -> running -> done                       promised -> sending -> sent
+//!               |  \-> waiting (for a person)                     |-> not sent -> postponed -> sending
+//!               |-> retry -> running                              |-> refused, given up -> dead
+//!               \-> dead, parked                                  \-> unknown -> dead | sent again | dropped
+//! ```
+
+mod alarms;
+mod failing;
+mod following;
+mod held;
+mod jobs;
+mod letters;
+mod operator;
+mod recovery;
+mod waiting;
+mod words;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::{Ending, Finished, Work};
+use super::lane::Lanes;
+use super::outbox::Letter;
+use crate::context::Ask;
+use crate::error::Result;
+use crate::event::Event;
+use crate::journal::{Entry, Fact};
+use crate::transport::{Acceptance, Arrival};
+use alarms::{Alarm, Alarms, Key};
+use following::After;
+use held::{Held, Place};
+use waiting::{Offering, Waiter};
+pub(super) use words::{Input, Now, Output, Policy, Tally};
+
+/// Handlers running at once; more conversations than that wait their turn.
+const HANDLERS: usize = 10_000;
+/// Sends on their way at once.
+const SENDS: usize = 256;
+/// Replies waiting to be sent; beyond that no further handler starts.
+const OUTBOX: usize = 65_536;
+
+/// See the module.
+pub(super) struct Machine {
+    policy: Policy,
+    lanes: Lanes<u64>,
+    held: HashMap<u64, Held>,
+    outbox: Lanes<Letter>,
+    /// Replies of events that are not done, and the handlers that wait to hear of them.
+    outstanding: HashMap<Key, Vec<crate::context::Answer>>,
+    /// Replies that wait to be sent again, with their lanes held up.
+    postponed: HashMap<Key, Letter>,
+    batch: Vec<Entry>,
+    after: Vec<After>,
+    /// What follows the batch that is being written.
+    following: Option<Vec<After>>,
+    alarms: Alarms,
+    /// Handlers that wait for people, by lane, whoever began first first.
+    waiters: HashMap<Arc<str>, VecDeque<Waiter>>,
+    /// Events that are being offered to them.
+    offering: HashMap<u64, Offering>,
+    /// Events during which the process ended before; only one of them runs at a time, so that the next end of the
+    /// process names the guilty one.
+    suspects: VecDeque<u64>,
+    suspect: Option<u64>,
+    parked: HashSet<u64>,
+    /// Events that will be tried again and have left their lanes meanwhile.
+    resting: usize,
+    /// How many events of a lane are on their way to the journal without having taken the lane: whoever comes after
+    /// them must not take it either.
+    arriving: HashMap<Arc<str>, usize>,
+    pub(super) tally: Tally,
+    /// When the next job is due, in milliseconds since 1970.
+    next_job_ms: Option<u64>,
+    /// Whether the journal has been asked what is due.
+    is_asking: bool,
+    /// Bytes of events that are done.
+    released: usize,
+    now: Now,
+    outputs: Vec<Output>,
+    is_draining: bool,
+}
+
+impl Machine {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self {
+            alarms: Alarms::new(policy.seed),
+            policy,
+            lanes: Lanes::new(HANDLERS),
+            held: HashMap::new(),
+            outbox: Lanes::new(SENDS),
+            outstanding: HashMap::new(),
+            postponed: HashMap::new(),
+            batch: Vec::new(),
+            after: Vec::new(),
+            following: None,
+            waiters: HashMap::new(),
+            offering: HashMap::new(),
+            suspects: VecDeque::new(),
+            suspect: None,
+            parked: HashSet::new(),
+            resting: 0,
+            arriving: HashMap::new(),
+            tally: Tally::default(),
+            next_job_ms: None,
+            is_asking: false,
+            released: 0,
+            now: Now::default(),
+            outputs: Vec::new(),
+            is_draining: false,
+        }
+    }
+
+    /// Takes note of what happened.
+    ///
+    /// # Errors
+    ///
+    /// When the journal answered something else than it was asked.
+    pub(super) fn step(&mut self, input: Input, now: Now) -> Result<()> {
+        self.now = now;
+        match input {
+            Input::Arrived(arrival) => self.arrived(arrival),
+            Input::Written(written) => self.written(written)?,
+            Input::Finished(finished) => self.finished(finished),
+            Input::Asked(ask) => self.asked(ask),
+            Input::Delivered(letter, result) => self.delivered(letter, result),
+            Input::Ticked => {}
+            Input::Operator(wish) => self.wished(wish),
+        }
+        Ok(())
+    }
+
+    /// What is to be done now, in order. Lets everything go whose turn has come.
+    pub(super) fn outputs(&mut self) -> Vec<Output> {
+        self.ring();
+        self.look_for_jobs();
+        self.advance();
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// A batch for the journal, if there is anything to write and nothing is being written.
+    pub(super) fn batch(&mut self) -> Option<Vec<Entry>> {
+        if self.following.is_some() || self.batch.is_empty() {
+            return None;
+        }
+        let capacity = self.after.len();
+        self.following = Some(std::mem::replace(&mut self.after, Vec::with_capacity(capacity)));
+        Some(std::mem::replace(&mut self.batch, Vec::with_capacity(capacity)))
+    }
+
+    fn enter(&mut self, entry: Entry, after: After) {
+        self.batch.push(entry);
+        self.after.push(after);
+    }
+
+    fn arrived(&mut self, Arrival { event, accepted: told }: Arrival) {
+        let lane = event.lane();
+        let begins = self.takes_lane(&lane);
+        let now_ms = self.now.wall_ms;
+        self.enter(Entry::Accept { event, now_ms, begins }, After::Accepted { told, lane, begins });
+    }
+
+    fn accepted(&mut self, event: Event, lane: Arc<str>, begins: bool, acceptance: Acceptance) {
+        let size_bytes = event.size_bytes();
+        if !begins {
+            self.has_arrived(&lane);
+        }
+        let Acceptance::New(sequence) = acceptance else {
+            self.tally.duplicates += 1;
+            self.released += size_bytes;
+            if begins {
+                self.lanes.finish(&lane);
+            }
+            return;
+        };
+        self.tally.accepted += 1;
+        self.hold(sequence, event, Vec::new());
+        if begins {
+            self.start(sequence);
+        } else {
+            self.lanes.push(lane, sequence);
+        }
+    }
+
+    /// An idle lane is taken at once, so that the beginning is written together with the event.
+    fn takes_lane(&mut self, lane: &Arc<str>) -> bool {
+        let is_free = self.has_room()
+            && self.suspects.is_empty()
+            && !self.waiters.contains_key(lane)
+            && !self.arriving.contains_key(lane);
+        let begins = is_free && self.lanes.start(lane);
+        if !begins {
+            *self.arriving.entry(Arc::clone(lane)).or_default() += 1;
+        }
+        begins
+    }
+
+    /// The journal has answered an event that did not take its lane.
+    fn has_arrived(&mut self, lane: &Arc<str>) {
+        if let Some(count) = self.arriving.get_mut(lane) {
+            *count -= 1;
+            if *count == 0 {
+                self.arriving.remove(lane);
+            }
+        }
+    }
+
+    fn hold(&mut self, sequence: u64, event: Event, facts: Vec<Fact>) -> &mut Held {
+        let (lane, size_bytes) = (event.lane(), event.size_bytes());
+        let at = self.now.elapsed;
+        let held = Held {
+            event,
+            lane,
+            size_bytes,
+            at,
+            attempts: 0,
+            crashes: 0,
+            first: None,
+            place: Place::Queued,
+            is_parked: false,
+            facts,
+            was_offered: false,
+            resumes: None,
+        };
+        self.held.entry(sequence).insert_entry(held).into_mut()
+    }
+
+    fn has_room(&self) -> bool {
+        self.outbox.len() < OUTBOX && !self.is_draining
+    }
+
+    /// Begins with whatever has its turn.
+    fn advance(&mut self) {
+        while self.has_room()
+            && let Some((lane, sequence)) = self.lanes.next()
+        {
+            match self.wants_lane(sequence) {
+                true => self.begin(sequence),
+                false => self.lanes.finish(&lane),
+            }
+        }
+        self.next_suspect();
+        while let Some((_, letter)) = self.outbox.next() {
+            self.send(letter);
+        }
+    }
+
+    /// Whether an event still has a use for its turn: a handler that asked for it and then went on beside its lane has
+    /// none.
+    fn wants_lane(&self, sequence: u64) -> bool {
+        self.held.get(&sequence).is_some_and(|held| match held.place {
+            Place::Queued => true,
+            Place::Waiting => held.resumes.is_some(),
+            Place::Running | Place::Loose => false,
+        })
+    }
+
+    /// An event has its lane: its attempt is written down, and then begins.
+    fn begin(&mut self, sequence: u64) {
+        if self.resume(sequence) || self.offer(sequence) {
+            return;
+        }
+        self.attempt(sequence);
+    }
+
+    /// Writes the next attempt down, or queues it where only one may run at a time.
+    fn attempt(&mut self, sequence: u64) {
+        let Some(held) = self.held.get(&sequence) else { return };
+        if held.crashes > 0 {
+            self.suspects.push_back(sequence);
+            return;
+        }
+        self.enter(Entry::Begin { sequence }, After::Begun(sequence));
+    }
+
+    fn next_suspect(&mut self) {
+        if self.suspect.is_none()
+            && let Some(sequence) = self.suspects.pop_front()
+        {
+            self.suspect = Some(sequence);
+            self.enter(Entry::Begin { sequence }, After::Begun(sequence));
+        }
+    }
+
+    fn start(&mut self, sequence: u64) {
+        let Some(held) = self.held.get_mut(&sequence) else { return };
+        held.attempts += 1;
+        held.place = Place::Running;
+        held.first.get_or_insert(self.now.elapsed);
+        let (event, attempt, facts) = (held.event.clone(), held.attempts, held.facts.clone());
+        let now_ms = self.now.wall_ms;
+        self.outputs.push(Output::Start(Work { event, sequence, attempt, facts, now_ms }));
+    }
+
+    /// A handler is done.
+    fn finished(&mut self, finished: Finished) {
+        let Finished { sequence, outbound, changes, ending, command } = finished;
+        if self.suspect == Some(sequence) {
+            self.suspect = None;
+        }
+        self.ceases(sequence);
+        if self.held.get(&sequence).is_none_or(|held| held.place == Place::Queued) {
+            return;
+        }
+        match ending {
+            Ending::Done => {
+                let command: Box<str> = command.as_ref().map_or("", |label| label.name()).into();
+                self.tally.handled += 1;
+                for outbound in outbound {
+                    self.promise(Letter::new(outbound, command.clone()));
+                }
+                for change in changes {
+                    self.change(change);
+                }
+                self.enter(Entry::Done { sequence }, After::Nothing);
+                self.let_go(sequence);
+            }
+            Ending::Failed(failure) => self.failed(sequence, failure, outbound, command.as_ref()),
+            // The bot is ending: the event keeps its place for the next start.
+            Ending::CutShort => self.enter(Entry::Return { sequence }, After::Nothing),
+        }
+    }
+
+    /// The event is done or dead: its lane goes on.
+    fn let_go(&mut self, sequence: u64) {
+        let Some(held) = self.held.remove(&sequence) else { return };
+        self.released += held.size_bytes;
+        if !matches!(held.place, Place::Waiting | Place::Loose) {
+            self.lanes.finish(&held.lane);
+        }
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::Act { outbound, answer } => self.act(outbound, answer),
+            Ask::Step { sequence, name, value, answer } => {
+                if let Some(held) = self.held.get_mut(&sequence) {
+                    held.facts.push(Fact::Step { name: name.clone(), value: value.clone() });
+                }
+                self.enter(Entry::Step { sequence, name, value }, After::Kept(answer));
+            }
+            Ask::Recall { conversation, name, answer } => {
+                self.enter(Entry::Recall { conversation, name }, After::Recalled(answer));
+            }
+            Ask::Jobs { conversation, answer } => {
+                let entry =
+                    Entry::Jobs { conversation: Some(conversation), after: None, limit: jobs::LISTED };
+                self.enter(entry, After::JobsListed(answer));
+            }
+            Ask::Wait { sequence, offers } => self.waits(sequence, offers),
+            Ask::Pass { event, by } => self.passed(event, by),
+            Ask::Take { event, by, name, value, answer } => self.taken(event, by, name, value, answer),
+            Ask::Rejoin { sequence, answer } => self.rejoins(sequence, answer),
+            Ask::Leave { sequence } => self.leaves(sequence),
+            other @ Ask::Download { .. } => self.outputs.push(Output::Ask(other)),
+        }
+    }
+
+    /// How many bytes of events are done since the last time.
+    pub(super) fn released(&mut self) -> usize {
+        std::mem::take(&mut self.released)
+    }
+
+    /// When time alone will change something, if at all.
+    pub(super) fn next_alarm(&self) -> Option<Duration> {
+        let alarm = self.alarms.next();
+        let job = self.next_look();
+        alarm.into_iter().chain(job).min()
+    }
+
+    /// Takes nothing new up: what runs may finish.
+    pub(super) fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Running events, those that wait, and replies on their way.
+    pub(super) fn load(&self) -> (usize, usize, usize) {
+        (self.lanes.running() - self.parked.len(), self.lanes.waiting(), self.outbox.len())
+    }
+
+    /// Gives what runs back to the journal: the next start takes it up in its place.
+    pub(super) fn cut_short(&mut self) {
+        let running = self.held.iter().filter(|(_, held)| held.place.is_running());
+        let mut running: Vec<_> = running.map(|(sequence, _)| *sequence).collect();
+        running.sort_unstable();
+        for sequence in running {
+            self.enter(Entry::Return { sequence }, After::Nothing);
+        }
+    }
+
+    pub(super) fn held(&self, sequence: u64) -> Option<&Held> {
+        self.held.get(&sequence)
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_idle(&self) -> bool {
+        let is_still = self.batch.is_empty() && self.following.is_none() && self.outbox.is_empty();
+        // What waits when nothing new is taken up is left to the next start.
+        let left = if self.is_draining { self.lanes.running() } else { self.lanes.len() + self.resting };
+        is_still && left == self.parked.len()
+    }
+
+    fn ring(&mut self) {
+        while let Some(alarm) = self.alarms.due(self.now.elapsed) {
+            match alarm {
+                Alarm::Retry(sequence) => self.attempt(sequence),
+                Alarm::Rejoin(sequence) => {
+                    self.resting -= 1;
+                    if let Some(held) = self.held.get(&sequence) {
+                        self.lanes.push(Arc::clone(&held.lane), sequence);
+                    }
+                }
+                Alarm::Resend(key) => {
+                    if let Some(letter) = self.postponed.remove(&key) {
+                        self.send(letter);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

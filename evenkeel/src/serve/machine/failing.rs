@@ -1,0 +1,107 @@
+//! What becomes of an event whose handler failed.
+
+use std::time::Duration;
+
+use evenkeel_guard::Label;
+
+use super::alarms::Alarm;
+use super::{After, Machine, Output, Place};
+use crate::journal::{Dead, DeadId, Entry, Reason};
+use crate::retry::{Order, pause};
+use crate::serve::attempt::Failure;
+use crate::serve::outbox::Letter;
+use crate::transport::Outbound;
+
+/// Events that may wait behind a parked one; beyond that its conversation goes on.
+const BEHIND_PARKED: usize = 1_000;
+
+impl Machine {
+    /// An attempt failed: another one follows, or the event is given up.
+    pub(super) fn failed(
+        &mut self,
+        sequence: u64,
+        failure: Failure,
+        apology: Vec<Outbound>,
+        command: Option<&Label>,
+    ) {
+        let Some(held) = self.held.get(&sequence) else { return };
+        let retry = failure.retry;
+        let since_first = held.first.map_or(Duration::ZERO, |first| self.now.elapsed.saturating_sub(first));
+        let attempt = held.attempts + 1;
+        let pause = pause(attempt, self.alarms.share());
+        if failure.is_worth_another && attempt <= retry.attempts && since_first + pause <= retry.within {
+            return self.try_again(sequence, pause, retry.order);
+        }
+        let name = command.map_or("", |label| label.name());
+        for outbound in apology {
+            self.promise(Letter::new(outbound, name.into()));
+        }
+        if retry.order == Order::Park && failure.reason != Reason::Panicked {
+            let lane = self.held.get(&sequence).map(|held| held.lane.clone());
+            let has_lane = self.held.get(&sequence).is_some_and(|held| held.place == Place::Running);
+            if has_lane && lane.is_some_and(|lane| self.lanes.behind(&lane) < BEHIND_PARKED) {
+                self.parked.insert(sequence);
+                return self.bury(sequence, Reason::Parked, failure.error, name);
+            }
+        }
+        self.bury(sequence, failure.reason, failure.error, name);
+        self.let_go(sequence);
+    }
+
+    fn try_again(&mut self, sequence: u64, pause: Duration, order: Order) {
+        self.tally.retried += 1;
+        let due_ms = self.now.wall_ms + u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.enter(Entry::Retry { sequence, due_ms }, After::Nothing);
+        let at = self.now.elapsed + pause;
+        let Some(held) = self.held.get_mut(&sequence) else { return };
+        let has_lane = held.place == Place::Running;
+        held.place = Place::Queued;
+        if order == Order::Relaxed || !has_lane {
+            if has_lane {
+                self.lanes.finish(&held.lane);
+            }
+            self.resting += 1;
+            self.alarms.set(at, Alarm::Rejoin(sequence));
+        } else {
+            self.alarms.set(at, Alarm::Retry(sequence));
+        }
+    }
+
+    /// The event becomes a dead letter, and its author is told.
+    pub(super) fn bury(&mut self, sequence: u64, reason: Reason, error: String, command: &str) {
+        let now_ms = self.now.wall_ms;
+        self.tally.failed += 1;
+        self.tally.dead += 1;
+        if let Some(held) = self.held.get_mut(&sequence) {
+            held.is_parked = reason == Reason::Parked;
+            let dead = Dead {
+                id: DeadId::Event(sequence),
+                reason,
+                error: error.clone(),
+                command: command.to_owned(),
+                conversation: held.event.conversation().id().to_owned(),
+                attempts: held.attempts,
+                at_ms: now_ms,
+                event: Some(held.event.clone()),
+                reply: None,
+            };
+            self.outputs.push(Output::Died(Box::new(dead)));
+        }
+        let command = command.to_owned();
+        self.enter(Entry::Bury { sequence, reason, error, command, now_ms }, After::Nothing);
+    }
+
+    /// The operator has decided about a parked event: it is tried again in its place, or gone.
+    pub(super) fn unpark(&mut self, sequence: u64, is_replayed: bool) {
+        if !self.parked.remove(&sequence) {
+            return;
+        }
+        if !is_replayed {
+            return self.let_go(sequence);
+        }
+        if let Some(held) = self.held.get_mut(&sequence) {
+            (held.is_parked, held.attempts, held.first, held.place) = (false, 0, None, Place::Queued);
+        }
+        self.begin(sequence);
+    }
+}

@@ -1,0 +1,201 @@
+//! What becomes of replies.
+
+use std::time::Duration;
+
+use super::alarms::{Alarm, key};
+use super::{After, Machine, Output};
+use crate::context::Answer;
+use crate::error::Error;
+use crate::guarantee::OnUnknown;
+use crate::journal::{Dead, DeadId, Entry, Fact, Reason};
+use crate::reply::Action;
+use crate::serve::outbox::Letter;
+use crate::transport::{Outbound, Outcome, SendError, SendKey, Sent};
+
+/// How often an action that certainly did not happen is tried, with a pause that doubles from half a second to
+/// thirty: three and a half minutes in all, longer than a server takes to restart.
+const TRIES: u32 = 13;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+impl Machine {
+    /// A reply that is in nobody's way leaves as soon as it is written down; others wait for their turn.
+    pub(super) fn promise(&mut self, letter: Letter) {
+        let lane = letter.outbound.conversation.shared_id();
+        let begins = self.outbox.start(&lane);
+        if letter.is_fleeting() {
+            match begins {
+                true => self.outputs.push(Output::Send(letter)),
+                false => self.outbox.push(lane, letter),
+            }
+            return;
+        }
+        if begins {
+            let Letter { outbound, command, .. } = letter;
+            self.enter(Entry::Promise { outbound, begins }, After::SendPromised(command));
+        } else {
+            self.enter(Entry::Promise { outbound: letter.outbound.clone(), begins }, After::Nothing);
+            self.outbox.push(lane, letter);
+        }
+    }
+
+    /// A reply has its lane.
+    pub(super) fn send(&mut self, letter: Letter) {
+        if letter.is_fleeting() {
+            self.outputs.push(Output::Send(letter));
+            return;
+        }
+        // Where a repetition would be read twice and is not wanted, a power cut must not undo this.
+        let is_lazy = self.policy.may_resend();
+        self.enter(Entry::Sending { key: letter.outbound.key, is_lazy }, After::Send(Box::new(letter)));
+    }
+
+    /// A handler wants something done at once. What an earlier attempt did or began is not done again.
+    pub(super) fn act(&mut self, outbound: Outbound, answer: Option<Answer>) {
+        if is_typing(&outbound.action) {
+            return self.promise(Letter::new(outbound, Box::default()));
+        }
+        let index = outbound.key.index;
+        let facts = self.held.get(&outbound.key.sequence).map(|held| &held.facts[..]);
+        let known = facts.unwrap_or_default().iter().find_map(|fact| match fact {
+            Fact::Sent { index: sent, id } if *sent == index => Some(Ok(id.clone())),
+            Fact::Buried { index: buried } if *buried == index => Some(Err(Error::new(
+                "an earlier attempt sent this reply, and nobody knows whether it arrived",
+            ))),
+            _ => None,
+        });
+        match (known, answer) {
+            // The handler may have stopped waiting.
+            (Some(known), Some(answer)) => drop(answer.send(known)),
+            (Some(_), None) => {}
+            (None, answer) => {
+                if let Some(waiting) = self.outstanding.get_mut(&key(outbound.key)) {
+                    return waiting.extend(answer);
+                }
+                self.outstanding.insert(key(outbound.key), answer.into_iter().collect());
+                self.promise(Letter::new(outbound, Box::default()));
+            }
+        }
+    }
+
+    /// A send has ended.
+    pub(super) fn delivered(&mut self, mut letter: Letter, result: Result<Sent, SendError>) {
+        letter.attempts += 1;
+        let error = match result {
+            Ok(sent) => return self.sent(letter, sent),
+            Err(error) => error,
+        };
+        if error.outcome() == Outcome::Unknown {
+            self.tally.unknown += 1;
+        }
+        let may_try = letter.attempts < TRIES && !letter.is_fleeting();
+        let resends = self.policy.may_resend();
+        match error.outcome() {
+            Outcome::NotSent(wait) if may_try => self.postpone(letter, wait),
+            Outcome::Unknown if may_try && resends => self.postpone(letter, None),
+            outcome => self.give_up(letter, error, outcome),
+        }
+    }
+
+    fn sent(&mut self, letter: Letter, Sent { id, .. }: Sent) {
+        let outbound = letter.outbound;
+        self.tally.sent += 1;
+        self.outbox.finish(&outbound.conversation.shared_id());
+        if is_typing(&outbound.action) {
+            return;
+        }
+        let key = outbound.key;
+        if let Some(held) = self.held.get_mut(&key.sequence) {
+            held.facts.push(Fact::Sent { index: key.index, id: id.clone() });
+        }
+        self.enter(Entry::Sent { key, id: id.clone() }, After::Nothing);
+        for answer in self.outstanding.remove(&super::alarms::key(key)).unwrap_or_default() {
+            // A handler that no longer waits has dropped the other end.
+            let _heard = answer.send(Ok(id.clone()));
+        }
+    }
+
+    /// The reply keeps its lane, so that none overtakes it, and is tried again.
+    fn postpone(&mut self, letter: Letter, wait: Option<Duration>) {
+        let doubled = FIRST_PAUSE * (1 << letter.attempts.saturating_sub(1).min(8));
+        let wait = wait.unwrap_or(doubled.min(LONGEST_PAUSE));
+        let send_key = letter.outbound.key;
+        let due_ms = self.now.wall_ms + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.enter(Entry::Postpone { key: send_key, due_ms }, After::Nothing);
+        self.alarms.set(self.now.elapsed + wait, Alarm::Resend(key(send_key)));
+        self.postponed.insert(key(send_key), letter);
+    }
+
+    fn give_up(&mut self, letter: Letter, error: SendError, outcome: Outcome) {
+        let is_unknown = outcome == Outcome::Unknown;
+        self.tally.not_sent += u64::from(!is_unknown);
+        self.outbox.finish(&letter.outbound.conversation.shared_id());
+        if letter.is_fleeting() {
+            return;
+        }
+        let reason = match outcome {
+            Outcome::Unknown => Reason::Unknown,
+            Outcome::NotSent(_) => Reason::NotSent,
+            Outcome::Refused => Reason::Refused,
+        };
+        let Letter { outbound, command, attempts } = letter;
+        let chain = Error::from(error).chain();
+        let answers = self.outstanding.remove(&key(outbound.key)).unwrap_or_default();
+        let heard = answers.into_iter().filter_map(|answer| answer.send(Err(Error::new(chain.clone()))).ok());
+        let is_heard = heard.count() > 0;
+        let is_dropped = is_unknown && self.policy.on_unknown == OnUnknown::Drop;
+        if is_dropped {
+            // The author wants it so.
+            return self.forget_letter(outbound.key);
+        }
+        if is_heard && !is_unknown {
+            // The handler knows.
+            self.enter(Entry::Drop { key: outbound.key }, After::Nothing);
+            return;
+        }
+        tracing::error!(%reason, error = chain, "a reply was not delivered");
+        self.bury_letter(outbound, reason, chain, &command, attempts);
+    }
+
+    /// A reply that may have arrived is forgotten; while its event is not done, a later attempt must not repeat it.
+    pub(super) fn forget_letter(&mut self, key: SendKey) {
+        let Some(held) = self.held.get_mut(&key.sequence) else {
+            return self.enter(Entry::Drop { key }, After::Nothing);
+        };
+        held.facts.push(Fact::Buried { index: key.index });
+        self.enter(Entry::Sent { key, id: None }, After::Nothing);
+    }
+
+    pub(super) fn bury_letter(
+        &mut self,
+        outbound: Outbound,
+        reason: Reason,
+        error: String,
+        command: &str,
+        attempts: u32,
+    ) {
+        self.tally.dead += 1;
+        let (key, now_ms) = (outbound.key, self.now.wall_ms);
+        if let Some(held) = self.held.get_mut(&key.sequence) {
+            held.facts.push(Fact::Buried { index: key.index });
+        }
+        let dead = Dead {
+            id: DeadId::Reply(key.sequence, key.index),
+            reason,
+            error: error.clone(),
+            command: command.to_owned(),
+            conversation: outbound.conversation.id().to_owned(),
+            attempts,
+            at_ms: now_ms,
+            event: None,
+            reply: Some(outbound),
+        };
+        self.outputs.push(Output::Died(Box::new(dead)));
+        let command = command.to_owned();
+        self.enter(Entry::BuryReply { key, reason, error, command, now_ms }, After::Nothing);
+    }
+}
+
+fn is_typing(action: &Action) -> bool {
+    matches!(action, Action::Typing { .. })
+}

@@ -1,0 +1,93 @@
+//! What an earlier run left is taken up again, where it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::alarms::{Alarm, key};
+use super::{Machine, Now};
+use crate::guarantee::OnUnknown;
+use crate::journal::{PendingEvent, PendingLetter, Reason, Recovered};
+use crate::serve::outbox::Letter;
+use crate::transport::Outbound;
+
+/// So often may the process end in the middle of one event; then the event is at fault.
+const CRASHES: u32 = 3;
+
+impl Machine {
+    /// Begins with what an earlier run left. Answers how many bytes the events have.
+    pub(in crate::serve) fn recover(&mut self, recovered: Recovered, now: Now) -> usize {
+        self.now = now;
+        let before = self.held_bytes();
+        self.next_job_ms = recovered.next_job_ms;
+        // A parked event keeps its lane, also from handlers before it that were waiting for somebody.
+        let (parked, others): (Vec<_>, Vec<_>) =
+            recovered.events.into_iter().partition(|event| event.is_parked);
+        parked.into_iter().chain(others).for_each(|event| self.take_up(event));
+        recovered.letters.into_iter().for_each(|letter| self.take_up_letter(letter));
+        self.held_bytes() - before
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.held.values().map(|held| held.size_bytes).sum()
+    }
+
+    pub(super) fn take_up(&mut self, pending: PendingEvent) {
+        let PendingEvent { sequence, event, attempts, crashes, due_ms, is_parked, facts } = pending;
+        let held = self.hold(sequence, event, facts);
+        (held.attempts, held.crashes, held.is_parked) = (attempts, crashes, is_parked);
+        let lane = Arc::clone(&held.lane);
+        if is_parked {
+            self.parked.insert(sequence);
+            // It was the head of its lane; nothing before it is left.
+            self.lanes.hold(&lane);
+            return;
+        }
+        if crashes >= CRASHES {
+            let error = format!("the process ended {crashes} times while this was being handled");
+            tracing::error!(sequence, crashes, "an event was given up: {error}");
+            self.bury(sequence, Reason::Poison, error, "");
+            // Its bytes were not counted yet.
+            self.held.remove(&sequence);
+            return;
+        }
+        let wait = Duration::from_millis(due_ms.saturating_sub(self.now.wall_ms));
+        if !wait.is_zero() && self.lanes.hold(&lane) {
+            self.alarms.set(self.now.elapsed + wait, Alarm::Retry(sequence));
+        } else {
+            // Behind another one, its place is worth more than its pause.
+            self.lanes.push(lane, sequence);
+        }
+    }
+
+    pub(super) fn take_up_letter(&mut self, pending: PendingLetter) {
+        let PendingLetter { outbound, is_unknown, attempts, due_ms } = pending;
+        let lane = outbound.conversation.shared_id();
+        if is_unknown {
+            self.tally.unknown += 1;
+            if !self.policy.may_resend() {
+                return self.leave_unknown(outbound, attempts);
+            }
+        }
+        let wait = Duration::from_millis(due_ms.saturating_sub(self.now.wall_ms));
+        let letter = Letter { outbound, command: Box::default(), attempts };
+        if self.held.contains_key(&letter.outbound.key.sequence) {
+            // Its handler runs again, and is not to send it again.
+            self.outstanding.insert(key(letter.outbound.key), Vec::new());
+        }
+        if !wait.is_zero() && self.outbox.hold(&lane) {
+            let key = key(letter.outbound.key);
+            self.alarms.set(self.now.elapsed + wait, Alarm::Resend(key));
+            self.postponed.insert(key, letter);
+        } else {
+            self.outbox.push(lane, letter);
+        }
+    }
+
+    fn leave_unknown(&mut self, outbound: Outbound, attempts: u32) {
+        if self.policy.on_unknown == OnUnknown::Drop {
+            return self.forget_letter(outbound.key);
+        }
+        let error = "the process ended while this was being sent".to_owned();
+        self.bury_letter(outbound, Reason::Unknown, error, "", attempts);
+    }
+}

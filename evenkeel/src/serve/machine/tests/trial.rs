@@ -1,0 +1,743 @@
+//! One schedule, played: the transport, the handlers, the operator and the end of the process around a machine.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::context::{Ask, Offer};
+use crate::dead::Wish;
+use crate::event::{Conversation, Event, Message, MessageId, Sender};
+use crate::guarantee::OnUnknown;
+use crate::journal::memory::MemoryJournal;
+use crate::journal::{Answer, DeadFilter, DeadId, Entry, Fact, Journal, Reason, Recovered, Written};
+use crate::reply::Reply;
+use crate::retry::{Order, Retry};
+use crate::serve::attempt::{Ending, Failure, Finished, Work};
+use crate::serve::machine::{Input, Machine, Now, Output, Policy};
+use crate::serve::outbox::Letter;
+use crate::transport::{Acceptance, Arrival, Outbound, SendError, SendKey, Sent};
+
+/// Apologies have keys of their own: what is sent at once in a later attempt must not be taken for one of them.
+const APOLOGY: u32 = 1 << 31;
+
+/// What happens next. `who` and `which` pick among those that there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Move {
+    Arrive {
+        conversation: u8,
+        is_repeated: bool,
+    },
+    Write,
+    Succeed {
+        who: u8,
+        replies: u8,
+    },
+    Fail {
+        who: u8,
+        is_passing: bool,
+    },
+    Panic {
+        who: u8,
+    },
+    ReplyNow {
+        who: u8,
+        listens: bool,
+    },
+    Wait {
+        who: u8,
+    },
+    Offered {
+        who: u8,
+        takes: bool,
+    },
+    Rejoin {
+        who: u8,
+    },
+    Leave {
+        who: u8,
+    },
+    Deliver {
+        which: u8,
+        how: u8,
+    },
+    Pass {
+        ms: u16,
+    },
+    /// The process ends; a batch on its way to the journal may or may not have got there.
+    End {
+        is_written: bool,
+    },
+    Wish {
+        replays: bool,
+    },
+}
+
+/// What the author of the bot wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wishes {
+    pub(super) retry: Retry,
+    pub(super) on_unknown: OnUnknown,
+    /// Every fifth event ends the process whenever its handler would end, and nothing else does.
+    pub(super) has_guilty: bool,
+}
+
+/// Where a handler is, as far as it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Running,
+    Waiting,
+    Rejoining,
+    Loose,
+}
+
+struct Handler {
+    event: Event,
+    attempt: u32,
+    facts: Vec<Fact>,
+    place: Place,
+    /// How much it has sent at once in this attempt.
+    index: u32,
+    waits: u32,
+    offers: Option<mpsc::UnboundedReceiver<Offer>>,
+    offered: Option<Offer>,
+    turn: Option<oneshot::Receiver<()>>,
+    answers: Vec<oneshot::Receiver<crate::error::Result<Option<MessageId>>>>,
+}
+
+impl Handler {
+    /// As in `Context::finish`.
+    fn free_index(&self) -> u32 {
+        let sent = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Sent { index, .. } | Fact::Buried { index } => Some(index + 1),
+            Fact::Step { .. } => None,
+        });
+        sent.max().unwrap_or(0).max(self.index)
+    }
+
+    fn has_lane(&self) -> bool {
+        self.place == Place::Running
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    Dead(Reason),
+    Discarded,
+}
+
+/// What a reply may have come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Sent,
+    Dead,
+    Dropped,
+}
+
+/// What the journal was told, kept by other means than the journal's own. It outlives the process.
+#[derive(Default)]
+struct Truth {
+    /// Events by number.
+    events: BTreeMap<u64, Event>,
+    ids: BTreeSet<String>,
+    ended: BTreeMap<u64, End>,
+    parked: BTreeSet<u64>,
+    replies: BTreeMap<(u64, u32), Fate>,
+    /// What a handler promised with its end.
+    owed: HashMap<u64, Vec<(u64, u32)>>,
+    replayed: BTreeSet<u64>,
+    /// Those that have waited for somebody, and have no place in the order any more.
+    waited: BTreeSet<u64>,
+    crashes: HashMap<u64, u32>,
+    starts: HashMap<u64, u32>,
+    /// Attempts beyond those that the author allows, each with its cause.
+    allowance: HashMap<u64, u32>,
+    /// Replies that may have arrived.
+    arrived: BTreeSet<(u64, u32)>,
+    /// Replies that were begun.
+    begun: BTreeSet<(u64, u32)>,
+    /// The highest reply of each event that was begun.
+    highest: HashMap<u64, u32>,
+}
+
+/// See the module.
+pub(super) struct Trial {
+    wishes: Wishes,
+    machine: Machine,
+    journal: MemoryJournal,
+    now: Now,
+    writing: Option<Vec<Entry>>,
+    handlers: BTreeMap<u64, Handler>,
+    flights: Vec<Letter>,
+    /// Events whose beginning the journal has answered and that have not begun.
+    begun: BTreeSet<u64>,
+    /// Replies of which it has answered that they are being sent, and that are not.
+    sendable: BTreeSet<(u64, u32)>,
+    /// Events that are done or dead for the machine, whether or not that is written.
+    settled: BTreeSet<u64>,
+    truth: Truth,
+    count: u64,
+    is_over: bool,
+}
+
+fn name(key: SendKey) -> (u64, u32) {
+    (key.sequence, key.index)
+}
+
+fn conversation(number: u8) -> Conversation {
+    Conversation::direct(format!("conversation {number}"))
+}
+
+impl Trial {
+    pub(super) fn new(wishes: Wishes) -> Self {
+        let mut trial = Self {
+            wishes,
+            machine: Machine::new(policy(wishes)),
+            journal: MemoryJournal::default(),
+            now: Now { wall_ms: 1_000_000, elapsed: Duration::ZERO },
+            writing: None,
+            handlers: BTreeMap::new(),
+            flights: Vec::new(),
+            begun: BTreeSet::new(),
+            sendable: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            truth: Truth::default(),
+            count: 0,
+            is_over: false,
+        };
+        trial.begin();
+        trial
+    }
+
+    pub(super) fn run(mut self, moves: Vec<Move>) {
+        for one in moves {
+            self.play(one);
+            self.pump();
+        }
+        self.drain();
+        self.account();
+    }
+
+    fn play(&mut self, one: Move) {
+        match one {
+            Move::Arrive { conversation, is_repeated } => self.arrive(conversation, is_repeated),
+            Move::Write => self.write(),
+            Move::Succeed { who, replies } => self.succeed(who, replies),
+            Move::Fail { who, is_passing } => {
+                self.fail(who, Reason::Failed, is_passing && self.wishes.retry.attempts > 1);
+            }
+            Move::Panic { who } => self.fail(who, Reason::Panicked, false),
+            Move::ReplyNow { who, listens } => self.reply_now(who, listens),
+            Move::Wait { who } => self.wait(who),
+            Move::Offered { who, takes } => self.offered(who, takes),
+            Move::Rejoin { who } => self.rejoin(who),
+            Move::Leave { who } => self.leave(who),
+            Move::Deliver { which, how } => self.deliver(which, how),
+            Move::Pass { ms } => self.pass(Duration::from_millis(ms.into())),
+            Move::End { is_written } if !self.wishes.has_guilty => self.end(is_written),
+            Move::End { .. } => {}
+            Move::Wish { replays } => self.wish(DeadFilter::default(), replays),
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.machine.step(input, self.now).unwrap();
+    }
+
+    // What comes from outside.
+
+    fn arrive(&mut self, number: u8, is_repeated: bool) {
+        self.count += u64::from(!is_repeated || self.count == 0);
+        // A repeated delivery comes where the first one came.
+        let known = self.count.to_string();
+        let kept = self.truth.events.values().find(|event| event.id() == known).cloned();
+        let event = kept.filter(|_| is_repeated).unwrap_or_else(|| {
+            Event::new(
+                &*known,
+                conversation(number),
+                Sender::new("somebody"),
+                Message::text(&*known, "hello"),
+            )
+        });
+        self.step(Input::Arrived(Arrival { event, accepted: None }));
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.elapsed += time;
+        self.now.wall_ms += u64::try_from(time.as_millis()).unwrap();
+        self.step(Input::Ticked);
+    }
+
+    fn wish(&mut self, filter: DeadFilter, replays: bool) {
+        let (told, _count) = oneshot::channel();
+        let wish = if replays { Wish::Replay(filter, told) } else { Wish::Discard(filter, told) };
+        self.step(Input::Operator(wish));
+    }
+
+    fn deliver(&mut self, which: u8, how: u8) {
+        if self.flights.is_empty() {
+            return;
+        }
+        let letter = self.flights.remove(usize::from(which) % self.flights.len());
+        let result = match how {
+            0 => Err(SendError::not_sent("nobody there")),
+            1 => Err(SendError::refused("no such person")),
+            2 => Err(SendError::unknown("no answer")),
+            3 => Err(SendError::limited("too many", Duration::from_secs(2))),
+            _ => Ok(Sent::message(MessageId::new("sent"))),
+        };
+        if matches!(how, 2 | 4..) {
+            self.truth.arrived.insert(name(letter.outbound.key));
+        }
+        self.step(Input::Delivered(letter, result));
+    }
+
+    // The journal.
+
+    fn write(&mut self) {
+        let Some(batch) = self.writing.take() else { return };
+        let written = self.apply(batch);
+        for (entry, answer) in written.batch.iter().zip(&written.answers) {
+            match (entry, answer) {
+                (Entry::Accept { begins: true, .. }, Answer::Accepted(Acceptance::New(sequence)))
+                | (Entry::Begin { sequence }, _)
+                    if !self.handlers.contains_key(sequence) =>
+                {
+                    assert!(self.begun.insert(*sequence), "{sequence} begins twice");
+                }
+                (Entry::Promise { outbound: Outbound { key, .. }, begins: true }, _)
+                | (Entry::Sending { key, .. }, _) => {
+                    assert!(self.sendable.insert(name(*key)), "{key:?} is sent twice at once");
+                }
+                (Entry::Discard(_), Answer::Discarded { unparked, .. }) => self.settled.extend(unparked),
+                _ => {}
+            }
+        }
+        self.step(Input::Written(written));
+    }
+
+    /// What the journal does, noted.
+    fn apply(&mut self, batch: Vec<Entry>) -> Written {
+        let written = ready(self.journal.write(batch)).unwrap();
+        for (entry, answer) in written.batch.iter().zip(&written.answers) {
+            self.truth.note(entry, answer, self.wishes.retry);
+        }
+        written
+    }
+
+    fn begin(&mut self) {
+        let recovered: Recovered = ready(self.journal.recover()).unwrap();
+        for event in &recovered.events {
+            self.truth.crashes.insert(event.sequence, event.crashes);
+        }
+        let pending = recovered.events.iter().map(|event| event.sequence);
+        let expected = self.truth.events.keys().filter(|sequence| !self.truth.ended.contains_key(sequence));
+        assert!(pending.eq(expected.copied()), "what was accepted is done, dead or pending");
+        let open = self.truth.replies.iter().filter(|(_, fate)| **fate == Fate::Open).map(|(key, _)| *key);
+        assert!(recovered.letters.iter().map(|letter| name(letter.outbound.key)).eq(open));
+        self.machine.recover(recovered, self.now);
+        self.machine.plan(&[]);
+        self.pump();
+    }
+
+    fn end(&mut self, is_written: bool) {
+        if let Some(batch) = self.writing.take().filter(|_| is_written) {
+            self.apply(batch);
+        }
+        // The last attempt may be repeated, wherever it was.
+        for sequence in self.truth.starts.keys() {
+            *self.truth.allowance.entry(*sequence).or_default() += 1;
+        }
+        // What was on its way may have arrived.
+        self.truth.arrived.extend(self.flights.drain(..).map(|letter| name(letter.outbound.key)));
+        self.handlers.clear();
+        self.begun.clear();
+        self.sendable.clear();
+        self.settled = self.truth.ended.keys().copied().collect();
+        self.now.elapsed = Duration::ZERO;
+        self.now.wall_ms += 10;
+        self.machine = Machine::new(policy(self.wishes));
+        self.begin();
+    }
+
+    // What the machine says.
+
+    fn pump(&mut self) {
+        for output in self.machine.outputs() {
+            match output {
+                Output::Start(work) => self.start(work),
+                Output::Send(letter) => self.send(letter),
+                Output::Ask(ask) => panic!("{ask:?}"),
+                Output::Died(dead) => {
+                    if let DeadId::Event(sequence) = dead.id
+                        && dead.reason != Reason::Parked
+                    {
+                        self.settled.insert(sequence);
+                        let crashes = self.truth.crashes.get(&sequence).copied().unwrap_or(0);
+                        assert_eq!(dead.reason == Reason::Poison, crashes >= 3);
+                        let is_guilty = self.is_guilty(dead.event.as_ref().unwrap());
+                        assert!(
+                            dead.reason != Reason::Poison || is_guilty || !self.wishes.has_guilty,
+                            "{sequence} is innocent"
+                        );
+                    }
+                }
+            }
+        }
+        if self.writing.is_none() {
+            self.writing = self.machine.batch();
+        }
+        for (sequence, handler) in &mut self.handlers {
+            if handler.turn.as_mut().is_some_and(|turn| turn.try_recv().is_ok()) {
+                (handler.turn, handler.place) = (None, Place::Running);
+            }
+            if handler.place == Place::Waiting
+                && let Some(offers) = &mut handler.offers
+                && let Ok(offer) = offers.try_recv()
+            {
+                assert!(handler.offered.is_none(), "{sequence} is offered two at once");
+                handler.offered = Some(offer);
+            }
+        }
+        self.check();
+    }
+
+    /// What holds at every moment.
+    fn check(&self) {
+        let mut lanes = BTreeSet::new();
+        for handler in self.handlers.values().filter(|handler| handler.has_lane()) {
+            assert!(lanes.insert(handler.event.lane()), "two have the lane of {:?}", handler.event.lane());
+        }
+        let mut outbox = BTreeSet::new();
+        for letter in &self.flights {
+            assert!(
+                outbox.insert(letter.outbound.conversation.shared_id()),
+                "two replies overtake each other"
+            );
+        }
+        let is_busy = !lanes.is_empty() || !self.flights.is_empty() || self.writing.is_some();
+        assert!(!(is_busy && self.machine.is_idle()), "idle, and there is something to do");
+        let suspects = self.handlers.iter().filter(|(sequence, handler)| {
+            handler.has_lane()
+                && !self.truth.waited.contains(*sequence)
+                && self.truth.crashes.get(*sequence).is_some_and(|crashes| *crashes > 0)
+        });
+        assert!(suspects.count() <= 1, "suspects run alone");
+        self.machine.load();
+    }
+
+    fn start(&mut self, work: Work) {
+        let Work { event, sequence, attempt, facts, .. } = work;
+        assert!(self.begun.remove(&sequence), "{sequence} starts before the journal knows");
+        assert!(!self.truth.ended.contains_key(&sequence), "{sequence} starts after its end");
+        assert!(self.truth.crashes.get(&sequence).is_none_or(|crashes| *crashes < 3), "{sequence} is poison");
+        let starts = self.truth.starts.entry(sequence).or_default();
+        *starts += 1;
+        let allowed =
+            self.wishes.retry.attempts + self.truth.allowance.get(&sequence).copied().unwrap_or_default();
+        assert!(*starts <= allowed, "attempt {starts} of {sequence}, of {allowed}");
+        if self.wishes.retry.order != Order::Relaxed && !self.truth.replayed.contains(&sequence) {
+            for (earlier, other) in self.truth.events.range(..sequence) {
+                assert!(
+                    other.lane() != event.lane()
+                        || self.settled.contains(earlier)
+                        || self.truth.waited.contains(earlier)
+                        || self.truth.replayed.contains(earlier),
+                    "{sequence} overtakes {earlier}"
+                );
+            }
+        }
+        let handler = Handler {
+            event,
+            attempt,
+            facts,
+            place: Place::Running,
+            index: 0,
+            waits: 0,
+            offers: None,
+            offered: None,
+            turn: None,
+            answers: Vec::new(),
+        };
+        assert!(self.handlers.insert(sequence, handler).is_none(), "{sequence} runs twice");
+    }
+
+    fn send(&mut self, letter: Letter) {
+        let key = name(letter.outbound.key);
+        assert!(self.sendable.remove(&key), "{key:?} is sent before the journal knows");
+        if self.wishes.on_unknown != OnUnknown::Resend {
+            assert!(!self.truth.arrived.contains(&key), "{key:?} is sent again");
+        }
+        if key.1 < APOLOGY {
+            let highest = self.truth.highest.entry(key.0).or_default();
+            let is_first = self.truth.begun.insert(key);
+            assert!(!is_first || key.1 >= *highest, "{key:?} is late");
+            *highest = key.1.max(*highest);
+        }
+        self.flights.push(letter);
+    }
+
+    // What handlers do.
+
+    /// Picks among the handlers that are at one of these places.
+    fn pick(&self, who: u8, places: &[Place]) -> Option<u64> {
+        let fit = self.handlers.iter().filter(|(_, handler)| places.contains(&handler.place));
+        let fit: Vec<u64> = fit.map(|(sequence, _)| *sequence).collect();
+        fit.get(usize::from(who).checked_rem(fit.len())?).copied()
+    }
+
+    fn is_guilty(&self, event: &Event) -> bool {
+        self.wishes.has_guilty && event.id().parse::<u64>().unwrap().is_multiple_of(5)
+    }
+
+    /// Picks a handler that is about to end. Where it is a guilty one, the process ends instead.
+    fn ending(&mut self, who: u8) -> Option<u64> {
+        let sequence = self.pick(who, &[Place::Running, Place::Loose])?;
+        if self.is_guilty(&self.handlers[&sequence].event) {
+            self.end(who & 1 == 0);
+            return None;
+        }
+        Some(sequence)
+    }
+
+    fn outbound(&self, sequence: u64, index: u32) -> Outbound {
+        let conversation = self.handlers[&sequence].event.conversation().clone();
+        let action = Reply::text(format!("{sequence}.{index}")).actions()[0].clone();
+        Outbound { conversation, action, key: SendKey { sequence, index } }
+    }
+
+    /// How much a handler sends at once: the same in each of its attempts.
+    fn at_once(event: &Event) -> u32 {
+        event.id().parse::<u32>().unwrap() % 3
+    }
+
+    fn succeed(&mut self, who: u8, replies: u8) {
+        let Some(sequence) = self.ending(who) else { return };
+        while self.handlers[&sequence].index < Self::at_once(&self.handlers[&sequence].event) {
+            self.act(sequence, false);
+        }
+        let first = self.handlers[&sequence].free_index();
+        let keys: Vec<_> = (first..first + u32::from(replies)).map(|index| (sequence, index)).collect();
+        self.truth.owed.insert(sequence, keys.clone());
+        let outbound = keys.iter().map(|(sequence, index)| self.outbound(*sequence, *index)).collect();
+        self.settled.insert(sequence);
+        self.finish(sequence, outbound, Ending::Done);
+    }
+
+    fn fail(&mut self, who: u8, reason: Reason, is_worth_another: bool) {
+        let Some(sequence) = self.ending(who) else { return };
+        let handler = &self.handlers[&sequence];
+        let index = handler.free_index().max(APOLOGY);
+        let outbound = vec![self.outbound(sequence, index)];
+        let failure =
+            Failure { error: "on purpose".to_owned(), reason, retry: self.wishes.retry, is_worth_another };
+        self.finish(sequence, outbound, Ending::Failed(failure));
+    }
+
+    fn finish(&mut self, sequence: u64, outbound: Vec<Outbound>, ending: Ending) {
+        self.handlers.remove(&sequence);
+        let (command, changes) = (None, Vec::new());
+        self.step(Input::Finished(Finished { sequence, command, outbound, changes, ending }));
+    }
+
+    fn reply_now(&mut self, who: u8, listens: bool) {
+        let Some(sequence) = self.pick(who, &[Place::Running, Place::Loose]) else { return };
+        let handler = &self.handlers[&sequence];
+        if handler.index < Self::at_once(&handler.event) {
+            self.act(sequence, listens);
+        }
+    }
+
+    fn act(&mut self, sequence: u64, listens: bool) {
+        let outbound = self.outbound(sequence, self.handlers[&sequence].index);
+        let (answer, fate) = oneshot::channel();
+        let handler = self.handlers.get_mut(&sequence).unwrap();
+        handler.index += 1;
+        if listens {
+            handler.answers.push(fate);
+        }
+        self.step(Input::Asked(Ask::Act { outbound, answer: Some(answer) }));
+    }
+
+    fn wait(&mut self, who: u8) {
+        let Some(sequence) = self.pick(who, &[Place::Running, Place::Loose]) else { return };
+        let (offers, offered) = mpsc::unbounded_channel();
+        let handler = self.handlers.get_mut(&sequence).unwrap();
+        if self.wishes.has_guilty && handler.event.id().parse::<u64>().unwrap().is_multiple_of(5) {
+            return;
+        }
+        (handler.place, handler.offers) = (Place::Waiting, Some(offered));
+        handler.waits += 1;
+        self.truth.waited.insert(sequence);
+        self.step(Input::Asked(Ask::Wait { sequence, offers }));
+    }
+
+    fn offered(&mut self, who: u8, takes: bool) {
+        let asked = self.handlers.iter().filter(|(_, handler)| handler.offered.is_some());
+        let asked: Vec<u64> = asked.map(|(sequence, _)| *sequence).collect();
+        let Some(by) = usize::from(who).checked_rem(asked.len()).map(|at| asked[at]) else { return };
+        let handler = self.handlers.get_mut(&by).unwrap();
+        let Offer { sequence: event, .. } = handler.offered.take().unwrap();
+        if !takes {
+            return self.step(Input::Asked(Ask::Pass { event, by }));
+        }
+        let (answer, kept) = oneshot::channel();
+        (handler.offers, handler.turn, handler.place) = (None, Some(kept), Place::Rejoining);
+        self.settled.insert(event);
+        let name = format!("wait {} {}", handler.attempt, handler.waits);
+        self.step(Input::Asked(Ask::Take { event, by, name, value: Bytes::new(), answer }));
+    }
+
+    fn rejoin(&mut self, who: u8) {
+        let Some(sequence) = self.pick(who, &[Place::Waiting]) else { return };
+        let (answer, turn) = oneshot::channel();
+        let handler = self.handlers.get_mut(&sequence).unwrap();
+        (handler.offers, handler.offered) = (None, None);
+        (handler.turn, handler.place) = (Some(turn), Place::Rejoining);
+        self.step(Input::Asked(Ask::Rejoin { sequence, answer }));
+    }
+
+    fn leave(&mut self, who: u8) {
+        let Some(sequence) = self.pick(who, &[Place::Waiting, Place::Rejoining]) else { return };
+        let handler = self.handlers.get_mut(&sequence).unwrap();
+        (handler.offers, handler.offered, handler.turn) = (None, None, None);
+        handler.place = Place::Loose;
+        self.step(Input::Asked(Ask::Leave { sequence }));
+    }
+
+    // The end.
+
+    /// Everything goes well from now on.
+    fn drain(&mut self) {
+        self.is_over = true;
+        for _ in 0..20_000 {
+            self.write();
+            self.pump();
+            if let Some(sequence) = self.pick(0, &[Place::Running, Place::Loose]) {
+                let is_guilty = self.is_guilty(&self.handlers[&sequence].event);
+                if is_guilty { self.end(true) } else { self.succeed(0, 1) }
+            } else if !self.flights.is_empty() {
+                self.deliver(0, 7);
+            } else if self.pick(0, &[Place::Waiting]).is_some() {
+                self.rejoin(0);
+            } else if self.writing.is_some() {
+                continue;
+            } else if let Some(at) = self.machine.next_alarm() {
+                self.pass(at.saturating_sub(self.now.elapsed).max(Duration::from_millis(1)));
+            } else if !self.truth.parked.is_empty() {
+                self.wish(DeadFilter { reason: Some(Reason::Parked), ..DeadFilter::default() }, true);
+            } else {
+                break;
+            }
+            self.pump();
+        }
+    }
+
+    /// Nothing is left, and everything has come to one end.
+    fn account(&mut self) {
+        assert!(self.machine.is_idle(), "not idle, and nothing is left to do: {:?}", self.machine.load());
+        assert_eq!(self.machine.load(), (0, 0, 0));
+        assert!(self.handlers.is_empty(), "{:?} never got a turn", self.handlers.keys());
+        let left = ready(self.journal.recover()).unwrap();
+        assert!(left.events.is_empty(), "{:?} never came to an end", left.events);
+        assert!(left.letters.is_empty(), "{:?} were never sent", left.letters);
+        for sequence in self.truth.events.keys() {
+            assert!(self.truth.ended.contains_key(sequence), "{sequence} has no end");
+        }
+        assert!(self.truth.replies.values().all(|fate| *fate != Fate::Open));
+    }
+}
+
+impl Truth {
+    fn note(&mut self, entry: &Entry, answer: &Answer, retry: Retry) {
+        match (entry, answer) {
+            (Entry::Accept { event, .. }, Answer::Accepted(acceptance)) => match acceptance {
+                Acceptance::New(sequence) => {
+                    assert!(self.ids.insert(event.id().to_owned()), "accepted twice");
+                    self.events.insert(*sequence, event.clone());
+                }
+                Acceptance::Duplicate => assert!(self.ids.contains(event.id()), "not a duplicate"),
+            },
+            (Entry::Done { sequence }, _) => {
+                self.ends(*sequence, End::Done);
+                for key in self.owed.remove(sequence).unwrap_or_default() {
+                    assert!(self.replies.contains_key(&key), "{key:?} was to be kept together with the end");
+                }
+            }
+            (Entry::Bury { sequence, reason: Reason::Parked, .. }, _) => {
+                assert!(self.parked.insert(*sequence));
+            }
+            (Entry::Bury { sequence, reason, .. }, _) => self.ends(*sequence, End::Dead(*reason)),
+            (Entry::Promise { outbound, .. }, _) => {
+                let known = self.replies.insert(name(outbound.key), Fate::Open);
+                assert!(
+                    known.is_none_or(|fate| fate == Fate::Dropped),
+                    "{:?} is promised twice: {known:?}",
+                    outbound.key
+                );
+            }
+            (Entry::Sent { key, .. }, _) => self.fares(*key, Fate::Sent),
+            (Entry::BuryReply { key, .. }, _) => self.fares(*key, Fate::Dead),
+            (Entry::Drop { key }, _) => self.fares(*key, Fate::Dropped),
+            (Entry::Replay { filter, .. }, Answer::Replayed(replayed)) => {
+                self.decided(filter);
+                for event in &replayed.events {
+                    self.events.insert(event.sequence, event.event.clone());
+                    self.replayed.insert(event.sequence);
+                }
+                for letter in &replayed.letters {
+                    self.replies.insert(name(letter.outbound.key), Fate::Open);
+                }
+                for sequence in &replayed.unparked {
+                    assert!(self.parked.remove(sequence));
+                    self.crashes.remove(sequence);
+                    *self.allowance.entry(*sequence).or_default() += retry.attempts;
+                }
+            }
+            (Entry::Discard(filter), Answer::Discarded { unparked, .. }) => {
+                self.decided(filter);
+                for sequence in unparked {
+                    assert!(self.parked.remove(sequence));
+                    self.ends(*sequence, End::Discarded);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The operator has taken dead replies away: a later attempt of their handler may promise them again.
+    fn decided(&mut self, filter: &DeadFilter) {
+        if *filter != DeadFilter::default() {
+            return;
+        }
+        for (key, fate) in self.replies.iter_mut().filter(|(_, fate)| **fate == Fate::Dead) {
+            *fate = Fate::Dropped;
+            self.arrived.remove(key);
+            self.begun.remove(key);
+        }
+    }
+
+    fn ends(&mut self, sequence: u64, end: End) {
+        let before = self.ended.insert(sequence, end);
+        assert!(before.is_none(), "{sequence} ends again after {before:?}");
+        assert!(self.events.contains_key(&sequence));
+    }
+
+    fn fares(&mut self, key: SendKey, fate: Fate) {
+        let before = self.replies.insert(name(key), fate);
+        assert_eq!(before, Some(Fate::Open), "{key:?}");
+    }
+}
+
+fn policy(wishes: Wishes) -> Policy {
+    Policy { resends_safely: false, on_unknown: wishes.on_unknown, seed: 4 }
+}
+
+/// The value of a future that never waits.
+fn ready<F: Future>(future: F) -> F::Output {
+    use futures_util::FutureExt;
+    future.now_or_never().unwrap()
+}

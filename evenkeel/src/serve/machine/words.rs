@@ -1,0 +1,82 @@
+//! What the machine is told, and what it says.
+
+use std::time::Duration;
+
+use crate::context::Ask;
+use crate::dead::Wish;
+use crate::error::Result;
+use crate::guarantee::OnUnknown;
+use crate::journal::{Dead, Written};
+use crate::serve::attempt::{Finished, Work};
+use crate::serve::outbox::Letter;
+use crate::transport::{Arrival, SendError, Sent};
+
+/// A moment: by the wall clock in milliseconds since 1970, and since the machine began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::serve) struct Now {
+    pub(in crate::serve) wall_ms: u64,
+    pub(in crate::serve) elapsed: Duration,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub(in crate::serve) enum Input {
+    /// A transport handed something over.
+    Arrived(Arrival),
+    /// The batch that was taken last is in the journal.
+    Written(Written),
+    /// A handler is done.
+    Finished(Finished),
+    /// A handler asks for something.
+    Asked(Ask),
+    /// A send has ended.
+    Delivered(Letter, Result<Sent, SendError>),
+    /// Time has passed.
+    Ticked,
+    /// The operator wants dead letters listed, replayed or discarded.
+    Operator(Wish),
+}
+
+/// Something to do.
+#[derive(Debug)]
+pub(in crate::serve) enum Output {
+    /// Run the handler of this event.
+    Start(Work),
+    /// Send this.
+    Send(Letter),
+    /// Fetch a file; whatever else a handler asked for that the machine has no part in.
+    Ask(Ask),
+    /// Tell the author of a dead letter.
+    Died(Box<Dead>),
+}
+
+/// How the author wants the bot to be, as far as the machine is concerned.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::serve) struct Policy {
+    /// Whether the network recognizes a reply that is sent twice.
+    pub(in crate::serve) resends_safely: bool,
+    pub(in crate::serve) on_unknown: OnUnknown,
+    /// Seeds the pauses between attempts.
+    pub(in crate::serve) seed: u64,
+}
+
+impl Policy {
+    /// Whether a reply that may have arrived is sent again.
+    pub(in crate::serve) fn may_resend(&self) -> bool {
+        self.resends_safely || self.on_unknown == OnUnknown::Resend
+    }
+}
+
+/// Counts of what became of events and replies.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::serve) struct Tally {
+    pub(in crate::serve) accepted: u64,
+    pub(in crate::serve) duplicates: u64,
+    pub(in crate::serve) handled: u64,
+    pub(in crate::serve) failed: u64,
+    pub(in crate::serve) retried: u64,
+    pub(in crate::serve) dead: u64,
+    pub(in crate::serve) sent: u64,
+    pub(in crate::serve) not_sent: u64,
+    pub(in crate::serve) unknown: u64,
+}

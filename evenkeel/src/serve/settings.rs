@@ -1,0 +1,110 @@
+//! What the operator may set.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use evenkeel_guard::{Allow, Executor, Options, Words};
+use tokio::runtime::Handle;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::journal::Place;
+
+/// How far the guard goes, by `EVENKEEL_GUARD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Handlers are tasks of a tokio runtime, and nobody watches.
+    Off,
+    /// The same, with what blocks reported.
+    Watch,
+    /// Handlers have workers that are replaced when they block, and a quarantine.
+    Full,
+}
+
+impl Guard {
+    pub(super) fn executor(self, runtime: Handle, workers: usize, allow: Option<Options>) -> Executor {
+        let options = allow.unwrap_or_else(guarding).with_workers(workers);
+        match self {
+            Self::Off => Executor::unwatched(runtime),
+            Self::Watch => Executor::on_with(runtime, &options),
+            Self::Full => Executor::with(runtime, &options),
+        }
+    }
+
+    /// Says once which mode is in force, and what it can see here.
+    pub(super) fn tell(self, workers: usize) {
+        let (guard, sees) = match (self, evenkeel_guard::sees_calls()) {
+            (Self::Off, _) => ("off", "nothing is seen"),
+            (Self::Watch, true) => ("watch", "blocking calls are named"),
+            (Self::Watch, false) => ("watch", "blocking is named by how long it takes"),
+            (Self::Full, true) => {
+                ("full", "blocking calls are seen before they block, and another thread takes over")
+            }
+            (Self::Full, false) => {
+                ("full", "blocking is seen by how long it takes, then another thread takes over")
+            }
+        };
+        tracing::info!(guard, workers, "the guard: {sees}");
+    }
+}
+
+/// How the guard goes about a bot: its reports name the ways out that a bot has.
+pub(crate) fn guarding() -> Options {
+    let (blocking, offload) = ("offload::blocking(move || ..).await?", "offload::offload(move || ..).await?");
+    Options::default().with_words(Words { blocking, offload, http: "cx.http()" })
+}
+
+/// What the operator may set, see `docs/configuration.md`.
+pub(super) struct Settings {
+    pub(super) log: Option<String>,
+    pub(super) workers: usize,
+    pub(super) drain: Option<Duration>,
+    pub(super) guard: Guard,
+    /// The guard's options with the operator's list of what may block.
+    pub(super) allow: Option<Options>,
+    pub(super) place: Place,
+}
+
+/// Where the journal is, for a bot whose settings nobody has read.
+pub(super) fn default_place() -> Result<Place> {
+    let config = Config::load()?;
+    Settings::read(&config).map(|settings| settings.place)
+}
+
+impl Settings {
+    pub(super) fn read(config: &Config) -> Result<Self> {
+        let mut settings = config.read();
+        let log = settings
+            .optional("EVENKEEL_LOG", "info", |filter| EnvFilter::try_new(filter).map(|_| filter.to_owned()));
+        let workers = settings.optional("EVENKEEL_WORKERS", "4", |count| match count.parse() {
+            Ok(count @ 1..=1024) => Ok(count),
+            _ => Err("must be a number from 1 to 1024"),
+        });
+        let drain = settings.optional("EVENKEEL_DRAIN_SECONDS", "25", |seconds| {
+            seconds.parse().map(Duration::from_secs).map_err(|_| "must be a whole number of seconds")
+        });
+        let guard = settings.optional("EVENKEEL_GUARD", "full", |guard| match guard {
+            "off" => Ok(Guard::Off),
+            "watch" => Ok(Guard::Watch),
+            "full" => Ok(Guard::Full),
+            _ => Err("must be off, watch or full"),
+        });
+        let allow = settings.optional("EVENKEEL_GUARD_ALLOW", "statx@shop::config", |list| {
+            guarding().with_allow(Allow::default().with_text(list))
+        });
+        let place = Place::read(&mut settings);
+        settings.finish()?;
+        let guard = guard.unwrap_or(Guard::Full);
+        let cores = || std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+        Ok(Self { log, workers: workers.unwrap_or_else(cores), drain, guard, allow, place })
+    }
+}
+
+/// Logs to standard error, unless the program has set up logging before.
+pub(super) fn start_log(filter: Option<&str>) {
+    let filter = EnvFilter::new(filter.unwrap_or("info"));
+    // The program's own subscriber, if there is one, stays.
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _set = format.with_ansi(std::io::stderr().is_terminal()).try_init();
+}

@@ -1,0 +1,104 @@
+//! What the tests are made of.
+
+use std::path::{Path, PathBuf};
+
+use evenkeel::journal::{Answer, Entry, Journal, Reason, Replayed};
+use evenkeel::transport::{Acceptance, Outbound, SendKey};
+use evenkeel::{Conversation, Event, Message, Reply, Sender};
+
+/// A folder that goes with the test.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("evenkeel-journal-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.join("journal.db")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn event(id: &str) -> Event {
+    event_in(id, "alice")
+}
+
+pub(crate) fn event_in(id: &str, conversation: &str) -> Event {
+    let words = format!("what {id} says");
+    Event::new(id, Conversation::direct(conversation), Sender::new(conversation), Message::text(id, words))
+}
+
+pub(crate) fn outbound(sequence: u64, index: u32, text: &str) -> Outbound {
+    reply(sequence, index, &Reply::text(text))
+}
+
+pub(crate) fn reply(sequence: u64, index: u32, reply: &Reply) -> Outbound {
+    let key = SendKey { sequence, index };
+    Outbound { conversation: Conversation::direct("alice"), action: reply.actions()[0].clone(), key }
+}
+
+pub(crate) fn key(sequence: u64, index: u32) -> SendKey {
+    SendKey { sequence, index }
+}
+
+pub(crate) fn accept(id: &str) -> Entry {
+    Entry::Accept { event: event(id), now_ms: 1000, begins: false }
+}
+
+pub(crate) fn begin_at_once(id: &str) -> Entry {
+    Entry::Accept { event: event(id), now_ms: 1000, begins: true }
+}
+
+pub(crate) fn promise(sequence: u64, index: u32) -> Entry {
+    Entry::Promise { outbound: outbound(sequence, index, "pong"), begins: false }
+}
+
+pub(crate) fn bury(sequence: u64, reason: Reason) -> Entry {
+    let (error, command) = ("no".to_owned(), "!ping".to_owned());
+    Entry::Bury { sequence, reason, error, command, now_ms: 2000 }
+}
+
+pub(crate) fn bury_reply(key: SendKey, reason: Reason) -> Entry {
+    let (error, command) = ("no".to_owned(), "!ping".to_owned());
+    Entry::BuryReply { key, reason, error, command, now_ms: 2000 }
+}
+
+/// Writes one batch.
+pub(crate) async fn write<J: Journal>(journal: &mut J, batch: Vec<Entry>) -> Vec<Answer> {
+    let count = batch.len();
+    let written = journal.write(batch).await.unwrap();
+    assert_eq!((written.batch.len(), written.answers.len()), (count, count));
+    written.answers
+}
+
+/// Writes one entry.
+pub(crate) async fn ask<J: Journal>(journal: &mut J, entry: Entry) -> Answer {
+    write(journal, vec![entry]).await.remove(0)
+}
+
+pub(crate) fn number(answer: &Answer) -> u64 {
+    match answer {
+        Answer::Accepted(Acceptance::New(sequence)) => *sequence,
+        other => panic!("not a new event: {other:?}"),
+    }
+}
+
+pub(crate) fn replayed(answer: Answer) -> Replayed {
+    match answer {
+        Answer::Replayed(replayed) => replayed,
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,10 @@
+//! Both journals keep the same promises.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+
+#[cfg(target_os = "linux")]
+mod faults;
+mod made;
+mod model;
+mod refused;
+mod suite;

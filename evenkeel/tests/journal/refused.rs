@@ -1,0 +1,243 @@
+//! Each bad file is one clear line with a hint, and is left as it was.
+
+use std::fs;
+use std::path::Path;
+
+use evenkeel::config::Secret;
+use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions};
+use evenkeel::journal::{Answer, DeadFilter, Entry, Journal, NewJob, Reason};
+
+use crate::made::{Folder, accept, ask, bury, bury_reply, key, promise, replayed, write};
+
+/// Opening fails with this line, and nothing in the folder changes.
+fn check(folder: &Folder, file: &Path, options: SqliteOptions, line: &str) {
+    let before = content(folder);
+    let error = options.open(file).expect_err("the file is refused");
+    let text = error.to_string();
+    assert!(text.contains(line), "{text}");
+    assert!(!text.contains('\n') && error.hint().is_some(), "{text} ({:?})", error.hint());
+    assert_eq!(content(folder), before, "it touched something");
+}
+
+fn content(folder: &Folder) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_none_or(|ending| ending != "lock"))
+        .map(|path| (path.display().to_string(), fs::read(&path).unwrap_or_default()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Writes four bytes into the header of a file.
+fn patch(file: &Path, at: usize, number: i32) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
+    fs::write(file, bytes).unwrap();
+}
+
+async fn made(folder: &Folder) {
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    journal.recover().await.unwrap();
+    write(&mut journal, vec![accept("a")]).await;
+    journal.close().await;
+}
+
+#[test]
+fn a_file_of_something_else_is_refused() {
+    let folder = Folder::new("foreign");
+    fs::write(folder.file(), "a diary\n".repeat(1000)).unwrap();
+    check(&folder, &folder.file(), SqliteOptions::new(), "is not a journal");
+    fs::write(folder.file(), "x").unwrap();
+    check(&folder, &folder.file(), SqliteOptions::new(), "is not a journal");
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused() {
+    let folder = Folder::new("program");
+    made(&folder).await;
+    patch(&folder.file(), 68, 0);
+    check(&folder, &folder.file(), SqliteOptions::new(), "is a database of another program");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let folder = Folder::new("newer");
+    made(&folder).await;
+    patch(&folder.file(), 60, 999);
+    check(&folder, &folder.file(), SqliteOptions::new(), "newer version (schema 999");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused() {
+    let folder = Folder::new("folder");
+    for file in ["/proc/evenkeel-no-such-folder/journal.db", "/proc/journal.db"] {
+        check(&folder, Path::new(file), SqliteOptions::new(), "/proc");
+    }
+}
+
+#[test]
+fn a_folder_in_place_of_a_file_is_refused() {
+    let folder = Folder::new("directory");
+    fs::create_dir(folder.file()).unwrap();
+    check(&folder, &folder.file(), SqliteOptions::new(), "cannot write the journal");
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused() {
+    let folder = Folder::new("second");
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    journal.recover().await.unwrap();
+    let error = SqliteJournal::open(folder.file()).unwrap_err();
+    assert!(error.to_string().contains("is in use by another process"), "{error}");
+    assert!(error.hint().is_some());
+    journal.close().await;
+    SqliteJournal::open(folder.file()).unwrap();
+}
+
+#[tokio::test]
+async fn what_an_interrupted_start_left_is_no_hindrance() {
+    let folder = Folder::new("interrupted");
+    for ending in [".new", ".new-journal", "-wal", "-shm", ""] {
+        fs::write(
+            format!("{}{ending}", folder.file().display()),
+            if ending.is_empty() { "" } else { "half" },
+        )
+        .unwrap();
+    }
+    made(&folder).await;
+    assert_eq!(SqliteJournal::open(folder.file()).unwrap().recover().await.unwrap().events.len(), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused() {
+    let folder = Folder::new("damaged");
+    made(&folder).await;
+    let mut bytes = fs::read(folder.file()).unwrap();
+    bytes[4096..].fill(0x5a);
+    bytes[100..4096].fill(0x5a);
+    fs::write(folder.file(), bytes).unwrap();
+    let error = SqliteJournal::open(folder.file()).unwrap_err();
+    assert!(error.to_string().contains("is damaged"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_does_not_fit_a_file_that_is_not_encrypted() {
+    let folder = Folder::new("key");
+    made(&folder).await;
+    let options = SqliteOptions::new().key(Secret::new("hunter2"));
+    let line = if cfg!(feature = "sqlcipher") { "is not encrypted" } else { "cannot encrypt" };
+    check(&folder, &folder.file(), options.clone(), line);
+    assert!(!format!("{options:?}").contains("hunter2"));
+}
+
+#[cfg(feature = "sqlcipher")]
+#[tokio::test]
+async fn a_journal_opens_with_its_key_only() {
+    for good in ["hunter2", &"0f".repeat(32)] {
+        let folder = Folder::new("cipher");
+        let open = |key: &str| SqliteOptions::new().key(Secret::new(key)).open(folder.file());
+        let mut journal = open(good).unwrap();
+        journal.recover().await.unwrap();
+        write(&mut journal, vec![accept("a")]).await;
+        journal.close().await;
+        let bytes = fs::read(folder.file()).unwrap();
+        assert!(!bytes.starts_with(b"SQLite") && !bytes.windows(5).any(|five| five == b"alice"));
+        check(&folder, &folder.file(), SqliteOptions::new(), "or an encrypted one");
+        let error = open("wrong").unwrap_err();
+        assert!(error.to_string().contains("the key does not open"), "{error}");
+        assert_eq!(open(good).unwrap().recover().await.unwrap().events.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_becomes_a_dead_letter() {
+    let folder = Folder::new("unreadable");
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    journal.recover().await.unwrap();
+    write(&mut journal, vec![accept("a"), accept("b"), promise(8, 0)]).await;
+    journal.close().await;
+    let raw = rusqlite::Connection::open(folder.file()).unwrap();
+    raw.execute("UPDATE event SET content = x'ff00' WHERE sequence = 1", []).unwrap();
+    raw.execute("UPDATE letter SET content = '{}'", []).unwrap();
+    drop(raw);
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    let left = journal.recover().await.unwrap();
+    assert_eq!((left.events.len(), left.letters.len()), (1, 0));
+    let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else {
+        panic!()
+    };
+    assert_eq!(dead.iter().map(|dead| dead.reason).collect::<Vec<_>>(), [Reason::Unreadable; 2]);
+    let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
+    let again = replayed(ask(&mut journal, replay).await);
+    assert!(again.events.is_empty() && again.letters.is_empty(), "what cannot be read stays where it is");
+    let raw = rusqlite::Connection::open(folder.file()).unwrap();
+    let kept: Vec<u8> = raw
+        .query_row("SELECT CAST(content AS BLOB) FROM event WHERE state = 3", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(kept, [0xff, 0]);
+}
+
+#[tokio::test]
+async fn the_operator_replays_beside_a_running_bot() {
+    let folder = Folder::new("desk");
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    journal.recover().await.unwrap();
+    write(&mut journal, vec![accept("a"), accept("b"), accept("c"), promise(9, 1)]).await;
+    let dead = vec![
+        bury(1, Reason::Failed),
+        bury(2, Reason::Parked),
+        bury(3, Reason::Parked),
+        bury_reply(key(9, 1), Reason::Refused),
+    ];
+    write(&mut journal, dead).await;
+    let mut desk = DeadLetters::open(folder.file()).unwrap();
+    assert_eq!(desk.list(&DeadFilter::default()).unwrap().len(), 4);
+    let only = |id| DeadFilter { id: Some(id), ..DeadFilter::default() };
+    assert_eq!(desk.discard(&only(evenkeel::journal::DeadId::Event(3))).unwrap(), 1);
+    desk.replay(&DeadFilter::default(), 4000).unwrap();
+    drop(desk);
+    let told = replayed(ask(&mut journal, Entry::Adopt).await);
+    assert_eq!(told.events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [10]);
+    assert_eq!(told.letters.iter().map(|letter| letter.outbound.key).collect::<Vec<_>>(), [key(11, 0)]);
+    assert_eq!((told.unparked, told.discarded), (vec![2], vec![3]));
+    let told = replayed(ask(&mut journal, Entry::Adopt).await);
+    assert!(told.events.is_empty() && told.unparked.is_empty(), "it is told once");
+    assert_eq!(crate::made::number(&ask(&mut journal, accept("d")).await), 12, "its numbers are taken");
+}
+
+#[tokio::test]
+async fn a_job_that_an_operator_cancels_is_not_fired() {
+    let folder = Folder::new("cancelled");
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    journal.recover().await.unwrap();
+    let job = |name: &str, conversation: &str, due_ms| {
+        let (name, conversation) = (name.to_owned(), conversation.to_owned());
+        Entry::Schedule(NewJob { name, conversation, due_ms, body: "{}".into(), keeps_due: false })
+    };
+    write(&mut journal, vec![job("late", "alice", 3000), job("early", "bob", 1000), job("next", "", 2000)])
+        .await;
+    let mut desk = Jobs::open(folder.file()).unwrap();
+    assert!(desk.is_in_use());
+    let names = |conversation, after, limit| {
+        let jobs = desk.list(conversation, after, limit).unwrap();
+        jobs.into_iter().map(|job| job.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(None, None, 2), ["early", "next"]);
+    assert_eq!(names(None, Some((2000, 3)), 2), ["late"]);
+    assert_eq!(names(Some("bob"), None, 2), ["early"]);
+    assert!(desk.cancel("early").unwrap() && !desk.cancel("early").unwrap());
+    let fire = Entry::Fire { job: 2, due_ms: 1000, event: None, begins: false, next_ms: None, now_ms: 1000 };
+    assert!(matches!(ask(&mut journal, fire).await, Answer::Count(0)));
+    drop(journal);
+    assert!(!desk.is_in_use() && desk.list(None, None, 9).unwrap().len() == 2);
+}
+
+#[test]
+fn an_operator_without_a_journal_is_told_so() {
+    let folder = Folder::new("none");
+    let error = DeadLetters::open(folder.file()).unwrap_err();
+    assert!(error.to_string().contains("there is no journal"), "{error}");
+    assert!(!folder.file().exists());
+}

@@ -1,0 +1,322 @@
+//! The promises, one by one, on the journal in memory and on the one on a file.
+
+use evenkeel::journal::memory::MemoryJournal;
+use evenkeel::journal::sqlite::SqliteJournal;
+use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Fact, Journal, NewJob, Reason, Recovered};
+use evenkeel::transport::Acceptance;
+use evenkeel::{File, MessageId, Reply};
+
+use crate::made::{
+    Folder, accept, ask, begin_at_once, bury, bury_reply, event, key, number, outbound, promise, replayed,
+    reply, write,
+};
+
+/// A journal that can be taken away and come back.
+trait Restart: Journal {
+    async fn restart(self) -> (Self, Recovered)
+    where
+        Self: Sized;
+}
+
+impl Restart for MemoryJournal {
+    async fn restart(mut self) -> (Self, Recovered) {
+        let recovered = self.recover().await.unwrap();
+        (self, recovered)
+    }
+}
+
+struct OnFile(Option<SqliteJournal>, Folder);
+
+impl Journal for OnFile {
+    type Writing = <SqliteJournal as Journal>::Writing;
+
+    fn recover(&mut self) -> impl Future<Output = evenkeel::Result<Recovered>> + Send {
+        self.0.as_mut().unwrap().recover()
+    }
+
+    fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
+        self.0.as_mut().unwrap().write(batch)
+    }
+}
+
+impl Restart for OnFile {
+    async fn restart(mut self) -> (Self, Recovered) {
+        self.0 = None;
+        let mut journal = SqliteJournal::open(self.1.file()).unwrap();
+        let recovered = journal.recover().await.unwrap();
+        self.0 = Some(journal);
+        (self, recovered)
+    }
+}
+
+/// Runs each promise on both.
+macro_rules! promises {
+    ($(async fn $name:ident($journal:ident) $body:block)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            async fn check<J: Restart>(mut $journal: J) $body
+            check(MemoryJournal::default()).await;
+            let folder = Folder::new(stringify!($name));
+            let mut journal = SqliteJournal::open(folder.file()).unwrap();
+            journal.recover().await.unwrap();
+            check(OnFile(Some(journal), folder)).await;
+        }
+    )*};
+}
+
+promises! {
+    async fn an_event_is_new_once(journal) {
+        let answers = write(&mut journal, vec![accept("a"), accept("a"), accept("b")]).await;
+        assert_eq!((number(&answers[0]), number(&answers[2])), (1, 2));
+        assert!(matches!(answers[1], Answer::Accepted(Acceptance::Duplicate)));
+        write(&mut journal, vec![Entry::Done { sequence: 1 }]).await;
+        let (mut journal, _) = journal.restart().await;
+        assert!(matches!(ask(&mut journal, accept("a")).await, Answer::Accepted(Acceptance::Duplicate)));
+        assert_eq!(number(&ask(&mut journal, accept("c")).await), 3);
+    }
+
+    async fn what_is_not_done_comes_back_in_order(journal) {
+        write(&mut journal, vec![accept("a"), accept("b"), accept("c")]).await;
+        let end = vec![promise(2, 0), promise(2, 1), Entry::Done { sequence: 2 }];
+        write(&mut journal, end).await;
+        let (_, left) = journal.restart().await;
+        let events: Vec<_> = left.events.iter().map(|event| (event.sequence, event.event.id())).collect();
+        assert_eq!(events, [(1, "a"), (3, "c")]);
+        let letters: Vec<_> = left.letters.iter().map(|letter| letter.outbound.key).collect();
+        assert_eq!(letters, [key(2, 0), key(2, 1)]);
+        assert_eq!(left.letters[1].outbound, outbound(2, 1, "pong"));
+        assert_eq!(left.latest_ms, 1000);
+    }
+
+    async fn a_process_that_ends_counts_against_what_was_running(journal) {
+        write(&mut journal, vec![begin_at_once("a"), begin_at_once("b"), begin_at_once("c"), accept("d")]).await;
+        write(&mut journal, vec![Entry::Suspend { sequence: 2 }, Entry::Return { sequence: 3 }]).await;
+        let (journal, left) = journal.restart().await;
+        let counts: Vec<_> = left.events.iter().map(|event| (event.attempts, event.crashes)).collect();
+        assert_eq!(counts, [(1, 1), (1, 0), (0, 0), (0, 0)]);
+        let (_, left) = journal.restart().await;
+        assert_eq!(left.events[0].crashes, 1, "it was not running this time");
+    }
+
+    async fn what_was_suspended_goes_on_without_another_attempt(journal) {
+        let steps = vec![begin_at_once("a"), Entry::Suspend { sequence: 1 }, Entry::Begin { sequence: 1 }];
+        write(&mut journal, steps).await;
+        let (_, left) = journal.restart().await;
+        assert_eq!((left.events[0].attempts, left.events[0].crashes), (1, 1));
+    }
+
+    async fn a_retry_waits_for_its_time(journal) {
+        write(&mut journal, vec![begin_at_once("a"), Entry::Retry { sequence: 1, due_ms: 5000 }]).await;
+        let (_, left) = journal.restart().await;
+        let event = &left.events[0];
+        assert_eq!((event.attempts, event.crashes, event.due_ms), (1, 0, 5000));
+    }
+
+    async fn a_reply_whose_fate_is_open_says_so(journal) {
+        let begins = Entry::Promise { outbound: outbound(1, 1, "b"), begins: true };
+        write(&mut journal, vec![promise(1, 0), begins, promise(1, 2)]).await;
+        write(&mut journal, vec![Entry::Sending { key: key(1, 2), is_lazy: true }]).await;
+        write(&mut journal, vec![Entry::Postpone { key: key(1, 2), due_ms: 7000 }]).await;
+        let (journal, left) = journal.restart().await;
+        let fates: Vec<_> = left.letters.iter().map(|l| (l.is_unknown, l.attempts, l.due_ms)).collect();
+        assert_eq!(fates, [(false, 0, 0), (true, 1, 0), (false, 1, 7000)]);
+        let (_, left) = journal.restart().await;
+        assert!(left.letters[1].is_unknown, "nobody has found out since");
+    }
+
+    async fn a_key_that_is_known_keeps_its_reply(journal) {
+        write(&mut journal, vec![promise(1, 0)]).await;
+        write(&mut journal, vec![Entry::Promise { outbound: outbound(1, 0, "other"), begins: true }]).await;
+        let (_, left) = journal.restart().await;
+        assert_eq!(left.letters[0].outbound, outbound(1, 0, "pong"));
+        assert!(left.letters[0].is_unknown, "but it begins all the same");
+    }
+
+    async fn an_attempt_leaves_facts_until_its_event_is_done(journal) {
+        let step = |name: &str, value: &'static str| Entry::Step {
+            sequence: 1,
+            name: name.to_owned(),
+            value: value.into(),
+        };
+        write(&mut journal, vec![begin_at_once("a"), step("pay", "7"), step("pay", "8"), step("ask", "yes")]).await;
+        write(&mut journal, vec![promise(1, 0), promise(1, 1)]).await;
+        let id = Some(MessageId::new("m1"));
+        write(&mut journal, vec![Entry::Sent { key: key(1, 0), id: id.clone() }]).await;
+        let (mut journal, left) = journal.restart().await;
+        let fact = |name: &str, value: &'static str| Fact::Step { name: name.to_owned(), value: value.into() };
+        let facts = [fact("ask", "yes"), fact("pay", "7"), Fact::Sent { index: 0, id }];
+        assert_eq!(left.events[0].facts, facts);
+        assert_eq!(left.letters.len(), 1, "what was sent is not sent again");
+        write(&mut journal, vec![Entry::Done { sequence: 1 }, Entry::Sent { key: key(1, 1), id: None }]).await;
+        let (mut journal, left) = journal.restart().await;
+        assert_eq!((left.events.len(), left.letters.len()), (0, 0));
+        write(&mut journal, vec![promise(1, 0)]).await;
+        assert_eq!(journal.restart().await.1.letters.len(), 1, "nothing is remembered of it");
+    }
+
+    async fn a_reply_is_dropped_without_a_trace(journal) {
+        write(&mut journal, vec![promise(1, 0), Entry::Drop { key: key(1, 0) }]).await;
+        assert!(journal.restart().await.1.letters.is_empty());
+    }
+
+    async fn files_come_back_as_they_were(journal) {
+        let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        let two = Reply::file(File::new("a.png", "image/png", bytes))
+            .with_file(File::new("b.txt", "text/plain", "hello"))
+            .with_file(File::new("c", "x/y", ""));
+        let outbound = reply(9, 0, &two);
+        write(&mut journal, vec![Entry::Promise { outbound: outbound.clone(), begins: true }]).await;
+        let (mut journal, left) = journal.restart().await;
+        assert!(left.letters[0].outbound == outbound);
+        write(&mut journal, vec![bury_reply(key(9, 0), Reason::Refused)]).await;
+        let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
+        let again = replayed(ask(&mut journal, replay).await);
+        assert!(again.letters[0].outbound.action == outbound.action);
+        assert_ne!(again.letters[0].outbound.key, outbound.key);
+    }
+
+    async fn values_are_kept_for_a_conversation(journal) {
+        let remember = |value: Option<&'static str>| Entry::Remember {
+            conversation: "alice".to_owned(),
+            name: "form".to_owned(),
+            value: value.map(Into::into),
+        };
+        let recall = || Entry::Recall { conversation: "alice".to_owned(), name: "form".to_owned() };
+        let answers = write(&mut journal, vec![recall(), remember(Some("1")), remember(Some("2")), recall()]).await;
+        assert!(matches!(&answers[0], Answer::Recalled(None)));
+        assert!(matches!(&answers[3], Answer::Recalled(Some(value)) if &value[..] == b"2"));
+        let (mut journal, _) = journal.restart().await;
+        assert!(matches!(ask(&mut journal, recall()).await, Answer::Recalled(Some(_))));
+        let answers = write(&mut journal, vec![remember(None), recall()]).await;
+        assert!(matches!(&answers[1], Answer::Recalled(None)));
+    }
+
+    async fn jobs_come_due_in_order(journal) {
+        let job = |name: &str, due_ms: u64| {
+            let (name, conversation) = (name.to_owned(), "kitchen".to_owned());
+            Entry::Schedule(NewJob { name, conversation, due_ms, body: "{}".into(), keeps_due: due_ms > 90 })
+        };
+        let batch = vec![job("a", 30), job("tea", 10), job("b", 20), job("tea", 20), job("tea", 99)];
+        write(&mut journal, batch).await;
+        let (mut journal, left) = journal.restart().await;
+        assert_eq!(left.next_job_ms, Some(20));
+        let list = |answer: Answer| match answer {
+            Answer::Due { jobs, next_ms } => (jobs.iter().map(|job| job.id).collect::<Vec<_>>(), next_ms),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(list(ask(&mut journal, Entry::Due { until_ms: 20, limit: 9 }).await), (vec![3, 4], Some(30)));
+        assert_eq!(list(ask(&mut journal, Entry::Due { until_ms: 99, limit: 1 }).await), (vec![3], Some(20)));
+        let after = Some((20, 3));
+        assert_eq!(list(ask(&mut journal, Entry::Jobs { conversation: None, after, limit: 9 }).await), (vec![4, 1], None));
+        let of = |conversation: &str| Entry::Jobs { conversation: Some(conversation.to_owned()), after: None, limit: 9 };
+        assert_eq!(list(ask(&mut journal, of("kitchen")).await), (vec![3, 4, 1], None));
+        assert_eq!(list(ask(&mut journal, of("cellar")).await), (vec![], None));
+        let cancel = |name: &str| Entry::Cancel { name: name.to_owned() };
+        let answers = write(&mut journal, vec![cancel("b"), cancel("none")]).await;
+        assert!(matches!(answers[..], [Answer::Count(1), Answer::Count(0)]));
+    }
+
+    async fn a_job_fires_once_for_each_time(journal) {
+        let job = NewJob {
+            name: "one".into(),
+            conversation: String::new(),
+            due_ms: 10,
+            body: "{}".into(),
+            keeps_due: false,
+        };
+        write(&mut journal, vec![Entry::Schedule(job)]).await;
+        let fire = |due_ms: u64, next_ms: Option<u64>, id: Option<&str>| {
+            let event = id.map(event);
+            Entry::Fire { job: 1, due_ms, event, begins: false, next_ms, now_ms: 50 }
+        };
+        let batch = vec![fire(10, Some(20), Some("a")), fire(10, Some(20), Some("b")), fire(20, Some(30), None)];
+        let answers = write(&mut journal, batch).await;
+        assert_eq!(number(&answers[0]), 1);
+        assert!(matches!(answers[1..], [Answer::Count(0), Answer::Count(1)]));
+        let (mut journal, left) = journal.restart().await;
+        assert_eq!((left.events.len(), left.next_job_ms), (1, Some(30)));
+        let answers = write(&mut journal, vec![fire(30, None, Some("c")), fire(30, None, Some("d"))]).await;
+        assert_eq!(number(&answers[0]), 2);
+        assert!(matches!(answers[1], Answer::Count(0)));
+    }
+
+    async fn dead_letters_are_listed_as_asked(journal) {
+        write(&mut journal, vec![begin_at_once("a"), begin_at_once("b"), accept("c"), promise(9, 1)]).await;
+        let batch = vec![
+            bury(1, Reason::Failed), bury(2, Reason::Panicked), bury(3, Reason::Parked),
+            bury_reply(key(9, 1), Reason::Refused),
+        ];
+        write(&mut journal, batch).await;
+        let (mut journal, left) = journal.restart().await;
+        assert!(left.events.len() == 1 && left.events[0].is_parked, "a parked event holds its place");
+        assert!(left.letters.is_empty());
+        let mut cases = Vec::new();
+        let (one, two, three) = (DeadId::Event(1), DeadId::Event(2), DeadId::Event(3));
+        let nine = DeadId::Reply(9, 1);
+        cases.push((DeadFilter::default(), vec![one, two, three, nine]));
+        cases.push((DeadFilter { limit: Some(2), ..DeadFilter::default() }, vec![one, two]));
+        cases.push((DeadFilter { after: Some(two), ..DeadFilter::default() }, vec![three, nine]));
+        cases.push((DeadFilter { after: Some(nine), ..DeadFilter::default() }, vec![]));
+        cases.push((DeadFilter { id: Some(nine), ..DeadFilter::default() }, vec![nine]));
+        cases.push((DeadFilter { id: Some(two), ..DeadFilter::default() }, vec![two]));
+        cases.push((DeadFilter { id: Some(two), after: Some(nine), ..DeadFilter::default() }, vec![]));
+        cases.push((DeadFilter { reason: Some(Reason::Refused), ..DeadFilter::default() }, vec![nine]));
+        cases.push((DeadFilter { command: Some("!pong".to_owned()), ..DeadFilter::default() }, vec![]));
+        let alice = Some("alice".to_owned());
+        cases.push((DeadFilter { conversation: alice, limit: Some(9), ..DeadFilter::default() }, vec![one, two, three, nine]));
+        for (filter, expected) in cases {
+            let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(filter.clone())).await else { panic!() };
+            assert_eq!(dead.iter().map(|dead| dead.id).collect::<Vec<_>>(), expected, "{filter:?}");
+        }
+        let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else { panic!() };
+        assert_eq!((dead[0].attempts, dead[0].at_ms, &*dead[0].error, &*dead[0].command), (1, 2000, "no", "!ping"));
+        assert_eq!(dead[0].event.as_ref().map(evenkeel::Event::id), Some("a"));
+        assert_eq!(dead[3].reply, Some(outbound(9, 1, "pong")));
+    }
+
+    async fn a_replay_gives_another_chance_at_the_end(journal) {
+        let step = Entry::Step { sequence: 1, name: "pay".to_owned(), value: "7".into() };
+        write(&mut journal, vec![begin_at_once("a"), step, begin_at_once("b"), promise(8, 3)]).await;
+        write(&mut journal, vec![promise(1, 0), Entry::Sent { key: key(1, 0), id: None }]).await;
+        let dead = vec![bury(1, Reason::Failed), bury(2, Reason::Parked), bury_reply(key(8, 3), Reason::Unknown)];
+        write(&mut journal, dead).await;
+        let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
+        let again = replayed(ask(&mut journal, replay).await);
+        let events: Vec<_> = again.events.iter().map(|e| (e.sequence, e.attempts, e.facts.len())).collect();
+        assert_eq!(events, [(9, 0, 2)]);
+        assert_eq!(again.letters[0].outbound.key, key(10, 0));
+        assert_eq!(again.unparked, [2]);
+        let (mut journal, left) = journal.restart().await;
+        let events: Vec<_> = left.events.iter().map(|e| (e.sequence, e.is_parked, e.facts.len())).collect();
+        assert_eq!(events, [(2, false, 0), (9, false, 2)]);
+        assert_eq!(left.letters.len(), 1);
+        let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else { panic!() };
+        assert!(dead.is_empty());
+        assert!(matches!(ask(&mut journal, accept("a")).await, Answer::Accepted(Acceptance::Duplicate)));
+    }
+
+    async fn what_is_discarded_is_gone(journal) {
+        write(&mut journal, vec![accept("a"), accept("b"), promise(8, 3)]).await;
+        let dead = vec![bury(1, Reason::Failed), bury(2, Reason::Parked), bury_reply(key(8, 3), Reason::Unknown)];
+        write(&mut journal, dead).await;
+        let answer = ask(&mut journal, Entry::Discard(DeadFilter::default())).await;
+        assert!(matches!(answer, Answer::Discarded { count: 3, unparked } if unparked == [2]));
+        let (_, left) = journal.restart().await;
+        assert_eq!((left.events.len(), left.letters.len()), (0, 0));
+    }
+
+    async fn what_nobody_knows_is_no_error(journal) {
+        let batch = vec![
+            Entry::Begin { sequence: 7 }, Entry::Suspend { sequence: 7 }, Entry::Return { sequence: 7 },
+            Entry::Retry { sequence: 7, due_ms: 1 }, Entry::Done { sequence: 7 }, bury(7, Reason::Failed),
+            Entry::Step { sequence: 7, name: "a".to_owned(), value: "b".into() },
+            Entry::Sending { key: key(7, 7), is_lazy: true }, Entry::Sent { key: key(7, 7), id: None },
+            Entry::Postpone { key: key(7, 7), due_ms: 1 }, bury_reply(key(7, 7), Reason::Failed),
+            Entry::Drop { key: key(7, 7) },
+        ];
+        let answers = write(&mut journal, batch).await;
+        assert!(answers.iter().all(|answer| matches!(answer, Answer::Noted)), "{answers:?}");
+        let (_, left) = journal.restart().await;
+        assert_eq!((left.events.len(), left.letters.len()), (0, 0));
+    }
+}

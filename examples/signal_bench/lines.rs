@@ -1,0 +1,161 @@
+//! A network that acknowledges: lines of text over one TCP connection to whoever measures.
+//!
+//! ```text
+//! in   offer ID CONVERSATION TEXT     answered by `ok ID` once the journal has it, or `no ID`
+//! out  say KEY CONVERSATION TEXT      answered by `got KEY`: until then nobody knows whether it arrived
+//! ```
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use evenkeel::transport::{Inbox, Outbound, SendError, Sent};
+use evenkeel::{Action, Conversation, Error, Event, Message, MessageId, Result, Sender, Transport};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+/// The variable that holds the address to connect to; without it, the bot is on Signal.
+pub(crate) const ADDRESS: &str = "BENCH_LINES";
+
+/// The connection, made when the bot opens and never made again.
+pub(crate) struct Lines {
+    address: String,
+    /// Taken by `receive`.
+    reading: Mutex<Option<OwnedReadHalf>>,
+    /// `None` until the bot has opened.
+    writing: Arc<tokio::sync::Mutex<Option<OwnedWriteHalf>>>,
+    /// Who waits for `got`; the receiving loop tells them.
+    waiting: Mutex<HashMap<String, oneshot::Sender<()>>>,
+}
+
+impl Lines {
+    pub(crate) fn new(address: String) -> Self {
+        Self { address, reading: Mutex::default(), writing: Arc::default(), waiting: Mutex::default() }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<()>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn write(writing: &tokio::sync::Mutex<Option<OwnedWriteHalf>>, line: String) -> std::io::Result<()> {
+    match &mut *writing.lock().await {
+        Some(half) => half.write_all(line.as_bytes()).await,
+        None => Err(std::io::ErrorKind::NotConnected.into()),
+    }
+}
+
+impl Transport for Lines {
+    fn name(&self) -> &'static str {
+        "lines"
+    }
+
+    async fn open(&self) -> Result<String> {
+        let stream = TcpStream::connect(&self.address).await?;
+        stream.set_nodelay(true)?;
+        let (reading, writing) = stream.into_split();
+        *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
+        *self.writing.lock().await = Some(writing);
+        Ok(String::new())
+    }
+
+    async fn receive(&self, inbox: Inbox) -> Result<()> {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(reading) = reading else { return Err(Error::new("the bot has not opened")) };
+        let mut lines = BufReader::new(reading).lines();
+        // Ends with this future.
+        let mut accepting = JoinSet::new();
+        while let Some(line) = lines.next_line().await? {
+            while accepting.try_join_next().is_some() {}
+            if let Some(key) = line.strip_prefix("got ") {
+                if let Some(waiting) = self.waiting().remove(key) {
+                    // Whoever gave up waiting has dropped the other end.
+                    let _heard = waiting.send(());
+                }
+                continue;
+            }
+            let Some((id, event)) = event(&line) else {
+                inbox.undeliverable("it is no offer");
+                continue;
+            };
+            let (inbox, writing) = (inbox.clone(), Arc::clone(&self.writing));
+            let mut accepted = Box::pin(async move { inbox.accept(event).await });
+            // The first poll hands it over: here, so that offers keep their order.
+            let first = poll_fn(|cx| Poll::Ready(Pin::as_mut(&mut accepted).poll(cx))).await;
+            accepting.spawn(async move {
+                let acceptance = match first {
+                    Poll::Ready(acceptance) => acceptance,
+                    Poll::Pending => accepted.await,
+                };
+                let word = if acceptance.is_ok() { "ok" } else { "no" };
+                // If the connection broke, the offer will come again.
+                let _written = write(&writing, format!("{word} {id}\n")).await;
+            });
+        }
+        Err(Error::new("the connection was closed"))
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
+        let Action::Send(draft) = &outbound.action else {
+            return Err(SendError::refused("this network carries plain texts only"));
+        };
+        let key = format!("{}.{}", outbound.key.sequence, outbound.key.index);
+        let (arrived, has_arrived) = oneshot::channel();
+        self.waiting().insert(key.clone(), arrived);
+        let line = format!("say {key} {} {}\n", outbound.conversation.id(), draft.text.replace('\n', " "));
+        let written = write(&self.writing, line).await;
+        written.map_err(|error| SendError::unknown("the connection broke").caused_by(error))?;
+        has_arrived.await.map_err(|error| SendError::unknown("nobody said `got`").caused_by(error))?;
+        Ok(Sent::message(MessageId::new(key)))
+    }
+}
+
+/// Reads `offer ID CONVERSATION TEXT`.
+fn event(line: &str) -> Option<(String, Event)> {
+    let (id, rest) = line.strip_prefix("offer ")?.split_once(' ')?;
+    let (conversation, text) = rest.split_once(' ')?;
+    let what = Message::text(id, text);
+    let event = Event::new(id, Conversation::direct(conversation), Sender::new(conversation), what);
+    Some((id.to_owned(), event))
+}
+
+#[test]
+fn an_offer_has_an_id_a_conversation_and_a_text() {
+    let (id, event) = event("offer 17 alice !ping a b").expect("an offer");
+    assert_eq!((&*id, event.text()), ("17", Some("!ping a b")));
+    assert!(super::lines::event("got 17.0").is_none());
+    assert!(super::lines::event("offer 17 alice").is_none());
+}
+
+#[tokio::test]
+async fn an_offer_is_acknowledged_and_answered() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let lines = Lines::new(listener.local_addr().expect("bound").to_string());
+    let bot = tokio::spawn(evenkeel::serve(lines, super::app()));
+    let (stream, _) = listener.accept().await.expect("the bot connects");
+    let mut stream = BufReader::new(stream);
+    for (offer, expected) in [
+        ("offer 1 alice !ping x\n", &["ok 1\n", "say 1.0 alice pong x\n"][..]),
+        (
+            "got 1.0\noffer 1 alice !ping x\noffer 2 bob !ping y\n",
+            &["ok 1\n", "ok 2\n", "say 2.0 bob pong y\n"],
+        ),
+    ] {
+        stream.write_all(offer.as_bytes()).await.expect("connected");
+        let mut answers = Vec::new();
+        for _ in expected {
+            let mut line = String::new();
+            stream.read_line(&mut line).await.expect("connected");
+            answers.push(line);
+        }
+        // What is acknowledged may be answered before.
+        answers.sort_unstable();
+        assert_eq!(answers, expected);
+    }
+    bot.abort();
+}
