@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// async fn pay() -> &'static str { "paid" }
 ///
 /// let patient = Retry::strict().with_attempts(10).within(Duration::from_secs(120));
-/// let app = Router::new().route(Trigger::command("!pay").retry(patient), pay);
+/// let app = Router::new().route(Trigger::command("!pay").retry(patient), pay).with_state(());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
