@@ -64,9 +64,11 @@ impl Contender {
     /// Starts the program against the server at `address`, a host and a port.
     pub(crate) fn start(&self, address: &str) -> io::Result<Running> {
         let journal = Journal::new()?;
+        let chosen =
+            std::env::var_os("EVENKEEL_JOURNAL").unwrap_or_else(|| journal.0.join("journal.db").into());
         let child = Command::new(&self.program)
             .args(self.argument)
-            .env("EVENKEEL_JOURNAL", journal.0.join("journal.db"))
+            .env("EVENKEEL_JOURNAL", chosen)
             .env("SIGNAL_PHONE_NUMBER", BOT)
             .env("SIGNAL_SERVICE_URL", address)
             .env("SIGNAL_API_URL", format!("http://{address}"))
