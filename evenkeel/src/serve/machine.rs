@@ -324,8 +324,16 @@ impl Machine {
             }
             Ending::Failed(failure) => self.failed(sequence, failure, outbound, command.as_ref()),
             // The bot is ending: the event keeps its place for the next start.
-            Ending::CutShort => self.enter(Entry::Return { sequence }, After::Nothing),
+            Ending::CutShort => self.give_back(sequence),
         }
+    }
+
+    /// The attempt was cut short, and does not count.
+    fn give_back(&mut self, sequence: u64) {
+        if let Some(held) = self.held.get_mut(&sequence) {
+            held.place = Place::Queued;
+        }
+        self.enter(Entry::Return { sequence }, After::Nothing);
     }
 
     /// The event is done or dead: its lane goes on.
@@ -385,13 +393,23 @@ impl Machine {
         (self.lanes.running() - self.parked.len(), self.lanes.waiting(), self.outbox.len())
     }
 
-    /// Gives what runs back to the journal: the next start takes it up in its place.
+    /// Gives what runs, and what was about to be done, back to the journal: the next start takes it up in its place. May be
+    /// called again, after what was being written is.
     pub(super) fn cut_short(&mut self) {
+        for output in std::mem::take(&mut self.outputs) {
+            if let Output::Send(letter) = output
+                && !letter.is_fleeting()
+            {
+                // It is marked as being sent, and certainly was not.
+                let (key, due_ms) = (letter.outbound.key, self.now.wall_ms);
+                self.enter(Entry::Postpone { key, due_ms }, After::Nothing);
+            }
+        }
         let running = self.held.iter().filter(|(_, held)| held.place.is_running());
         let mut running: Vec<_> = running.map(|(sequence, _)| *sequence).collect();
         running.sort_unstable();
         for sequence in running {
-            self.enter(Entry::Return { sequence }, After::Nothing);
+            self.give_back(sequence);
         }
     }
 

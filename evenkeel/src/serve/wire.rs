@@ -48,6 +48,8 @@ pub(super) struct Ends {
 pub(super) struct Wire<T, J: Journal> {
     transport: Arc<T>,
     journal: J,
+    /// The batch that is being written.
+    writing: Option<Pin<Box<J::Writing>>>,
     app: App,
     executor: Executor,
     backlog: Arc<Backlog>,
@@ -96,6 +98,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let wire = Self {
             transport,
             journal,
+            writing: None,
             app,
             executor,
             backlog,
@@ -136,12 +139,16 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             Err(error) => return Err(error),
         };
         // What runs is cancelled and given back; whatever it asked for comes too late.
-        self.machine.cut_short();
         self.running.clear();
-        while let Some(batch) = self.machine.batch() {
-            let written = self.journal.write(batch).await?;
-            let now = self.now();
-            self.machine.step(Input::Written(written), now)?;
+        loop {
+            // First what is being written: only then is it known what was about to be done.
+            if let Some(writing) = self.writing.take() {
+                let (written, now) = (writing.await?, self.now());
+                self.machine.step(Input::Written(written), now)?;
+            }
+            self.machine.cut_short();
+            let Some(batch) = self.machine.batch() else { break };
+            self.writing = Some(Box::pin(self.journal.write(batch)));
         }
         self.journal.close().await;
         ended
@@ -175,7 +182,6 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let Inner { finished, asked } = inner;
         // Dropped when the bot stops receiving; the transport then lets its connection go.
         let mut receiving = Some(receiving);
-        let mut writing: Option<Pin<Box<J::Writing>>> = None;
         let mut sends = FuturesUnordered::new();
         let mut deadline: Option<Instant> = None;
         let mut ended: Result<()> = Ok(());
@@ -194,10 +200,10 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     Output::Died(dead) => self.mourn(*dead),
                 }
             }
-            if writing.is_none()
+            if self.writing.is_none()
                 && let Some(batch) = self.machine.batch()
             {
-                writing = Some(Box::pin(self.journal.write(batch)));
+                self.writing = Some(Box::pin(self.journal.write(batch)));
             }
             self.backlog.release(self.machine.released());
             let is_quiet = ends.arrivals.is_empty() && asked.is_empty() && finished.is_empty();
@@ -225,8 +231,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     self.answer(question);
                     continue;
                 }
-                written = polled(&mut writing) => {
-                    writing = None;
+                written = polled(&mut self.writing) => {
+                    self.writing = None;
                     Input::Written(written?)
                 }
                 1.. = finished.recv_many(&mut done, TURN) => {
