@@ -33,8 +33,8 @@ use std::future::Future;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::context::{Ask, Context};
@@ -55,7 +55,8 @@ pub(crate) use function::name_of;
 pub struct Job<T>(pub T);
 
 /// The name of a job, for [`Context::cancel`]. It can be kept as text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct JobId(String);
 
 /// A job that is waiting.
@@ -184,9 +185,11 @@ impl Context {
         self.plan(due_ms, function, args, Some(repeat))
     }
 
-    /// Forgets a job once this handler has succeeded; nothing happens if there is none any more.
+    /// Forgets a job of this conversation once this handler has succeeded; nothing happens if there is none any more, or
+    /// if it belongs to another conversation: people may write what they like.
     pub fn cancel(&self, id: &JobId) {
-        self.change(Entry::Cancel { name: id.0.clone() });
+        let conversation = Some(self.event().conversation().id().to_owned());
+        self.change(Entry::Cancel { name: id.0.clone(), conversation });
     }
 
     /// The jobs that were planned in this conversation and wait, the earliest first, at most a thousand.

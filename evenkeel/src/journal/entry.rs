@@ -139,6 +139,8 @@ pub enum Entry {
     Cancel {
         /// The job.
         name: String,
+        /// Only if it belongs to the conversation with this id; `None` for any.
+        conversation: Option<String>,
     },
     /// Asks for the jobs that are due, the earliest first. Answered by [`Answer::Due`].
     Due {

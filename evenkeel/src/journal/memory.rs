@@ -147,8 +147,10 @@ impl MemoryJournal {
                 return Answer::Recalled(self.values.get(&key).cloned());
             }
             Entry::Schedule(job) => return Answer::Scheduled(self.schedule(job)),
-            Entry::Cancel { name } => {
-                let job = self.names.get(name).copied();
+            Entry::Cancel { name, conversation } => {
+                let is_meant =
+                    |job: &u64| conversation.as_ref().is_none_or(|own| self.jobs[job].conversation == *own);
+                let job = self.names.get(name).copied().filter(is_meant);
                 return Answer::Count(u64::from(job.and_then(|job| self.forget_job(job)).is_some()));
             }
             Entry::Due { until_ms, limit } => return self.list_jobs(None, (0, 0), *until_ms, *limit),

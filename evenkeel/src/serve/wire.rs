@@ -132,12 +132,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         drain: Duration,
     ) -> Result<()> {
         let mut inner = inner;
-        let ended = self.turn(recovered, ends, &mut inner, receiving, drain).await;
-        let ended = match ended {
-            Ok(ended) => ended,
-            // The journal itself has failed: there is nothing to give back to it.
-            Err(error) => return Err(error),
-        };
+        // Where the journal itself has failed, there is nothing to give back to it.
+        let ended = self.turn(recovered, ends, &mut inner, receiving, drain).await?;
         // What runs is cancelled and given back; whatever it asked for comes too late.
         self.running.clear();
         loop {

@@ -119,7 +119,8 @@ fn of_jobs() -> impl Strategy<Value = Entry> {
                 Entry::Schedule(NewJob { name, conversation, due_ms, body: vec![body].into(), keeps_due })
             }
         ),
-        1 => name().prop_map(|name| Entry::Cancel { name }),
+        1 => (name(), option::of(conversation()))
+            .prop_map(|(name, conversation)| Entry::Cancel { name, conversation }),
         1 => (time(), 0_usize..4).prop_map(|(until_ms, limit)| Entry::Due { until_ms, limit }),
         1 => (option::of(conversation()), option::of((time(), sequence())), 0_usize..4)
             .prop_map(|(conversation, after, limit)| Entry::Jobs { conversation, after, limit }),

@@ -211,9 +211,15 @@ promises! {
         let of = |conversation: &str| Entry::Jobs { conversation: Some(conversation.to_owned()), after: None, limit: 9 };
         assert_eq!(list(ask(&mut journal, of("kitchen")).await), (vec![3, 4, 1], None));
         assert_eq!(list(ask(&mut journal, of("cellar")).await), (vec![], None));
-        let cancel = |name: &str| Entry::Cancel { name: name.to_owned() };
-        let answers = write(&mut journal, vec![cancel("b"), cancel("none")]).await;
-        assert!(matches!(answers[..], [Answer::Count(1), Answer::Count(0)]));
+        let cancel = |name: &str, conversation: Option<&str>| Entry::Cancel {
+            name: name.to_owned(),
+            conversation: conversation.map(ToOwned::to_owned),
+        };
+        let batch = vec![cancel("b", Some("cellar")), cancel("b", None), cancel("none", None)];
+        let answers = write(&mut journal, batch).await;
+        assert!(matches!(answers[..], [Answer::Count(0), Answer::Count(1), Answer::Count(0)]));
+        let answers = write(&mut journal, vec![cancel("a", Some("kitchen"))]).await;
+        assert!(matches!(answers[..], [Answer::Count(1)]));
     }
 
     async fn a_job_fires_once_for_each_time(journal) {

@@ -75,7 +75,9 @@ fn answer(store: &mut Store, entry: &Entry) -> rusqlite::Result<Answer> {
     Ok(match entry {
         Entry::Recall { conversation, name } => Answer::Recalled(job::recall(store, conversation, name)?),
         Entry::Schedule(new) => Answer::Scheduled(job::schedule(store, new)?),
-        Entry::Cancel { name } => Answer::Count(job::cancel(store, name)? as u64),
+        Entry::Cancel { name, conversation } => {
+            Answer::Count(job::cancel(store, name, conversation.as_deref())? as u64)
+        }
         Entry::Due { until_ms, limit } => job::list(store, None, None, *until_ms, *limit)?,
         Entry::Jobs { conversation, after, limit } => {
             job::list(store, conversation.as_deref(), *after, u64::MAX, *limit)?

@@ -165,7 +165,7 @@ impl Jobs {
     ///
     /// When the file cannot be written; then nothing has changed.
     pub fn cancel(&mut self, name: &str) -> Result<bool> {
-        self.0.transaction(|store| job::cancel(store, name).map(|count| count > 0))
+        self.0.transaction(|store| job::cancel(store, name, None).map(|count| count > 0))
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn schedule(store: &mut Store, job: &NewJob) -> rusqlite::Result<u64>
             return Ok(natural(id));
         }
     }
-    cancel(store, &job.name)?;
+    cancel(store, &job.name, None)?;
     store.counters.last_job += 1;
     let id = store.counters.last_job;
     store
@@ -53,8 +53,12 @@ pub(super) fn schedule(store: &mut Store, job: &NewJob) -> rusqlite::Result<u64>
     Ok(id)
 }
 
-pub(super) fn cancel(store: &Store, name: &str) -> rusqlite::Result<usize> {
-    store.connection.prepare_cached("DELETE FROM job WHERE name = ?1")?.execute([name])
+/// Of one conversation, or of any.
+pub(super) fn cancel(store: &Store, name: &str, conversation: Option<&str>) -> rusqlite::Result<usize> {
+    store
+        .connection
+        .prepare_cached("DELETE FROM job WHERE name = ?1 AND (?2 IS NULL OR conversation = ?2)")?
+        .execute((name, conversation))
 }
 
 /// Whether there was such a job, due then.

@@ -34,7 +34,7 @@ impl Machine {
 
     pub(super) fn forget_schedules(&mut self, names: &[String], kept: Vec<Job>) {
         for job in kept.into_iter().filter(|job| !names.contains(&job.name)) {
-            self.enter(Entry::Cancel { name: job.name }, After::Nothing);
+            self.enter(Entry::Cancel { name: job.name, conversation: None }, After::Nothing);
         }
     }
 
@@ -72,7 +72,7 @@ impl Machine {
                 Some(body) => self.fire(job, &body),
                 None => {
                     tracing::error!(job = job.id, "a job cannot be read: it is forgotten");
-                    self.enter(Entry::Cancel { name: job.name.clone() }, After::Nothing);
+                    self.enter(Entry::Cancel { name: job.name.clone(), conversation: None }, After::Nothing);
                 }
             }
         }
