@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use evenkeel::transport::{Inbox, Outbound, SendError, Sent};
+use evenkeel::transport::{FreshIds, Inbox, Outbound, SendError, Sent};
 use evenkeel::{Action, Conversation, Error, Event, Message, MessageId, Result, Router, Sender, Transport};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -16,13 +15,14 @@ struct Lines {
     listener: TcpListener,
     /// The writing half of each connection, taken while something is being written.
     people: Mutex<HashMap<String, OwnedWriteHalf>>,
-    count: AtomicU64,
+    /// Lines have no names of their own.
+    ids: FreshIds,
 }
 
 impl Lines {
     async fn bind(address: &str) -> Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, people: Mutex::default(), count: AtomicU64::new(0) })
+        Ok(Self { listener, people: Mutex::default(), ids: FreshIds::new() })
     }
 
     fn join(&self, stream: TcpStream, address: SocketAddr) -> OwnedReadHalf {
@@ -36,7 +36,7 @@ impl Lines {
         let who = address.to_string();
         let mut lines = BufReader::new(reading).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            let id = self.count.fetch_add(1, Ordering::Relaxed).to_string();
+            let id = self.ids.fresh();
             let what = Message::text(id.as_str(), line);
             let event =
                 Event::new(id.as_str(), Conversation::direct(who.as_str()), Sender::new(who.as_str()), what);

@@ -1,5 +1,7 @@
 //! The edge to a network: how events come in and actions go out.
 
+mod fresh;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +16,7 @@ use crate::event::{Attachment, Conversation, Event, MessageId};
 use crate::guarantee::Reception;
 use crate::reply::Action;
 use crate::status::Status;
+pub use fresh::FreshIds;
 
 /// A network, or anything else that events come from and actions go to.
 ///

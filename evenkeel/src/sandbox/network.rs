@@ -11,6 +11,7 @@ use super::changes::{Change, Recent, Room};
 use super::log::{Entry, Files, LIMIT_FILE_BYTES, Log, Tally};
 use crate::event::{Attachment, Conversation, Event, Mention, Message, MessageId, Quote, Sender, What};
 use crate::reply::{Draft, File, Quoting};
+use crate::transport::FreshIds;
 
 /// The longest text of one message.
 pub(super) const LIMIT_TEXT_BYTES: usize = 64 << 10;
@@ -48,9 +49,7 @@ pub(super) struct State {
     /// What no bot has accepted yet.
     pub(super) pending: VecDeque<Event>,
     pub(super) bots: usize,
-    /// Begins every id, so that a journal that outlives this sandbox takes nothing for a duplicate.
-    run: Box<str>,
-    next_id: u64,
+    ids: FreshIds,
     began: Instant,
     began_ms: u64,
 }
@@ -68,8 +67,7 @@ impl Network {
             typing: Vec::new(),
             pending: VecDeque::new(),
             bots: 0,
-            run: format!("{began_ms:x}").into(),
-            next_id: 0,
+            ids: FreshIds::new(),
             began: Instant::now(),
             began_ms,
         };
@@ -352,8 +350,7 @@ impl State {
     }
 
     fn id(&mut self, kind: &str) -> String {
-        self.next_id += 1;
-        format!("{kind}{}-{}", self.run, self.next_id)
+        format!("{kind}{}", self.ids.fresh())
     }
 }
 
