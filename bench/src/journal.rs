@@ -1,5 +1,7 @@
 //! What the journal on a file costs: durable messages per second, latency, syncs, bytes, and how fast it comes back.
 
+mod bots;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
@@ -18,43 +20,57 @@ const OFFERED: u64 = 500;
 
 const MANY: u64 = 100_000;
 const JOBS: u64 = 1_000_000;
+/// When they are due: in the year 2100.
+const FAR_MS: u64 = 4_102_444_800_000;
 
 /// Runs everything in a folder under the current one, and prints the table.
 pub(crate) fn run() -> io::Result<()> {
     let folder = std::env::current_dir()?.join(format!("target/journal-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let measured = runtime.block_on(measure(&folder));
+    let measured = measure(&folder, |what| runtime.block_on(what));
     std::fs::remove_dir_all(&folder)?;
     measured
 }
 
-async fn measure(folder: &Path) -> io::Result<()> {
+fn measure(folder: &Path, wait: impl Fn(Measuring<'_>) -> io::Result<()>) -> io::Result<()> {
     println!("durable messages: accept, begin, promise, done, sent; 300 bytes; every batch is one sync");
     println!(
         "{:>10} {:>10} {:>12} {:>12} {:>12} {:>12} {:>10}",
         "producers", "msgs/s", "syncs/msg", "CPU us/msg", "writer us", "bytes left", "WAL MiB"
     );
     for producers in [1, 32, 1000] {
-        throughput(&folder.join(format!("rate-{producers}.db")), producers).await?;
+        wait(Box::pin(throughput(&folder.join(format!("rate-{producers}.db")), producers)))?;
     }
-    latency(folder).await?;
-    recovery(&folder.join("recovery.db")).await?;
-    dead(&folder.join("dead.db")).await?;
-    jobs(&folder.join("jobs.db")).await
+    wait(Box::pin(latency(folder)))?;
+    println!("\na bot that answers `!ping`; 1,000 people; ms, p50 / p99");
+    println!(
+        "{:>10} {:>12} {:>12} {:>18} {:>18}",
+        "msgs/s", "syncs/msg", "writer us", "accepted", "answered"
+    );
+    for per_second in [100, 500, 1000, 2000] {
+        bots::rate(&folder.join(format!("bot-{per_second}.db")), per_second)?;
+    }
+    wait(Box::pin(recovery(&folder.join("recovery.db"))))?;
+    bots::first_handler(&folder.join("recovery.db"))?;
+    wait(Box::pin(dead(&folder.join("dead.db"))))?;
+    wait(Box::pin(jobs(&folder.join("jobs.db"))))?;
+    bots::on_time(&folder.join("jobs.db"))
 }
 
+type Measuring<'a> = std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + 'a>>;
+
 fn open(path: &Path) -> io::Result<SqliteJournal> {
-    SqliteJournal::open(path).map_err(|error| io::Error::other(error.to_string()))
+    SqliteJournal::open(path).map_err(|error| bots::told(&error))
 }
 
 async fn write(journal: &mut SqliteJournal, batch: Vec<Entry>) -> io::Result<Vec<Answer>> {
-    let written = journal.write(batch).await.map_err(|error| io::Error::other(error.to_string()))?;
+    let written = journal.write(batch).await.map_err(|error| bots::told(&error))?;
     Ok(written.answers)
 }
 
 async fn recover(journal: &mut SqliteJournal) -> io::Result<evenkeel::journal::Recovered> {
-    journal.recover().await.map_err(|error| io::Error::other(error.to_string()))
+    journal.recover().await.map_err(|error| bots::told(&error))
 }
 
 fn accept(number: u64, begins: bool) -> Entry {
@@ -116,7 +132,7 @@ async fn throughput(path: &Path, producers: u64) -> io::Result<()> {
     }
     let (start, cpu) = (Instant::now(), cpu_time());
     while let Some(writing) = flying.pop_front() {
-        let written = writing.await.map_err(|error| io::Error::other(error.to_string()))?;
+        let written = writing.await.map_err(|error| bots::told(&error))?;
         let mut next = Vec::with_capacity(written.batch.len());
         messages += follow(&written.batch, &written.answers, &mut next);
         if start.elapsed() < FOR {
@@ -191,7 +207,7 @@ async fn latency(folder: &Path) -> io::Result<()> {
             batch.push(accept(number, true));
             number += 1;
         }
-        let written = journal.write(batch).await.map_err(|error| io::Error::other(error.to_string()))?;
+        let written = journal.write(batch).await.map_err(|error| bots::told(&error))?;
         taken.extend(arrived.into_iter().map(|due| due.elapsed()));
         follow(&written.batch, &written.answers, &mut next);
     }
@@ -291,7 +307,7 @@ async fn jobs(path: &Path) -> io::Result<()> {
     let start = Instant::now();
     for from in (0..JOBS).step_by(4000) {
         let job = |number: u64| {
-            let due_ms = number.wrapping_mul(0x9e37_79b9) % 86_400_000;
+            let due_ms = FAR_MS + number.wrapping_mul(0x9e37_79b9) % 86_400_000;
             Entry::Schedule(NewJob {
                 name: number.to_string(),
                 conversation: String::new(),
@@ -306,7 +322,7 @@ async fn jobs(path: &Path) -> io::Result<()> {
     let start = Instant::now();
     let mut due = Vec::new();
     for _ in 0..100 {
-        due = write(&mut journal, vec![Entry::Due { until_ms: 86_400_000, limit: 100 }]).await?;
+        due = write(&mut journal, vec![Entry::Due { until_ms: FAR_MS + 86_400_000, limit: 100 }]).await?;
     }
     let asked = start.elapsed() / 100;
     let Some(Answer::Due { jobs, .. }) = due.first() else { return Ok(()) };

@@ -20,7 +20,7 @@ mod raw;
 mod interrupt;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(crate) use interrupt::{Registers, interrupt};
+pub(crate) use interrupt::{Registers, interrupt, is_copying};
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) use memory::{Module, module_changes, modules, read_memory};
 #[cfg(all(test, target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -4,6 +4,7 @@ mod attempt;
 mod handling;
 mod lane;
 mod outbox;
+mod pace;
 mod machine;
 mod settings;
 mod wire;

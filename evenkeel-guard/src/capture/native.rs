@@ -79,6 +79,10 @@ impl Capture {
 
     fn asleep(&mut self, thread: ThreadId, state: ThreadState) -> Option<(Taken, Extent)> {
         let place = Place::of(thread)?;
+        // Asked before and not in time, it may be answering now, and sleep there for a page of memory.
+        if sys::is_copying(thread) {
+            return None;
+        }
         let (stack_pointer, program_counter) = place.registers()?;
         self.stack.start = stack_pointer;
         let mut best = None;
@@ -115,9 +119,20 @@ enum Extent {
 /// Whether a thread gets on with work that takes longer than a moment. One that is about to sleep, or that
 /// waits for a core perhaps on its way to sleep, would find its system call interrupted.
 fn is_busy(thread: ThreadId) -> bool {
-    let before = sys::cpu_time_of(thread);
+    let before = (sleeps_of(thread), sys::cpu_time_of(thread));
     std::thread::sleep(MOMENT);
-    before < sys::cpu_time_of(thread) && sys::state_of(thread) == Some(ThreadState::Running)
+    let after = (sleeps_of(thread), sys::cpu_time_of(thread));
+    before.0 == after.0 && before.1 < after.1 && sys::state_of(thread) == Some(ThreadState::Running)
+}
+
+/// How often a thread has gone to sleep so far.
+fn sleeps_of(thread: ThreadId) -> Option<u64> {
+    let mut status = [0; 4096];
+    let length = sys::read_about(thread, "status", &mut status).ok()?;
+    // The name comes first, and may hold anything but the end of a line.
+    let lines = status.get(..length)?.split(|byte| *byte == b'\n');
+    let count = lines.filter_map(|line| line.strip_prefix(b"voluntary_ctxt_switches:")).next()?;
+    str::from_utf8(count).ok()?.trim().parse().ok()
 }
 
 fn taken(state: ThreadState, system_call: Option<u64>, path: Path) -> Taken {

@@ -35,11 +35,12 @@ const PATIENCE: Duration = Duration::from_millis(4);
 
 /// Nobody asks.
 const IDLE: u64 = 0;
-/// The handler copies. A smaller number other than [`IDLE`] is the thread that is asked.
+/// The handler copies, on the thread in the lower half. A number without an upper half, other than [`IDLE`], is the
+/// thread that is asked.
 const COPYING: u64 = 1 << 32;
 /// The copy is complete; it belongs to the one who asked, who goes back to [`IDLE`].
 const DONE: u64 = 2 << 32;
-/// Nobody waits for the copy any more; the handler goes back to [`IDLE`].
+/// Nobody waits for the copy any more; the handler, on the thread in the lower half, goes back to [`IDLE`].
 const ABANDONED: u64 = 3 << 32;
 
 static ASKED: AtomicU64 = AtomicU64::new(IDLE);
@@ -104,9 +105,16 @@ fn wait() -> bool {
     true
 }
 
+/// Whether a thread is copying its stack for somebody, in time or too late: where it is then says nothing of it.
+pub(crate) fn is_copying(thread: ThreadId) -> bool {
+    let number = u64::from(thread.0);
+    [COPYING | number, ABANDONED | number].contains(&ASKED.load(Ordering::Acquire))
+}
+
 /// Leaves `ASKED` so that whoever else has a turn ends it: a handler that has begun goes on to its end.
 fn give_up(thread: ThreadId) -> Option<Registers> {
-    for (found, left) in [(thread.0.into(), IDLE), (COPYING, ABANDONED), (DONE, IDLE)] {
+    let number = u64::from(thread.0);
+    for (found, left) in [(number, IDLE), (COPYING | number, ABANDONED | number), (DONE, IDLE)] {
         if ASKED.compare_exchange(found, left, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             break;
         }
@@ -141,7 +149,8 @@ extern "C" fn copy(_signal: libc::c_int, _info: *mut libc::siginfo_t, context: *
     // SAFETY: gettid takes no argument.
     let here = unsafe { raw::system_call(libc::SYS_gettid, [0; 4]) } as u64;
     // A signal that comes late finds another number here, or none.
-    if ASKED.compare_exchange(here, COPYING, Ordering::Acquire, Ordering::Relaxed).is_err() {
+    let copying = COPYING | here;
+    if ASKED.compare_exchange(here, copying, Ordering::Acquire, Ordering::Relaxed).is_err() {
         return;
     }
     // SAFETY: the kernel passes the interrupted context to a handler with `SA_SIGINFO`.
@@ -156,7 +165,7 @@ extern "C" fn copy(_signal: libc::c_int, _info: *mut libc::siginfo_t, context: *
     for (to, from) in COPY.registers.iter().zip(registers) {
         to.store(from, Ordering::Relaxed);
     }
-    if ASKED.compare_exchange(COPYING, DONE, Ordering::Release, Ordering::Relaxed).is_err() {
+    if ASKED.compare_exchange(copying, DONE, Ordering::Release, Ordering::Relaxed).is_err() {
         ASKED.store(IDLE, Ordering::Release);
     }
 }

@@ -12,6 +12,7 @@
 //! ```
 
 mod alarms;
+mod asking;
 mod failing;
 mod following;
 mod held;
@@ -29,7 +30,6 @@ use std::time::Duration;
 use super::attempt::{Ending, Finished, Work};
 use super::lane::Lanes;
 use super::outbox::Letter;
-use crate::context::Ask;
 use crate::error::Result;
 use crate::event::Event;
 use crate::journal::{Entry, Fact};
@@ -345,32 +345,6 @@ impl Machine {
         }
     }
 
-    fn asked(&mut self, ask: Ask) {
-        match ask {
-            Ask::Act { outbound, answer } => self.act(outbound, answer),
-            Ask::Step { sequence, name, value, answer } => {
-                if let Some(held) = self.held.get_mut(&sequence) {
-                    held.facts.push(Fact::Step { name: name.clone(), value: value.clone() });
-                }
-                self.enter(Entry::Step { sequence, name, value }, After::Kept(answer));
-            }
-            Ask::Recall { conversation, name, answer } => {
-                self.enter(Entry::Recall { conversation, name }, After::Recalled(answer));
-            }
-            Ask::Jobs { conversation, answer } => {
-                let entry =
-                    Entry::Jobs { conversation: Some(conversation), after: None, limit: jobs::LISTED };
-                self.enter(entry, After::JobsListed(answer));
-            }
-            Ask::Wait { sequence, offers } => self.waits(sequence, offers),
-            Ask::Pass { event, by } => self.passed(event, by),
-            Ask::Take { event, by, name, value, answer } => self.taken(event, by, name, value, answer),
-            Ask::Rejoin { sequence, answer } => self.rejoins(sequence, answer),
-            Ask::Leave { sequence } => self.leaves(sequence),
-            other @ Ask::Download { .. } => self.outputs.push(Output::Ask(other)),
-        }
-    }
-
     /// How many bytes of events are done since the last time.
     pub(super) fn released(&mut self) -> usize {
         std::mem::take(&mut self.released)
@@ -381,6 +355,16 @@ impl Machine {
         let alarm = self.alarms.next();
         let job = self.next_look();
         alarm.into_iter().chain(job).min()
+    }
+
+    /// How many entries wait for the next batch.
+    pub(super) fn entries(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// The moment of the last step, since the start.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.now.elapsed
     }
 
     /// Takes nothing new up: what runs may finish.

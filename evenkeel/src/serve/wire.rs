@@ -2,6 +2,8 @@
 //!
 //! It runs no author's code: handlers run behind the executor and report through a channel.
 
+mod ending;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -19,17 +21,16 @@ use super::attempt::{Ending, Finished, Work};
 use super::handling::handle;
 use super::machine::{Input, Machine, Now, Output, Policy};
 use super::outbox::deliver;
+use super::pace::Pace;
 use crate::context::{Ask, Wire as Asks};
 use crate::dead::Wish;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::journal::{Journal, Recovered};
 use crate::route::App;
 use crate::schedule::{Hands, Reading, Step};
 use crate::status::{CommandSnapshot, Latency, Question, Snapshot};
 use crate::transport::{Arrival, Backlog, Transport};
 
-/// Stuck places that the error of a stop names; the log names them all.
-const TOLD: usize = 8;
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
 /// How often it is asked what another process has put into the journal.
@@ -54,6 +55,7 @@ pub(super) struct Wire<T, J: Journal> {
     executor: Executor,
     backlog: Arc<Backlog>,
     machine: Machine,
+    pace: Pace,
     /// Handlers that run, by event. Dropping a task cancels it.
     running: HashMap<u64, Task>,
     /// Hooks of the author's that run beside the handlers.
@@ -103,6 +105,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             executor,
             backlog,
             machine: Machine::new(policy),
+            pace: Pace::default(),
             running: HashMap::new(),
             hooks: Vec::new(),
             asks,
@@ -196,11 +199,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     Output::Died(dead) => self.mourn(*dead),
                 }
             }
-            if self.writing.is_none()
-                && let Some(batch) = self.machine.batch()
-            {
-                self.writing = Some(Box::pin(self.journal.write(batch)));
-            }
+            let due = self.write();
             self.backlog.release(self.machine.released());
             let is_quiet = ends.arrivals.is_empty() && asked.is_empty() && finished.is_empty();
             if is_quiet && self.machine.is_idle() {
@@ -209,7 +208,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     return Ok(ended);
                 }
             }
-            let alarm = self.machine.next_alarm().map(|elapsed| self.began + elapsed);
+            let alarm =
+                self.machine.next_alarm().into_iter().chain(due).min().map(|elapsed| self.began + elapsed);
             let input = tokio::select! {
                 // In order, so that what is rare and urgent is not starved by what is always ready.
                 biased;
@@ -254,6 +254,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 }
                 1.. = ends.arrivals.recv_many(&mut arrived, TURN) => {
                     let now = self.now();
+                    self.pace.arrived(arrived.len(), now.elapsed);
                     for arrival in arrived.drain(..) {
                         self.machine.step(Input::Arrived(arrival), now)?;
                     }
@@ -275,6 +276,24 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             let now = self.now();
             self.machine.step(input, now)?;
         }
+    }
+
+    /// Writes the next batch, or says when.
+    fn write(&mut self) -> Option<Duration> {
+        let entries = self.machine.entries();
+        if self.writing.is_some() || entries == 0 {
+            return None;
+        }
+        let (now, (_, held_up, _)) = (self.machine.elapsed(), self.machine.load());
+        if self.journal.is_kept() && !self.is_draining {
+            let due = self.pace.waits(entries, held_up, now);
+            if due.is_some() {
+                return due;
+            }
+        }
+        self.pace.wrote(now);
+        self.writing = self.machine.batch().map(|batch| Box::pin(self.journal.write(batch)));
+        None
     }
 
     fn start(&mut self, work: Work) {
@@ -378,49 +397,6 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         for idler in self.idlers.drain(..) {
             // Whoever asked may have gone.
             let _heard = idler.send(());
-        }
-    }
-
-    fn begin_draining(&mut self, drain: Duration) -> Instant {
-        self.is_draining = true;
-        let (running, waiting, outbox) = self.machine.load();
-        tracing::info!(running, waiting, outbox, deadline = ?drain, "stopping: no more events are taken");
-        if self.journal.is_kept() {
-            // What waits is as safe in the journal, and the next start takes it up.
-            self.machine.drain();
-        }
-        Instant::now() + drain
-    }
-
-    /// Says what a bot that stops leaves behind.
-    fn left(&self, how: &str, asked: &mpsc::UnboundedReceiver<Ask>) -> Error {
-        let (running, waiting, outbox) = self.machine.load();
-        let unsent = outbox + asked.len();
-        let stuck = self.stuck();
-        let kept =
-            if self.journal.is_kept() { "; the journal has it, and the next start takes it up" } else { "" };
-        Error::new(format!(
-            "{how}: {running} handlers were still running, {waiting} events were waiting, {unsent} replies were not \
-             sent{kept}{stuck}"
-        ))
-        .with_hint("raise `EVENKEEL_DRAIN_SECONDS` if the handlers need longer to finish")
-    }
-
-    /// Where handlers are stuck that the process leaves behind, each in the log; the first few for the error.
-    fn stuck(&self) -> String {
-        let reports = self.executor.reports();
-        let stuck: Vec<_> = reports.iter().filter(|report| !report.is_over).collect();
-        for report in &stuck {
-            let (command, file, line) = (&report.name, &report.file, report.line);
-            tracing::error!(command, file, line, "left behind: {report}");
-        }
-        let told = stuck.iter().take(TOLD);
-        let told = told.map(|report| format!("`{}` at {}:{}", report.name, report.file, report.line));
-        let told = told.collect::<Vec<_>>().join(", ");
-        match stuck.len() {
-            0 => String::new(),
-            1..=TOLD => format!("; stuck: {told}"),
-            more => format!("; stuck: {told}, and {} more in the log", more - TOLD),
         }
     }
 }
