@@ -42,8 +42,8 @@ need pkg-config pkg-config
 pkg-config --exists libcrypto || need libssl-dev libssl-dev
 # The page is tested in a real browser; the fonts are for its letters and emoji.
 need chromium "chromium fonts-dejavu-core fonts-noto-color-emoji"
-messages=20000 rounds=200 minutes=20
-if [ "${1:-}" = LONG ]; then export EVENKEEL_LONG=1 messages=1000000 rounds=10000 minutes=600; fi
+messages=20000 rounds=200 cuts=60 aborts=30 minutes=20
+if [ "${1:-}" = LONG ]; then export EVENKEEL_LONG=1 messages=1000000 rounds=10000 cuts=2000 aborts=300 minutes=600; fi
 
 # All but `sqlcipher`, which replaces the SQLite that everybody else has.
 features=evenkeel/page,evenkeel/metrics,evenkeel-guard/metrics,evenkeel-signal/standin
@@ -68,6 +68,7 @@ bounded "$minutes" cargo test --workspace --features "$features" --all-targets
 
 step "the journal, encrypted"
 bounded "$minutes" cargo test -p evenkeel --features sqlcipher --test journal
+bounded "$minutes" cargo test -p evenkeel --features sqlcipher --test serve -- refused
 
 step "the guard's corpus, optimized"
 bounded "$minutes" cargo test --release -p evenkeel-guard --test corpus
@@ -105,6 +106,16 @@ bounded "$minutes" cargo run --release -p evenkeel-bench -- router
 
 step "kill -9, and the checker that looks for what is lost"
 bounded "$minutes" cargo run --release -p evenkeel-bench -- planted
-bounded "$minutes" cargo run --release -p evenkeel-bench -- kills --rounds "$rounds"
+kills() { bounded "$minutes" cargo run --release -p evenkeel-bench -- kills "$@"; }
+kills --rounds "$rounds"
+
+step "power cuts, full disks and poison, over the same bot"
+kills --power --rounds "$cuts"
+kills --full --rounds 10
+kills --abort --rounds "$aborts"
+for blind in --lie "--mistake no-sync"; do
+  # shellcheck disable=SC2086 # an option with its value
+  if kills --power --rounds 10 $blind; then fail "the loop does not see that syncs are missing: $blind"; fi
+done
 
 step "all is well"

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use evenkeel::transport::{FreshIds, Inbox, Outbound, SendError, Sent};
-use evenkeel::{Action, Conversation, Error, Event, Message, MessageId, Result, Router, Sender, Transport};
+use evenkeel::transport::{FreshIds, Inbox, SendError, Sent};
+use evenkeel::{
+    Action, Conversation, Error, Event, Message, MessageId, Outbound, Result, Router, Sender, Transport,
+};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};

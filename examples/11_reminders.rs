@@ -42,10 +42,11 @@ async fn list(cx: Context) -> Result<String> {
     let jobs = cx.jobs().await?;
     let lines = jobs.iter().map(|job| {
         let minutes = job.due.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 60;
-        let again = if job.is_repeated { ", and each day" } else { "" };
-        format!("{}: {:02}:{:02} UTC{again}\n", job.id, minutes / 60 % 24, minutes % 60)
+        let again = if job.schedule.is_some() { ", and each day" } else { "" };
+        let (what,): (String,) = job.args()?;
+        Ok(format!("{}: {what}, {:02}:{:02} UTC{again}\n", job.id, minutes / 60 % 24, minutes % 60))
     });
-    let text: String = lines.collect();
+    let text = lines.collect::<Result<String>>()?;
     Ok(if text.is_empty() { "nothing".to_owned() } else { text })
 }
 
@@ -93,7 +94,7 @@ mod tests {
     async fn a_reminder_comes_when_it_is_due() {
         let mut chat = chat(app());
         assert_eq!(chat.say("!remind 10m drink tea").await, ["I will (1.1)"]);
-        assert_eq!(chat.say("!reminders").await, ["1.1: 12:10 UTC\n"]);
+        assert_eq!(chat.say("!reminders").await, ["1.1: drink tea, 12:10 UTC\n"]);
         assert!(chat.advance(Duration::from_secs(590)).await.is_empty());
         assert_eq!(chat.advance(Duration::from_secs(11)).await, ["remember: drink tea"]);
         assert_eq!(chat.say("!reminders").await, ["nothing"]);
@@ -103,7 +104,7 @@ mod tests {
     async fn what_repeats_goes_by_the_clock_on_the_wall() {
         let mut chat = chat(app());
         assert_eq!(chat.say("!daily 09:00 stand up").await, ["each day (1.1)"]);
-        assert_eq!(chat.say("!reminders").await, ["1.1: 08:00 UTC, and each day\n"]);
+        assert_eq!(chat.say("!reminders").await, ["1.1: stand up, 08:00 UTC, and each day\n"]);
         assert_eq!(chat.advance(21 * HOUR).await, ["good morning", "remember: stand up"]);
         assert_eq!(chat.advance(24 * HOUR).await, ["good morning", "remember: stand up"]);
     }

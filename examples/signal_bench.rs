@@ -118,7 +118,8 @@ fn main() -> Result<()> {
 #[tokio::test(start_paused = true)]
 async fn every_reply_holds_the_token() {
     let mut chat = evenkeel::testing::chat(app()).may_block();
-    for command in ["!ping", "!wait", "!block", "!nap", "!lull", "!spin", "!cpu", "!fail", "!delay"] {
+    for command in ["!ping", "!wait", "!block", "!nap", "!lull", "!spin", "!cpu", "!fail", "!delay", "!abort"]
+    {
         let replies = chat.say(&format!("{command} t0k3n")).await;
         assert!(replies.text().ends_with(" t0k3n"), "{command}: {replies:?}");
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use crate::contender::steady;
-use crate::kills::{self, Bot, Network};
+use crate::kills::{self, Bot, Network, Trouble};
 use crate::poll::Loop;
 use crate::signal::Plan;
 use crate::signal::freeze;
@@ -64,6 +64,10 @@ Options of `kills`:
   --conversations N    how many people write (50)
   --send-ms N          how long a send takes, over lines (10)
   --signal             over the Signal stand-in, which acknowledges nothing, in place of lines over TCP
+  --power              each end is a power cut: what was not synced is gone, or there in part
+  --lie                the same on a disk that swallows each sync, which has to lose messages: else the loop is blind
+  --full               the disk of the journal is full again and again, for a second or two
+  --abort              some messages end the process whenever they are handled: they end as dead letters
   --memory             EVENKEEL_JOURNAL=memory, which has to lose messages: else the loop is blind
   --log                show what the bots log
   --steady             a bot of 200 lines that keeps its word, in place of Evenkeel: the loop has to be content
@@ -252,6 +256,10 @@ fn kills(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("seed") => plan.seed = parser.value()?.parse()?,
             Long("short") => plan.rounds = 20,
             Long("signal") => plan.network = Network::Signal,
+            Long("power") => plan.trouble = Trouble::Power,
+            Long("lie") => plan.trouble = Trouble::Lie,
+            Long("full") => plan.trouble = Trouble::Full,
+            Long("abort") => plan.trouble = Trouble::Abort,
             Long("memory") => plan.is_forgetful = true,
             Long("log") => plan.is_logged = true,
             Long("steady") => plan.bot = Bot::Steady(None),
@@ -267,6 +275,9 @@ fn kills(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     }
     if plan.network == Network::Signal && plan.bot != Bot::Evenkeel {
         return Err("the steady bot knows lines, not Signal".into());
+    }
+    if plan.trouble == Trouble::Abort && plan.bot != Bot::Evenkeel {
+        return Err("the steady bot never aborts".into());
     }
     Ok(Command::Kills(plan))
 }
@@ -322,6 +333,7 @@ mod tests {
             ("bench kills --rounds 0", "`--rounds` wants"),
             ("bench kills --mistake none", "no mistake `none`"),
             ("bench kills --signal --steady", "not Signal"),
+            ("bench kills --abort --steady", "never aborts"),
             ("bench chess", "no command `chess`"),
             ("bench --chess", "--chess"),
         ] {

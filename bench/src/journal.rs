@@ -8,9 +8,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evenkeel::journal::sqlite::{SqliteJournal, Vitals};
-use evenkeel::journal::{Answer, DeadFilter, Entry, Journal, NewJob, Reason};
-use evenkeel::transport::{Acceptance, Outbound, SendKey};
-use evenkeel::{Conversation, Event, Message, Reply, Sender};
+use evenkeel::journal::{Acceptance, Answer, DeadFilter, Entry, Journal, NewJob, Reason};
+use evenkeel::{Conversation, Event, Message, Outbound, Reply, SendKey, Sender};
 
 /// How long each rate is measured.
 const FOR: Duration = Duration::from_secs(5);

@@ -6,6 +6,7 @@ mod onlooker;
 mod lines;
 mod network;
 mod record;
+mod disk;
 mod report;
 mod run;
 pub(crate) mod planted;
@@ -27,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) network: Network,
     /// How long a send takes, over lines.
     pub(crate) send: Duration,
+    pub(crate) trouble: Trouble,
     /// Tells the bot to keep its journal in memory, where a kill loses everything: the loop has to show it.
     pub(crate) is_forgetful: bool,
     /// Shows what the bots log.
@@ -34,6 +36,21 @@ pub(crate) struct Plan {
     pub(crate) bot: Bot,
     /// Where Evenkeel's is.
     pub(crate) evenkeel: PathBuf,
+}
+
+/// What befalls the bot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// SIGKILL.
+    Kill,
+    /// SIGKILL, and the files are put back to what was synced, with some of what was not.
+    Power,
+    /// The same on a disk that takes each sync and does nothing: the loop has to show it.
+    Lie,
+    /// SIGKILL, on a disk that is full again and again, and then has room.
+    Full,
+    /// Messages that end the process whenever they are handled.
+    Abort,
 }
 
 /// Who is killed.
@@ -53,6 +70,7 @@ impl Default for Plan {
             rate: 1_000,
             conversations: 50,
             network: Network::Lines,
+            trouble: Trouble::Kill,
             send: Duration::from_millis(10),
             is_forgetful: false,
             is_logged: false,
@@ -71,7 +89,7 @@ pub(crate) fn run(plan: &Plan) -> io::Result<()> {
     report::heading(plan);
     let outcome = run::play(plan)?;
     report::table(plan, &outcome);
-    if outcome.findings.is_clean() {
+    if outcome.keeps_word(plan.trouble) {
         return Ok(());
     }
     Err(io::Error::other(format!("the bot has not kept its word, with the seed {}", plan.seed)))

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use evenkeel::config::Config;
-use evenkeel::guarantee::{Guarantees, Keeping, OnUnknown, Row};
+use evenkeel::guarantee::{Guarantees, OnUnknown, Row};
+use evenkeel::journal::Place;
 use evenkeel::sandbox::Sandbox;
 use evenkeel::{Bot, Error, Result, Router, Transport};
 use evenkeel_signal::Signal;
@@ -36,13 +37,13 @@ async fn examine() -> Report {
             let bot = Bot::new(Sandbox::empty(), Router::new()).in_memory().with_settings(&config);
             findings.extend(bot.as_ref().err().map(|error| Finding::fail("settings of the bot", error)));
             report.add("settings", findings);
-            let text = |path: &str| Ok::<_, String>(path.to_owned());
-            let journal = config.read().optional("EVENKEEL_JOURNAL", "evenkeel.db", text);
+            // The doctor opens no journal, for the bot may be running.
+            let journal = Place::read(&mut config.read());
             (signal.ok(), bot.ok().map(|_| guard(&config)), journal)
         }
         Err(error) => {
             report.add("settings", vec![Finding::fail("settings", &error)]);
-            (None, None, None)
+            (None, None, Place::default())
         }
     };
     let receives = match signal {
@@ -54,20 +55,11 @@ async fn examine() -> Report {
         None => None,
     };
     let mut promises = receives.map_or_else(Vec::new, |(reception, resends_safely)| {
-        let keeping = keeping(journal.as_deref());
-        guarantees(&Guarantees::new(&reception, resends_safely, &keeping, OnUnknown::default()))
+        guarantees(&Guarantees::new(&reception, resends_safely, &journal.keeping(), OnUnknown::default()))
     });
     promises.extend(guard.into_iter().flatten());
     report.add("guarantees in force", promises);
     report
-}
-
-/// What the journal will say of itself: the doctor opens none, for the bot may be running.
-fn keeping(journal: Option<&str>) -> Keeping {
-    match journal {
-        Some("memory") => Keeping::memory(65_536),
-        path => Keeping::sqlite(path.unwrap_or("evenkeel.db")),
-    }
 }
 
 /// How far the guard goes, by settings that have been found to be right, and what it sees on this system.

@@ -64,7 +64,7 @@ fn list(jobs: &Jobs, is_json: bool) -> Result<(), Failure> {
 
 fn row(job: &Job, now_ms: u64) -> String {
     let waiting = Waiting::read(job);
-    let again = waiting.as_ref().map_or("?", |waiting| if waiting.is_repeated { "yes" } else { "no" });
+    let again = waiting.as_ref().map_or("?", |waiting| if waiting.schedule.is_some() { "yes" } else { "no" });
     let function = waiting.as_ref().map_or("cannot be read", |waiting| &waiting.function);
     let wait = match job.due_ms.checked_sub(now_ms) {
         Some(ms) => span(ms),
@@ -90,7 +90,7 @@ fn json(job: &Job) -> Result<String, Error> {
         name: job.name.trim_start_matches('\0'),
         due_ms: job.due_ms,
         function: waiting.as_ref().map(|waiting| &*waiting.function),
-        is_repeated: waiting.as_ref().is_some_and(|waiting| waiting.is_repeated),
+        is_repeated: waiting.as_ref().is_some_and(|waiting| waiting.schedule.is_some()),
         conversation: chat(job),
     };
     Ok(format!("{}\n", serde_json::to_string(&line)?))

@@ -8,8 +8,8 @@ mod body;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use evenkeel::transport::{Outbound, SendError, Sent};
-use evenkeel::{Action, Draft, MessageId, Quoting};
+use evenkeel::transport::{SendError, Sent};
+use evenkeel::{Action, Draft, MessageId, Outbound, Quoting};
 use http::{Method, Uri};
 
 use self::answer::{Made, failed, refusal, unreached};

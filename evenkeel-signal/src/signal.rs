@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel::config::{Config, Secret};
 use evenkeel::guarantee::Reception;
-use evenkeel::transport::{Inbox, Outbound, SendError, Sent};
-use evenkeel::{Attachment, Error, Event, Result, Transport};
+use evenkeel::transport::{Inbox, SendError, Sent};
+use evenkeel::{Attachment, Error, Event, Outbound, Result, Transport};
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::api::{Api, Connector};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use evenkeel::Transport;
-use evenkeel::transport::{Collected, Gaps, Inbox};
+use evenkeel::status::Gaps;
+use evenkeel::transport::{Collected, Inbox};
 use evenkeel_signal::Signal;
 use evenkeel_signal::standin::Standin;
 use evenkeel_signal::standin::options::Options;

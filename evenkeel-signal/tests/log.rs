@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use evenkeel::transport::{Inbox, Outbound, SendKey};
-use evenkeel::{Conversation, Reply, Transport};
+use evenkeel::transport::Inbox;
+use evenkeel::{Conversation, Outbound, Reply, SendKey, Transport};
 use evenkeel_signal::Signal;
 use evenkeel_signal::standin::Standin;
 use evenkeel_signal::standin::answer::{Answer, Route};

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::config::Config;
-use evenkeel::transport::{Collected, Inbox, Outbound, Outcome, SendError, SendKey, Sent};
+use evenkeel::transport::{Collected, Inbox, Outcome, SendError, Sent};
 use evenkeel::{
-    Action, Attachment, Conversation, Event, File, IntoReply, MessageId, Reply, Sender, Transport,
+    Action, Attachment, Conversation, Event, File, IntoReply, MessageId, Outbound, Reply, SendKey, Sender,
+    Transport,
 };
 use evenkeel_signal::standin::Standin;
 use evenkeel_signal::standin::answer::{Answer, Failure, Route};

@@ -19,9 +19,8 @@ use crate::event::{Attachment, Conversation, Event, MessageId, Quote};
 use crate::guarantee::OnUnknown;
 use crate::journal::{Dead, Entry, Fact, Job};
 use crate::limit::RateLimit;
-use crate::reply::{Action, Draft, IntoReply, Quoting, Reply};
+use crate::reply::{Action, Draft, IntoReply, Outbound, Quoting, Reply, SendKey};
 use crate::retry::Retry;
-use crate::transport::{Outbound, SendKey};
 use crate::trigger::Facts;
 pub(crate) use wait::Offer;
 
@@ -153,7 +152,7 @@ pub(crate) type Answer = oneshot::Sender<Result<Option<MessageId>>>;
 
 /// Where the actions of failures begin: a later attempt, after a replay, must not take one of them for what it sends at
 /// once.
-const APOLOGY: u32 = 1 << 31;
+pub(crate) const APOLOGY: u32 = 1 << 31;
 
 /// The largest file that [`Context::download`] fetches.
 const DOWNLOAD_LIMIT: usize = 64 << 20;

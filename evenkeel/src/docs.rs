@@ -53,7 +53,7 @@ pub mod schedules {}
 
 #[doc = include_str!("../docs/nothing-lost.md")]
 ///
-/// [`Context::step`](crate::Context::step) · [`Retry`](crate::retry::Retry) · [`dead`](crate::dead) · [`job`](crate::job) ·
+/// [`Context::step`](crate::Context::step) · [`Retry`](crate::retry::Retry) · [`operator`](crate::operator) · [`job`](crate::job) ·
 /// [`Dialogue`](crate::Dialogue) · [`journal`](crate::journal) · next: [`testing`]
 pub mod nothing_lost {}
 

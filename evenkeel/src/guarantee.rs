@@ -15,6 +15,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// How events come in, and what becomes of those that come while nobody reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -106,8 +108,13 @@ impl OnUnknown {
     }
 }
 
+/// What the rows of a summary are about.
+const AWAY: &str = "while the bot is away";
+const ACCEPTANCE: &str = "acceptance";
+const REPEATED: &str = "the same event again";
+
 /// One promise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Row {
     /// What it is about.
@@ -121,7 +128,8 @@ pub struct Row {
 }
 
 /// The guarantees in force, as rows of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Guarantees {
     rows: Vec<Row>,
 }
@@ -154,6 +162,14 @@ impl Guarantees {
     /// The rows, in the order in which a message meets them.
     pub fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// The promises that differ most from bot to bot, on one line: what is lost while the bot is away, when an event counts
+    /// as accepted, and how long it is known again.
+    pub fn summary(&self) -> String {
+        let told = self.rows.iter().filter(|row| [AWAY, ACCEPTANCE, REPEATED].contains(&row.what));
+        let told: Vec<String> = told.map(|row| format!("{} = {}", row.what, row.promise)).collect();
+        told.join("; ")
     }
 }
 
@@ -204,7 +220,7 @@ fn receiving(reception: &Reception) -> Row {
 }
 
 fn away(reception: &Reception) -> Row {
-    let what = "while the bot is away";
+    let what = AWAY;
     match reception {
         Reception::AtMostOnceWhileConnected { .. } => limit(
             what,
@@ -223,7 +239,7 @@ fn away(reception: &Reception) -> Row {
 }
 
 fn acceptance(keeping: &Keeping) -> Row {
-    let what = "acceptance";
+    let what = ACCEPTANCE;
     match (keeping.is_memory(), keeping.is_synced) {
         (true, _) => limit(
             what,
@@ -275,7 +291,7 @@ fn power_cut(keeping: &Keeping) -> Row {
 }
 
 fn repeated(keeping: &Keeping) -> Row {
-    let what = "the same event again";
+    let what = REPEATED;
     let rows = thousands(keeping.known_rows);
     match (keeping.is_memory(), keeping.known_days) {
         (true, _) => limit(

@@ -59,8 +59,8 @@ pub struct Job<T>(pub T);
 #[serde(transparent)]
 pub struct JobId(String);
 
-/// A job that is waiting.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A job that is waiting. What it prints as holds no arguments: people may have written them.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Waiting {
     /// Its name.
@@ -69,8 +69,10 @@ pub struct Waiting {
     pub function: String,
     /// When it is due next.
     pub due: SystemTime,
-    /// Whether it comes again.
-    pub is_repeated: bool,
+    /// When it comes again, as schedules are written: `daily 09:00 Europe/Berlin`; `None` if it does not.
+    pub schedule: Option<String>,
+    /// JSON.
+    args: String,
 }
 
 impl Waiting {
@@ -78,6 +80,46 @@ impl Waiting {
     pub fn read(kept: &Kept) -> Option<Self> {
         Body::waiting(kept)
     }
+
+    /// The arguments, as [`Job`] would give them to the function.
+    ///
+    /// ```
+    /// use evenkeel::{Context, Result};
+    ///
+    /// /// The reminders of this conversation, all of which were planned as `cx.after(pause, ring, (text,))`.
+    /// async fn reminders(cx: Context) -> Result<String> {
+    ///     let texts = cx.jobs().await?.into_iter().map(|job| job.args().map(|(text,): (String,)| text));
+    ///     Ok(texts.collect::<Result<Vec<_>>>()?.join("\n"))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When they do not fit a `T`: where a conversation has jobs of several functions, ask
+    /// [`function`](Self::function) first.
+    pub fn args<T: DeserializeOwned>(&self) -> Result<T> {
+        read_args(&self.function, &self.args)
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, function, due, schedule, args: _ } = self;
+        f.debug_struct("Waiting")
+            .field("id", id)
+            .field("function", function)
+            .field("due", due)
+            .field("schedule", schedule)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_args<T: DeserializeOwned>(function: &str, args: &str) -> Result<T> {
+    serde_json::from_str(args).map_err(|error| {
+        // The message may quote an argument.
+        let column = error.column();
+        Error::new(format!("the arguments of `{function}` do not fit its `Job`, from column {column} on"))
+    })
 }
 
 /// When a job happens again, and what becomes of a firing that comes too early or too late.
@@ -238,13 +280,7 @@ impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Job<T> {
     fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
         let taken = match cx.event().job() {
             None => Err(Rejection::silent("the event is no job")),
-            Some(job) => serde_json::from_str(job.args()).map(Self).map_err(|error| {
-                // The message may quote an argument.
-                let (function, column) = (job.function(), error.column());
-                Rejection::failed(Error::new(format!(
-                    "the arguments of `{function}` do not fit its `Job`, from column {column} on"
-                )))
-            }),
+            Some(job) => read_args(job.function(), job.args()).map(Self).map_err(Rejection::failed),
         };
         std::future::ready(taken)
     }

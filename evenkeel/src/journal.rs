@@ -5,6 +5,7 @@
 
 mod left;
 mod given_up;
+mod bare;
 mod planned;
 mod entry;
 pub mod memory;
@@ -15,9 +16,11 @@ mod default;
 use std::future::Future;
 
 use crate::error::Result;
+use crate::guarantee::Keeping;
 
+pub use bare::BareDead;
 pub use default::{DefaultJournal, Place};
-pub use entry::{Answer, Entry};
+pub use entry::{Acceptance, Answer, Entry};
 pub use given_up::{Dead, DeadFilter, DeadId, Reason, Replayed};
 pub use left::{Fact, PendingEvent, PendingLetter};
 pub use planned::{Job, NewJob};
@@ -55,6 +58,12 @@ pub trait Journal: Send + 'static {
     /// Whether another process may put something into the record, so that [`Entry::Adopt`] is worth asking.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// What it keeps, and how, for the table of [`Guarantees`](crate::guarantee::Guarantees). Say no more than what holds:
+    /// unless told, it is taken for one in memory that knows no event again.
+    fn keeping(&self) -> Keeping {
+        Keeping::memory(0)
     }
 
     /// Puts the record in order for the next start, after the last batch. The bot waits for it.

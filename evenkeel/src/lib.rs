@@ -44,11 +44,11 @@
 //! | [`schedule`] | when something happens again, and what of it was missed |
 //! | [`Event`] | what came in: who, where, what |
 //! | [`Reply`], [`IntoReply`] | what goes out, and what a handler may return |
-//! | [`status`] | what a running bot says of itself |
 //! | [`guarantee`] | what is promised with this transport and this journal, and what cannot be |
-//! | [`transport`] | the edge to a network; [`Transport`] is the trait to implement |
+//! | [`status`] | what a running bot says of itself |
 //! | [`journal`] | the record of events, replies and jobs |
-//! | [`dead`] | what was given up, and what the operator does about it |
+//! | [`operator`] | what was given up, what is planned, and what the operator does about it |
+//! | [`transport`] | the edge to a network; [`Transport`] is the trait to implement |
 //! | [`Trigger`] | what starts a handler |
 //! | [`Context`] | what a handler can reach |
 //! | [`FromEvent`] | the arguments of a handler: [`Text`], [`Rest`], [`Args`], [`Captures`], [`State`], .. |
@@ -79,11 +79,11 @@ pub mod schedule;
 
 mod event;
 mod reply;
-pub mod status;
 pub mod guarantee;
-pub mod transport;
+pub mod status;
 pub mod journal;
-pub mod dead;
+pub mod operator;
+pub mod transport;
 mod trigger;
 mod context;
 mod extract;
@@ -110,7 +110,7 @@ pub use extract::{Args, Captures, FromEvent, FromRef, Rejection, Rest, State, Te
 pub use handler::{FromEventAll, Handler};
 pub use job::{Job, JobFunction, JobId};
 pub use layer::{FromFn, HandlerLayer, LayerFunction, Next, Route, from_fn};
-pub use reply::{Action, Draft, File, IntoReply, Quoting, Reply};
+pub use reply::{Action, Draft, File, IntoReply, Outbound, Quoting, Reply, SendKey};
 pub use route::{App, IntoApp, Router};
 pub use serve::{Bot, run, serve};
 pub use transport::Transport;

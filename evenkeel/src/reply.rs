@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::event::{Mention, Message, MessageId, Quote, Sender};
+use crate::event::{Conversation, Mention, Message, MessageId, Quote, Sender};
 
 /// What a handler answers with: any number of actions, or a failure.
 ///
@@ -297,6 +297,26 @@ impl<T: IntoReply, E: Into<Error>> IntoReply for Result<T, E> {
     fn into_reply(self) -> Reply {
         self.map_or_else(Reply::failed, T::into_reply)
     }
+}
+
+/// An action addressed to a conversation, as the outbox holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outbound {
+    /// Where it goes.
+    pub conversation: Conversation,
+    /// What is done there.
+    pub action: Action,
+    /// Tells this action from every other one, and stays the same when it is sent again.
+    pub key: SendKey,
+}
+
+/// The identity of an outgoing action: which event asked for it, and which of its actions it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SendKey {
+    /// The journal's number of the event that asked.
+    pub sequence: u64,
+    /// Counts the actions of one event from 0.
+    pub index: u32,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The running bot: from the transport through lanes and handlers back to the transport.
 
 mod attempt;
+mod commands;
 mod handling;
 mod lane;
 mod outbox;
@@ -19,10 +20,10 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::dead::{DeadLetters, Wish};
 use crate::error::{Error, Result};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
+use crate::operator::{DeadLetters, Jobs, Operator, Wish};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
 use crate::transport::{Backlog, Inbox, Transport};
@@ -90,7 +91,7 @@ pub struct Bot<T, J = DefaultJournal> {
     backlog_bytes: usize,
     shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     status: (Status, mpsc::Receiver<Question>),
-    dead: (DeadLetters, mpsc::Receiver<Wish>),
+    operator: (Operator, mpsc::Receiver<Wish>),
     clock: Clock,
     settings: Option<Settings>,
     /// Where the journal is, once the settings were read.
@@ -109,7 +110,7 @@ impl<T: Transport> Bot<T> {
             backlog_bytes: BACKLOG_BYTES,
             shutdown: None,
             status: Status::new(),
-            dead: DeadLetters::new(),
+            operator: Operator::new(),
             clock: Box::new(wall_ms),
             settings: None,
             place: None,
@@ -129,7 +130,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             backlog_bytes: self.backlog_bytes,
             shutdown: self.shutdown,
             status: self.status,
-            dead: self.dead,
+            operator: self.operator,
             clock: self.clock,
             settings: self.settings,
             place: self.place,
@@ -193,7 +194,12 @@ impl<T: Transport, J: Journal> Bot<T, J> {
 
     /// Lists, replays and discards what this bot gave up, once it runs.
     pub fn dead_letters(&self) -> DeadLetters {
-        self.dead.0.clone()
+        self.operator.0.letters.clone()
+    }
+
+    /// Lists and cancels the jobs of this bot, those of all conversations, once it runs.
+    pub fn jobs(&self) -> Jobs {
+        self.operator.0.jobs.clone()
     }
 
     /// As [`run`].
@@ -266,11 +272,11 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             place,
             backlog_bytes,
             status,
-            dead,
+            operator,
             clock,
             ..
         } = self;
-        let ((status, questions), (_, wishes)) = (status, dead);
+        let ((status, questions), (operator, wishes)) = (status, operator);
         let executor = executor.unwrap_or_else(|| Executor::on_with(Handle::current(), &guarding()));
         let transport = Arc::new(transport);
         let name = transport.name();
@@ -288,7 +294,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         };
         tracing::info!(transport = name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
         let backlog = Arc::new(Backlog::new(backlog_bytes));
-        let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status);
+        let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status, operator);
         let receiver = Arc::clone(&transport);
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.
         let receiving = Owned(tokio::spawn(async move { receiver.receive(inbox).await }));
@@ -367,8 +373,9 @@ async fn signals(stop: mpsc::Sender<()>) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::event::{Conversation, Event, Message, Sender};
+    use crate::reply::Outbound;
     use crate::route::Router;
-    use crate::transport::{Outbound, SendError, Sent};
+    use crate::transport::{SendError, Sent};
 
     #[test]
     fn wrong_settings_are_named_all_at_once() {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::guarantee::Guarantees;
 
 /// Asks a running bot how it is. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub(crate) enum Question {
     Snapshot(oneshot::Sender<Snapshot>),
     /// When it has nothing left to do.
     Idle(oneshot::Sender<()>),
+    /// What it promises.
+    Guarantees(oneshot::Sender<Guarantees>),
     /// To let the commands of this name go from quarantine, and how many there were.
     Pardon(String, oneshot::Sender<usize>),
 }
@@ -49,6 +53,8 @@ pub struct Snapshot {
     pub not_sent: u64,
     /// Actions of which nobody knows whether they happened.
     pub unknown: u64,
+    /// Times in which nobody read what the network sent.
+    pub gaps: Gaps,
     /// Conversations whose handler is running.
     pub running: usize,
     /// Events waiting behind another one of their conversation.
@@ -85,6 +91,21 @@ pub struct CommandSnapshot {
     pub max_us: u64,
 }
 
+/// How often, and for how long in all, nobody read what the network sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Gaps {
+    /// How often.
+    pub count: u64,
+    /// For how long in all; in seconds where it is written down.
+    #[serde(rename = "total_seconds", serialize_with = "as_seconds")]
+    pub total: Duration,
+}
+
+fn as_seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(span.as_secs_f64())
+}
+
 impl Status {
     pub(crate) fn new() -> (Self, mpsc::Receiver<Question>) {
         // A full channel means that 16 askers are waiting already; the next one waits to ask.
@@ -101,6 +122,17 @@ impl Status {
         let (answer, snapshot) = oneshot::channel();
         self.questions.send(Question::Snapshot(answer)).await.ok()?;
         snapshot.await.ok()
+    }
+
+    /// What this bot promises, with the transport and the journal that it has; `None` once it has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the question.
+    pub async fn guarantees(&self) -> Option<Guarantees> {
+        let (answer, guarantees) = oneshot::channel();
+        self.questions.send(Question::Guarantees(answer)).await.ok()?;
+        guarantees.await.ok()
     }
 
     /// Lets every command of this name go from quarantine and forgets its strikes. Answers how many there were; `None`

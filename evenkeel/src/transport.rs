@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
-use crate::event::{Attachment, Conversation, Event, MessageId};
+use crate::event::{Attachment, Event, MessageId};
 use crate::guarantee::Reception;
-use crate::reply::Action;
-use crate::status::Status;
+use crate::journal::Acceptance;
+use crate::operator::{DeadLetters, Jobs, Operator};
+use crate::reply::Outbound;
+use crate::status::{Gaps, Status};
 pub use fresh::FreshIds;
 
 /// A network, or anything else that events come from and actions go to.
@@ -82,26 +83,6 @@ pub trait Transport: Send + Sync + 'static {
         let name = self.name();
         async move { Err(Error::new(format!("the {name} transport carries no files"))) }
     }
-}
-
-/// An action addressed to a conversation, as the outbox holds it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outbound {
-    /// Where it goes.
-    pub conversation: Conversation,
-    /// What is done there.
-    pub action: Action,
-    /// Tells this action from every other one, and stays the same when it is sent again.
-    pub key: SendKey,
-}
-
-/// The identity of an outgoing action: which event asked for it, and which of its actions it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct SendKey {
-    /// The journal's number of the event that asked.
-    pub sequence: u64,
-    /// Counts the actions of one event from 0.
-    pub index: u32,
 }
 
 /// What the far side said of an action that it carried out.
@@ -200,6 +181,7 @@ pub struct Inbox {
     arrivals: mpsc::UnboundedSender<Arrival>,
     backlog: Arc<Backlog>,
     status: Status,
+    operator: Operator,
 }
 
 /// An event between the transport and the journal.
@@ -208,15 +190,6 @@ pub(crate) struct Arrival {
     pub(crate) event: Event,
     /// Told once the journal has it; the transport may be waiting in [`Inbox::accept`].
     pub(crate) accepted: Option<oneshot::Sender<Acceptance>>,
-}
-
-/// What the journal said of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acceptance {
-    /// It is new and will be handled; the number is its place in the journal.
-    New(u64),
-    /// It came before, and will not be handled again.
-    Duplicate,
 }
 
 /// How many bytes of accepted events wait or run, and how many may.
@@ -230,16 +203,6 @@ pub(crate) struct Backlog {
     gap_us: AtomicU64,
 }
 
-/// How often, and for how long in all, nobody read what the network sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Gaps {
-    /// How often.
-    pub count: u64,
-    /// For how long in all.
-    pub total: Duration,
-}
-
 impl Backlog {
     pub(crate) fn new(limit_bytes: usize) -> Self {
         let none = || AtomicU64::new(0);
@@ -247,9 +210,10 @@ impl Backlog {
         Self { bytes: AtomicUsize::new(0), limit_bytes, refused, undeliverable, gaps, gap_us }
     }
 
-    /// Counts an event that did not come through the inbox.
-    pub(crate) fn hold(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// Counts events that did not come through the inbox, and gives the room of those back that are done.
+    pub(crate) fn settle(&self, (taken, released): (usize, usize)) {
+        self.bytes.fetch_add(taken, Ordering::Relaxed);
+        self.release(released);
     }
 
     /// Gives the room of a handled event back.
@@ -323,18 +287,22 @@ impl Collected {
 impl Inbox {
     /// An inbox without a bot behind it, for testing a transport: what is pushed comes out of the other end.
     ///
-    /// It holds at most 64 MiB, and its status says nothing.
+    /// It holds at most 64 MiB; its status and its operator's handles say nothing.
     pub fn collecting() -> (Self, Collected) {
         let backlog = Arc::new(Backlog::new(64 << 20));
-        let (inbox, arrivals) = Self::new(Arc::clone(&backlog), Status::new().0);
+        let (inbox, arrivals) = Self::new(Arc::clone(&backlog), Status::new().0, Operator::new().0);
         let collected = Collected { arrivals, backlog, count: 0 };
         (inbox, collected)
     }
 
-    pub(crate) fn new(backlog: Arc<Backlog>, status: Status) -> (Self, mpsc::UnboundedReceiver<Arrival>) {
+    pub(crate) fn new(
+        backlog: Arc<Backlog>,
+        status: Status,
+        operator: Operator,
+    ) -> (Self, mpsc::UnboundedReceiver<Arrival>) {
         // Unbounded in entries, bounded in bytes by the backlog.
         let (arrivals, receiver) = mpsc::unbounded_channel();
-        (Self { arrivals, backlog, status }, receiver)
+        (Self { arrivals, backlog, status, operator }, receiver)
     }
 
     /// Hands an event over without waiting, for sources that cannot be paused and take no acknowledgement.
@@ -367,6 +335,16 @@ impl Inbox {
     /// Asks the bot behind this inbox how it is, for a transport that shows it.
     pub fn status(&self) -> &Status {
         &self.status
+    }
+
+    /// The dead letters of the bot behind this inbox, for a transport that shows them.
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.operator.letters
+    }
+
+    /// The jobs of the bot behind this inbox, for a transport that shows them.
+    pub fn jobs(&self) -> &Jobs {
+        &self.operator.jobs
     }
 
     /// Counts and logs something that arrived but could not be understood; `why` must not quote it.

@@ -11,8 +11,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use evenkeel::transport::{Inbox, Outbound, SendError, Sent};
-use evenkeel::{Action, Conversation, Error, Event, Message, MessageId, Result, Sender, Transport};
+use evenkeel::transport::{Inbox, SendError, Sent};
+use evenkeel::{Action, Conversation, Error, Event, Message, MessageId, Outbound, Result, Sender, Transport};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};

@@ -2,10 +2,13 @@
 //!
 //! Whoever kills the bot tells by that whether a reply that comes again is the same reply.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use evenkeel::offload::blocking;
 use evenkeel::{Context, Reply, Rest, Result, Router};
 use tokio::time::sleep;
 
@@ -37,12 +40,25 @@ async fn now(cx: Context, Rest(token): Rest) -> Result<String> {
     Ok(format!("then {token} r{run}"))
 }
 
+/// Ends the process, and leaves word of it in the file that this variable names.
+const ABORTS: &str = "BENCH_ABORTS";
+
+async fn abort(Rest(token): Rest) -> Result<String> {
+    let Ok(path) = std::env::var(ABORTS) else { return Ok(format!("spared {token}")) };
+    let word = blocking(move || {
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        file.write_all(format!("{token}\n").as_bytes())
+    });
+    word.await??;
+    std::process::abort()
+}
+
 fn run() -> u64 {
     RUN.fetch_add(1, Ordering::Relaxed)
 }
 
 pub(crate) fn router() -> Router {
-    Router::new().command("!echo", echo).command("!two", two).command("!now", now)
+    Router::new().command("!echo", echo).command("!two", two).command("!now", now).command("!abort", abort)
 }
 
 #[tokio::test(start_paused = true)]

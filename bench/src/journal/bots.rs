@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use evenkeel::config::Config;
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::transport::{FreshIds, Inbox, Outbound, SendError, Sent};
+use evenkeel::transport::{FreshIds, Inbox, SendError, Sent};
 use evenkeel::{
-    Bot, Context, Conversation, Event, Job, Message, MessageId, Result, Router, Sender, Transport,
+    Bot, Context, Conversation, Event, Job, Message, MessageId, Outbound, Result, Router, Sender, Transport,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;

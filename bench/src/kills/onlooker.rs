@@ -48,7 +48,8 @@ impl Onlooker {
         if seen.lines.len() as u64 == message {
             seen.lines.push(Asked { line, is_acknowledged: false, has_come: [false; 2] });
             seen.unacknowledged += 1;
-            seen.missing += usize::from(wants.parts);
+            // What ends the process is not answered.
+            seen.missing += if line.is_poison() { 0 } else { usize::from(wants.parts) };
         }
     }
 
@@ -82,10 +83,10 @@ impl Onlooker {
         self.seen().history.push(Happened::Confirmed { message, part });
     }
 
-    /// The process has ended, and nothing of it is under way any more.
-    pub(super) fn end(&self) {
+    /// The process has ended like this, and nothing of it is under way any more.
+    pub(super) fn end(&self, how: Happened) {
         let mut seen = self.seen();
-        seen.history.push(Happened::Killed);
+        seen.history.push(how);
         (seen.first_answer, seen.latest) = (None, None);
     }
 

@@ -102,8 +102,7 @@ mod tests {
     use std::future::{Ready, ready};
 
     use evenkeel::journal::{PendingEvent, PendingLetter, Recovered, Written};
-    use evenkeel::transport::{Outbound, SendKey};
-    use evenkeel::{Conversation, Draft, Event, Message, Sender};
+    use evenkeel::{Conversation, Draft, Event, Message, Outbound, SendKey, Sender};
 
     use super::*;
 

@@ -2,30 +2,44 @@
 
 use std::time::Duration;
 
-use super::Plan;
 use super::run::Outcome;
+use super::{Plan, Trouble};
 
 /// Says what is done, so that a pasted table explains itself.
 pub(super) fn heading(plan: &Plan) {
-    let Plan { rounds, seed, rate, conversations, network, is_forgetful, .. } = plan;
+    let Plan { rounds, seed, rate, conversations, network, trouble, is_forgetful, .. } = plan;
     let journal = if *is_forgetful { "in memory" } else { "in a file" };
+    let what = ended_by(*trouble);
     println!(
-        "kills over {network:?}: {rounds} rounds, seed {seed}, {rate} messages/s while the bot is there, \
+        "{what} over {network:?}: {rounds} rounds, seed {seed}, {rate} messages/s while the bot is there, \
          {conversations} conversations, the journal {journal}"
     );
 }
 
+fn ended_by(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Kill => "SIGKILL",
+        Trouble::Power => "power cuts",
+        Trouble::Lie => "power cuts, each sync swallowed,",
+        Trouble::Full => "SIGKILL, with a disk that fills up,",
+        Trouble::Abort => "poisoned messages",
+    }
+}
+
 /// Prints the outcome as Markdown, and the first violations.
 pub(super) fn table(plan: &Plan, outcome: &Outcome) {
-    let Outcome { findings, first_answers, silent_lives, strange, elapsed } = outcome;
+    let Outcome { findings, first_answers, silent_lives, strange, full, elapsed } = outcome;
     let not_allowed = findings.count("duplicated") + findings.count("changed");
     let rows = [
-        ("rounds, each ended by SIGKILL", plan.rounds.to_string()),
+        ("rounds", plan.rounds.to_string()),
+        ("ends of the process", findings.kills.to_string()),
+        ("lives in which the disk was full", full.to_string()),
         ("messages offered", findings.offered.to_string()),
         ("accepted", findings.acknowledged.to_string()),
         ("answered in full", findings.answered.to_string()),
         ("still pending", findings.pending.to_string()),
         ("dead letters", findings.dead.to_string()),
+        ("of these, never ended the process", findings.innocent.to_string()),
         ("**accepted and lost**", (findings.count("lost") + findings.count("half")).to_string()),
         ("of these, half answered", findings.count("half").to_string()),
         ("**reordered**", findings.count("reordered").to_string()),

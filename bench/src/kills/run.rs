@@ -4,17 +4,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::history::{self, Findings};
+use super::disk::Disk;
+use super::history::{self, Findings, Happened};
 use super::network::{Far, Link, Network, bear_witness};
 use super::onlooker::Onlooker;
 use super::record::{self, Record};
-use super::words::Line;
-use super::{Bot, Plan};
+use super::words::{Line, message_in};
+use super::{Bot, Plan, Trouble};
 use crate::contender::{Contender, Running, steady};
 use crate::random::Random;
 
 /// A bot lives for 1 to so many milliseconds.
 const LONGEST_LIFE: u64 = 500;
+/// Longer where the disk is full: the bot looks once a second whether there is room.
+const LONGEST_LIFE_IF_FULL: u64 = 3_000;
+/// A bot that was told to abort has to, within this time.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The last bot has finished when nothing was missing, or nothing came for so long: longer than its retries take.
 const SILENCE: Duration = Duration::from_secs(15);
 /// The same for a bot that has forgotten everything.
@@ -29,7 +34,27 @@ pub(super) struct Outcome {
     pub(super) silent_lives: usize,
     /// Answers that do not say what they answer.
     pub(super) strange: u64,
+    /// Lives in which the disk was full.
+    pub(super) full: u64,
     pub(super) elapsed: Duration,
+}
+
+impl Outcome {
+    /// Whether every promise was kept.
+    pub(super) fn keeps_word(&self, trouble: Trouble) -> bool {
+        // Where no process ends but by poison, everything else is answered.
+        let spares = trouble != Trouble::Abort || self.findings.innocent + self.findings.pending == 0;
+        // A disk that was never full shows nothing.
+        self.findings.is_clean() && spares && (trouble != Trouble::Full || self.full > 0)
+    }
+}
+
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Killed,
+    /// By itself, by a message that does that.
+    Aborted,
 }
 
 /// Plays all rounds.
@@ -38,9 +63,11 @@ pub(super) fn play(plan: &Plan) -> io::Result<Outcome> {
     let folder = Folder::new()?;
     let onlooker = Onlooker::default();
     let far = Far::start(plan, &onlooker)?;
-    let journal = if plan.is_forgetful { PathBuf::from("memory") } else { folder.0.join("journal.db") };
+    let disk = Disk::new(&folder.0, plan)?;
+    let journal = if plan.is_forgetful { PathBuf::from("memory") } else { disk.journal() };
     let address = far.address()?;
-    let bot = bot(plan, &journal, &address)?;
+    let aborts = folder.0.join("aborts");
+    let bot = bot(plan, &journal, &address)?.with_setting("BENCH_ABORTS", &aborts);
     let record = match plan.bot {
         Bot::Evenkeel => record::of(&journal),
         // It is always done in the end, so nothing may be left.
@@ -52,24 +79,30 @@ pub(super) fn play(plan: &Plan) -> io::Result<Outcome> {
         address,
         bot,
         record,
+        disk,
+        aborts,
+        heard: 0,
         onlooker,
         random: Random(plan.seed),
         next: 0,
         first_answers: Vec::new(),
         silent_lives: 0,
+        full: 0,
     };
+    let longest = if plan.trouble == Trouble::Full { LONGEST_LIFE_IF_FULL } else { LONGEST_LIFE };
     for _ in 0..plan.rounds {
-        let life = Duration::from_millis(1 + stage.random.below(LONGEST_LIFE));
+        let life = Duration::from_millis(1 + stage.random.below(longest));
         stage.live(Some(life))?;
     }
-    stage.live(None)?;
+    // What is poisoned may need some more lives to be found out.
+    while stage.live(None)? == End::Aborted {}
     let fates = stage.record.read()?;
-    let Stage { mut first_answers, silent_lives, onlooker, .. } = stage;
+    let Stage { mut first_answers, silent_lives, full, onlooker, .. } = stage;
     first_answers.sort_unstable();
     let seen = onlooker.seen();
     let findings = history::check(&seen.history, &fates);
     let strange = seen.strange;
-    Ok(Outcome { findings, first_answers, silent_lives, strange, elapsed: start.elapsed() })
+    Ok(Outcome { findings, first_answers, silent_lives, strange, full, elapsed: start.elapsed() })
 }
 
 /// The bot with its settings.
@@ -93,19 +126,29 @@ struct Stage<'a> {
     address: String,
     bot: Contender,
     record: Box<dyn Record>,
+    disk: Disk,
+    /// Where the bot writes what it aborts for, and how much of it was read.
+    aborts: PathBuf,
+    heard: usize,
     onlooker: Onlooker,
     random: Random,
     /// The number of the next message.
     next: u64,
     first_answers: Vec<Duration>,
     silent_lives: usize,
+    full: u64,
 }
 
 impl Stage<'_> {
-    /// One process, from its start to its end: after that time from when it has connected, or when it has finished.
-    fn live(&mut self, life: Option<Duration>) -> io::Result<()> {
+    /// One process, from its start to its end: after that time from when it has connected, or when it has finished, or
+    /// when it was told to abort.
+    fn live(&mut self, life: Option<Duration>) -> io::Result<End> {
         let start = Instant::now();
-        let mut running = self.bot.start(&self.address)?;
+        let mut bot = self.bot.clone();
+        for (name, value) in self.disk.settings(life.is_none(), &mut self.random) {
+            bot = bot.with_setting(name, value);
+        }
+        let mut running = bot.start(&self.address)?;
         let link = self.far.connect(&mut running)?;
         let end = life.map(|life| Instant::now() + life);
         if link.is_patient() {
@@ -113,7 +156,10 @@ impl Stage<'_> {
         }
         match end {
             Some(end) => self.write_until(&link, end),
-            None => self.finish(&mut running)?,
+            None => self.finish(&link, &mut running)?,
+        }
+        if end.is_some() && self.plan.trouble == Trouble::Abort {
+            self.abort(&link, &mut running)?;
         }
         // SIGKILL, and waiting for the process.
         drop(running);
@@ -123,10 +169,44 @@ impl Stage<'_> {
             Some(first) => self.first_answers.push(first.duration_since(start)),
             None => self.silent_lives += 1,
         }
+        self.full += u64::from(self.disk.was_full());
+        if self.disk.has_cuts() {
+            self.disk.cut(&mut self.random)?;
+        }
         if self.plan.network == Network::Signal {
             bear_witness(&self.onlooker, &self.record.read()?);
         }
-        self.onlooker.end();
+        self.end()
+    }
+
+    /// Notes how the process ended.
+    fn end(&mut self) -> io::Result<End> {
+        let text = std::fs::read_to_string(&self.aborts).unwrap_or_default();
+        let crashed: Vec<u64> = text.lines().skip(self.heard).filter_map(message_in).collect();
+        if crashed.is_empty() {
+            self.onlooker.end(if self.disk.has_cuts() { Happened::Cut } else { Happened::Killed });
+            return Ok(End::Killed);
+        }
+        // Two at once are both counted by the journal as well.
+        self.heard += crashed.len();
+        crashed.into_iter().for_each(|message| self.onlooker.end(Happened::Crashed { message }));
+        Ok(End::Aborted)
+    }
+
+    /// Writes a message that ends the process, and waits for that; an earlier one may be first.
+    fn abort(&mut self, link: &Link<'_>, running: &mut Running) -> io::Result<()> {
+        if running.has_ended() {
+            return Ok(());
+        }
+        link.offer(Line::abort(self.next, self.plan.conversations as u64, &mut self.random));
+        self.next += 1;
+        let start = Instant::now();
+        while !running.has_ended() {
+            if start.elapsed() > PATIENCE {
+                return Err(io::Error::other(format!("the bot has not aborted within {PATIENCE:?}")));
+            }
+            self.write_until(link, Instant::now() + Duration::from_millis(5));
+        }
         Ok(())
     }
 
@@ -152,22 +232,30 @@ impl Stage<'_> {
             let due = (now - start).as_secs_f64() * self.plan.rate as f64;
             if f64::from(written) < due {
                 written += 1;
-                let line = Line::random(self.next, self.plan.conversations as u64, &mut self.random);
-                self.next += 1;
-                link.offer(line);
+                self.offer(link);
             } else {
                 std::thread::sleep(Duration::from_micros(500).min(end - now));
             }
         }
     }
 
-    /// Waits until nothing is missing, or nothing more comes.
-    fn finish(&self, running: &mut Running) -> io::Result<()> {
+    fn offer(&mut self, link: &Link<'_>) {
+        let line = Line::random(self.next, self.plan.conversations as u64, &mut self.random);
+        self.next += 1;
+        link.offer(line);
+    }
+
+    /// Waits until nothing is missing, or nothing more comes. What the start had to write is written before the answer to
+    /// one more message.
+    fn finish(&mut self, link: &Link<'_>, running: &mut Running) -> io::Result<()> {
+        self.offer(link);
         let silence = if self.plan.is_forgetful { SHORT_SILENCE } else { SILENCE };
         let start = Instant::now();
         loop {
             if running.has_ended() {
-                return Err(io::Error::other("the bot has ended by itself"));
+                let may_abort = self.plan.trouble == Trouble::Abort;
+                let error = || Err(io::Error::other("the bot has ended by itself"));
+                return if may_abort { Ok(()) } else { error() };
             }
             {
                 let seen = self.onlooker.seen();

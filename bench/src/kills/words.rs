@@ -21,7 +21,20 @@ pub(super) struct Answer {
     pub(super) run: u64,
 }
 
+/// Ends the process whenever it is handled.
+const ABORT: &str = "!abort";
+
 impl Line {
+    pub(super) fn abort(message: u64, conversations: u64, random: &mut Random) -> Self {
+        let conversation = random.below(conversations) as u32;
+        Self { message, conversation, command: ABORT, wants: Wants::parts(1) }
+    }
+
+    /// Whether it ends the process.
+    pub(super) fn is_poison(&self) -> bool {
+        self.command == ABORT
+    }
+
     /// Half of the messages want one answer, the others two, some of them at once; one in a thousand fails: a lane
     /// may stop for seconds at a failure.
     pub(super) fn random(message: u64, conversations: u64, random: &mut Random) -> Self {

@@ -220,13 +220,8 @@ fn unknown_verb(command: &str, verb: &str, verbs: &[&'static str]) -> Misuse {
 }
 
 fn dead_id(text: &str) -> Result<DeadId, Misuse> {
-    let id = match text.split_once('.') {
-        None => text.parse().ok().map(DeadId::Event),
-        Some((event, reply)) => {
-            event.parse().ok().zip(reply.parse().ok()).map(|(event, reply)| DeadId::Reply(event, reply))
-        }
-    };
-    id.ok_or_else(|| Misuse(format!("`{text}` is no ID: write `17` for an event, `17.2` for a reply")))
+    text.parse()
+        .map_err(|_| Misuse(format!("`{text}` is no ID: write `17` for an event, `17.2` for a reply")))
 }
 
 fn reason(word: &str) -> Result<Reason, Misuse> {

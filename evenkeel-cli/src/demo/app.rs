@@ -10,7 +10,7 @@ use super::dice::{self, Dice};
 use super::files;
 use super::list::{self, Lists};
 use super::poll::{self, Polls};
-use super::remind::{self, Reminders};
+use super::remind;
 use super::trouble::{self, Hold};
 
 /// What the page offers to a first-time visitor.
@@ -31,7 +31,6 @@ pub(super) struct Demo {
     pub(super) dice: Dice,
     pub(super) lists: Lists,
     pub(super) polls: Polls,
-    pub(super) reminders: Reminders,
     pub(super) hold: Hold,
 }
 
@@ -49,7 +48,6 @@ part! {
     Dice: dice;
     Lists: lists;
     Polls: polls;
-    Reminders: reminders;
     Hold: hold;
 }
 

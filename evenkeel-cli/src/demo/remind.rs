@@ -1,28 +1,20 @@
 //! Time: a reminder that holds nobody up, and a wait that holds up its own conversation.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use evenkeel::{Args, Context, Error, FromRef, Result, Router, State, Trigger};
+use evenkeel::{Args, Context, Error, Job, Result, Router, Trigger};
 use serde::Deserialize;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// Reminders that are still to come. They end with the bot: a restart forgets them.
-#[derive(Clone, Default)]
-pub(super) struct Reminders(Arc<Mutex<JoinSet<()>>>);
+/// How many reminders a conversation may have on their way.
+const LIMIT_REMINDERS: usize = 100;
 
-/// How many reminders may be on their way.
-const LIMIT_REMINDERS: usize = 1_000;
-
-pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>
-where
-    Reminders: FromRef<S>,
-{
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let wait = Trigger::command("!wait").usage("!wait 5s");
     Router::new()
         .route(Trigger::command("!remind").usage("!remind 10s tea").about("writes to you later"), remind)
         .route(wait.about("waits; only this conversation waits with it"), wait_for)
+        .job(ring)
 }
 
 /// `10s`, `5m` or `1h`.
@@ -47,24 +39,22 @@ impl TryFrom<String> for Wait {
     }
 }
 
-/// Sleeping in here would hold up the conversation, for its order is kept. So the reminder sleeps elsewhere.
-async fn remind(cx: Context, State(reminders): State<Reminders>, Args(words): Args) -> Result<String> {
+/// Sleeping in here would hold up the conversation, for its order is kept. So the reminder is a job.
+async fn remind(cx: Context, Args(words): Args) -> Result<String> {
     let [time, what @ ..] = words.as_slice() else {
         return Err(Error::tell("Usage: !remind 10s tea"));
     };
     let Wait(wait) = Wait::try_from(time.clone()).map_err(Error::tell)?;
     let what = if what.is_empty() { "time is up".to_owned() } else { what.join(" ") };
-    let mut reminders = reminders.0.lock().unwrap_or_else(PoisonError::into_inner);
-    while reminders.try_join_next().is_some() {}
-    if reminders.len() >= LIMIT_REMINDERS {
+    if cx.jobs().await?.len() >= LIMIT_REMINDERS {
         return Err(Error::tell("I have too many reminders on my mind already."));
     }
-    reminders.spawn(async move {
-        sleep(wait).await;
-        // Nobody is left to be told if it cannot be sent; the bot's log says so.
-        cx.reply_now(format!("⏰ {what}")).await.ok();
-    });
+    cx.after(wait, ring, (what,))?;
     Ok(format!("I will, in {time}."))
+}
+
+async fn ring(Job((what,)): Job<(String,)>) -> String {
+    format!("⏰ {what}")
 }
 
 /// A handler may take its time: every other conversation goes on.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use evenkeel::dead::DeadLetters;
 use evenkeel::journal::DeadFilter;
 use evenkeel::journal::sqlite::SqliteJournal;
+use evenkeel::operator::DeadLetters;
 use evenkeel::sandbox::Sandbox;
 use evenkeel::{App, Args, Bot, Context, Error, Job, MessageId, Reply, Result, Router, State};
 use tokio::sync::{mpsc, oneshot};

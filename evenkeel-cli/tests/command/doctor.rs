@@ -141,6 +141,15 @@ fn the_guarantees_are_those_of_the_settings() {
         ],
     );
     assert_eq!(code, Some(0), "{out}");
+    let settings = [
+        ("SIGNAL_PHONE_NUMBER", NUMBER),
+        ("SIGNAL_API_URL", url.as_str()),
+        ("EVENKEEL_JOURNAL", "kept.db"),
+        ("EVENKEEL_JOURNAL_KEY", "hunter2"),
+    ];
+    let (_, out) = doctor(&settings, &directory("settings with a key"));
+    check(&out, &["ok    the record itself: `kept.db`, encrypted"]);
+    assert!(!out.contains("hunter2"), "{out}");
 }
 
 #[test]

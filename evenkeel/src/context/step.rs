@@ -110,7 +110,8 @@ impl Context {
         })
     }
 
-    /// Which attempt this is to handle the event, from 1. Attempts that the end of a process cut short count, too.
+    /// Which attempt this is to handle the event, from 1. An attempt that the end of a process cut short
+    /// counts, too, unless it was waiting for a person or the bot was told to stop.
     pub fn attempt(&self) -> u32 {
         self.call.attempt.attempt
     }

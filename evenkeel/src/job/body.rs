@@ -107,7 +107,8 @@ impl Body {
             id: JobId(kept.name.clone()),
             function: body.function,
             due: UNIX_EPOCH + Duration::from_millis(kept.due_ms),
-            is_repeated: body.again.is_some(),
+            args: body.args,
+            schedule: body.again.map(|again| again.schedule.to_string()),
         })
     }
 }

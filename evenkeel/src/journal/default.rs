@@ -11,6 +11,7 @@ use super::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions};
 use super::{Entry, Journal, Recovered, Written};
 use crate::config::{Secret, Settings};
 use crate::error::{Error, Result};
+use crate::guarantee::Keeping;
 
 /// The file, where nobody says otherwise.
 const FILE: &str = "evenkeel.db";
@@ -45,6 +46,15 @@ impl Place {
     /// The file; `None` for memory.
     pub fn path(&self) -> Option<&std::path::Path> {
         self.path.as_deref()
+    }
+
+    /// What a journal there keeps; nothing is opened for it.
+    pub fn keeping(&self) -> Keeping {
+        match &self.path {
+            #[cfg(feature = "sqlite")]
+            Some(path) => options(self.key.clone()).keeping(path),
+            _ => MemoryJournal::default().keeping(),
+        }
     }
 
     /// Another file, with the same key.
@@ -164,6 +174,14 @@ impl Journal for DefaultJournal {
             Kind::Memory(journal) => journal.is_shared(),
             #[cfg(feature = "sqlite")]
             Kind::Sqlite(journal) => journal.is_shared(),
+        }
+    }
+
+    fn keeping(&self) -> Keeping {
+        match &self.0 {
+            Kind::Memory(journal) => journal.keeping(),
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(journal) => journal.keeping(),
         }
     }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::given_up::{Dead, DeadFilter, Reason, Replayed};
 use super::planned::{Job, NewJob};
 use crate::event::{Event, MessageId};
-use crate::transport::{Acceptance, Outbound, SendKey};
+use crate::reply::{Outbound, SendKey};
 
 /// One thing that happened. Times are milliseconds since 1970.
 ///
@@ -27,7 +27,8 @@ pub enum Entry {
         /// The event.
         sequence: u64,
     },
-    /// The handler waits for a person. Should the process end, that is no fault of the event's.
+    /// The handler waits for a person. Should the process end, that is no fault of the event's, and the attempt does not
+    /// count.
     Suspend {
         /// The event.
         sequence: u64,
@@ -176,14 +177,16 @@ pub enum Entry {
     },
     /// Asks for dead letters, the oldest first. Answered by [`Answer::Dead`].
     ListDead(DeadFilter),
-    /// Gives dead letters another chance, at the end of their lanes. Answered by [`Answer::Replayed`].
+    /// Gives dead letters another chance, at the end of their lanes. Answered by [`Answer::Replayed`]. Of a reply whose
+    /// event is not done or dead, [`Fact::Buried`](super::Fact::Buried) is left, so that no attempt sends it again.
     Replay {
         /// Which.
         filter: DeadFilter,
         /// The present time, in milliseconds since 1970.
         now_ms: u64,
     },
-    /// Forgets dead letters for good. Answered by [`Answer::Discarded`].
+    /// Forgets dead letters for good; of replies the same is left as by [`Entry::Replay`]. Answered by
+    /// [`Answer::Discarded`].
     Discard(DeadFilter),
     /// Asks for what another process has put in since the last time (`evenkeel dead replay`). Answered by
     /// [`Answer::Replayed`].
@@ -264,4 +267,13 @@ pub enum Answer {
     },
     /// How many it concerned.
     Count(u64),
+}
+
+/// What the journal said of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is new and will be handled; the number is its place in the journal.
+    New(u64),
+    /// It came before, and will not be handled again.
+    Duplicate,
 }

@@ -1,12 +1,14 @@
 //! What was given up, and which of it is meant.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::left::{PendingEvent, PendingLetter};
+use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::transport::Outbound;
+use crate::reply::Outbound;
 
 /// Why something was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -83,6 +85,20 @@ impl fmt::Display for DeadId {
     }
 }
 
+impl FromStr for DeadId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let id = match text.split_once('.') {
+            None => text.parse().ok().map(Self::Event),
+            Some((event, reply)) => {
+                event.parse().ok().zip(reply.parse().ok()).map(|(event, reply)| Self::Reply(event, reply))
+            }
+        };
+        id.ok_or_else(|| Error::new("that is no ID: it is `17` for an event, `17.2` for a reply"))
+    }
+}
+
 /// An event or a reply that was given up.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -108,7 +124,7 @@ pub struct Dead {
     pub reply: Option<Outbound>,
 }
 
-fn as_text<S: serde::Serializer>(id: &DeadId, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_text<S: serde::Serializer>(id: &DeadId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::event::{Event, MessageId};
-use crate::transport::Outbound;
+use crate::reply::Outbound;
 
 /// An event that was accepted and is not done.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub enum Fact {
         /// The message that it made.
         id: Option<MessageId>,
     },
-    /// A reply that was to be sent at once was given up, and is a dead letter.
+    /// A reply that was to be sent at once was given up: it is a dead letter, or was one until the operator decided.
     Buried {
         /// Which of the event's actions.
         index: u32,

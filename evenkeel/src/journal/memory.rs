@@ -11,11 +11,12 @@ use bytes::Bytes;
 
 use record::{Death, EventRecord, EventStage, LetterRecord, LetterStage, Seen};
 
-use super::{Answer, Entry, Fact, Job, NewJob, PendingEvent, Reason, Replayed};
+use super::{Acceptance, Answer, Entry, Fact, Job, NewJob, PendingEvent, Reason, Replayed};
 use super::{Journal, Recovered, Written};
 use crate::error::Result;
 use crate::event::{Event, MessageId};
-use crate::transport::{Acceptance, Outbound, SendKey};
+use crate::guarantee::Keeping;
+use crate::reply::{Outbound, SendKey};
 
 /// How many events are remembered to tell a repeated delivery, unless told otherwise.
 const WINDOW: usize = 65_536;
@@ -61,6 +62,10 @@ impl Journal for MemoryJournal {
         false
     }
 
+    fn keeping(&self) -> Keeping {
+        Keeping::memory(self.seen.window() as u64)
+    }
+
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
         ready(Ok(self.restart()))
     }
@@ -96,7 +101,7 @@ impl MemoryJournal {
                     record.crashes += 1;
                     record.stage = EventStage::Ready;
                 }
-                EventStage::Suspended => record.stage = EventStage::Ready,
+                EventStage::Suspended => record.give_back(),
                 EventStage::Ready | EventStage::Dead(_) => {}
             }
         }
@@ -192,10 +197,7 @@ impl MemoryJournal {
                 record.stage = EventStage::Ready;
                 record.due_ms = *due_ms;
             }),
-            Entry::Return { sequence } => self.with_alive(*sequence, |record| {
-                record.stage = EventStage::Ready;
-                record.attempts = record.attempts.saturating_sub(1);
-            }),
+            Entry::Return { sequence } => self.with_alive(*sequence, EventRecord::give_back),
             Entry::Done { sequence } => self.forget_event(*sequence),
             Entry::Bury { sequence, reason, error, command, now_ms } => {
                 let death = self.death(*reason, error, command, *now_ms);
@@ -298,11 +300,17 @@ impl MemoryJournal {
         own.map(|((_, name), value)| (name, value))
     }
 
+    /// Takes the replies of an event that are facts, and answers those that were sent.
     fn take_sent(&mut self, sequence: u64) -> Vec<(u32, LetterRecord)> {
         let of_event = self.letters.range((sequence, 0)..=(sequence, u32::MAX));
-        let sent = of_event.filter(|(_, record)| matches!(record.stage, LetterStage::Sent(_)));
-        let keys: Vec<(u64, u32)> = sent.map(|(key, _)| *key).collect();
-        keys.into_iter().filter_map(|key| Some((key.1, self.letters.remove(&key)?))).collect()
+        let is_fact =
+            |record: &LetterRecord| matches!(record.stage, LetterStage::Sent(_) | LetterStage::Decided);
+        let keys: Vec<(u64, u32)> =
+            of_event.filter(|(_, record)| is_fact(record)).map(|(key, _)| *key).collect();
+        let mut taken: Vec<_> =
+            keys.into_iter().filter_map(|key| Some((key.1, self.letters.remove(&key)?))).collect();
+        taken.retain(|(_, record)| matches!(record.stage, LetterStage::Sent(_)));
+        taken
     }
 
     fn pending_event(&self, sequence: u64) -> Option<PendingEvent> {
@@ -313,7 +321,7 @@ impl MemoryJournal {
             self.letters.range((sequence, 0)..=(sequence, u32::MAX)).filter_map(
                 |(key, record)| match &record.stage {
                     LetterStage::Sent(id) => Some(Fact::Sent { index: key.1, id: id.clone() }),
-                    LetterStage::Dead(_) => Some(Fact::Buried { index: key.1 }),
+                    LetterStage::Dead(_) | LetterStage::Decided => Some(Fact::Buried { index: key.1 }),
                     _ => None,
                 },
             );

@@ -4,11 +4,13 @@ mod apply;
 mod content;
 mod dead;
 mod desk;
+mod disk;
 mod event;
 mod health;
 mod job;
 mod letter;
 mod lock;
+mod log;
 mod open;
 mod recover;
 mod schema;
@@ -30,6 +32,7 @@ use super::Entry;
 use super::{Journal, Recovered, Written};
 use crate::config::Secret;
 use crate::error::{Error, Result};
+use crate::guarantee::{Keeping, Kind};
 use lock::Lock;
 use open::Place;
 use seen::Retention;
@@ -80,6 +83,18 @@ impl SqliteOptions {
         self
     }
 
+    /// What a journal in this file, opened so, keeps.
+    pub fn keeping(&self, path: impl Into<PathBuf>) -> Keeping {
+        let Retention { hours, rows, .. } = self.retention;
+        Keeping {
+            kind: Kind::Sqlite(path.into()),
+            is_synced: true,
+            known_days: u32::try_from(hours / 24).ok(),
+            known_rows: rows.unsigned_abs(),
+            is_encrypted: self.key.is_some(),
+        }
+    }
+
     /// Opens the file, and makes it and its folder if they are not there.
     ///
     /// # Errors
@@ -87,12 +102,17 @@ impl SqliteOptions {
     /// When the file is none of ours, was written by a newer version, cannot be written, is on a network or a full disk, is
     /// in use by another process, or does not open with the key. Nothing is touched then, and the hint says what to do.
     pub fn open(self, path: impl Into<PathBuf>) -> Result<SqliteJournal> {
-        let place = Place { path: path.into(), key: self.key, retention: self.retention };
+        let path = path.into();
+        let keeping = self.keeping(&path);
+        let place = Place { path, key: self.key, retention: self.retention };
         place.check()?;
         place.make_folder()?;
         place.check()?;
         let lock = Lock::take(&place.path)?;
         let store = place.open()?;
+        if let Some(doubt) = disk::doubt(&place.path) {
+            tracing::warn!("{doubt}");
+        }
         let health = Health::default();
         let (orders, receiver) = sync_channel(WAITING);
         let writer = Writer::new(place, store, health.clone(), receiver);
@@ -100,7 +120,7 @@ impl SqliteOptions {
             .name("evenkeel-journal".to_owned())
             .spawn(|| writer.run())
             .map_err(|error| Error::from(error).context("cannot start the journal's thread"))?;
-        Ok(SqliteJournal { orders: Some(orders), thread: Some(thread), health, _lock: lock })
+        Ok(SqliteJournal { orders: Some(orders), thread: Some(thread), health, keeping, _lock: lock })
     }
 }
 
@@ -123,6 +143,7 @@ pub struct SqliteJournal {
     orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<()>>,
     health: Health,
+    keeping: Keeping,
     /// Let go of after the writer has ended.
     _lock: Lock,
 }
@@ -174,6 +195,10 @@ impl Journal for SqliteJournal {
     /// `evenkeel dead` writes into the file of a running bot.
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn keeping(&self) -> Keeping {
+        self.keeping.clone()
     }
 
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {

@@ -18,9 +18,8 @@ use crate::guarantee::OnUnknown;
 use crate::job::Body;
 use crate::journal::{Dead, Entry, Reason};
 use crate::limit::RateLimit;
-use crate::reply::Reply;
+use crate::reply::{Outbound, Reply};
 use crate::retry::Retry;
-use crate::transport::Outbound;
 
 /// What people hear when too many of them wait for a command that blocks.
 const BUSY: &str = "I am busy with that just now. Please try again in a moment.";

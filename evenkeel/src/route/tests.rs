@@ -14,8 +14,7 @@ use crate::event::{Conversation, Message, MessageId, Reaction, Sender};
 use crate::extract::{Args, Captures, FromRef, Rest, State, Text};
 use crate::layer::{Next, from_fn};
 use crate::reply::Action;
-use crate::reply::Reply;
-use crate::transport::Outbound;
+use crate::reply::{Outbound, Reply};
 
 fn from(sender: &str, text: &str) -> Event {
     Event::new("1", Conversation::direct(sender), Sender::new(sender), Message::text("1", text))

@@ -14,8 +14,8 @@ use super::network::{Network, No, State};
 use crate::error::{Error, Result};
 use crate::event::{Attachment, Conversation, Event, MessageId};
 use crate::guarantee::Reception;
-use crate::reply::Action;
-use crate::transport::{Inbox, Outbound, SendError, Sent, Transport};
+use crate::reply::{Action, Outbound};
+use crate::transport::{Inbox, SendError, Sent, Transport};
 
 /// How many events are on their way to the journal together.
 const LIMIT_TOGETHER: usize = 64;
@@ -46,7 +46,7 @@ impl Transport for Sandbox {
         let _connection = Connection::new(&self.network);
         #[cfg(feature = "page")]
         if let Some(page) = &self.page {
-            let served = page.serve(self.clone(), inbox.status().clone());
+            let served = page.serve(self.clone(), &inbox);
             return tokio::select! {
                 served = served => served,
                 () = self.deliver(&inbox) => Ok(()),

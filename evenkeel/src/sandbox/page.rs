@@ -21,10 +21,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Changes, Sandbox, Scene};
 use crate::error::{Error, Result};
 use crate::event::{Attachment, MessageId};
+use crate::operator::{DeadLetters, Jobs};
 use crate::reply::{Draft, File, Quoting};
 use crate::status::Status;
+use crate::transport::Inbox;
 
 mod gate;
+mod operator;
 
 /// The largest JSON body: the longest text, with every character escaped.
 const LIMIT_JSON_BYTES: usize = 512 << 10;
@@ -99,10 +102,17 @@ impl Page {
     }
 
     /// Serves until it is dropped. Connections end with it: they watch the sender that this future owns.
-    pub(super) async fn serve(&self, sandbox: Sandbox, status: Status) -> Result<()> {
+    pub(super) async fn serve(&self, sandbox: Sandbox, inbox: &Inbox) -> Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
         let (_running, stopped) = watch::channel(());
-        let desk = Desk { sandbox, status, chips: self.chips.as_slice().into(), stopped: stopped.clone() };
+        let desk = Desk {
+            sandbox,
+            status: inbox.status().clone(),
+            letters: inbox.dead_letters().clone(),
+            jobs: inbox.jobs().clone(),
+            chips: self.chips.as_slice().into(),
+            stopped: stopped.clone(),
+        };
         let until = gone(stopped);
         axum::serve(listener, router(desk))
             .with_graceful_shutdown(until)
@@ -132,6 +142,8 @@ async fn gone(mut stopped: watch::Receiver<()>) {
 struct Desk {
     sandbox: Sandbox,
     status: Status,
+    letters: DeadLetters,
+    jobs: Jobs,
     chips: Arc<[String]>,
     /// Ends the streams; `Page::serve` holds the sender.
     stopped: watch::Receiver<()>,
@@ -142,10 +154,9 @@ fn router(desk: Desk) -> Router {
     Router::new()
         .route("/", get(|| async { asset("text/html; charset=utf-8", include_str!("page/page.html")) }))
         .route("/page.css", get(|| async { asset("text/css; charset=utf-8", include_str!("page/page.css")) }))
-        .route(
-            "/page.js",
-            get(|| async { asset("text/javascript; charset=utf-8", include_str!("page/page.js")) }),
-        )
+        .route("/page.js", get(|| async { asset(SCRIPT, include_str!("page/page.js")) }))
+        .route("/parts.js", get(|| async { asset(SCRIPT, include_str!("page/parts.js")) }))
+        .route("/operator.js", get(|| async { asset(SCRIPT, include_str!("page/operator.js")) }))
         .route("/icon.svg", get(|| async { asset("image/svg+xml", include_str!("page/icon.svg")) }))
         .route("/api/stream", get(follow))
         .route("/api/say", post(say))
@@ -154,12 +165,15 @@ fn router(desk: Desk) -> Router {
         .route("/api/delete", post(delete))
         .route("/api/typing", post(typing))
         .route("/api/pardon", post(pardon))
+        .merge(operator::routes())
         .route("/files/{id}", get(file))
         .layer(DefaultBodyLimit::max(LIMIT_JSON_BYTES))
         .route("/api/file", upload)
         .layer(axum::middleware::from_fn(gate::guard))
         .with_state(desk)
 }
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 fn asset(content_type: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, content_type)], text).into_response()

@@ -1,16 +1,16 @@
 use super::*;
 use crate::event::{Event, Mention, What};
-use crate::reply::Action;
+use crate::journal::Acceptance;
+use crate::operator::Operator;
+use crate::reply::{Action, Outbound, SendKey};
 use crate::status::Status;
-use crate::transport::{
-    Acceptance, Arrival, Backlog, Inbox, Outbound, Outcome, SendError, SendKey, Sent, Transport,
-};
+use crate::transport::{Arrival, Backlog, Inbox, Outcome, SendError, Sent, Transport};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// A bot that is read by hand.
 fn bot(limit_bytes: usize) -> (Inbox, UnboundedReceiver<Arrival>) {
     let (status, _) = Status::new();
-    Inbox::new(Arc::new(Backlog::new(limit_bytes)), status)
+    Inbox::new(Arc::new(Backlog::new(limit_bytes)), status, Operator::new().0)
 }
 
 /// Accepts the next event, as the journal would.
@@ -96,7 +96,7 @@ async fn a_refused_event_is_offered_again_and_nothing_overtakes_it() {
     // There is room for one event; the next is refused until the first is handled.
     let (status, _) = Status::new();
     let backlog = Arc::new(Backlog::new(500));
-    let (inbox, mut arrivals) = Inbox::new(Arc::clone(&backlog), status);
+    let (inbox, mut arrivals) = Inbox::new(Arc::clone(&backlog), status, Operator::new().0);
     let receiving = tokio::spawn({
         let sandbox = sandbox.clone();
         async move { sandbox.receive(inbox).await }

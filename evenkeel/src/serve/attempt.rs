@@ -4,8 +4,8 @@ use evenkeel_guard::Label;
 
 use crate::event::Event;
 use crate::journal::{Entry, Fact, Reason};
+use crate::reply::Outbound;
 use crate::retry::Retry;
-use crate::transport::Outbound;
 
 /// One attempt to handle an event.
 #[derive(Debug)]

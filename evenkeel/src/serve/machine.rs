@@ -12,6 +12,7 @@
 //! ```
 
 mod alarms;
+mod arriving;
 mod asking;
 mod failing;
 mod following;
@@ -20,6 +21,8 @@ mod jobs;
 mod letters;
 mod operator;
 mod recovery;
+mod room;
+mod suspects;
 mod waiting;
 mod words;
 
@@ -31,12 +34,12 @@ use super::attempt::{Ending, Finished, Work};
 use super::lane::Lanes;
 use super::outbox::Letter;
 use crate::error::Result;
-use crate::event::Event;
-use crate::journal::{Entry, Fact};
-use crate::transport::{Acceptance, Arrival};
+use crate::journal::Entry;
 use alarms::{Alarm, Alarms, Key};
 use following::After;
 use held::{Held, Place};
+use room::Room;
+use suspects::Suspects;
 use waiting::{Offering, Waiter};
 pub(super) use words::{Input, Now, Output, Policy, Tally};
 
@@ -66,10 +69,7 @@ pub(super) struct Machine {
     waiters: HashMap<Arc<str>, VecDeque<Waiter>>,
     /// Events that are being offered to them.
     offering: HashMap<u64, Offering>,
-    /// Events during which the process ended before; only one of them runs at a time, so that the next end of the
-    /// process names the guilty one.
-    suspects: VecDeque<u64>,
-    suspect: Option<u64>,
+    suspects: Suspects,
     parked: HashSet<u64>,
     /// Events that will be tried again and have left their lanes meanwhile.
     resting: usize,
@@ -81,8 +81,7 @@ pub(super) struct Machine {
     next_job_ms: Option<u64>,
     /// Whether the journal has been asked what is due.
     is_asking: bool,
-    /// Bytes of events that are done.
-    released: usize,
+    room: Room,
     now: Now,
     outputs: Vec<Output>,
     is_draining: bool,
@@ -103,15 +102,14 @@ impl Machine {
             following: None,
             waiters: HashMap::new(),
             offering: HashMap::new(),
-            suspects: VecDeque::new(),
-            suspect: None,
+            suspects: Suspects::default(),
             parked: HashSet::new(),
             resting: 0,
             arriving: HashMap::new(),
             tally: Tally::default(),
             next_job_ms: None,
             is_asking: false,
-            released: 0,
+            room: Room::default(),
             now: Now::default(),
             outputs: Vec::new(),
             is_draining: false,
@@ -137,12 +135,14 @@ impl Machine {
         Ok(())
     }
 
-    /// What is to be done now, in order. Lets everything go whose turn has come.
-    pub(super) fn outputs(&mut self) -> Vec<Output> {
+    /// What is to be done now, in order: takes the place of what is in `outputs`, whose memory is used again. Lets everything
+    /// go whose turn has come.
+    pub(super) fn outputs(&mut self, outputs: &mut Vec<Output>) {
         self.ring();
         self.look_for_jobs();
         self.advance();
-        std::mem::take(&mut self.outputs)
+        outputs.clear();
+        std::mem::swap(&mut self.outputs, outputs);
     }
 
     /// A batch for the journal, if there is anything to write and nothing is being written.
@@ -158,78 +158,6 @@ impl Machine {
     fn enter(&mut self, entry: Entry, after: After) {
         self.batch.push(entry);
         self.after.push(after);
-    }
-
-    fn arrived(&mut self, Arrival { event, accepted: told }: Arrival) {
-        let lane = event.lane();
-        let begins = self.takes_lane(&lane);
-        let now_ms = self.now.wall_ms;
-        self.enter(Entry::Accept { event, now_ms, begins }, After::Accepted { told, lane, begins });
-    }
-
-    fn accepted(&mut self, event: Event, lane: Arc<str>, begins: bool, acceptance: Acceptance) {
-        let size_bytes = event.size_bytes();
-        if !begins {
-            self.has_arrived(&lane);
-        }
-        let Acceptance::New(sequence) = acceptance else {
-            self.tally.duplicates += 1;
-            self.released += size_bytes;
-            if begins {
-                self.lanes.finish(&lane);
-            }
-            return;
-        };
-        self.tally.accepted += 1;
-        self.hold(sequence, event, Vec::new());
-        if begins {
-            self.start(sequence);
-        } else {
-            self.lanes.push(lane, sequence);
-        }
-    }
-
-    /// An idle lane is taken at once, so that the beginning is written together with the event.
-    fn takes_lane(&mut self, lane: &Arc<str>) -> bool {
-        let is_free = self.has_room()
-            && self.suspects.is_empty()
-            && !self.waiters.contains_key(lane)
-            && !self.arriving.contains_key(lane);
-        let begins = is_free && self.lanes.start(lane);
-        if !begins {
-            *self.arriving.entry(Arc::clone(lane)).or_default() += 1;
-        }
-        begins
-    }
-
-    /// The journal has answered an event that did not take its lane.
-    fn has_arrived(&mut self, lane: &Arc<str>) {
-        if let Some(count) = self.arriving.get_mut(lane) {
-            *count -= 1;
-            if *count == 0 {
-                self.arriving.remove(lane);
-            }
-        }
-    }
-
-    fn hold(&mut self, sequence: u64, event: Event, facts: Vec<Fact>) -> &mut Held {
-        let (lane, size_bytes) = (event.lane(), event.size_bytes());
-        let at = self.now.elapsed;
-        let held = Held {
-            event,
-            lane,
-            size_bytes,
-            at,
-            attempts: 0,
-            crashes: 0,
-            first: None,
-            place: Place::Queued,
-            is_parked: false,
-            facts,
-            was_offered: false,
-            resumes: None,
-        };
-        self.held.entry(sequence).insert_entry(held).into_mut()
     }
 
     fn has_room(&self) -> bool {
@@ -270,25 +198,6 @@ impl Machine {
         self.attempt(sequence);
     }
 
-    /// Writes the next attempt down, or queues it where only one may run at a time.
-    fn attempt(&mut self, sequence: u64) {
-        let Some(held) = self.held.get(&sequence) else { return };
-        if held.crashes > 0 {
-            self.suspects.push_back(sequence);
-            return;
-        }
-        self.enter(Entry::Begin { sequence }, After::Begun(sequence));
-    }
-
-    fn next_suspect(&mut self) {
-        if self.suspect.is_none()
-            && let Some(sequence) = self.suspects.pop_front()
-        {
-            self.suspect = Some(sequence);
-            self.enter(Entry::Begin { sequence }, After::Begun(sequence));
-        }
-    }
-
     fn start(&mut self, sequence: u64) {
         let Some(held) = self.held.get_mut(&sequence) else { return };
         held.attempts += 1;
@@ -302,9 +211,7 @@ impl Machine {
     /// A handler is done.
     fn finished(&mut self, finished: Finished) {
         let Finished { sequence, outbound, changes, ending, command } = finished;
-        if self.suspect == Some(sequence) {
-            self.suspect = None;
-        }
+        self.suspects.is_over(sequence);
         self.ceases(sequence);
         if self.held.get(&sequence).is_none_or(|held| held.place == Place::Queued) {
             return;
@@ -338,16 +245,15 @@ impl Machine {
 
     /// The event is done or dead: its lane goes on.
     fn let_go(&mut self, sequence: u64) {
-        let Some(held) = self.held.remove(&sequence) else { return };
-        self.released += held.size_bytes;
+        let Some(held) = self.forget(sequence) else { return };
         if !matches!(held.place, Place::Waiting | Place::Loose) {
             self.lanes.finish(&held.lane);
         }
     }
 
-    /// How many bytes of events are done since the last time.
-    pub(super) fn released(&mut self) -> usize {
-        std::mem::take(&mut self.released)
+    /// How many bytes of events entered memory beside the inbox, and how many are done, since the last time.
+    pub(super) fn room(&mut self) -> (usize, usize) {
+        self.room.told()
     }
 
     /// When time alone will change something, if at all.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::reply::Action;
-use crate::transport::{Outbound, SendError, Sent, Transport};
+use crate::reply::{Action, Outbound};
+use crate::transport::{SendError, Sent, Transport};
 
 /// An action on its way.
 #[derive(Debug)]

@@ -17,18 +17,20 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::Clock;
-use super::attempt::{Ending, Finished, Work};
+use super::attempt::{Finished, Work};
+use super::commands::Commands;
 use super::handling::handle;
 use super::machine::{Input, Machine, Now, Output, Policy};
 use super::outbox::deliver;
 use super::pace::Pace;
 use crate::context::{Ask, Wire as Asks};
-use crate::dead::Wish;
 use crate::error::Result;
+use crate::guarantee::Guarantees;
 use crate::journal::{Journal, Recovered};
+use crate::operator::Wish;
 use crate::route::App;
 use crate::schedule::{Hands, Reading, Step};
-use crate::status::{CommandSnapshot, Latency, Question, Snapshot};
+use crate::status::{Question, Snapshot};
 use crate::transport::{Arrival, Backlog, Transport};
 
 /// How much is taken from one channel before the others get their turn.
@@ -63,20 +65,14 @@ pub(super) struct Wire<T, J: Journal> {
     asks: Asks,
     reports: mpsc::UnboundedSender<Finished>,
     idlers: Vec<oneshot::Sender<()>>,
-    commands: HashMap<Box<str>, Command>,
+    commands: Commands,
+    guarantees: Guarantees,
     is_draining: bool,
     /// The label of an event until its trigger is known.
     unmatched: Label,
     began: Instant,
     hands: Hands,
     clock: Clock,
-}
-
-#[derive(Default)]
-struct Command {
-    handled: u64,
-    failed: u64,
-    latency: Latency,
 }
 
 impl<T: Transport, J: Journal> Wire<T, J> {
@@ -92,9 +88,13 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let (reports, finished) = mpsc::unbounded_channel();
         // Bounded by what running handlers ask; the outbox is what grows, and it stops new handlers.
         let (asks, asked) = mpsc::unbounded_channel();
+        let (resends_safely, on_unknown) = (transport.resends_safely(), app.tools().on_unknown);
+        let promised =
+            Guarantees::new(&transport.reception(), resends_safely, &journal.keeping(), on_unknown);
+        tracing::info!("promised: {}; `evenkeel doctor` says everything", promised.summary());
         let policy = Policy {
-            resends_safely: transport.resends_safely(),
-            on_unknown: app.tools().on_unknown,
+            resends_safely,
+            on_unknown,
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
         };
         let wire = Self {
@@ -111,7 +111,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             asks,
             reports,
             idlers: Vec::new(),
-            commands: HashMap::new(),
+            commands: Commands::default(),
+            guarantees: promised,
             is_draining: false,
             unmatched: Label::new("message").general(),
             began: Instant::now(),
@@ -184,14 +185,16 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let mut sends = FuturesUnordered::new();
         let mut deadline: Option<Instant> = None;
         let mut ended: Result<()> = Ok(());
-        let (mut arrived, mut wishes, mut done) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut outputs, mut arrived, mut wishes, mut done) = <(Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
         let mut adoption = self.journal.is_shared().then(|| Instant::now() + ADOPTION);
         self.hands = Hands::new(recovered.latest_ms);
         let now = self.now();
-        self.backlog.hold(self.machine.recover(recovered, now));
+        self.machine.recover(recovered, now);
+        self.backlog.settle(self.machine.room());
         self.machine.plan(self.app.schedules());
         loop {
-            for output in self.machine.outputs() {
+            self.machine.outputs(&mut outputs);
+            for output in outputs.drain(..) {
                 match output {
                     Output::Start(work) => self.start(work),
                     Output::Send(letter) => sends.push(deliver(Arc::clone(&self.transport), letter)),
@@ -200,7 +203,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 }
             }
             let due = self.write();
-            self.backlog.release(self.machine.released());
+            self.backlog.settle(self.machine.room());
             let is_quiet = ends.arrivals.is_empty() && asked.is_empty() && finished.is_empty();
             if is_quiet && self.machine.is_idle() {
                 self.tell_idlers();
@@ -332,20 +335,14 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let (Some(label), Some(held)) = (&finished.command, self.machine.held(finished.sequence)) else {
             return;
         };
-        let command = match self.commands.get_mut(label.name()) {
-            Some(command) => command,
-            None => self.commands.entry(label.name().into()).or_default(),
-        };
-        let is_failed = !matches!(finished.ending, Ending::Done);
-        command.handled += u64::from(!is_failed);
-        command.failed += u64::from(is_failed);
-        command.latency.record(now.elapsed.saturating_sub(held.at));
+        self.commands.count(label.name(), &finished.ending, now.elapsed.saturating_sub(held.at));
     }
 
     fn answer(&mut self, question: Question) {
         match question {
             // Whoever asked may have gone.
             Question::Snapshot(answer) => drop(answer.send(self.snapshot())),
+            Question::Guarantees(answer) => drop(answer.send(self.guarantees.clone())),
             Question::Idle(answer) => self.idlers.push(answer),
             Question::Pardon(name, answer) => {
                 let count = self.executor.pardon(&name);
@@ -359,16 +356,6 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let commands = self.commands.iter().map(|(name, command)| CommandSnapshot {
-            name: name.to_string(),
-            handled: command.handled,
-            failed: command.failed,
-            p50_us: command.latency.quantile_us(0.5),
-            p99_us: command.latency.quantile_us(0.99),
-            max_us: command.latency.max_us(),
-        });
-        let mut commands: Vec<_> = commands.collect();
-        commands.sort_by(|one, other| one.name.cmp(&other.name));
         let (tally, (running, waiting, outbox)) = (self.machine.tally, self.machine.load());
         Snapshot {
             accepted: tally.accepted,
@@ -382,11 +369,12 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             unknown: tally.unknown,
             refused: self.backlog.refused(),
             undeliverable: self.backlog.undeliverable(),
+            gaps: self.backlog.gaps(),
             running,
             waiting,
             outbox,
             is_draining: self.is_draining,
-            commands,
+            commands: self.commands.snapshots(),
             blocked: self.executor.reports(),
             quarantined: self.executor.quarantined(),
             guard: self.executor.counters(),

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use evenkeel::journal::{Answer, Entry, Journal, Reason, Replayed};
-use evenkeel::transport::{Acceptance, Outbound, SendKey};
-use evenkeel::{Conversation, Event, Message, Reply, Sender};
+use evenkeel::journal::{Acceptance, Answer, Entry, Journal, Reason, Replayed};
+use evenkeel::{Conversation, Event, Message, Outbound, Reply, SendKey, Sender};
 
 /// A folder that goes with the test.
 pub(crate) struct Folder(PathBuf);

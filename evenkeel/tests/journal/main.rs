@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 #[cfg(target_os = "linux")]
+mod disk;
+#[cfg(target_os = "linux")]
 mod faults;
 mod made;
 mod model;
 mod refused;
+mod released;
+mod size;
 mod suite;

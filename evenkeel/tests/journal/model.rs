@@ -24,7 +24,7 @@ fn sequence() -> impl Strategy<Value = u64> {
     1_u64..8
 }
 
-fn reply_key() -> impl Strategy<Value = evenkeel::transport::SendKey> {
+fn reply_key() -> impl Strategy<Value = evenkeel::SendKey> {
     (sequence(), 0_u32..3).prop_map(|(sequence, index)| key(sequence, index))
 }
 

@@ -2,8 +2,9 @@
 
 use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Fact, Journal, NewJob, Reason, Recovered};
-use evenkeel::transport::Acceptance;
+use evenkeel::journal::{
+    Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, NewJob, Reason, Recovered,
+};
 use evenkeel::{File, MessageId, Reply};
 
 use crate::made::{
@@ -93,7 +94,7 @@ promises! {
         write(&mut journal, vec![Entry::Suspend { sequence: 2 }, Entry::Return { sequence: 3 }]).await;
         let (journal, left) = journal.restart().await;
         let counts: Vec<_> = left.events.iter().map(|event| (event.attempts, event.crashes)).collect();
-        assert_eq!(counts, [(1, 1), (1, 0), (0, 0), (0, 0)]);
+        assert_eq!(counts, [(1, 1), (0, 0), (0, 0), (0, 0)]);
         let (_, left) = journal.restart().await;
         assert_eq!(left.events[0].crashes, 1, "it was not running this time");
     }
@@ -299,6 +300,32 @@ promises! {
         let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else { panic!() };
         assert!(dead.is_empty());
         assert!(matches!(ask(&mut journal, accept("a")).await, Answer::Accepted(Acceptance::Duplicate)));
+    }
+
+    async fn a_dead_reply_that_is_taken_away_is_known_to_the_next_attempt(journal) {
+        journal.recover().await.unwrap();
+        write(&mut journal, vec![begin_at_once("a"), begin_at_once("b"), begin_at_once("c")]).await;
+        for (sequence, index) in [(1, 0), (1, 1), (2, 0), (3, 0)] {
+            write(&mut journal, vec![promise(sequence, index), bury_reply(key(sequence, index), Reason::Unknown)]).await;
+        }
+        let one = |id| DeadFilter { id: Some(id), ..DeadFilter::default() };
+        // What becomes of the reply of a dead event is nobody's business any more.
+        write(&mut journal, vec![bury(3, Reason::Failed), Entry::Discard(one(DeadId::Reply(3, 0)))]).await;
+        write(&mut journal, vec![Entry::Discard(one(DeadId::Reply(1, 0)))]).await;
+        let replay = Entry::Replay { filter: one(DeadId::Reply(1, 1)), now_ms: 3000 };
+        assert_eq!(replayed(ask(&mut journal, replay).await).letters[0].outbound.key, key(4, 0));
+        write(&mut journal, vec![Entry::Sent { key: key(4, 0), id: None }]).await;
+        let (mut journal, left) = journal.restart().await;
+        let facts: Vec<_> = left.events.iter().map(|event| (event.sequence, event.facts.clone())).collect();
+        let buried = |index| Fact::Buried { index };
+        assert_eq!(facts, [(1, vec![buried(0), buried(1)]), (2, vec![buried(0)])]);
+        assert!(left.letters.is_empty());
+        let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else { panic!() };
+        assert_eq!(dead.iter().map(|dead| dead.id).collect::<Vec<_>>(), [DeadId::Event(3), DeadId::Reply(2, 0)]);
+        // With the event, the fact is gone: its replay has all replies to send.
+        write(&mut journal, vec![bury(1, Reason::Failed)]).await;
+        let replay = Entry::Replay { filter: one(DeadId::Event(1)), now_ms: 3000 };
+        assert_eq!(replayed(ask(&mut journal, replay).await).events[0].facts, []);
     }
 
     async fn what_is_discarded_is_gone(journal) {

@@ -176,6 +176,7 @@ impl Browser {
         let (code, text) = match key {
             "Enter" => (13, Some("\r")),
             "Escape" => (27, None),
+            "ArrowLeft" => (37, None),
             "ArrowUp" => (38, None),
             "ArrowRight" => (39, None),
             other => panic!("no code for {other}"),

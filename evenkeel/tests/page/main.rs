@@ -3,16 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::large_futures, reason = "helpers of tests")]
 
 mod browser;
+mod operator;
 mod reports;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use evenkeel::sandbox::{Page, Sandbox};
-use evenkeel::{App, Bot, Context, Event, Reply, Rest, Router, State};
+use evenkeel::{App, Bot, Context, Error, Event, FromRef, Job, Reply, Rest, Result, Router, State};
 use tokio::sync::oneshot;
 
 use browser::Browser;
@@ -23,11 +26,31 @@ struct Stage {
     sandbox: Sandbox,
     /// Lets one `!freeze` go on.
     thaw: Sender<()>,
+    mended: Mended,
     stop: Option<oneshot::Sender<()>>,
     bot: Option<JoinHandle<evenkeel::Result<()>>>,
 }
 
 type Ice = Arc<Mutex<Receiver<()>>>;
+
+/// Whether what `!fetch` needs is there again.
+#[derive(Clone, Default)]
+struct Mended(Arc<AtomicBool>);
+
+#[derive(Clone)]
+struct World(Ice, Mended);
+
+impl FromRef<World> for Ice {
+    fn from_ref(world: &World) -> Self {
+        Arc::clone(&world.0)
+    }
+}
+
+impl FromRef<World> for Mended {
+    fn from_ref(world: &World) -> Self {
+        world.1.clone()
+    }
+}
 
 /// Blocks its thread, which a handler should never do, until the test says so.
 async fn freeze(State(ice): State<Ice>) -> &'static str {
@@ -50,6 +73,26 @@ async fn forecast() -> Reply {
     )
 }
 
+/// Fails until somebody has mended it.
+async fn fetch(State(Mended(is_mended)): State<Mended>) -> Result<&'static str> {
+    if is_mended.load(Ordering::Relaxed) {
+        return Ok("Fetched.");
+    }
+    let down: Error = std::io::Error::other("connection refused").into();
+    Err(down.context("asking <b>the harbour</b> for its tides"))
+}
+
+async fn remind(cx: Context, Rest(what): Rest) -> Result<&'static str> {
+    cx.after(Duration::from_secs(1_800), ring, (what,))?;
+    Ok("I will, in half an hour.")
+}
+
+async fn ring(Job((what,)): Job<(String,)>) -> String {
+    what
+}
+
+async fn sweep(_: Job<()>) {}
+
 async fn heart(event: Event) -> Option<&'static str> {
     event
         .reaction()
@@ -57,15 +100,19 @@ async fn heart(event: Event) -> Option<&'static str> {
         .map(|_| "I like you, too.")
 }
 
-fn app(ice: Receiver<()>) -> App {
+fn app(ice: Receiver<()>, mended: Mended) -> App {
     Router::new()
         .command("!ping", async || "pong")
         .command("!echo", echo)
         .command("!cheer", cheer)
         .command("!weather", forecast)
         .command("!freeze", freeze)
+        .command("!fetch", fetch)
+        .command("!remind", remind)
+        .job(ring)
+        .schedule("daily 03:00 Europe/Berlin", sweep)
         .on(Event::reaction, heart)
-        .with_state(Arc::new(Mutex::new(ice)))
+        .with_state(World(Arc::new(Mutex::new(ice)), mended))
 }
 
 impl Stage {
@@ -78,17 +125,19 @@ impl Stage {
         let page = Page::bind("127.0.0.1:0").unwrap().with_chips(["!ping", "!weather", "!freeze", "!cheer"]);
         let url = page.url();
         let sandbox = Sandbox::new();
-        let (thaw, ice) = channel();
+        let ((thaw, ice), mended) = (channel(), Mended::default());
         let (stop, stopped) = oneshot::channel::<()>();
-        let bot = Bot::new(sandbox.clone().with_page(page), app(ice)).in_memory().with_shutdown(async {
-            let _ = stopped.await;
-        });
+        let bot = Bot::new(sandbox.clone().with_page(page), app(ice, mended.clone()))
+            .in_memory()
+            .with_shutdown(async {
+                let _ = stopped.await;
+            });
         let bot = std::thread::spawn(move || bot.run());
         let mut browser = Browser::start(name).await;
         browser.prepare(script).await;
         browser.go(&url).await;
         browser.wait("document.querySelector('#link.on')").await;
-        Self { browser, sandbox, thaw, stop: Some(stop), bot: Some(bot) }
+        Self { browser, sandbox, thaw, mended, stop: Some(stop), bot: Some(bot) }
     }
 
     /// Writes in the box and presses Enter.

@@ -64,7 +64,7 @@ impl Stage {
         self.browser.evaluate(&format!("(() => {{ const state = {state}; {tell}; }})()")).await;
     }
 
-    async fn text(&mut self, selector: &str) -> String {
+    pub(crate) async fn text(&mut self, selector: &str) -> String {
         let expression = format!("document.querySelector({}).textContent", json!(selector));
         let found = self.browser.evaluate(&expression);
         found.await.as_str().unwrap().to_owned()

@@ -4,18 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use evenkeel::journal::DeadFilter;
+use evenkeel::Outbound;
 use evenkeel::journal::sqlite::SqliteJournal;
+use evenkeel::journal::{DeadFilter, Reason};
 use evenkeel::retry::Retry;
-use evenkeel::{Bot, Context, Error, Job, Result, Router, State, Trigger};
+use evenkeel::transport::{SendError, Sent};
+use evenkeel::{Action, Bot, Context, Error, Job, Result, Router, State, Trigger};
+use tokio::sync::{Notify, mpsc};
 
-use crate::line::line;
+use crate::line::{line, line_with};
 
 type Count = Arc<AtomicU32>;
 
 async fn later(cx: Context) -> Result<()> {
     cx.defer(ring, ())?;
     Ok(())
+}
+
+async fn ping() -> &'static str {
+    "pong"
 }
 
 async fn ring(_: Job<()>) -> &'static str {
@@ -33,6 +40,48 @@ async fn a_job_and_a_replay_leave_room_for_what_comes_after() {
     }
     drop(far.hang_up());
     bot.await.unwrap().unwrap();
+}
+
+async fn plan(cx: Context) -> Result<()> {
+    cx.defer(hold, ("x".repeat(8_192),))?;
+    Ok(())
+}
+
+async fn hold(cx: Context, State(end): State<Arc<Notify>>, _: Job<(String,)>) -> Result<()> {
+    cx.reply_now("begun").await?;
+    end.notified().await;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_takes_room_from_what_comes_in_until_it_is_done() {
+    for is_done in [true, false] {
+        let (transport, mut far) = line();
+        let end = Arc::new(Notify::new());
+        let app = Router::new().command("!plan", plan).command("!ping", ping).job(hold);
+        let bot = Bot::new(transport, app.with_state(Arc::clone(&end))).in_memory().with_backlog_bytes(4_096);
+        let status = bot.status();
+        let bot = tokio::spawn(bot.serve());
+        far.say("alice", "!plan");
+        assert_eq!(far.reply().await.1, "begun");
+        if is_done {
+            end.notify_one();
+            status.idle().await;
+            far.say("alice", "!ping");
+            assert_eq!(far.reply().await.1, "pong");
+            drop(far.hang_up());
+            bot.await.unwrap().unwrap();
+        } else {
+            // This transport gives up when it is refused, and its bot then waits for the job.
+            far.say("alice", "!ping");
+            while status.snapshot().await.unwrap().refused == 0 {
+                assert!(far.replies.try_recv().is_err(), "there was no room");
+                tokio::task::yield_now().await;
+            }
+            end.notify_one();
+            assert_eq!(bot.await.unwrap().unwrap_err().to_string(), "the inbox is full");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,6 +106,70 @@ async fn an_apology_is_not_taken_for_what_a_replay_sends() {
     bot.await.unwrap().unwrap();
 }
 
+/// Fails the first time, in a way that may pass.
+async fn flaky(State(count): State<Count>) -> Result<&'static str> {
+    match count.fetch_add(1, Ordering::Relaxed) {
+        0 => Err(Error::new("on purpose").passing()),
+        _ => Ok("at last"),
+    }
+}
+
+/// Two replies to one who wrote to a handler that fails once and then to another, at once.
+async fn order(retry: Retry) -> [String; 2] {
+    let (transport, mut far) = line();
+    let app = Router::new().route(Trigger::command("!flaky").retry(retry), flaky).command("!ping", ping);
+    let bot = tokio::spawn(Bot::new(transport, app.with_state(Count::default())).in_memory().serve());
+    far.say("alice", "!flaky");
+    far.say("alice", "!ping");
+    let replies = [far.reply().await.1, far.reply().await.1];
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+    replies
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_holds_its_conversation_up_unless_its_order_is_relaxed() {
+    assert_eq!(order(Retry::strict()).await, ["at last", "pong"]);
+    assert_eq!(order(Retry::park()).await, ["at last", "pong"]);
+    assert_eq!(order(Retry::relaxed()).await, ["pong", "at last"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_author_is_told_once_of_what_was_given_up() {
+    async fn broken() -> Result<()> {
+        Err(std::io::Error::other("no such table").into())
+    }
+    async fn bad() {
+        panic!("on purpose")
+    }
+    let (told, mut deaths) = mpsc::unbounded_channel();
+    let app = Router::new().command("!broken", broken).command("!bad", bad).command("!flaky", flaky);
+    let app = app.with_state(Count::default()).on_dead(move |dead| {
+        told.send((dead.command, dead.reason, dead.error, dead.attempts)).unwrap();
+        async {}
+    });
+    let refused = |outbound: &Outbound| match &outbound.action {
+        Action::Send(draft) if draft.text == "at last" => Err(SendError::refused("no such person")),
+        _ => Ok(Sent::done()),
+    };
+    let (transport, mut far) = line_with(Duration::ZERO, Box::new(refused));
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().serve());
+    for text in ["!broken", "!bad", "!flaky"] {
+        far.say("alice", text);
+    }
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        told.push(deaths.recv().await.unwrap());
+    }
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+    assert_eq!(deaths.recv().await, None, "once for each");
+    let reasons: Vec<_> = told.iter().map(|(command, reason, ..)| (&**command, *reason)).collect();
+    let expected = [("!broken", Reason::Failed), ("!bad", Reason::Panicked), ("!flaky", Reason::Refused)];
+    assert_eq!(reasons, expected);
+    assert_eq!((&*told[0].2, told[0].3), ("no such table", 1), "with the error and the attempts");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_parked_event_holds_its_conversation_until_it_is_replayed() {
     async fn once(State(count): State<Count>) -> Result<&'static str> {
@@ -64,9 +177,6 @@ async fn a_parked_event_holds_its_conversation_until_it_is_replayed() {
             0 => Err(Error::new("on purpose")),
             _ => Ok("at last"),
         }
-    }
-    async fn ping() -> &'static str {
-        "pong"
     }
     let (transport, mut far) = line();
     let app =

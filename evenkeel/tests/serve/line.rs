@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel::transport::{Inbox, Outbound, SendError, Sent};
-use evenkeel::{Action, Conversation, Error, Event, Message, MessageId, Result, Sender, Transport};
+use evenkeel::transport::{Inbox, SendError, Sent};
+use evenkeel::{Action, Conversation, Error, Event, Message, MessageId, Outbound, Result, Sender, Transport};
 use tokio::sync::{Mutex, mpsc};
 
 /// What the transport does with one send.

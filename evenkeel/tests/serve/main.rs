@@ -5,7 +5,11 @@
 mod blocking;
 mod durable;
 mod guard;
+mod home;
 mod line;
+mod operator;
+mod refused;
+mod restart;
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -15,9 +19,10 @@ use std::time::Duration;
 
 use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::{Entry, Journal, PendingEvent, PendingLetter, Recovered};
-use evenkeel::transport::{Outbound, SendError, SendKey, Sent};
+use evenkeel::transport::{SendError, Sent};
 use evenkeel::{
-    App, Args, Bot, Context, Conversation, Error, Event, Message, Reply, Rest, Result, Router, Sender,
+    App, Args, Bot, Context, Conversation, Error, Event, Message, Outbound, Reply, Rest, Result, Router,
+    SendKey, Sender,
 };
 use futures_util::FutureExt;
 use line::{line, line_with};

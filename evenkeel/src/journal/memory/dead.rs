@@ -1,9 +1,9 @@
 //! Dead letters: listed, given another chance, forgotten.
 
 use super::MemoryJournal;
-use super::record::{Death, EventStage, LetterStage};
+use super::record::{Death, EventStage, LetterRecord, LetterStage};
 use crate::journal::{Answer, Dead, DeadFilter, DeadId, Reason, Replayed};
-use crate::transport::SendKey;
+use crate::reply::{Outbound, SendKey};
 
 impl MemoryJournal {
     /// The names of the dead letters that are meant, in order.
@@ -82,12 +82,25 @@ impl MemoryJournal {
 
     fn replay_letter(&mut self, key: (u64, u32), replayed: &mut Replayed) {
         let Some(mut record) = self.letters.remove(&key) else { return };
+        self.decide(key, &record.outbound);
         self.last += 1;
         record.outbound.key = SendKey { sequence: self.last, index: 0 };
         record.stage = LetterStage::Pending;
         (record.attempts, record.due_ms) = (0, 0);
         replayed.letters.extend(record.pending());
         self.letters.insert((self.last, 0), record);
+    }
+
+    /// A dead reply was taken away. While its event is not done or dead, its next attempt has to know.
+    fn decide(&mut self, key: (u64, u32), outbound: &Outbound) {
+        let is_awaited = self.events.get(&key.0).is_some_and(|record| match &record.stage {
+            EventStage::Dead(death) => death.reason == Reason::Parked,
+            _ => true,
+        });
+        if is_awaited {
+            let (outbound, stage) = (outbound.clone(), LetterStage::Decided);
+            self.letters.insert(key, LetterRecord { outbound, stage, attempts: 0, due_ms: 0 });
+        }
     }
 
     pub(super) fn discard(&mut self, filter: &DeadFilter) -> Answer {
@@ -103,7 +116,11 @@ impl MemoryJournal {
                     }
                     self.forget_event(sequence);
                 }
-                DeadId::Reply(sequence, index) => drop(self.letters.remove(&(sequence, index))),
+                DeadId::Reply(sequence, index) => {
+                    if let Some(record) = self.letters.remove(&(sequence, index)) {
+                        self.decide((sequence, index), &record.outbound);
+                    }
+                }
             }
         }
         Answer::Discarded { count, unparked }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::event::{Event, MessageId};
 use crate::journal::{PendingLetter, Reason};
-use crate::transport::Outbound;
+use crate::reply::Outbound;
 
 /// The ids of the last events, as hashes.
 pub(super) struct Seen {
@@ -45,6 +45,8 @@ pub(super) enum LetterStage {
     Sending,
     Sent(Option<MessageId>),
     Dead(Death),
+    /// It was dead, and is replayed or discarded: the fact is left for the next attempt of its event.
+    Decided,
 }
 
 #[derive(Clone)]
@@ -56,6 +58,10 @@ pub(super) struct Death {
 }
 
 impl Seen {
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+
     pub(super) fn new(window: usize) -> Self {
         let (members, order, hasher) = (HashSet::new(), VecDeque::new(), RandomState::new());
         Self { window, members, order, hasher }
@@ -85,6 +91,12 @@ impl EventRecord {
         }
         self.stage = EventStage::Running;
     }
+
+    /// The attempt was cut short through no fault of its own, and does not count.
+    pub(super) fn give_back(&mut self) {
+        self.stage = EventStage::Ready;
+        self.attempts = self.attempts.saturating_sub(1);
+    }
 }
 
 impl LetterRecord {
@@ -92,7 +104,7 @@ impl LetterRecord {
         let is_unknown = match self.stage {
             LetterStage::Pending => false,
             LetterStage::Sending => true,
-            LetterStage::Sent(_) | LetterStage::Dead(_) => return None,
+            LetterStage::Sent(_) | LetterStage::Dead(_) | LetterStage::Decided => return None,
         };
         let (attempts, due_ms) = (self.attempts, self.due_ms);
         Some(PendingLetter { outbound: self.outbound.clone(), is_unknown, attempts, due_ms })

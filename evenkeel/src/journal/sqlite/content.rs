@@ -4,8 +4,7 @@ use bytes::Bytes;
 use rusqlite::types::ValueRef;
 
 use crate::event::Event;
-use crate::reply::{Action, File};
-use crate::transport::{Outbound, SendKey};
+use crate::reply::{Action, File, Outbound, SendKey};
 
 /// A number for SQLite, which has no unsigned ones.
 pub(super) fn int(value: u64) -> i64 {

@@ -7,7 +7,7 @@ use super::schema::{event::PARKED, handed};
 use super::store::Store;
 use super::{event, letter};
 use crate::journal::{Dead, DeadFilter, DeadId, Reason, Replayed};
-use crate::transport::SendKey;
+use crate::reply::SendKey;
 
 /// Who else has to hear of what is done with a dead letter.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,6 +174,7 @@ pub(super) fn replay(store: &mut Store, filter: &DeadFilter, teller: Teller) -> 
                 }
                 let new = SendKey { sequence: store.next(), index: 0 };
                 letter::rekey(store, old, new)?;
+                letter::decide(store, old)?;
                 replayed.letters.extend(letter::find(store, new)?);
                 tell(store, teller, handed::LETTER, new.sequence)?;
             }
@@ -199,6 +200,8 @@ fn revive(store: &Store, old: u64, new: u64) -> rusqlite::Result<()> {
         connection
             .prepare_cached("UPDATE letter SET sequence = ?2 WHERE sequence = ?1 AND state = 2")?
             .execute((old, new))?;
+        // What could not be sent gets another chance, too.
+        connection.prepare_cached("DELETE FROM letter WHERE sequence = ?1 AND state = 4")?.execute([old])?;
     }
     Ok(())
 }
@@ -221,7 +224,9 @@ pub(super) fn discard(
                 }
             }
             DeadId::Reply(sequence, index) => {
-                letter::forget(store, SendKey { sequence, index })?;
+                let key = SendKey { sequence, index };
+                letter::forget(store, key)?;
+                letter::decide(store, key)?;
             }
         }
     }

@@ -4,10 +4,10 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::content::{encode, event as decode, int, natural, raw, small};
 use super::schema::event::{DEAD, PARKED, READY, RUNNING, SUSPENDED};
+use super::schema::letter;
 use super::store::Store;
 use crate::event::{Event, MessageId};
-use crate::journal::{Fact, PendingEvent, Reason};
-use crate::transport::Acceptance;
+use crate::journal::{Acceptance, Fact, PendingEvent, Reason};
 
 /// Why, and with what error, something was given up.
 pub(super) struct Death<'a> {
@@ -171,7 +171,7 @@ pub(super) fn facts(store: &Store, sequence: u64) -> rusqlite::Result<Vec<Fact>>
     )?;
     let sent = sent.query_map([int(sequence)], |row| {
         let (index, state) = (small(row.get(0)?), row.get::<_, i64>(2)?);
-        if state == DEAD {
+        if state == letter::DEAD || state == letter::DECIDED {
             return Ok(Fact::Buried { index });
         }
         Ok(Fact::Sent { index, id: row.get::<_, Option<String>>(1)?.map(MessageId::new) })

@@ -5,11 +5,14 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::content::{encode, int, natural, outbound as decode, raw, small, split};
 use super::event::{Death, add_fact};
-use super::schema::letter::{DEAD, PENDING, SENDING};
+use super::schema::{
+    event,
+    letter::{DEAD, DECIDED, PENDING, SENDING},
+};
 use super::store::Store;
 use crate::event::MessageId;
 use crate::journal::PendingLetter;
-use crate::transport::{Outbound, SendKey};
+use crate::reply::{Outbound, SendKey};
 
 /// The columns that [`pending`] reads.
 pub(super) const COLUMNS: &str = "sequence, number, state, attempts, due_ms, files, content";
@@ -158,6 +161,19 @@ pub(super) fn find(store: &Store, key: SendKey) -> rusqlite::Result<Option<Pendi
         .query_row((int(key.sequence), key.index), |row| pending(&store.connection, row))
         .optional()?;
     Ok(found.and_then(Result::ok))
+}
+
+/// A dead reply was taken away. While its event is not done or dead, its next attempt has to know.
+pub(super) fn decide(store: &Store, key: SendKey) -> rusqlite::Result<()> {
+    let is_known = store
+        .connection
+        .prepare_cached(
+            "INSERT INTO letter(sequence, number, state, attempts, due_ms, files, content) \
+             SELECT ?1, ?2, ?3, 0, 0, 0, '' WHERE EXISTS (SELECT 1 FROM event WHERE sequence = ?1 AND state <> ?4)",
+        )?
+        .execute((int(key.sequence), key.index, DECIDED, event::DEAD))?
+        == 1;
+    if is_known { add_fact(store, key.sequence) } else { Ok(()) }
 }
 
 /// Gives a dead reply a new key and another chance.

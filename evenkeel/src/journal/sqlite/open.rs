@@ -8,7 +8,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::lock::{beside, check_disk};
+use super::disk;
+use super::lock::beside;
+use super::log;
 use super::schema::{self, APPLICATION, OLDEST_SQLITE, VERSION};
 use super::seen::Retention;
 use super::store::Store;
@@ -47,7 +49,7 @@ impl Place {
             return Err(Error::config("a key for the journal is set, but this program cannot encrypt")
                 .with_hint("build with the feature `sqlcipher` of `evenkeel`, or take the key away"));
         }
-        check_disk(self.folder())?;
+        disk::check(&self.path)?;
         match (self.look()?, &self.key) {
             (Found::Nothing, _) | (Found::Plain, None) => Ok(()),
             (Found::Plain, Some(_)) => {
@@ -129,7 +131,9 @@ impl Place {
         let connection =
             self.connect(&self.path, OpenFlags::empty()).map_err(|error| self.explain(&error))?;
         self.check_inside(&connection)?;
-        Self::tune(&connection).map_err(|error| self.explain(&error))?;
+        Self::tune(&connection)
+            .and_then(|()| self.write_log_again(&connection))
+            .map_err(|error| self.explain(&error))?;
         Store::new(connection, self.retention).map_err(|error| self.explain(&error))
     }
 
@@ -142,11 +146,12 @@ impl Place {
         Store::new(connection, self.retention).map_err(|error| self.explain(&error))
     }
 
-    /// Opens the file after a failure, and trusts nothing that a failed sync may have left behind: the log is read anew
-    /// and moved into the file.
+    /// Opens the file after a failure, and trusts nothing that a failed sync may have left behind: the log is written and
+    /// read anew, and moved into the file.
     pub(super) fn reopen(&self) -> rusqlite::Result<Store> {
         let connection = self.connect(&self.path, OpenFlags::empty())?;
         Self::tune(&connection)?;
+        self.write_log_again(&connection)?;
         let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if verdict != "ok" {
             let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
@@ -163,6 +168,19 @@ impl Place {
         Ok(store)
     }
 
+    /// Writes the log over itself, and syncs it.
+    ///
+    /// After a sync that failed, be it in an earlier process, the system may take pages for written that never reached the
+    /// disk; a later sync does not write them, and succeeds. What is appended to such a log is lost in a power cut, and so
+    /// is what was moved into the file: the beginning of the log, which did reach the disk, would cover it.
+    fn write_log_again(&self, connection: &Connection) -> rusqlite::Result<()> {
+        // Meanwhile no other process appends to it.
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let written = log::write_again(&beside(&self.path, "-wal"));
+        connection.execute_batch("ROLLBACK")?;
+        written
+    }
+
     fn connect(&self, path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -171,6 +189,8 @@ impl Place {
             let secret = key.expose().trim();
             let is_raw = secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
             let secret = if is_raw { format!("x'{secret}'") } else { secret.to_owned() };
+            // SQLCipher would print a line of its own for each page that the key does not fit.
+            connection.pragma_update_and_check(None, "cipher_log_level", "NONE", |_| Ok(()))?;
             connection.pragma_update(None, "key", secret)?;
         }
         connection.busy_timeout(Duration::from_secs(5))?;

@@ -10,7 +10,7 @@ use super::schema::event::{RUNNING, SUSPENDED};
 use super::store::{Class, Store};
 use crate::journal::Recovered;
 use crate::journal::{PendingEvent, PendingLetter};
-use crate::transport::SendKey;
+use crate::reply::SendKey;
 
 /// Counts crashes, and reads everything that waits. What cannot be read becomes a dead letter.
 pub(super) fn recover(store: &mut Store) -> rusqlite::Result<Recovered> {
@@ -42,6 +42,9 @@ fn events(store: &Store) -> rusqlite::Result<Vec<PendingEvent>> {
                 if state == RUNNING {
                     event.crashes += 1;
                 }
+                if state == SUSPENDED {
+                    event.attempts = event.attempts.saturating_sub(1);
+                }
                 if state == RUNNING || state == SUSPENDED {
                     stopped.push(event.sequence);
                 }
@@ -54,7 +57,8 @@ fn events(store: &Store) -> rusqlite::Result<Vec<PendingEvent>> {
         }
     }
     for sequence in stopped {
-        let sql = "UPDATE event SET crashes = crashes + (state = 1), state = 0 WHERE sequence = ?1";
+        let sql = "UPDATE event SET crashes = crashes + (state = 1), \
+                   attempts = max(attempts - (state = 2), 0), state = 0 WHERE sequence = ?1";
         store.connection.prepare_cached(sql)?.execute([int(sequence)])?;
     }
     for (sequence, at) in with_facts {

@@ -25,6 +25,8 @@ pub(super) mod letter {
     pub(in crate::journal::sqlite) const PENDING: i64 = 0;
     pub(in crate::journal::sqlite) const SENDING: i64 = 1;
     pub(in crate::journal::sqlite) const DEAD: i64 = 3;
+    /// It was dead, and is replayed or discarded: the fact is left for the next attempt of its event.
+    pub(in crate::journal::sqlite) const DECIDED: i64 = 4;
 }
 
 /// What another process has changed, in `handed`.
@@ -99,7 +101,7 @@ CREATE INDEX job_conversation ON job(conversation, due_ms, id) WHERE conversatio
 CREATE TABLE handed(kind INTEGER NOT NULL, sequence INTEGER NOT NULL, number INTEGER NOT NULL);
 CREATE TRIGGER event_gone AFTER DELETE ON event WHEN old.facts > 0 BEGIN
     DELETE FROM step WHERE sequence = old.sequence;
-    DELETE FROM letter WHERE sequence = old.sequence AND state = 2;
+    DELETE FROM letter WHERE sequence = old.sequence AND state IN (2, 4);
 END;
 CREATE TRIGGER letter_gone AFTER DELETE ON letter WHEN old.files > 0 BEGIN
     DELETE FROM file WHERE sequence = old.sequence AND number = old.number;

@@ -6,6 +6,12 @@ use rusqlite::config::DbConfig;
 use super::content::{int, natural};
 use super::seen::{Retention, Seen};
 
+/// So many free pages, 1 MiB, stay in the file: the next events take them.
+const SPARE_PAGES: i64 = 256;
+
+/// So many pages are given back at a time: a batch that comes meanwhile waits for no more than these.
+const STEP_PAGES: i64 = 64;
+
 /// How far a commit goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
@@ -112,6 +118,25 @@ impl Store {
         })
     }
 
+    /// Gives back a few pages that hold nothing any more; whether there were any. The file gets shorter with the next
+    /// checkpoint.
+    pub(super) fn shrink(&mut self) -> rusqlite::Result<bool> {
+        let free: i64 = self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        let step = (free - SPARE_PAGES).min(STEP_PAGES);
+        if step <= 0 {
+            return Ok(false);
+        }
+        // Nobody relies on it: after a power cut the pages may be free again.
+        self.begin(Class::Normal)?;
+        let mut statement = self.connection.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
+        let mut pages = statement.query([])?;
+        while pages.next()?.is_some() {}
+        drop(pages);
+        drop(statement);
+        self.commit()?;
+        Ok(true)
+    }
+
     /// Lets the closing of the connection take the empty log away.
     pub(super) fn tidy_on_close(&self) -> rusqlite::Result<()> {
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
@@ -138,4 +163,41 @@ fn load(connection: &Connection) -> rusqlite::Result<Counters> {
 
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::sqlite::schema;
+
+    fn pages(store: &Store) -> (i64, i64) {
+        let number = |name| store.connection.pragma_query_value(None, name, |row| row.get(0)).unwrap();
+        (number("page_count"), number("freelist_count"))
+    }
+
+    #[test]
+    fn free_pages_are_given_back_a_few_at_a_time() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
+        schema::create(&mut connection, 0).unwrap();
+        let retention = Retention { hours: 1, rows: 1, young: 1 };
+        let mut store = Store::new(connection, retention).unwrap();
+        assert!(!store.shrink().unwrap(), "a small file has nothing to give");
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+            INSERT INTO job SELECT i, i, 'job ' || i, 'kitchen', zeroblob(300) FROM n";
+        store.connection.execute_batch(fill).unwrap();
+        store.connection.execute_batch("DELETE FROM job WHERE id % 10 > 0 OR id > 4000").unwrap();
+        let (mut before, free) = pages(&store);
+        assert!(free > SPARE_PAGES + STEP_PAGES, "{free}");
+        while store.shrink().unwrap() {
+            let (after, _) = pages(&store);
+            // The map of the pages is a page now and then.
+            assert!(after < before && before - after <= STEP_PAGES + 2, "from {before} to {after}");
+            before = after;
+        }
+        let (_, free) = pages(&store);
+        assert_eq!(free, SPARE_PAGES);
+        let jobs: i64 = store.connection.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).unwrap();
+        assert_eq!(jobs, 400);
+    }
 }

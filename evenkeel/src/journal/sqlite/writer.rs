@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::journal::{Answer, Entry};
 use crate::journal::{Recovered, Written};
 
-/// After so long without a batch the writer tidies up.
+/// After so long without a batch the writer tidies up a little.
 const IDLE: Duration = Duration::from_millis(20);
 
 /// The pages of the file, and the frames of its log, which have a header.
@@ -54,11 +54,13 @@ pub(super) struct Writer {
     health: Health,
     orders: Receiver<Order>,
     failures: VecDeque<Instant>,
+    /// Whether pages were given back since the last time that there were none.
+    has_shrunk: bool,
 }
 
 impl Writer {
     pub(super) fn new(place: Place, store: Store, health: Health, orders: Receiver<Order>) -> Self {
-        Self { place, store: Some(store), health, orders, failures: VecDeque::new() }
+        Self { place, store: Some(store), health, orders, failures: VecDeque::new(), has_shrunk: false }
     }
 
     pub(super) fn run(mut self) {
@@ -82,7 +84,7 @@ impl Writer {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.checkpoint(TIDY_BYTES);
-                    is_tidy = true;
+                    is_tidy = !self.shrink();
                 }
                 Ok(Order::Close(waiter)) => {
                     self.close();
@@ -191,7 +193,35 @@ impl Writer {
             Ok(())
         });
         self.health.busy(start.elapsed());
-        let Err(mut error) = done else { return };
+        if let Err(error) = done {
+            self.replace(error);
+        }
+    }
+
+    /// Gives back some of what the file does not need; whether there may be more.
+    fn shrink(&mut self) -> bool {
+        let Some(store) = &mut self.store else { return false };
+        let start = Instant::now();
+        let done = store.shrink();
+        self.health.busy(start.elapsed());
+        match done {
+            Ok(has_shrunk) => {
+                self.has_shrunk |= has_shrunk;
+                if !has_shrunk && std::mem::take(&mut self.has_shrunk) {
+                    // Only now does the file get shorter by what is in the log.
+                    self.checkpoint(1);
+                }
+                has_shrunk
+            }
+            Err(error) => {
+                self.replace(error);
+                false
+            }
+        }
+    }
+
+    /// Opens the file again, for as long as that is worth trying.
+    fn replace(&mut self, mut error: rusqlite::Error) {
         self.store = None;
         while let Ok(()) = self.note(&error) {
             match self.place.reopen() {

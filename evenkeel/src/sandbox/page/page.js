@@ -1,6 +1,8 @@
 // The sandbox page. Everything people wrote reaches the document through textContent, never as markup.
 
-const $ = (id) => document.getElementById(id);
+import { $, act, duration, iconButton, long, make, reorder, request, symbol, toast } from "./parts.js";
+import { hearOperator, lookAgain, startOperator } from "./operator.js";
+
 const EMOJI = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "🚀"];
 const KEPT_MESSAGES = 1000;
 const GROUPED_MS = 120_000;
@@ -18,30 +20,6 @@ let room = null; // room
 let isConnected = false;
 
 // ---- small things -------------------------------------------------------------------------------------------------
-
-function make(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (value === null || value === undefined) continue;
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
-
-function symbol(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `#i-${name}`);
-  svg.setAttribute("aria-hidden", "true");
-  svg.append(use);
-  return svg;
-}
-
-function iconButton(name, label, action) {
-  return make("button", { type: "button", className: "icon", title: label, ariaLabel: label, onclick: action }, symbol(name));
-}
 
 const nameOf = (person) => person.name ?? person.id;
 const isBot = (person) => person.id === bot.id;
@@ -69,38 +47,7 @@ function bytes(count) {
   return `${(count / 1024 / 1024).toFixed(1)} MB`;
 }
 
-function duration(microseconds) {
-  if (microseconds < 1000) return `${microseconds} µs`;
-  if (microseconds < 1e6) return `${(microseconds / 1e3).toFixed(microseconds < 1e4 ? 1 : 0)} ms`;
-  return `${(microseconds / 1e6).toFixed(1)} s`;
-}
-
-let toastTimer = 0;
-function toast(text) {
-  $("toast").textContent = text;
-  $("toast").hidden = false;
-  clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => ($("toast").hidden = true), 6000);
-}
-
 // ---- talking to the bot's side ------------------------------------------------------------------------------------
-
-async function request(path, type, body) {
-  let answer;
-  try {
-    answer = await fetch(path, { method: "POST", headers: { "content-type": type }, body });
-  } catch {
-    toast("The bot is away: nothing was sent.");
-    return null;
-  }
-  if (!answer.ok) {
-    toast(answer.status === 413 ? "That is too large: files may have up to 8 MB." : await answer.text());
-    return null;
-  }
-  return answer.status === 204 ? true : answer.json();
-}
-
-const act = (verb, what) => request(`/api/${verb}`, "application/json", JSON.stringify(what));
 
 let source = null;
 let retry = 500;
@@ -146,6 +93,7 @@ function showScene(scene) {
   showLink(scene.is_connected, scene.is_connected ? "Bot connected" : "Bot away");
   showChips(scene.chips);
   showAll();
+  lookAgain();
 }
 
 function showChange(change) {
@@ -747,7 +695,7 @@ const SHOWN_REPORTS = 20;
 function showStatus(now) {
   $("beat").textContent = now.is_draining ? "finishing" : "running";
   tiles($("lanes"), [["Running", now.running, "busy"], ["Waiting", now.waiting, "warn"], ["Outbox", now.outbox, "busy"]]);
-  const rare = [["Duplicates", now.duplicates], ["Refused", now.refused, "bad"], ["Unreadable", now.undeliverable, "bad"], ["Not sent", now.not_sent, "bad"], ["Unknown", now.unknown, "bad"]];
+  const rare = [["Retried", now.retried, "warn"], ["Given up", now.dead, "bad"], ["Duplicates", now.duplicates], ["Refused", now.refused, "bad"], ["Unreadable", now.undeliverable, "bad"], ["Not sent", now.not_sent, "bad"], ["Unknown", now.unknown, "bad"]];
   tiles($("counters"), [["Accepted", now.accepted], ["Handled", now.handled], ["Sent", now.sent], ["Failed", now.failed, "bad"], ...rare.filter(([, value]) => value)]);
   $("commands-none").hidden = now.commands.length > 0;
   $("commands-table").hidden = !now.commands.length;
@@ -759,6 +707,7 @@ function showStatus(now) {
   showBlocked(now.blocked);
   showGuard(now.guard);
   showQuarantine(now.quarantined);
+  hearOperator(now);
   tellTime();
 }
 
@@ -783,14 +732,6 @@ function showBlocked(reports) {
   reorder($("blocked"), newest.slice(0, SHOWN_REPORTS).map(({ node }) => node));
   $("blocked-none").hidden = newest.length > 0;
   $("blocked-card").classList.toggle("active", newest.some(isNow));
-}
-
-/// Moves as little as it can: whatever is moved loses focus and selection.
-function reorder(list, children) {
-  for (const child of [...list.children]) if (!children.includes(child)) child.remove();
-  children.forEach((child, index) => {
-    if (list.children[index] !== child) list.insertBefore(child, list.children[index] ?? null);
-  });
 }
 
 /// Returns the node that says for how long.
@@ -893,11 +834,6 @@ function fillQuarantined(node, inside, age) {
     make("p", { className: "where" }, make("code", { textContent: place(inside) })));
 }
 
-function long(seconds) {
-  if (seconds < 60) return `${Math.floor(seconds)} s`;
-  return seconds < 3600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
-}
-
 /// What grows with time: how long a call lasts, and how long ago a command was caught.
 function tellTime() {
   const say = (node, text) => node.textContent === text || (node.textContent = text);
@@ -960,6 +896,7 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape" && $("app").classList.contains("live-open")) toggleLive(false);
 });
 
+startOperator((id) => rooms.get(id)?.name ?? id);
 tiles($("lanes"), [["Running", 0], ["Waiting", 0], ["Outbox", 0]]);
 tiles($("counters"), [["Accepted", 0], ["Handled", 0], ["Sent", 0], ["Failed", 0]]);
 connect();

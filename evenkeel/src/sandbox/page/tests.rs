@@ -3,18 +3,22 @@ use axum::http::{Method, Request};
 use tower::ServiceExt;
 
 use super::*;
+use crate::operator::Operator;
 use crate::status::Question;
+
+mod operator;
 
 fn desk() -> (Router, Sandbox, watch::Sender<()>) {
     let (status, _) = Status::new();
-    desk_of(status)
+    desk_of(status, Operator::new().0)
 }
 
-fn desk_of(status: Status) -> (Router, Sandbox, watch::Sender<()>) {
+fn desk_of(status: Status, operator: Operator) -> (Router, Sandbox, watch::Sender<()>) {
     let sandbox = Sandbox::new();
     let (running, stopped) = watch::channel(());
-    let chips = ["!ping".to_owned()];
-    let desk = Desk { sandbox: sandbox.clone(), status, chips: chips.into(), stopped };
+    let chips = ["!ping".to_owned()].into();
+    let Operator { letters, jobs } = operator;
+    let desk = Desk { sandbox: sandbox.clone(), status, letters, jobs, chips, stopped };
     (router(desk), sandbox, running)
 }
 
@@ -80,7 +84,7 @@ async fn other_sites_can_neither_post_nor_read() {
 /// Asks for a pardon: the answer, and the names that the bot was told to pardon.
 async fn pardon(headers: &[(&str, &str)]) -> (u16, Vec<String>) {
     let (status, mut questions) = Status::new();
-    let (router, ..) = desk_of(status);
+    let (router, ..) = desk_of(status, Operator::new().0);
     let bot = async {
         let mut names = Vec::new();
         while let Some(Question::Pardon(name, answer)) = questions.recv().await {

@@ -6,11 +6,11 @@ use evenkeel_guard::Label;
 
 use super::alarms::Alarm;
 use super::{After, Machine, Output, Place};
-use crate::journal::{Dead, DeadId, Entry, Reason};
+use crate::journal::{Dead, DeadId, Entry, Fact, Reason};
+use crate::reply::Outbound;
 use crate::retry::{Order, pause};
 use crate::serve::attempt::Failure;
 use crate::serve::outbox::Letter;
-use crate::transport::Outbound;
 
 /// Events that may wait behind a parked one; beyond that its conversation goes on.
 const BEHIND_PARKED: usize = 1_000;
@@ -34,6 +34,10 @@ impl Machine {
         }
         let name = command.map_or("", |label| label.name());
         for outbound in apology {
+            if let Some(held) = self.held.get_mut(&sequence) {
+                // Should the operator replay a parked event, the next apology has another key.
+                held.facts.push(Fact::Buried { index: outbound.key.index });
+            }
             self.promise(Letter::new(outbound, name.into()));
         }
         if retry.order == Order::Park && failure.reason != Reason::Panicked {
@@ -100,7 +104,8 @@ impl Machine {
             return self.let_go(sequence);
         }
         if let Some(held) = self.held.get_mut(&sequence) {
-            (held.is_parked, held.attempts, held.first, held.place) = (false, 0, None, Place::Queued);
+            (held.is_parked, held.first, held.place) = (false, None, Place::Queued);
+            (held.attempts, held.crashes) = (0, 0);
         }
         self.begin(sequence);
     }

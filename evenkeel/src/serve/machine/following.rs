@@ -7,9 +7,8 @@ use tokio::sync::oneshot;
 
 use super::{Machine, Output};
 use crate::error::{Error, Result};
-use crate::journal::{Answer, Dead, Entry, Job, Written};
+use crate::journal::{Acceptance, Answer, Dead, Entry, Job, Written};
 use crate::serve::outbox::Letter;
-use crate::transport::Acceptance;
 
 /// What follows once the entry of the same place is in the journal.
 #[derive(Debug)]
@@ -36,6 +35,7 @@ pub(super) enum After {
     /// Forget the schedules that are not among these.
     Schedules(Vec<String>),
     JobsListed(oneshot::Sender<Vec<Job>>),
+    Cancelled(oneshot::Sender<bool>),
     Listed(oneshot::Sender<Vec<Dead>>),
     Replayed(Option<oneshot::Sender<u64>>),
     Discarded(oneshot::Sender<u64>),
@@ -67,12 +67,13 @@ impl Machine {
                     let _heard = told.send(acceptance);
                 }
             }
-            (After::Accepted { lane, begins, .. }, Entry::Fire { event, .. }, answer) => {
+            (After::Accepted { lane, begins, .. }, Entry::Fire { event: Some(event), .. }, answer) => {
                 self.fired(event, lane, begins, &answer);
             }
             (After::Due, _, Answer::Due { jobs, next_ms }) => self.jobs_due(&jobs, next_ms),
             (After::Schedules(names), _, Answer::Due { jobs, .. }) => self.forget_schedules(&names, jobs),
             (After::JobsListed(answer), _, Answer::Due { jobs, .. }) => drop(answer.send(jobs)),
+            (After::Cancelled(told), _, Answer::Count(count)) => drop(told.send(count > 0)),
             (After::Begun(sequence), ..) => self.start(sequence),
             (After::SendPromised(command), Entry::Promise { outbound, .. }, _) => {
                 self.outputs.push(Output::Send(Letter::new(outbound, command)));

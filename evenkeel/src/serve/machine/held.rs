@@ -13,7 +13,6 @@ use crate::journal::Fact;
 pub(in crate::serve) struct Held {
     pub(in crate::serve) event: Event,
     pub(super) lane: Arc<str>,
-    pub(super) size_bytes: usize,
     pub(in crate::serve) at: Duration,
     pub(super) attempts: u32,
     pub(super) crashes: u32,

@@ -7,7 +7,6 @@ use super::{After, Machine};
 use crate::event::Event;
 use crate::job::{Body, SCHEDULES};
 use crate::journal::{Answer, Entry, Job, NewJob};
-use crate::transport::Acceptance;
 
 /// Jobs that are listed at once.
 pub(super) const LISTED: usize = 1_000;
@@ -50,7 +49,7 @@ impl Machine {
     /// Asks the journal once something is due.
     pub(super) fn look_for_jobs(&mut self) {
         let is_due = self.next_job_ms.is_some_and(|due_ms| due_ms <= self.now.wall_ms);
-        if is_due && !self.is_asking && self.has_room() {
+        if is_due && !self.is_asking && self.has_room_for_jobs() {
             self.is_asking = true;
             self.next_job_ms = None;
             self.enter(Entry::Due { until_ms: self.now.wall_ms, limit: TAKEN }, After::Due);
@@ -60,7 +59,7 @@ impl Machine {
     /// When to look at the clocks again.
     pub(super) fn next_look(&self) -> Option<Duration> {
         let wait = Duration::from_millis(self.next_job_ms?.saturating_sub(self.now.wall_ms));
-        let is_busy = self.is_asking || !self.has_room();
+        let is_busy = self.is_asking || !self.has_room_for_jobs();
         Some(self.now.elapsed + if is_busy { LOOK } else { wait.min(LOOK) })
     }
 
@@ -68,6 +67,11 @@ impl Machine {
         self.is_asking = false;
         self.comes(next_ms);
         for job in jobs {
+            if !self.room.is_there_for_jobs() {
+                // It stays in the journal, and is asked for again.
+                self.comes(Some(job.due_ms));
+                return;
+            }
             match Body::read(job) {
                 Some(body) => self.fire(job, &body),
                 None => {
@@ -97,6 +101,7 @@ impl Machine {
         }
         while let Some(time_ms) = times.next() {
             let event = body.event(job, *time_ms);
+            self.room.take(&event);
             let lane = event.lane();
             let begins = self.takes_lane(&lane);
             let next_ms = times.peek().map(|next| **next).or(firings.next_ms);
@@ -107,26 +112,15 @@ impl Machine {
     }
 
     /// A job has become an event, unless it was cancelled in between.
-    pub(super) fn fired(&mut self, event: Option<Event>, lane: Arc<str>, begins: bool, answer: &Answer) {
-        match (event, answer) {
-            (Some(event), Answer::Accepted(acceptance)) => {
-                let (before, acceptance) = (self.released, *acceptance);
-                self.accepted(event, lane, begins, acceptance);
-                self.released = before;
-                self.is_uncounted(acceptance);
-            }
-            _ if begins => self.lanes.finish(&lane),
-            _ => self.has_arrived(&lane),
+    pub(super) fn fired(&mut self, event: Event, lane: Arc<str>, begins: bool, answer: &Answer) {
+        match answer {
+            Answer::Accepted(acceptance) => self.accepted(event, lane, begins, *acceptance),
+            _ => self.not_accepted(&event, &lane, begins),
         }
     }
 
-    /// The room of an event that did not come through the inbox is not given back.
-    fn is_uncounted(&mut self, acceptance: Acceptance) {
-        if let Acceptance::New(sequence) = acceptance
-            && let Some(held) = self.held.get_mut(&sequence)
-        {
-            held.size_bytes = 0;
-        }
+    fn has_room_for_jobs(&self) -> bool {
+        self.has_room() && self.room.is_there_for_jobs()
     }
 
     fn comes(&mut self, at_ms: Option<u64>) {

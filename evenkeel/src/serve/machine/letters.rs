@@ -8,9 +8,9 @@ use crate::context::Answer;
 use crate::error::Error;
 use crate::guarantee::OnUnknown;
 use crate::journal::{Dead, DeadId, Entry, Fact, Reason};
-use crate::reply::Action;
+use crate::reply::{Action, Outbound, SendKey};
 use crate::serve::outbox::Letter;
-use crate::transport::{Outbound, Outcome, SendError, SendKey, Sent};
+use crate::transport::{Outcome, SendError, Sent};
 
 /// How often an action that certainly did not happen is tried, with a pause that doubles from half a second to
 /// thirty: three and a half minutes in all, longer than a server takes to restart.

@@ -1,10 +1,10 @@
-//! What the operator wants of dead letters.
+//! What the operator wants of dead letters and of jobs.
 
 use tokio::sync::oneshot;
 
 use super::{After, Machine};
-use crate::dead::Wish;
 use crate::journal::{Entry, Replayed};
+use crate::operator::Wish;
 
 impl Machine {
     pub(super) fn wished(&mut self, wish: Wish) {
@@ -15,6 +15,12 @@ impl Machine {
                 self.enter(Entry::Replay { filter, now_ms }, After::Replayed(Some(told)));
             }
             Wish::Discard(filter, told) => self.enter(Entry::Discard(filter), After::Discarded(told)),
+            Wish::Jobs { conversation, after, limit, answer } => {
+                self.enter(Entry::Jobs { conversation, after, limit }, After::JobsListed(answer));
+            }
+            Wish::Cancel(name, told) => {
+                self.enter(Entry::Cancel { name, conversation: None }, After::Cancelled(told));
+            }
             Wish::Adopt => self.enter(Entry::Adopt, After::Replayed(None)),
         }
     }
@@ -24,14 +30,7 @@ impl Machine {
         let count = (events.len() + letters.len() + unparked.len()) as u64;
         unparked.into_iter().for_each(|sequence| self.unpark(sequence, true));
         discarded.into_iter().for_each(|sequence| self.unpark(sequence, false));
-        for event in events {
-            let sequence = event.sequence;
-            self.take_up(event);
-            if let Some(held) = self.held.get_mut(&sequence) {
-                // The inbox does not count what is replayed.
-                held.size_bytes = 0;
-            }
-        }
+        events.into_iter().for_each(|event| self.take_up(event));
         letters.into_iter().for_each(|letter| self.take_up_letter(letter));
         if let Some(told) = told {
             // Whoever asked may have gone.

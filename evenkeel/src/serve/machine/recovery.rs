@@ -5,34 +5,30 @@ use std::time::Duration;
 
 use super::alarms::{Alarm, key};
 use super::{Machine, Now};
+use crate::context::APOLOGY;
 use crate::guarantee::OnUnknown;
-use crate::journal::{PendingEvent, PendingLetter, Reason, Recovered};
+use crate::journal::{Fact, PendingEvent, PendingLetter, Reason, Recovered};
+use crate::reply::{Outbound, SendKey};
 use crate::serve::outbox::Letter;
-use crate::transport::Outbound;
 
 /// So often may the process end in the middle of one event; then the event is at fault.
 const CRASHES: u32 = 3;
 
 impl Machine {
-    /// Begins with what an earlier run left. Answers how many bytes the events have.
-    pub(in crate::serve) fn recover(&mut self, recovered: Recovered, now: Now) -> usize {
+    /// Begins with what an earlier run left.
+    pub(in crate::serve) fn recover(&mut self, recovered: Recovered, now: Now) {
         self.now = now;
-        let before = self.held_bytes();
         self.next_job_ms = recovered.next_job_ms;
         // A parked event keeps its lane, also from handlers before it that were waiting for somebody.
         let (parked, others): (Vec<_>, Vec<_>) =
             recovered.events.into_iter().partition(|event| event.is_parked);
         parked.into_iter().chain(others).for_each(|event| self.take_up(event));
         recovered.letters.into_iter().for_each(|letter| self.take_up_letter(letter));
-        self.held_bytes() - before
-    }
-
-    fn held_bytes(&self) -> usize {
-        self.held.values().map(|held| held.size_bytes).sum()
     }
 
     pub(super) fn take_up(&mut self, pending: PendingEvent) {
         let PendingEvent { sequence, event, attempts, crashes, due_ms, is_parked, facts } = pending;
+        self.room.take(&event);
         let held = self.hold(sequence, event, facts);
         (held.attempts, held.crashes, held.is_parked) = (attempts, crashes, is_parked);
         let lane = Arc::clone(&held.lane);
@@ -46,8 +42,7 @@ impl Machine {
             let error = format!("the process ended {crashes} times while this was being handled");
             tracing::error!(sequence, crashes, "an event was given up: {error}");
             self.bury(sequence, Reason::Poison, error, "");
-            // Its bytes were not counted yet.
-            self.held.remove(&sequence);
+            self.forget(sequence);
             return;
         }
         let wait = Duration::from_millis(due_ms.saturating_sub(self.now.wall_ms));
@@ -70,9 +65,13 @@ impl Machine {
         }
         let wait = Duration::from_millis(due_ms.saturating_sub(self.now.wall_ms));
         let letter = Letter { outbound, command: Box::default(), attempts };
-        if self.held.contains_key(&letter.outbound.key.sequence) {
+        let SendKey { sequence, index } = letter.outbound.key;
+        match self.held.get_mut(&sequence) {
+            // As in `failed`.
+            Some(held) if index >= APOLOGY => held.facts.push(Fact::Buried { index }),
             // Its handler runs again, and is not to send it again.
-            self.outstanding.insert(key(letter.outbound.key), Vec::new());
+            Some(_) => drop(self.outstanding.insert((sequence, index), Vec::new())),
+            None => {}
         }
         if !wait.is_zero() && self.outbox.hold(&lane) {
             let key = key(letter.outbound.key);

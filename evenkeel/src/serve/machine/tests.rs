@@ -1,5 +1,6 @@
 //! The machine against a record of its own of what was promised, over schedules that proptest makes up.
 
+mod room;
 mod stopping;
 mod trial;
 

@@ -44,9 +44,7 @@ impl Machine {
         held.place = Place::Waiting;
         self.waiters.entry(Arc::clone(&lane)).or_default().push_back(Waiter { sequence, offers });
         self.enter(Entry::Suspend { sequence }, After::Nothing);
-        if self.suspect == Some(sequence) {
-            self.suspect = None;
-        }
+        self.suspects.is_over(sequence);
         if had_lane {
             self.lanes.finish(&lane);
         }
@@ -103,18 +101,21 @@ impl Machine {
         held.place = Place::Running;
         held.facts.push(Fact::Step { name: name.clone(), value: value.clone() });
         self.tally.handled += 1;
-        if let Some(done) = self.held.remove(&event) {
-            self.released += done.size_bytes;
-        }
-        self.enter(Entry::Step { sequence: by, name, value }, After::Kept(answer));
+        self.forget(event);
+        self.enter(Entry::Step { sequence: by, name, value }, After::Nothing);
         self.enter(Entry::Done { sequence: event }, After::Nothing);
-        self.enter(Entry::Begin { sequence: by }, After::Nothing);
+        self.go_on(by, answer);
     }
 
     /// A handler has waited long enough: it goes on when its conversation has time for it.
     pub(super) fn rejoins(&mut self, sequence: u64, answer: oneshot::Sender<()>) {
         self.ceases(sequence);
         let Some(held) = self.held.get_mut(&sequence) else { return };
+        if held.place != Place::Waiting {
+            // There was no room to wait, so it never gave its lane away. It may have ceased to listen.
+            let _heard = answer.send(());
+            return;
+        }
         held.resumes = Some(answer);
         let lane = Arc::clone(&held.lane);
         self.lanes.push(lane, sequence);
@@ -125,15 +126,24 @@ impl Machine {
         let Some(held) = self.held.get_mut(&sequence) else { return false };
         let Some(answer) = held.resumes.take() else { return false };
         held.place = Place::Running;
-        self.enter(Entry::Begin { sequence }, After::Kept(answer));
+        self.go_on(sequence, answer);
         true
     }
 
-    /// A handler ceased to wait by itself: it runs beside its lane.
+    /// A handler ceased to wait by itself: it runs beside its lane, unless it has that already. Should the process end,
+    /// it may be at fault again.
     pub(super) fn leaves(&mut self, sequence: u64) {
         self.ceases(sequence);
-        if let Some(held) = self.held.get_mut(&sequence).filter(|held| held.place == Place::Waiting) {
+        let Some(held) = self.held.get_mut(&sequence) else { return };
+        let was_waiting = held.place == Place::Waiting;
+        if was_waiting {
             (held.place, held.resumes) = (Place::Loose, None);
+        }
+        if self.suspects.forget(sequence) || was_waiting {
+            if self.is_suspect(sequence) {
+                self.suspects.runs(sequence);
+            }
+            self.enter(Entry::Begin { sequence }, After::Nothing);
         }
     }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::context::Ask;
-use crate::dead::Wish;
 use crate::error::Result;
 use crate::guarantee::OnUnknown;
 use crate::journal::{Dead, Written};
+use crate::operator::Wish;
 use crate::serve::attempt::{Finished, Work};
 use crate::serve::outbox::Letter;
 use crate::transport::{Arrival, SendError, Sent};
@@ -33,7 +33,7 @@ pub(in crate::serve) enum Input {
     Delivered(Letter, Result<Sent, SendError>),
     /// Time has passed.
     Ticked,
-    /// The operator wants dead letters listed, replayed or discarded.
+    /// The operator wants something of dead letters or of jobs.
     Operator(Wish),
 }
 

@@ -6,10 +6,10 @@ use crate::event::{Conversation, Event, Message, Sender};
 use crate::guarantee::OnUnknown;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{Entry, Journal, Written};
-use crate::reply::Reply;
+use crate::reply::{Outbound, Reply, SendKey};
 use crate::serve::attempt::{Ending, Finished};
 use crate::serve::machine::{Input, Machine, Now, Output, Policy};
-use crate::transport::{Arrival, Outbound, SendKey};
+use crate::transport::Arrival;
 
 fn write(journal: &mut MemoryJournal, batch: Vec<Entry>) -> Written {
     let writing: Ready<_> = journal.write(batch);
@@ -25,7 +25,9 @@ fn a_reply_that_was_about_to_be_sent_at_a_stop_is_not_in_doubt_afterwards() {
     machine.step(Input::Arrived(Arrival { event, accepted: None }), now).expect("an arrival");
     let batch = machine.batch().expect("an event to write");
     machine.step(Input::Written(write(&mut journal, batch)), now).expect("its answers");
-    let Some(Output::Start(work)) = machine.outputs().pop() else { panic!("the handler starts") };
+    let mut outputs = Vec::new();
+    machine.outputs(&mut outputs);
+    let Some(Output::Start(work)) = outputs.pop() else { panic!("the handler starts") };
     let key = SendKey { sequence: work.sequence, index: 0 };
     let action = Reply::text("pong").actions()[0].clone();
     let (outbound, changes) = (vec![Outbound { conversation: here, action, key }], Vec::new());

@@ -7,17 +7,19 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::context::{Ask, Offer};
-use crate::dead::Wish;
 use crate::event::{Conversation, Event, Message, MessageId, Sender};
 use crate::guarantee::OnUnknown;
 use crate::journal::memory::MemoryJournal;
-use crate::journal::{Answer, DeadFilter, DeadId, Entry, Fact, Journal, Reason, Recovered, Written};
-use crate::reply::Reply;
+use crate::journal::{
+    Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, Reason, Recovered, Written,
+};
+use crate::operator::Wish;
+use crate::reply::{Outbound, Reply, SendKey};
 use crate::retry::{Order, Retry};
 use crate::serve::attempt::{Ending, Failure, Finished, Work};
 use crate::serve::machine::{Input, Machine, Now, Output, Policy};
 use crate::serve::outbox::Letter;
-use crate::transport::{Acceptance, Arrival, Outbound, SendError, SendKey, Sent};
+use crate::transport::{Arrival, SendError, Sent};
 
 /// Apologies have keys of their own: what is sent at once in a later attempt must not be taken for one of them.
 const APOLOGY: u32 = 1 << 31;
@@ -135,6 +137,8 @@ enum Fate {
     Sent,
     Dead,
     Dropped,
+    /// Dead, and then replayed under another key or discarded: a later attempt of its handler must not promise it again.
+    Decided,
 }
 
 /// What the journal was told, kept by other means than the journal's own. It outlives the process.
@@ -174,12 +178,16 @@ pub(super) struct Trial {
     flights: Vec<Letter>,
     /// Events whose beginning the journal has answered and that have not begun.
     begun: BTreeSet<u64>,
+    /// Events of which it knows that their handlers wait for somebody.
+    suspended: BTreeSet<u64>,
     /// Replies of which it has answered that they are being sent, and that are not.
     sendable: BTreeSet<(u64, u32)>,
     /// Events that are done or dead for the machine, whether or not that is written.
     settled: BTreeSet<u64>,
     truth: Truth,
     count: u64,
+    /// Bytes of events in memory, as the inbox counts them.
+    room_bytes: usize,
     is_over: bool,
 }
 
@@ -202,13 +210,15 @@ impl Trial {
             handlers: BTreeMap::new(),
             flights: Vec::new(),
             begun: BTreeSet::new(),
+            suspended: BTreeSet::new(),
             sendable: BTreeSet::new(),
             settled: BTreeSet::new(),
             truth: Truth::default(),
             count: 0,
+            room_bytes: 0,
             is_over: false,
         };
-        trial.begin();
+        trial.begin(&BTreeMap::new());
         trial
     }
 
@@ -262,6 +272,7 @@ impl Trial {
                 Message::text(&*known, "hello"),
             )
         });
+        self.room_bytes += event.size_bytes();
         self.step(Input::Arrived(Arrival { event, accepted: None }));
     }
 
@@ -302,10 +313,14 @@ impl Trial {
         let written = self.apply(batch);
         for (entry, answer) in written.batch.iter().zip(&written.answers) {
             match (entry, answer) {
+                (Entry::Suspend { sequence }, _) => drop(self.suspended.insert(*sequence)),
+                (Entry::Retry { sequence, .. } | Entry::Bury { sequence, .. }, _) => {
+                    self.suspended.remove(sequence);
+                }
+                // What was suspended goes on.
+                (Entry::Begin { sequence }, _) if self.suspended.remove(sequence) => {}
                 (Entry::Accept { begins: true, .. }, Answer::Accepted(Acceptance::New(sequence)))
-                | (Entry::Begin { sequence }, _)
-                    if !self.handlers.contains_key(sequence) =>
-                {
+                | (Entry::Begin { sequence }, _) => {
                     assert!(self.begun.insert(*sequence), "{sequence} begins twice");
                 }
                 (Entry::Promise { outbound: Outbound { key, .. }, begins: true }, _)
@@ -328,9 +343,12 @@ impl Trial {
         written
     }
 
-    fn begin(&mut self) {
+    /// Begins with what the journal has; `attempts` says what an earlier machine thought of it.
+    fn begin(&mut self, attempts: &BTreeMap<u64, u32>) {
         let recovered: Recovered = ready(self.journal.recover()).unwrap();
         for event in &recovered.events {
+            let counted = attempts.get(&event.sequence).is_none_or(|attempts| *attempts == event.attempts);
+            assert!(counted, "{} attempts, not {attempts:?}: {event:?}", event.attempts);
             self.truth.crashes.insert(event.sequence, event.crashes);
         }
         let pending = recovered.events.iter().map(|event| event.sequence);
@@ -344,6 +362,14 @@ impl Trial {
     }
 
     fn end(&mut self, is_written: bool) {
+        // While something is being written, the two may differ by it.
+        let is_told = self.writing.is_none();
+        let known = self.truth.events.keys().filter_map(|sequence| {
+            let held = self.machine.held(*sequence)?;
+            // What waited for somebody was cut short, and that does not count.
+            Some((*sequence, held.attempts - u32::from(self.suspended.contains(sequence))))
+        });
+        let attempts: BTreeMap<u64, u32> = if is_told { known.collect() } else { BTreeMap::new() };
         if let Some(batch) = self.writing.take().filter(|_| is_written) {
             self.apply(batch);
         }
@@ -353,20 +379,26 @@ impl Trial {
         }
         // What was on its way may have arrived.
         self.truth.arrived.extend(self.flights.drain(..).map(|letter| name(letter.outbound.key)));
+        // What is not written was not promised.
+        self.truth.owed.clear();
         self.handlers.clear();
         self.begun.clear();
+        self.suspended.clear();
         self.sendable.clear();
         self.settled = self.truth.ended.keys().copied().collect();
+        self.room_bytes = 0;
         self.now.elapsed = Duration::ZERO;
         self.now.wall_ms += 10;
         self.machine = Machine::new(policy(self.wishes));
-        self.begin();
+        self.begin(&attempts);
     }
 
     // What the machine says.
 
     fn pump(&mut self) {
-        for output in self.machine.outputs() {
+        let mut outputs = Vec::new();
+        self.machine.outputs(&mut outputs);
+        for output in outputs {
             match output {
                 Output::Start(work) => self.start(work),
                 Output::Send(letter) => self.send(letter),
@@ -387,6 +419,9 @@ impl Trial {
                 }
             }
         }
+        let (taken, released) = self.machine.room();
+        self.room_bytes =
+            (self.room_bytes + taken).checked_sub(released).expect("no more is released than taken");
         if self.writing.is_none() {
             self.writing = self.machine.batch();
         }
@@ -421,9 +456,7 @@ impl Trial {
         let is_busy = !lanes.is_empty() || !self.flights.is_empty() || self.writing.is_some();
         assert!(!(is_busy && self.machine.is_idle()), "idle, and there is something to do");
         let suspects = self.handlers.iter().filter(|(sequence, handler)| {
-            handler.has_lane()
-                && !self.truth.waited.contains(*sequence)
-                && self.truth.crashes.get(*sequence).is_some_and(|crashes| *crashes > 0)
+            handler.has_lane() && self.truth.crashes.get(*sequence).is_some_and(|crashes| *crashes > 0)
         });
         assert!(suspects.count() <= 1, "suspects run alone");
         self.machine.load();
@@ -640,6 +673,7 @@ impl Trial {
     fn account(&mut self) {
         assert!(self.machine.is_idle(), "not idle, and nothing is left to do: {:?}", self.machine.load());
         assert_eq!(self.machine.load(), (0, 0, 0));
+        assert_eq!(self.room_bytes, 0, "whatever was taken is released");
         assert!(self.handlers.is_empty(), "{:?} never got a turn", self.handlers.keys());
         let left = ready(self.journal.recover()).unwrap();
         assert!(left.events.is_empty(), "{:?} never came to an end", left.events);
@@ -708,15 +742,13 @@ impl Truth {
         }
     }
 
-    /// The operator has taken dead replies away: a later attempt of their handler may promise them again.
+    /// The operator has taken dead replies away.
     fn decided(&mut self, filter: &DeadFilter) {
         if *filter != DeadFilter::default() {
             return;
         }
-        for (key, fate) in self.replies.iter_mut().filter(|(_, fate)| **fate == Fate::Dead) {
-            *fate = Fate::Dropped;
-            self.arrived.remove(key);
-            self.begun.remove(key);
+        for fate in self.replies.values_mut().filter(|fate| **fate == Fate::Dead) {
+            *fate = Fate::Decided;
         }
     }
 

@@ -1,0 +1,117 @@
+//! Which file systems a journal may lie on.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// What is known of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing is said against it.
+    Local,
+    /// A lock or a sync is not to be trusted.
+    Network(&'static str),
+    /// A program serves it, which may do so over a network.
+    Perhaps(&'static str),
+}
+
+/// Refuses a file on a network.
+pub(super) fn check(path: &Path) -> Result<()> {
+    judge(path, kind_of(path))
+}
+
+/// What to warn of, in one line.
+pub(super) fn doubt(path: &Path) -> Option<String> {
+    doubt_of(path, kind_of(path))
+}
+
+fn judge(path: &Path, kind: Kind) -> Result<()> {
+    let Kind::Network(name) = kind else { return Ok(()) };
+    let shown = path.display();
+    Err(Error::config(format!("the journal {shown} would be on a network file system ({name})")).with_hint(
+        "set `EVENKEEL_JOURNAL` to a file on a local disk: over a network, a lock or a sync may be a lie",
+    ))
+}
+
+fn doubt_of(path: &Path, kind: Kind) -> Option<String> {
+    let Kind::Perhaps(name) = kind else { return None };
+    let shown = path.display();
+    Some(format!(
+        "the journal {shown} is on {name}: if that goes over a network, a lock or a sync may be a lie"
+    ))
+}
+
+#[cfg(target_os = "linux")]
+fn kind_of(path: &Path) -> Kind {
+    magic_of(path).map_or(Kind::Local, kind)
+}
+
+/// Looks at the file, or at the nearest folder above it that is there.
+#[cfg(target_os = "linux")]
+fn magic_of(path: &Path) -> Option<u32> {
+    let path = std::path::absolute(path).ok()?;
+    let system = path.ancestors().find_map(|at| rustix::fs::statfs(at).ok())?;
+    // The width and sign of `f_type` differ between architectures; the magic numbers have 32 bits.
+    u32::try_from(i128::from(system.f_type) & 0xffff_ffff).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kind_of(_: &Path) -> Kind {
+    Kind::Local
+}
+
+/// Knows a file system by its magic number (linux/magic.h, and the sources of each).
+#[cfg(any(target_os = "linux", test))]
+fn kind(magic: u32) -> Kind {
+    Kind::Network(match magic {
+        0x0000_6969 => "NFS",
+        0x0000_517b => "SMB",
+        0xff53_4d42 => "CIFS",
+        0xfe53_4d42 => "SMB2",
+        0x0102_1997 => "9p",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x7375_7245 => "Coda",
+        0x00c3_6400 => "Ceph",
+        0x0000_564c => "NCP",
+        0x0bd0_0bd0 => "Lustre",
+        0x786f_4256 => "a shared folder of VirtualBox",
+        0x6573_5546 => return Kind::Perhaps("FUSE"),
+        _ => return Kind::Local,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_file_systems_are_known_by_number() {
+        assert_eq!(kind(0x6969), Kind::Network("NFS"));
+        assert_eq!(kind(0xff53_4d42), Kind::Network("CIFS"));
+        assert_eq!(kind(0x6573_5546), Kind::Perhaps("FUSE"));
+        for (magic, name) in
+            [(0xef53, "ext4"), (0x794c_7630, "overlayfs"), (0x0102_1994, "tmpfs"), (0x5846_5342, "xfs")]
+        {
+            assert_eq!(kind(magic), Kind::Local, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_refused_in_one_line_that_says_what_to_do() {
+        let path = Path::new("/net/bot/evenkeel.db");
+        let error = judge(path, kind(0x6969)).unwrap_err();
+        let line = "the journal /net/bot/evenkeel.db would be on a network file system (NFS)";
+        assert_eq!(error.to_string(), line);
+        assert!(error.hint().is_some_and(|hint| hint.contains("`EVENKEEL_JOURNAL`")), "{error:?}");
+        assert!(judge(path, kind(0xef53)).is_ok() && judge(path, kind(0x6573_5546)).is_ok());
+        let doubt = doubt_of(path, kind(0x6573_5546)).unwrap();
+        assert!(doubt.contains("on FUSE") && doubt_of(path, kind(0xef53)).is_none(), "{doubt}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_is_not_there_yet_lies_where_the_one_above_it_does() {
+        assert_eq!(magic_of(Path::new("/proc/no/such/folder/evenkeel.db")), Some(0x9fa0));
+        assert!(check(Path::new("evenkeel.db")).is_ok());
+    }
+}

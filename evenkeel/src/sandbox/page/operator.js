@@ -1,0 +1,271 @@
+// What the operator sees beside the live view: dead letters, jobs, and what the bot promises.
+
+import { $, act, long, make, reorder } from "./parts.js";
+
+const REASONS = {
+  failed: "The handler failed, and trying again was of no use or not asked for.",
+  panicked: "The handler panicked.",
+  poison: "The process ended several times while the handler was running.",
+  unreadable: "The record of the event cannot be read.",
+  refused: "The network refused the reply.",
+  not_sent: "The reply could not be sent, as often as it was tried.",
+  unknown: "Nobody knows whether the reply arrived: a replay may send it twice.",
+  parked: "The handler failed, and its conversation waits: a replay keeps its place.",
+};
+const VIEWS = ["live", "dead", "jobs", "promises"];
+const SURE_MS = 4000;
+
+const letters = new Map(); // id -> {item, said, node, time}
+const jobs = new Map(); // name -> {item, said, node, time}
+const loads = { dead: loadDead, jobs: loadJobs, promises: loadPromises };
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const word = (reason) => reason.replaceAll("_", " ");
+let chatName = (id) => id;
+let view = "live";
+let isLooking = false;
+let arePromisesKnown = false;
+let seen = null; // how many letters, counted since the bot began, were there to be seen
+
+/// Gives the panels the names of the chats.
+export function startOperator(names) {
+  chatName = names;
+}
+
+/// A bot has come, perhaps another one.
+export function lookAgain() {
+  arePromisesKnown = false;
+  seen = null;
+  look();
+}
+
+/// The tab tells of letters that nobody has looked at.
+export function hearOperator(now) {
+  seen ??= now.dead;
+  const isNews = now.dead > seen && view !== "dead";
+  $("tab-dead").classList.toggle("news", isNews);
+  $("tab-dead").title = isNews ? "New dead letters" : "";
+  $("gaps").hidden = !now.gaps.count;
+  const times = now.gaps.count === 1 ? "once" : `${now.gaps.count} times`;
+  $("gaps").textContent = `Since the start nobody read ${times}, for ${now.gaps.total_seconds.toFixed(1)} s in all.`;
+}
+
+// ---- the tabs -----------------------------------------------------------------------------------------------------
+
+function choose(next) {
+  view = next;
+  for (const name of VIEWS) {
+    $(`tab-${name}`).ariaSelected = String(name === view);
+    $(`tab-${name}`).tabIndex = name === view ? 0 : -1;
+    $(`view-${name}`).hidden = name !== view;
+  }
+  if (view === "dead") $("tab-dead").classList.remove("news");
+  look();
+}
+
+VIEWS.forEach((name, at) => {
+  const to = (index) => {
+    const next = VIEWS.at(index % VIEWS.length);
+    choose(next);
+    $(`tab-${next}`).focus();
+  };
+  $(`tab-${name}`).onclick = () => choose(name);
+  $(`tab-${name}`).onkeydown = ({ key }) => {
+    if (key === "ArrowRight") to(at + 1);
+    if (key === "ArrowLeft") to(at - 1);
+  };
+});
+
+// ---- looking ------------------------------------------------------------------------------------------------------
+
+const isSeen = () => view !== "live" && !document.hidden && getComputedStyle($("live")).visibility !== "hidden";
+
+/// Asks for what the open panel shows. Once a second at most, and not at all while nobody sees it.
+async function look() {
+  if (!isSeen() || isLooking) return;
+  isLooking = true;
+  const [asked, question] = [view, query()];
+  try {
+    await loads[view]();
+  } catch {
+    // The bot is away: what was there stays, and the head of the page says so.
+  }
+  isLooking = false;
+  if (asked !== view || question !== query()) look();
+}
+
+async function read(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer.json();
+}
+
+setInterval(() => {
+  look();
+  tellTimes();
+}, 1000);
+document.addEventListener("visibilitychange", look);
+
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function tellTimes() {
+  for (const { item, time } of letters.values()) say(time, `${long(Math.max(Date.now() - item.at_ms, 0) / 1000)} ago`);
+  for (const { item, time } of jobs.values()) {
+    const left = Math.ceil((item.due_ms - Date.now()) / 1000);
+    say(time, left > 0 ? `in ${long(left)}` : "now");
+  }
+}
+
+/// Nodes stay as long as what they say does: a selection and the focus survive the next look.
+function show(list, known, items, key, fill) {
+  const keys = new Set(items.map(key));
+  let hadFocus = false;
+  for (const [gone, { node }] of known) {
+    if (keys.has(gone)) continue;
+    hadFocus ||= node.contains(document.activeElement);
+    known.delete(gone);
+  }
+  for (const item of items) {
+    const said = JSON.stringify(item);
+    const entry = known.get(key(item)) ?? { node: make("li"), time: make("span", { className: "state" }) };
+    if (entry.said !== said) entry.node.replaceChildren(...fill(item, entry.time));
+    known.set(key(item), Object.assign(entry, { item, said }));
+  }
+  reorder(list, items.map((item) => known.get(key(item)).node));
+  // The button that had it is gone.
+  if (hadFocus) (list.querySelector("button") ?? $(`tab-${view}`)).focus();
+  tellTimes();
+}
+
+// ---- buttons ------------------------------------------------------------------------------------------------------
+
+const pill = (textContent, ariaLabel, onclick) => make("button", { type: "button", className: "pill", textContent, ariaLabel, onclick });
+
+/// Asks once more before it does what nobody can undo.
+function twice(button, action) {
+  let calmed = 0;
+  const calm = () => {
+    clearTimeout(calmed);
+    calmed = 0;
+    button.classList.remove("sure");
+    delete button.dataset.sure;
+  };
+  button.classList.add("grave");
+  button.onblur = calm;
+  button.onclick = () => {
+    if (calmed) {
+      calm();
+      return action();
+    }
+    button.classList.add("sure");
+    button.dataset.sure = "Sure?";
+    $("announce").textContent = "Press again to confirm";
+    calmed = setTimeout(calm, SURE_MS);
+  };
+  return button;
+}
+
+async function change(verb, done, chosen) {
+  const count = await act(`dead/${verb}`, chosen);
+  if (count === null) return;
+  $("announce").textContent = `${count} ${count === 1 ? "dead letter" : "dead letters"} ${done}`;
+  look();
+}
+
+const replay = (chosen) => change("replay", "replayed", chosen);
+const discard = (chosen) => change("discard", "discarded", chosen);
+
+// ---- dead letters -------------------------------------------------------------------------------------------------
+
+for (const [reason, about] of Object.entries(REASONS)) {
+  $("dead-reason").append(make("option", { value: reason, textContent: word(reason), title: about }));
+}
+
+const query = () => new URLSearchParams({
+  ...($("dead-reason").value && { reason: $("dead-reason").value }),
+  ...($("dead-text").checked && { text: "true" }),
+}).toString();
+const all = () => ({ all: { reason: $("dead-reason").value || null } });
+
+async function loadDead() {
+  const asked = query();
+  const { first, has_more, given_up } = await read(`/api/dead?${asked}`);
+  if (asked !== query()) return;
+  if (!$("dead-reason").value) seen = Math.max(seen ?? 0, given_up);
+  show($("dead"), letters, first, (letter) => letter.id, fillLetter);
+  $("dead-none").hidden = first.length > 0;
+  $("dead-all").hidden = !first.length;
+  $("dead-more").hidden = !has_more;
+  $("dead-more").textContent = `The first ${first.length}. The buttons and the export mean all.`;
+  $("dead-export").href = `/api/dead/export?${asked}`;
+}
+
+function fillLetter(letter, time) {
+  const name = letter.command || letter.kind;
+  const tried = letter.attempts === 1 ? "tried once" : `tried ${letter.attempts} times`;
+  const facts = [letter.command ? letter.kind : null, chatName(letter.conversation), tried, `no. ${letter.id}`];
+  const texts = (letter.texts ?? []).map(([what, text]) => make("p", { className: "said", dir: "auto" },
+    what === "text" ? null : make("span", { className: "class", textContent: what }), text));
+  return [
+    make("p", { className: "what" }, make("strong", { textContent: name, title: name }),
+      make("span", { className: "class", textContent: word(letter.reason), title: REASONS[letter.reason] }), time),
+    make("p", { className: "facts", textContent: facts.filter(Boolean).join(" · ") }),
+    make("p", { className: "error", textContent: letter.error }),
+    ...texts,
+    make("p", { className: "acts" },
+      pill("Replay", `Replay letter ${letter.id}, ${name}`, () => replay({ one: letter.id })),
+      twice(pill("Discard", `Discard letter ${letter.id}, ${name}`), () => discard({ one: letter.id }))),
+  ];
+}
+
+$("dead-reason").onchange = look;
+$("dead-text").onchange = look;
+$("dead-replay").onclick = () => replay(all());
+twice($("dead-discard"), () => discard(all()));
+
+// ---- jobs ---------------------------------------------------------------------------------------------------------
+
+async function loadJobs() {
+  const { first, has_more } = await read("/api/jobs");
+  show($("jobs"), jobs, first, (job) => job.name, fillJob);
+  $("jobs-none").hidden = first.length > 0;
+  $("jobs-more").hidden = !has_more;
+  $("jobs-more").textContent = `The next ${first.length}.`;
+}
+
+function fillJob(job, time) {
+  const name = job.function?.split("::").at(-1) ?? "cannot be read";
+  const isProgram = job.conversation === null;
+  const cancel = async () => {
+    const wasThere = await act("jobs/cancel", { name: job.name });
+    if (wasThere === null) return;
+    $("announce").textContent = wasThere ? `${name} is cancelled` : `${name} was not there any more`;
+    look();
+  };
+  const button = twice(pill("Cancel", `Cancel ${name}`), cancel);
+  if (isProgram) button.title = "The program has it still: its next start brings it back.";
+  return [
+    make("p", { className: "what" }, make("strong", { textContent: name, title: job.function }),
+      make("span", { className: "class", textContent: job.schedule ?? "once" }), time),
+    make("p", { className: "facts", textContent: `${isProgram ? "the program's" : chatName(job.conversation)} · ${moment.format(job.due_ms)}` }),
+    make("p", { className: "acts" }, button),
+  ];
+}
+
+// ---- guarantees ---------------------------------------------------------------------------------------------------
+
+async function loadPromises() {
+  if (arePromisesKnown) return;
+  const rows = await read("/api/guarantees");
+  arePromisesKnown = true;
+  $("promises").replaceChildren(...rows.map((row) => make("div", { className: row.is_limit ? "limit" : "kept" },
+    make("dt", { textContent: row.what }),
+    make("dd", {}, make("span", { className: "hidden", textContent: row.is_limit ? "A limit: " : "" }), ...coded(row.promise)),
+    make("dd", { className: "why" }, ...coded(row.why)))));
+}
+
+/// What stands between backticks is code.
+function coded(text) {
+  return text.split(/`([^`]+)`/u).map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
+}

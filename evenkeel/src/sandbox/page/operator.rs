@@ -1,0 +1,195 @@
+//! What the operator sees of dead letters, jobs and guarantees on the page, and does about them.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Json, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+
+use super::{Desk, Refusal};
+use crate::error::{Error, Result};
+use crate::guarantee::Guarantees;
+use crate::job::Waiting;
+use crate::journal::{BareDead, Dead, DeadFilter, Job, Reason};
+use crate::operator::DeadLetters;
+
+/// Dead letters and jobs that the page shows at once.
+const SHOWN: usize = 50;
+/// Dead letters that an export asks for at once: replies come with their files.
+const EXPORTED: usize = 100;
+
+pub(super) fn routes() -> Router<Desk> {
+    Router::new()
+        .route("/api/dead", get(dead))
+        .route("/api/dead/export", get(export))
+        .route("/api/dead/replay", post(replay))
+        .route("/api/dead/discard", post(discard))
+        .route("/api/jobs", get(jobs))
+        .route("/api/jobs/cancel", post(cancel))
+        .route("/api/guarantees", get(guarantees))
+}
+
+fn stopped() -> Error {
+    Error::new("the bot has stopped")
+}
+
+/// Which dead letters are looked at. Texts are shown to nobody who does not ask for them.
+#[derive(Deserialize)]
+struct Look {
+    reason: Option<Reason>,
+    #[serde(default)]
+    text: bool,
+}
+
+impl Look {
+    fn filter(&self, limit: usize) -> DeadFilter {
+        DeadFilter { reason: self.reason, limit: Some(limit), ..DeadFilter::default() }
+    }
+}
+
+/// The first letters or jobs, and whether there are more.
+#[derive(Serialize)]
+struct First<T> {
+    first: Vec<T>,
+    has_more: bool,
+}
+
+impl<T> First<T> {
+    /// One more than is shown was asked for, to see whether there is one.
+    fn of(mut shown: Vec<T>) -> Self {
+        let has_more = shown.len() > SHOWN;
+        shown.truncate(SHOWN);
+        Self { first: shown, has_more }
+    }
+}
+
+#[derive(Serialize)]
+struct Letter<'a> {
+    #[serde(flatten)]
+    bare: BareDead<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    texts: Option<Vec<(&'static str, String)>>,
+}
+
+/// The letters, and how many were given up since the bot began: whoever has seen these has seen so many.
+#[derive(Serialize)]
+struct Letters<'a> {
+    #[serde(flatten)]
+    letters: First<Letter<'a>>,
+    given_up: u64,
+}
+
+async fn dead(State(desk): State<Desk>, Query(look): Query<Look>) -> Result<Response, Refusal> {
+    // Counted first: what is given up in between is in the list and not yet in the count, never the other way round.
+    let given_up = desk.status.snapshot().await.ok_or_else(stopped)?.dead;
+    let found = desk.letters.list(look.filter(SHOWN + 1)).await.ok_or_else(stopped)?;
+    let texts = |dead: &Dead| look.text.then(|| dead.texts());
+    let letters = found.iter().map(|dead| Letter { bare: dead.bare(), texts: texts(dead) });
+    let letters = First::of(letters.collect());
+    Ok(Json(Letters { letters, given_up }).into_response())
+}
+
+/// The same lines as those of `evenkeel dead export`, read while they are sent.
+async fn export(State(desk): State<Desk>, Query(look): Query<Look>) -> Response {
+    let filter = Some(look.filter(EXPORTED));
+    let pages = stream::unfold((desk.letters, filter), move |(letters, filter)| async move {
+        let (page, next) = exported(&letters, filter?, look.text).await;
+        Some((page, (letters, next)))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-ndjson"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"evenkeel-dead.jsonl\""),
+    ];
+    (headers, Body::from_stream(pages)).into_response()
+}
+
+/// One page, and where the next begins. An error breaks the download off: half of it is not taken for all.
+async fn exported(
+    letters: &DeadLetters,
+    filter: DeadFilter,
+    has_text: bool,
+) -> (Result<Bytes, String>, Option<DeadFilter>) {
+    let Some(found) = letters.list(filter.clone()).await else { return (Err(stopped().chain()), None) };
+    let after = found.last().map(|last| last.id);
+    let next = (found.len() == EXPORTED).then_some(DeadFilter { after, ..filter });
+    let mut text = String::new();
+    for dead in &found {
+        let line = if has_text { serde_json::to_string(dead) } else { serde_json::to_string(&dead.bare()) };
+        match line {
+            Ok(line) => text.push_str(&line),
+            Err(error) => return (Err(error.to_string()), None),
+        }
+        text.push('\n');
+    }
+    (Ok(text.into()), next)
+}
+
+/// Which dead letters are to be changed. All of them only where that is said.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Chosen {
+    /// By its name.
+    One(String),
+    /// Those of this reason, or of any.
+    All { reason: Option<Reason> },
+}
+
+impl Chosen {
+    fn filter(self) -> Result<DeadFilter> {
+        let none = DeadFilter::default();
+        Ok(match self {
+            Self::One(id) => DeadFilter { id: Some(id.parse()?), ..none },
+            Self::All { reason } => DeadFilter { reason, ..none },
+        })
+    }
+}
+
+async fn replay(State(desk): State<Desk>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
+    Ok(Json(desk.letters.replay(chosen.filter()?).await.ok_or_else(stopped)?))
+}
+
+async fn discard(State(desk): State<Desk>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
+    Ok(Json(desk.letters.discard(chosen.filter()?).await.ok_or_else(stopped)?))
+}
+
+#[derive(Serialize)]
+struct Planned<'a> {
+    name: &'a str,
+    due_ms: u64,
+    /// `None` when the job cannot be read.
+    function: Option<String>,
+    schedule: Option<String>,
+    /// `None` for the schedules of the router.
+    conversation: Option<&'a str>,
+}
+
+impl<'a> Planned<'a> {
+    fn new(job: &'a Job) -> Self {
+        let (function, schedule) =
+            Waiting::read(job).map(|waiting| (waiting.function, waiting.schedule)).unzip();
+        let conversation = Some(&*job.conversation).filter(|id| !id.is_empty() && !id.starts_with('\0'));
+        Self { name: &job.name, due_ms: job.due_ms, function, schedule: schedule.flatten(), conversation }
+    }
+}
+
+async fn jobs(State(desk): State<Desk>) -> Result<Response, Refusal> {
+    let found = desk.jobs.list(None, None, SHOWN + 1).await.ok_or_else(stopped)?;
+    Ok(Json(First::of(found.iter().map(Planned::new).collect())).into_response())
+}
+
+#[derive(Deserialize)]
+struct Cancel {
+    name: String,
+}
+
+/// Answers whether there was such a job.
+async fn cancel(State(desk): State<Desk>, Json(cancel): Json<Cancel>) -> Result<Json<bool>, Refusal> {
+    Ok(Json(desk.jobs.cancel(cancel.name).await.ok_or_else(stopped)?))
+}
+
+async fn guarantees(State(desk): State<Desk>) -> Result<Json<Guarantees>, Refusal> {
+    Ok(Json(desk.status.guarantees().await.ok_or_else(stopped)?))
+}

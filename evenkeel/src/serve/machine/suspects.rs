@@ -1,0 +1,87 @@
+//! Events during which the process ended before. One of them runs at a time, so that the next end of the process names the
+//! guilty one.
+
+use std::collections::{HashSet, VecDeque};
+
+use tokio::sync::oneshot;
+
+use super::{After, Machine};
+use crate::journal::Entry;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Suspects {
+    /// Those that have their lanes and wait until they may run.
+    waiting: VecDeque<Turn>,
+    /// One at most, and those that nobody could hold back: they ceased to wait for a person by themselves.
+    running: HashSet<u64>,
+}
+
+#[derive(Debug)]
+enum Turn {
+    /// Its next attempt begins.
+    Begin(u64),
+    /// Its handler waited for a person, goes on, and is told so.
+    GoOn(u64, oneshot::Sender<()>),
+}
+
+impl Suspects {
+    /// Whether none waits until it may run.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The event does not run any more.
+    pub(super) fn is_over(&mut self, sequence: u64) {
+        self.running.remove(&sequence);
+    }
+
+    /// The event runs, and cannot be held back.
+    pub(super) fn runs(&mut self, sequence: u64) {
+        self.running.insert(sequence);
+    }
+
+    /// Takes back what was to tell a handler that it goes on. Answers false when nothing was.
+    pub(super) fn forget(&mut self, sequence: u64) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|turn| !matches!(turn, Turn::GoOn(waiting, _) if *waiting == sequence));
+        self.waiting.len() < before
+    }
+}
+
+impl Machine {
+    pub(super) fn is_suspect(&self, sequence: u64) -> bool {
+        self.held.get(&sequence).is_some_and(|held| held.crashes > 0)
+    }
+
+    /// Writes the next attempt of an event down that has its lane.
+    pub(super) fn attempt(&mut self, sequence: u64) {
+        if self.is_suspect(sequence) {
+            self.suspects.waiting.push_back(Turn::Begin(sequence));
+        } else if self.held.contains_key(&sequence) {
+            self.enter(Entry::Begin { sequence }, After::Begun(sequence));
+        }
+    }
+
+    /// Writes down that a handler goes on that waited for a person and has its lane; then it is told.
+    pub(super) fn go_on(&mut self, sequence: u64, answer: oneshot::Sender<()>) {
+        if self.is_suspect(sequence) {
+            self.suspects.waiting.push_back(Turn::GoOn(sequence, answer));
+        } else {
+            self.enter(Entry::Begin { sequence }, After::Kept(answer));
+        }
+    }
+
+    pub(super) fn next_suspect(&mut self) {
+        if !self.suspects.running.is_empty() {
+            return;
+        }
+        let (sequence, after) = match self.suspects.waiting.pop_front() {
+            None => return,
+            Some(Turn::Begin(sequence)) => (sequence, After::Begun(sequence)),
+            Some(Turn::GoOn(sequence, answer)) => (sequence, After::Kept(answer)),
+        };
+        self.suspects.runs(sequence);
+        self.enter(Entry::Begin { sequence }, after);
+    }
+}

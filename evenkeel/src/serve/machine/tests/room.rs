@@ -1,0 +1,62 @@
+//! How many jobs are in memory at once.
+
+use crate::event::{Conversation, Event, Message, Sender};
+use crate::job::Body;
+use crate::journal::memory::MemoryJournal;
+use crate::journal::{Entry, Journal, NewJob};
+use crate::serve::attempt::{Ending, Finished};
+use crate::serve::machine::{Input, Machine, Now, Output, Policy};
+
+const JOBS: u64 = 40;
+
+/// Lets the machine and its journal come to rest, and answers which handlers were started.
+fn settle(machine: &mut Machine, journal: &mut MemoryJournal, room_bytes: &mut usize, now: Now) -> Vec<u64> {
+    let (mut outputs, mut started) = (Vec::new(), Vec::new());
+    loop {
+        machine.outputs(&mut outputs);
+        started.extend(outputs.drain(..).map(|output| match output {
+            Output::Start(work) => work.sequence,
+            other => panic!("{other:?}"),
+        }));
+        let (taken, released) = machine.room();
+        *room_bytes = (*room_bytes + taken).checked_sub(released).expect("no more is released than taken");
+        let Some(batch) = machine.batch() else { return started };
+        let written = journal.write(batch).into_inner().expect("memory does not fail");
+        machine.step(Input::Written(written), now).expect("its answers");
+    }
+}
+
+#[test]
+fn jobs_that_are_due_wait_in_the_journal_while_others_fill_the_memory() {
+    let (mut machine, mut journal) = (Machine::new(Policy::default()), MemoryJournal::default());
+    let event =
+        Event::new("1", Conversation::direct("alice"), Sender::new("alice"), Message::text("1", "!plan"));
+    let body = Body::new("ring", "x".repeat(1 << 20), &event, None).to_bytes().expect("a body");
+    let jobs = (1..=JOBS).map(|due_ms| {
+        let (name, conversation, body) = (due_ms.to_string(), "alice".to_owned(), body.clone());
+        Entry::Schedule(NewJob { name, conversation, due_ms, body, keeps_due: false })
+    });
+    journal.write(jobs.collect()).into_inner().expect("memory does not fail");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let recovered = runtime.block_on(journal.recover()).expect("memory does not fail");
+    let now = Now { wall_ms: 10, ..Now::default() };
+    machine.recover(recovered, now);
+    // Ten of them are due; then all.
+    let mut room_bytes = 0;
+    let mut running = settle(&mut machine, &mut journal, &mut room_bytes, now);
+    assert_eq!(running.len(), 10);
+    assert!((10 << 20..11 << 20).contains(&room_bytes), "{room_bytes}");
+    let now = Now { wall_ms: 1_000, ..now };
+    machine.step(Input::Ticked, now).expect("a tick");
+    running.extend(settle(&mut machine, &mut journal, &mut room_bytes, now));
+    let mut count = 0;
+    while let Some(sequence) = running.pop() {
+        assert!(running.len() < 16 && room_bytes < 17 << 20, "{} at once, {room_bytes}", running.len() + 1);
+        count += 1;
+        let (command, outbound, changes) = (None, Vec::new(), Vec::new());
+        let finished = Finished { sequence, command, outbound, changes, ending: Ending::Done };
+        machine.step(Input::Finished(finished), now).expect("its end");
+        running.extend(settle(&mut machine, &mut journal, &mut room_bytes, now));
+    }
+    assert_eq!((count, room_bytes), (JOBS, 0), "none is lost, and nothing is left");
+}

@@ -1,0 +1,162 @@
+//! A bot that ends and begins again on the same file, under a paused clock.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use evenkeel::journal::sqlite::SqliteJournal;
+use evenkeel::journal::{Entry, Journal, Recovered, Written};
+use evenkeel::operator::DeadLetters;
+use evenkeel::{App, Bot, Result};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, timeout};
+
+use crate::line::{Far, Line, line};
+
+/// 2026-01-01, 12:00 UTC.
+pub(crate) const BEGAN_MS: u64 = 1_767_268_800_000;
+
+/// Longer than anything in these tests takes.
+const SILENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// A folder that goes with the test, and what time it is there.
+pub(crate) struct Home {
+    folder: PathBuf,
+    began: Instant,
+    count: AtomicU32,
+}
+
+/// A bot in its home.
+pub(crate) struct Stay<'a> {
+    home: &'a Home,
+    bot: JoinHandle<Result<()>>,
+    pub(crate) far: Far,
+    pub(crate) dead: DeadLetters,
+}
+
+/// How a bot ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    Stop,
+    /// As the process would end at kill -9: nothing is said to anybody.
+    Kill,
+}
+
+impl Home {
+    pub(crate) fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("evenkeel-serve-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Self { folder, began: Instant::now(), count: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.join("journal.db")
+    }
+
+    /// By the paused clock, in milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        now_ms(self.began)
+    }
+
+    pub(crate) fn bot(&self, transport: Line, app: App) -> Bot<Line, Still> {
+        let began = self.began;
+        let journal = Still(SqliteJournal::open(self.file()).unwrap());
+        Bot::new(transport, app).with_journal(journal).with_clock(move || now_ms(began))
+    }
+
+    pub(crate) fn start(&self, app: App) -> Stay<'_> {
+        let (transport, far) = line();
+        let bot = self.bot(transport, app);
+        let dead = bot.dead_letters();
+        Stay { home: self, bot: tokio::spawn(bot.serve()), far, dead }
+    }
+}
+
+/// What the bot brings about, unless it has nothing left to do: then the paused clock comes to this end at once.
+#[track_caller]
+pub(crate) fn soon<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let line = std::panic::Location::caller();
+    async move {
+        match timeout(SILENCE, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("nothing happens any more, at {line}"),
+        }
+    }
+}
+
+fn now_ms(began: Instant) -> u64 {
+    BEGAN_MS + u64::try_from(began.elapsed().as_millis()).unwrap()
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Stay<'_> {
+    pub(crate) fn say(&self, who: &str, text: &str) {
+        let id = self.home.count.fetch_add(1, Ordering::Relaxed).to_string();
+        self.far.repeat(&id, who, text);
+    }
+
+    /// The text of the next reply.
+    pub(crate) async fn hears(&mut self) -> String {
+        soon(self.far.reply()).await.1
+    }
+
+    pub(crate) async fn end(self, end: End) {
+        match end {
+            End::Stop => {
+                drop(self.far.hang_up());
+                self.bot.await.unwrap().unwrap();
+            }
+            End::Kill => {
+                self.bot.abort();
+                assert!(self.bot.await.unwrap_err().is_cancelled());
+            }
+        }
+    }
+}
+
+/// A journal on a file during whose work time stands still: its thread does not know that time is paused, which would go
+/// on to the next alarm as soon as nothing else runs.
+pub(crate) struct Still(SqliteJournal);
+
+/// Time stands still as long as this is there, because tokio waits for what blocks.
+struct Hold(#[allow(dead_code, reason = "its end is what the other side waits for")] Sender<()>);
+
+fn hold() -> Hold {
+    let (end, ended) = channel();
+    spawn_blocking(move || ended.recv());
+    Hold(end)
+}
+
+impl Journal for Still {
+    type Writing = Pin<Box<dyn Future<Output = Result<Written>> + Send>>;
+
+    async fn recover(&mut self) -> Result<Recovered> {
+        let _still = hold();
+        self.0.recover().await
+    }
+
+    fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
+        let (still, writing) = (hold(), self.0.write(batch));
+        Box::pin(async {
+            let _still = still;
+            writing.await
+        })
+    }
+
+    async fn close(self) {
+        let _still = hold();
+        self.0.close().await;
+    }
+}

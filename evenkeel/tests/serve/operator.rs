@@ -1,0 +1,146 @@
+//! What the operator sees of a running bot, and does with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel::guarantee::{Guarantees, Reception};
+use evenkeel::job::Waiting;
+use evenkeel::journal::sqlite::SqliteOptions;
+use evenkeel::transport::{Inbox, SendError, Sent};
+use evenkeel::{Args, Bot, Context, Job, Outbound, Result, Router, Transport};
+use tokio::sync::Notify;
+
+use crate::line::line;
+
+async fn remind(cx: Context, Args(minutes): Args<u64>) -> Result<&'static str> {
+    cx.after(Duration::from_secs(60 * minutes), ring, (minutes,))?;
+    Ok("I will")
+}
+
+async fn ring(Job((minutes,)): Job<(u64,)>) -> String {
+    format!("ring {minutes}")
+}
+
+async fn sweep(_: Job<()>) {}
+
+/// The system's clock does not pause with tokio's.
+fn paused_clock() -> impl Fn() -> u64 + Send {
+    let began = tokio::time::Instant::now();
+    move || 1_700_000_000_000 + u64::try_from(began.elapsed().as_millis()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_operator_lists_and_cancels_the_jobs_of_all_conversations() {
+    let (transport, mut far) = line();
+    let app = Router::new().command("!remind", remind).job(ring);
+    let app = app.schedule("daily 03:00 Europe/Berlin", sweep).with_state(());
+    let bot = Bot::new(transport, app).in_memory().with_clock(paused_clock());
+    let jobs = bot.jobs();
+    let bot = tokio::spawn(bot.serve());
+    for (who, minutes) in [("alice", 1), ("bob", 2), ("alice", 3)] {
+        far.say(who, &format!("!remind {minutes}"));
+        assert_eq!(far.reply().await.1, "I will");
+    }
+    let all = jobs.list(None, None, 100).await.unwrap();
+    let of: Vec<&str> = all.iter().map(|job| job.conversation.trim_start_matches('\0')).collect();
+    assert_eq!(of, ["alice", "bob", "alice", "schedules"]);
+    let schedule = Waiting::read(&all[3]).unwrap();
+    assert_eq!(schedule.schedule.as_deref(), Some("daily 03:00 Europe/Berlin"));
+    assert_eq!(Waiting::read(&all[0]).unwrap().schedule, None);
+    assert_eq!(jobs.list(Some("alice"), None, 100).await.unwrap(), [all[0].clone(), all[2].clone()]);
+    assert_eq!(jobs.list(None, Some((all[0].due_ms, all[0].id)), 1).await.unwrap(), [all[1].clone()]);
+
+    assert_eq!(jobs.cancel(&all[1].name).await, Some(true), "Bob's");
+    assert_eq!(jobs.cancel(&all[1].name).await, Some(false), "it is gone");
+    assert_eq!(far.reply().await, ("alice".into(), "ring 1".into()));
+    assert_eq!(far.reply().await, ("alice".into(), "ring 3".into()), "and not Bob's in between");
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+    assert_eq!(jobs.list(None, None, 100).await, None);
+    assert_eq!(jobs.cancel("none").await, None);
+}
+
+fn promise(guarantees: &Guarantees, what: &str) -> String {
+    guarantees.rows().iter().find(|row| row.what == what).unwrap().promise.clone()
+}
+
+#[tokio::test]
+async fn a_bot_knows_what_it_promises_with_its_transport_and_its_journal() {
+    let ping = || Router::new().command("!ping", async || "pong");
+    let (transport, far) = line();
+    let bot = Bot::new(transport, ping()).in_memory();
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    let promised = status.guarantees().await.unwrap();
+    assert_eq!(promise(&promised, "receiving"), "line, one connection", "what the transport says");
+    assert_eq!(promise(&promised, "acceptance"), "in memory");
+    assert_eq!(
+        promise(&promised, "the same event again"),
+        "handled once, among the newest 65,536 since the start"
+    );
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+    assert_eq!(status.guarantees().await, None);
+
+    let folder = std::env::temp_dir().join(format!("evenkeel-promises-{}", std::process::id()));
+    let options = SqliteOptions::new().remember_days(7).remember_events(1000);
+    let journal = options.open(folder.join("promises.db")).unwrap();
+    let (transport, far) = line();
+    let bot = Bot::new(transport, ping()).with_journal(journal);
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    let promised = status.guarantees().await.unwrap();
+    assert_eq!(promise(&promised, "acceptance"), "on the disk (fsync) before it counts as accepted");
+    assert_eq!(
+        promise(&promised, "the same event again"),
+        "handled once, within 7 days and the newest 1,000"
+    );
+    assert!(promise(&promised, "the record itself").ends_with("promises.db`, not encrypted"));
+    assert_eq!(
+        promised.summary(),
+        "while the bot is away = lost: nobody keeps what comes while nobody is connected; acceptance = on the disk (fsync) \
+         before it counts as accepted; the same event again = handled once, within 7 days and the newest 1,000"
+    );
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A network that nobody read for two seconds in all.
+struct Gappy(Arc<Notify>);
+
+impl Transport for Gappy {
+    fn name(&self) -> &'static str {
+        "gappy"
+    }
+
+    async fn receive(&self, inbox: Inbox) -> Result<()> {
+        inbox.gap(Duration::from_millis(1_500));
+        inbox.gap(Duration::from_millis(500));
+        self.0.notify_one();
+        std::future::pending().await
+    }
+
+    async fn send(&self, _: &Outbound) -> Result<Sent, SendError> {
+        Ok(Sent::done())
+    }
+
+    fn reception(&self) -> Reception {
+        Reception::AtMostOnceWhileConnected { how: "a string".into(), connections: 2 }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_counts_the_times_in_which_nobody_read() {
+    let told = Arc::new(Notify::new());
+    let bot =
+        Bot::new(Gappy(Arc::clone(&told)), Router::new()).in_memory().with_shutdown(std::future::pending());
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    told.notified().await;
+    let snapshot = status.snapshot().await.unwrap();
+    assert_eq!((snapshot.gaps.count, snapshot.gaps.total), (2, Duration::from_secs(2)));
+    let written = serde_json::to_value(&snapshot).unwrap();
+    assert_eq!(written["gaps"], serde_json::json!({ "count": 2, "total_seconds": 2.0 }));
+    bot.abort();
+}

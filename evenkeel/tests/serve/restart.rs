@@ -1,0 +1,270 @@
+//! What outlives the end of the process: a bot ends, in either way, and begins again on its file.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use evenkeel::job::Repeat;
+use evenkeel::journal::{DeadFilter, Reason};
+use evenkeel::retry::Retry;
+use evenkeel::schedule::Misfire;
+use evenkeel::{
+    App, Context, Conversation, Dialogue, Error, Event, Job, Result, Router, State, Text, Trigger,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::advance;
+
+use crate::home::{BEGAN_MS, End, Home, soon};
+
+type Count = Arc<AtomicU32>;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const HOUR_MS: u64 = 3_600_000;
+
+async fn ping() -> &'static str {
+    "pong"
+}
+
+async fn survey(cx: Context) -> Result<String> {
+    cx.reply_now("how many?").await?;
+    let is_number = |event: &Event| event.text().is_some_and(|text| text.parse::<u32>().is_ok());
+    let answer = cx.wait_for(is_number, HOUR).await?;
+    let answer = answer.text().unwrap_or_default().to_owned();
+    if answer == "0" && cx.attempt() == 1 {
+        cx.reply_now("none?").await?;
+        std::future::pending::<()>().await;
+    }
+    Ok(format!("{answer}, on attempt {}", cx.attempt()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_waits_for_may_come_after_a_restart() {
+    for end in [End::Stop, End::Kill] {
+        let home = Home::new("wait");
+        let app = Router::new().command("!survey", survey).command("!ping", ping).with_state(());
+        let mut bot = home.start(app.clone());
+        bot.say("alice", "!survey");
+        assert_eq!(bot.hears().await, "how many?");
+        bot.say("alice", "!ping");
+        assert_eq!(bot.hears().await, "pong", "the conversation goes on");
+        for _ in 0..5 {
+            bot.end(end).await;
+            bot = home.start(app.clone());
+            bot.say("alice", "!ping");
+            assert_eq!(bot.hears().await, "pong", "it is not asked again");
+        }
+        bot.say("alice", "7");
+        assert_eq!(bot.hears().await, "7, on attempt 1", "to wait is no failure ({end:?})");
+        bot.end(end).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_not_waited_for_again() {
+    let home = Home::new("answer");
+    let app = Router::new().command("!survey", survey).with_state(());
+    let mut bot = home.start(app.clone());
+    bot.say("alice", "!survey");
+    assert_eq!(bot.hears().await, "how many?");
+    bot.say("alice", "0");
+    assert_eq!(bot.hears().await, "none?");
+    bot.end(End::Kill).await;
+    let mut bot = home.start(app);
+    assert_eq!(bot.hears().await, "0, on attempt 2");
+    bot.end(End::Stop).await;
+}
+
+#[derive(Serialize, Deserialize)]
+enum Order {
+    WhichSize,
+    WhereTo { size: String },
+}
+
+async fn order(mut dialogue: Dialogue<Order>) -> Result<&'static str> {
+    dialogue.set(Order::WhichSize)?;
+    Ok("which size?")
+}
+
+async fn filled(mut dialogue: Dialogue<Order>, Text(text): Text) -> Result<String> {
+    match dialogue.take() {
+        None => Ok("say !order".into()),
+        Some(Order::WhichSize) => {
+            dialogue.set(Order::WhereTo { size: text })?;
+            Ok("where to?".into())
+        }
+        Some(Order::WhereTo { size }) => Ok(format!("{size}, to {text}")),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_is_filled_in_over_restarts() {
+    for end in [End::Stop, End::Kill] {
+        let home = Home::new("form");
+        let app = Router::new().command("!order", order).fallback(filled).with_state(());
+        let talk = [
+            ("alice", "!order", "which size?"),
+            ("alice", "large", "where to?"),
+            ("bob", "large", "say !order"),
+            ("alice", "Main Street", "large, to Main Street"),
+            ("alice", "hello", "say !order"),
+        ];
+        for (who, text, reply) in talk {
+            let mut bot = home.start(app.clone());
+            bot.say(who, text);
+            assert_eq!(bot.hears().await, reply, "{end:?}");
+            bot.end(end).await;
+        }
+    }
+}
+
+async fn later(cx: Context) -> Result<&'static str> {
+    cx.after(HOUR, ring, ("after".to_owned(),))?;
+    cx.at(UNIX_EPOCH + Duration::from_millis(BEGAN_MS) + 3 * HOUR, ring, ("at".to_owned(),))?;
+    Ok("planned")
+}
+
+async fn now(cx: Context) -> Result<()> {
+    cx.defer(ring, ("hesitant".to_owned(),))?;
+    Ok(())
+}
+
+async fn ring(cx: Context, Job((text,)): Job<(String,)>) -> Result<String> {
+    if text == "hesitant" && cx.attempt() == 1 {
+        cx.reply_now("begun").await?;
+        std::future::pending::<()>().await;
+    }
+    Ok(text)
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_come_once_however_often_the_bot_is_restarted() {
+    for end in [End::Stop, End::Kill] {
+        let home = Home::new("jobs");
+        let app = Router::new().command("!later", later).command("!ping", ping).job(ring).with_state(());
+        let mut bot = home.start(app.clone());
+        bot.say("alice", "!later");
+        assert_eq!(bot.hears().await, "planned");
+        bot.end(end).await;
+        advance(2 * HOUR).await;
+        let mut bot = home.start(app.clone());
+        assert_eq!(bot.hears().await, "after", "late, since the bot was away");
+        bot.end(end).await;
+        let mut bot = home.start(app.clone());
+        assert_eq!(bot.hears().await, "at");
+        let due_ms = BEGAN_MS + 3 * HOUR_MS;
+        assert!((due_ms..due_ms + 2_000).contains(&home.now_ms()), "{}", home.now_ms());
+        bot.end(end).await;
+        advance(24 * HOUR).await;
+        let mut bot = home.start(app);
+        bot.say("alice", "!ping");
+        assert_eq!(bot.hears().await, "pong", "nothing comes twice ({end:?})");
+        bot.end(end).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_deferred_runs_again_when_the_process_ended_in_it() {
+    let home = Home::new("defer");
+    let app = Router::new().command("!now", now).job(ring).with_state(());
+    let mut bot = home.start(app.clone());
+    bot.say("alice", "!now");
+    assert_eq!(bot.hears().await, "begun");
+    bot.end(End::Kill).await;
+    let mut bot = home.start(app);
+    assert_eq!(bot.hears().await, "hesitant", "and has not begun to answer again");
+    bot.end(End::Stop).await;
+}
+
+/// Says for which hour after the beginning it came.
+async fn tick(cx: Context) {
+    let due_ms = cx.event().job().expect("a job").due_ms();
+    cx.send(&Conversation::direct("alice"), ((due_ms - BEGAN_MS) / HOUR_MS).to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn missed_firings_are_made_up_for_as_the_author_chose() {
+    let cases: [(Misfire, &[&str]); 4] = [
+        (Misfire::FireOnce, &["5", "6", "7"]),
+        (Misfire::Skip, &["6", "7"]),
+        (Misfire::FireAll { most: 2 }, &["4", "5", "6", "7"]),
+        (Misfire::FireAll { most: 100 }, &["2", "3", "4", "5", "6", "7"]),
+    ];
+    for (misfire, hours) in cases {
+        for end in [End::Stop, End::Kill] {
+            let home = Home::new("misfire");
+            let hourly = Repeat::new("every 1h".parse().unwrap()).with_misfire(misfire);
+            let app: App = Router::new().schedule_with(hourly, tick).with_state(());
+            let mut bot = home.start(app.clone());
+            assert_eq!(bot.hears().await, "1");
+            bot.end(end).await;
+            advance(4 * HOUR + HOUR / 2).await;
+            let mut bot = home.start(app);
+            for hour in hours {
+                assert_eq!(bot.hears().await, *hour, "{misfire:?} {end:?}");
+            }
+            bot.end(end).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_ends_the_process_is_given_up_and_its_author_is_told_once() {
+    async fn crash(cx: Context, State(begun): State<mpsc::UnboundedSender<u32>>) {
+        begun.send(cx.attempt()).unwrap();
+        std::future::pending::<()>().await;
+    }
+    let home = Home::new("poison");
+    let (begun, mut attempts) = mpsc::unbounded_channel();
+    let (told, mut deaths) = mpsc::unbounded_channel();
+    let app = Router::new().command("!crash", crash).command("!ping", ping).with_state(begun);
+    let app = app.on_dead(move |dead| {
+        told.send((dead.id.to_string(), dead.reason)).unwrap();
+        async {}
+    });
+    let bot = home.start(app.clone());
+    bot.say("alice", "!crash");
+    assert_eq!(soon(attempts.recv()).await, Some(1));
+    bot.end(End::Kill).await;
+    for attempt in [2, 3] {
+        let bot = home.start(app.clone());
+        assert_eq!(soon(attempts.recv()).await, Some(attempt));
+        bot.end(End::Kill).await;
+    }
+    for _ in 0..2 {
+        let mut bot = home.start(app.clone());
+        bot.say("alice", "!ping");
+        assert_eq!(bot.hears().await, "pong", "the conversation goes on without it");
+        bot.end(End::Stop).await;
+    }
+    drop(app);
+    assert_eq!(soon(deaths.recv()).await, Some(("1".to_owned(), Reason::Poison)));
+    assert_eq!(deaths.recv().await, None, "once");
+    assert_eq!(attempts.recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_event_holds_its_conversation_over_a_restart() {
+    async fn once(State(count): State<Count>) -> Result<&'static str> {
+        match count.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(Error::new("on purpose")),
+            _ => Ok("at last"),
+        }
+    }
+    let home = Home::new("park");
+    let app =
+        Router::new().route(Trigger::command("!once").retry(Retry::park()), once).command("!ping", ping);
+    let app = app.with_state(Count::default());
+    let mut bot = home.start(app.clone());
+    bot.say("alice", "!once");
+    assert!(bot.hears().await.starts_with("Sorry"));
+    bot.end(End::Kill).await;
+    let mut bot = home.start(app);
+    bot.say("alice", "!ping");
+    bot.say("bob", "!ping");
+    assert_eq!(bot.far.reply().await, ("bob".into(), "pong".into()), "alice has to wait");
+    assert_eq!(bot.dead.replay(DeadFilter::default()).await, Some(1));
+    assert_eq!(bot.far.reply().await, ("alice".into(), "at last".into()));
+    assert_eq!(bot.far.reply().await, ("alice".into(), "pong".into()));
+    bot.end(End::Stop).await;
+}
