@@ -168,8 +168,8 @@ impl Guarantees {
     /// as accepted, and how long it is known again.
     pub fn summary(&self) -> String {
         let told = self.rows.iter().filter(|row| [AWAY, ACCEPTANCE, REPEATED].contains(&row.what));
-        let told: Vec<String> = told.map(|row| format!("{} = {}", row.what, row.promise)).collect();
-        told.join("; ")
+        let told: Vec<String> = told.map(|row| format!("{}: {}", row.what, row.promise)).collect();
+        told.join(" | ")
     }
 }
 
@@ -224,7 +224,7 @@ fn away(reception: &Reception) -> Row {
     match reception {
         Reception::AtMostOnceWhileConnected { .. } => limit(
             what,
-            "lost: nobody keeps what comes while nobody is connected",
+            "lost, for nobody keeps what comes while nobody is connected",
             "the network forgets what it has delivered, read or not: restart quickly, and run the bot near the server",
         ),
         Reception::AcknowledgedAfterCommit { .. } => {

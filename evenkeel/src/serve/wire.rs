@@ -91,7 +91,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let (resends_safely, on_unknown) = (transport.resends_safely(), app.tools().on_unknown);
         let promised =
             Guarantees::new(&transport.reception(), resends_safely, &journal.keeping(), on_unknown);
-        tracing::info!("promised: {}; `evenkeel doctor` says everything", promised.summary());
+        tracing::info!("what is promised: {} (`evenkeel doctor` says all of it)", promised.summary());
         let policy = Policy {
             resends_safely,
             on_unknown,

@@ -98,8 +98,8 @@ async fn a_bot_knows_what_it_promises_with_its_transport_and_its_journal() {
     assert!(promise(&promised, "the record itself").ends_with("promises.db`, not encrypted"));
     assert_eq!(
         promised.summary(),
-        "while the bot is away = lost: nobody keeps what comes while nobody is connected; acceptance = on the disk (fsync) \
-         before it counts as accepted; the same event again = handled once, within 7 days and the newest 1,000"
+        "while the bot is away: lost, for nobody keeps what comes while nobody is connected | acceptance: on the disk (fsync) \
+         before it counts as accepted | the same event again: handled once, within 7 days and the newest 1,000"
     );
     drop(far.hang_up());
     bot.await.unwrap().unwrap();
