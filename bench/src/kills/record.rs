@@ -115,8 +115,9 @@ mod tests {
             let conversation = Conversation::direct("7");
             let what = Message::text("1", "!two t17e");
             let event = Event::new("1", conversation.clone(), Sender::new("7"), what);
-            let (attempts, crashes, due_ms, is_parked, facts) = (1, 1, 0, false, Vec::new());
-            let pending = PendingEvent { sequence: 1, event, attempts, crashes, due_ms, is_parked, facts };
+            let (attempts, crashes, has_begun, due_ms, is_parked, facts) = (1, 1, true, 0, false, Vec::new());
+            let pending =
+                PendingEvent { sequence: 1, event, attempts, crashes, has_begun, due_ms, is_parked, facts };
             let mut draft = Draft::default();
             draft.text = "said t18e r5".to_owned();
             let (action, key) = (Action::Send(draft), SendKey { sequence: 2, index: 0 });

@@ -16,6 +16,8 @@ pub struct PendingEvent {
     pub attempts: u32,
     /// How often the process ended while its handler was running.
     pub crashes: u32,
+    /// Whether its handler has ever begun, also before a replay. Such an event answers nobody's question.
+    pub has_begun: bool,
     /// Not to be tried before this time, in milliseconds since 1970; 0 for at once.
     pub due_ms: u64,
     /// Whether it holds its conversation up until the operator acts.

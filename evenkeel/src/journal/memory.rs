@@ -216,7 +216,8 @@ impl MemoryJournal {
         }
         self.last += 1;
         let stage = EventStage::Ready;
-        let mut record = EventRecord { event: event.clone(), stage, attempts: 0, crashes: 0, due_ms: 0 };
+        let mut record =
+            EventRecord { event: event.clone(), stage, attempts: 0, crashes: 0, has_begun: false, due_ms: 0 };
         if begins {
             record.begin();
         }
@@ -330,6 +331,7 @@ impl MemoryJournal {
             event: record.event.clone(),
             attempts: record.attempts,
             crashes: record.crashes,
+            has_begun: record.has_begun,
             due_ms: record.due_ms,
             is_parked: matches!(record.stage, EventStage::Dead(_)),
             facts: steps.chain(sent).collect(),

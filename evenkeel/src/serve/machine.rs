@@ -201,7 +201,7 @@ impl Machine {
     fn start(&mut self, sequence: u64) {
         let Some(held) = self.held.get_mut(&sequence) else { return };
         held.attempts += 1;
-        held.place = Place::Running;
+        (held.place, held.is_no_answer) = (Place::Running, true);
         held.first.get_or_insert(self.now.elapsed);
         let (event, attempt, facts) = (held.event.clone(), held.attempts, held.facts.clone());
         let now_ms = self.now.wall_ms;

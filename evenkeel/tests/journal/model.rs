@@ -164,9 +164,9 @@ fn shown_event(event: &Event) -> String {
 }
 
 fn shown_pending(event: &PendingEvent) -> String {
-    let PendingEvent { sequence, event, attempts, crashes, due_ms, is_parked, facts } = event;
+    let PendingEvent { sequence, event, attempts, crashes, has_begun, due_ms, is_parked, facts } = event;
     let event = shown_event(event);
-    format!("{sequence} {event} {attempts} {crashes} {due_ms} {is_parked} {facts:?}")
+    format!("{sequence} {event} {attempts} {crashes} {has_begun} {due_ms} {is_parked} {facts:?}")
 }
 
 fn shown_letter(letter: &PendingLetter) -> String {

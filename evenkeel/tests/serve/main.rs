@@ -253,8 +253,9 @@ impl Journal for Kept {
         let mut recovered = Recovered::default();
         let what = Message::text("0", "!ping kept");
         let event = Event::new("0", Conversation::direct("alice"), Sender::new("alice"), what);
-        let (attempts, crashes, due_ms, is_parked, facts) = (1, 1, 0, false, Vec::new());
-        let pending = PendingEvent { sequence: 100, event, attempts, crashes, due_ms, is_parked, facts };
+        let (attempts, crashes, has_begun, due_ms, is_parked, facts) = (1, 1, true, 0, false, Vec::new());
+        let pending =
+            PendingEvent { sequence: 100, event, attempts, crashes, has_begun, due_ms, is_parked, facts };
         recovered.events.push(pending);
         let draft = Reply::text("promised").actions()[0].clone();
         let key = SendKey { sequence: 0, index: 0 };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel::job::Repeat;
-use evenkeel::journal::{DeadFilter, Reason};
+use evenkeel::journal::{DeadFilter, Reason, sqlite};
 use evenkeel::retry::Retry;
 use evenkeel::schedule::Misfire;
 use evenkeel::{
@@ -267,4 +267,65 @@ async fn a_parked_event_holds_its_conversation_over_a_restart() {
     assert_eq!(bot.far.reply().await, ("alice".into(), "at last".into()));
     assert_eq!(bot.far.reply().await, ("alice".into(), "pong".into()));
     bot.end(End::Stop).await;
+}
+
+async fn buy(cx: Context) -> Result<String> {
+    Ok(format!("{} bought", cx.ask("what?").await?))
+}
+
+/// Fails once.
+async fn fragile(State(count): State<Count>) -> Result<&'static str> {
+    match count.fetch_add(1, Ordering::Relaxed) {
+        0 => Err(Error::new("on purpose").passing()),
+        _ => Ok("mended"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_tried_again_answers_nobodys_question() {
+    for end in [None, Some(End::Stop), Some(End::Kill)] {
+        let home = Home::new("again");
+        let fragile = Trigger::command("!fragile").retry(Retry::relaxed());
+        let app = Router::new().route(fragile, self::fragile).command("!buy", buy);
+        let app = app.with_state(Count::default());
+        let mut bot = home.start(app.clone());
+        bot.say("alice", "!fragile");
+        bot.say("alice", "!buy");
+        assert_eq!(bot.hears().await, "what?");
+        if let Some(end) = end {
+            bot.end(end).await;
+            bot = home.start(app);
+        }
+        assert_eq!(bot.hears().await, "mended", "{end:?}");
+        bot.say("alice", "tea");
+        assert_eq!(bot.hears().await, "tea bought");
+        bot.end(End::Stop).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_replayed_answers_nobodys_question() {
+    for end in [None, Some(End::Stop), Some(End::Kill)] {
+        let home = Home::new("replayed");
+        let fragile = Trigger::command("!fragile").retry(Retry::never());
+        let app = Router::new().route(fragile, self::fragile).command("!buy", buy);
+        let app = app.with_state(Count::default());
+        let mut bot = home.start(app.clone());
+        bot.say("alice", "!fragile");
+        assert!(bot.hears().await.starts_with("Sorry"));
+        bot.say("alice", "!buy");
+        assert_eq!(bot.hears().await, "what?");
+        if let Some(end) = end {
+            bot.end(end).await;
+            let mut dead = sqlite::DeadLetters::open(home.file()).unwrap();
+            assert_eq!(dead.replay(&DeadFilter::default(), home.now_ms()).unwrap().events.len(), 1);
+            bot = home.start(app);
+        } else {
+            assert_eq!(soon(bot.dead.replay(DeadFilter::default())).await, Some(1));
+        }
+        assert_eq!(bot.hears().await, "mended", "{end:?}");
+        bot.say("alice", "tea");
+        assert_eq!(bot.hears().await, "tea bought");
+        bot.end(End::Stop).await;
+    }
 }

@@ -22,6 +22,7 @@ pub(super) struct EventRecord {
     pub(super) stage: EventStage,
     pub(super) attempts: u32,
     pub(super) crashes: u32,
+    pub(super) has_begun: bool,
     pub(super) due_ms: u64,
 }
 
@@ -90,6 +91,7 @@ impl EventRecord {
             self.attempts += 1;
         }
         self.stage = EventStage::Running;
+        self.has_begun = true;
     }
 
     /// The attempt was cut short through no fault of its own, and does not count.

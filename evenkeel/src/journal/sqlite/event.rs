@@ -18,7 +18,7 @@ pub(super) struct Death<'a> {
 }
 
 /// The columns that [`pending`] reads.
-pub(super) const PENDING: &str = "sequence, state, attempts, crashes, due_ms, facts, content";
+pub(super) const PENDING: &str = "sequence, state, attempts, crashes, begun, due_ms, facts, content";
 
 pub(super) fn accept(
     store: &mut Store,
@@ -36,7 +36,8 @@ pub(super) fn accept(
     let Store { connection, buffer, .. } = store;
     connection
         .prepare_cached(
-            "INSERT INTO event(sequence, state, attempts, crashes, due_ms, content) VALUES (?1, ?2, ?3, 0, 0, ?4)",
+            "INSERT INTO event(sequence, state, attempts, crashes, begun, due_ms, content) \
+             VALUES (?1, ?2, ?3, 0, ?3, 0, ?4)",
         )?
         .execute((int(sequence), state, attempts, encode(event, buffer)))?;
     Ok(Acceptance::New(sequence))
@@ -47,7 +48,8 @@ pub(super) fn begin(store: &Store, sequence: u64) -> rusqlite::Result<usize> {
     store
         .connection
         .prepare_cached(
-            "UPDATE event SET attempts = attempts + (state <> ?2), state = ?3 WHERE sequence = ?1 AND state < ?4",
+            "UPDATE event SET attempts = attempts + (state <> ?2), state = ?3, begun = 1 \
+             WHERE sequence = ?1 AND state < ?4",
         )?
         .execute((int(sequence), SUSPENDED, RUNNING, DEAD))
 }
@@ -131,14 +133,15 @@ pub(super) fn add_fact(store: &Store, sequence: u64) -> rusqlite::Result<()> {
 /// Reads a row of [`PENDING`] columns, or the number of one that cannot be read. Its facts are still to come.
 pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<(Result<PendingEvent, u64>, bool)> {
     let sequence = natural(row.get(0)?);
-    let has_facts = row.get::<_, i64>(5)? > 0;
-    let Some(event) = decode(raw(row.get_ref(6)?)) else { return Ok((Err(sequence), has_facts)) };
+    let has_facts = row.get::<_, i64>(6)? > 0;
+    let Some(event) = decode(raw(row.get_ref(7)?)) else { return Ok((Err(sequence), has_facts)) };
     let event = PendingEvent {
         sequence,
         event,
         attempts: small(row.get(2)?),
         crashes: small(row.get(3)?),
-        due_ms: natural(row.get(4)?),
+        has_begun: row.get(4)?,
+        due_ms: natural(row.get(5)?),
         is_parked: row.get::<_, i64>(1)? == PARKED,
         facts: Vec::new(),
     };

@@ -57,6 +57,7 @@ CREATE TABLE event(
     state INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     crashes INTEGER NOT NULL,
+    begun INTEGER NOT NULL,
     due_ms INTEGER NOT NULL,
     facts INTEGER NOT NULL DEFAULT 0,
     at_ms INTEGER,

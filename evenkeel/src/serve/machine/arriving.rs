@@ -75,7 +75,7 @@ impl Machine {
             place: Place::Queued,
             is_parked: false,
             facts,
-            was_offered: false,
+            is_no_answer: false,
             resumes: None,
         };
         self.held.entry(sequence).insert_entry(held).into_mut()

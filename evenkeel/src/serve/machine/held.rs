@@ -21,8 +21,8 @@ pub(in crate::serve) struct Held {
     pub(super) place: Place,
     pub(super) is_parked: bool,
     pub(super) facts: Vec<Fact>,
-    /// Whether those who wait in its lane have seen it.
-    pub(super) was_offered: bool,
+    /// Whether it answers nobody's question: those who wait in its lane have seen it, or its handler has begun before.
+    pub(super) is_no_answer: bool,
     /// Tells a handler that has waited long enough that it has its lane.
     pub(super) resumes: Option<oneshot::Sender<()>>,
 }

@@ -27,10 +27,12 @@ impl Machine {
     }
 
     pub(super) fn take_up(&mut self, pending: PendingEvent) {
-        let PendingEvent { sequence, event, attempts, crashes, due_ms, is_parked, facts } = pending;
+        let PendingEvent { sequence, event, attempts, crashes, has_begun, due_ms, is_parked, facts } =
+            pending;
         self.room.take(&event);
         let held = self.hold(sequence, event, facts);
         (held.attempts, held.crashes, held.is_parked) = (attempts, crashes, is_parked);
+        held.is_no_answer = has_begun;
         let lane = Arc::clone(&held.lane);
         if is_parked {
             self.parked.insert(sequence);

@@ -52,7 +52,7 @@ impl Machine {
 
     /// Offers an event, which has its lane, to those who wait there. Answers false when nobody does.
     pub(super) fn offer(&mut self, sequence: u64) -> bool {
-        let Some(held) = self.held.get(&sequence).filter(|held| !held.was_offered) else { return false };
+        let Some(held) = self.held.get(&sequence).filter(|held| !held.is_no_answer) else { return false };
         let Some(waiters) = self.waiters.get(&held.lane) else { return false };
         let left = waiters.iter().map(|waiter| waiter.sequence).collect();
         self.offer_next(sequence, left)
@@ -69,7 +69,7 @@ impl Machine {
                 return true;
             }
         }
-        held.was_offered = true;
+        held.is_no_answer = true;
         false
     }
 
