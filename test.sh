@@ -92,7 +92,8 @@ coproc DEMO { exec cargo run --release -- demo --listen 127.0.0.1:0 --no-open 2>
 demo=$DEMO_PID
 trap 'kill "$demo" 2>/dev/null || true; rm -rf "$scratch"' EXIT
 IFS= read -r -t 60 url <&"${DEMO[0]}" || fail "the demo printed no address: $(cat "$scratch/log")"
-curl --silent --show-error --fail "$url" | grep -q '<title>' || fail "the page at $url is not there"
+curl --silent --show-error --fail --output "$scratch/page" "$url" || fail "the page at $url is not there"
+grep -q '<title>' "$scratch/page" || fail "what is at $url is not the page"
 echo "the page is at $url"
 kill -TERM "$demo"
 wait "$demo" || fail "the demo did not end well: $(cat "$scratch/log")"
