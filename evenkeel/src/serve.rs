@@ -282,14 +282,18 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let name = transport.name();
         // Before the network is told anything: a journal in other hands ends the bot here.
         let place = place.or(settings.map(|settings| settings.place)).map_or_else(default_place, Ok)?;
-        let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
-        let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
-        let recovered = journal.recover().await?;
-        let greeting = tokio::select! {
-            opened = transport.open() => opened.map_err(|error| {
+        let opening = async {
+            let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
+            let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
+            let recovered = journal.recover().await?;
+            let greeting = transport.open().await.map_err(|error| {
                 let context = format!("the {name} transport could not start");
                 error.context(context)
-            })?,
+            })?;
+            Ok::<_, Error>((journal, recovered, greeting))
+        };
+        let (journal, recovered, greeting) = tokio::select! {
+            opened = opening => opened?,
             Some(()) = stops.recv() => return Ok(()),
         };
         tracing::info!(transport = name, "{}", if greeting.is_empty() { "ready" } else { &greeting });

@@ -88,7 +88,7 @@ impl Context {
     ///
     /// As [`Context::ask`].
     pub async fn wait_for(&self, filter: impl Fn(&Event) -> bool + Send, within: Duration) -> Result<Event> {
-        let name = format!("wait {}", self.call.waits.fetch_add(1, Ordering::Relaxed));
+        let name = format!("\0wait {}", self.call.waits.fetch_add(1, Ordering::Relaxed));
         if let Some(value) = self.known_step(&name) {
             return serde_json::from_slice(value)
                 .map_err(|error| Error::from(error).context("reading what was waited for"));

@@ -131,6 +131,11 @@ impl App {
         Some((&self.routes[found.route], found.command_words))
     }
 
+    /// The name of what handles an event; empty if nothing does.
+    pub(crate) fn command(&self, event: &Event) -> String {
+        self.find(event).map(|(compiled, _)| compiled.label.name().to_owned()).unwrap_or_default()
+    }
+
     /// Whether any trigger wants this event, for benchmarks of the router.
     pub fn matches(&self, event: &Event) -> bool {
         self.find(event).is_some()

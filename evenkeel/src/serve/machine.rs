@@ -199,6 +199,9 @@ impl Machine {
     }
 
     fn start(&mut self, sequence: u64) {
+        if self.is_draining {
+            return self.give_back(sequence);
+        }
         let Some(held) = self.held.get_mut(&sequence) else { return };
         held.attempts += 1;
         (held.place, held.is_no_answer) = (Place::Running, true);
@@ -206,6 +209,7 @@ impl Machine {
         let (event, attempt, facts) = (held.event.clone(), held.attempts, held.facts.clone());
         let now_ms = self.now.wall_ms;
         self.outputs.push(Output::Start(Work { event, sequence, attempt, facts, now_ms }));
+        self.runs(sequence);
     }
 
     /// A handler is done.
@@ -309,16 +313,22 @@ impl Machine {
 
     /// Whether nothing is left to do.
     pub(super) fn is_idle(&self) -> bool {
-        let is_still = self.batch.is_empty() && self.following.is_none() && self.outbox.is_empty();
-        // What waits when nothing new is taken up is left to the next start.
-        let left = if self.is_draining { self.lanes.running() } else { self.lanes.len() + self.resting };
-        is_still && left == self.parked.len()
+        let is_still = self.batch.is_empty() && self.following.is_none();
+        if self.is_draining {
+            // What waits is left to the next start: events, and replies that a network did not take.
+            let is_sending = self.outbox.running() > self.postponed.len();
+            return is_still && !is_sending && !self.held.values().any(|held| held.place.is_running());
+        }
+        is_still && self.outbox.is_empty() && self.lanes.len() + self.resting == self.parked.len()
     }
 
     fn ring(&mut self) {
         while let Some(alarm) = self.alarms.due(self.now.elapsed) {
             match alarm {
+                // A bot that stops leaves it to the next start.
+                Alarm::Retry(_) if self.is_draining => {}
                 Alarm::Retry(sequence) => self.attempt(sequence),
+                Alarm::Innocent(sequence) => self.acquit(sequence),
                 Alarm::Rejoin(sequence) => {
                     self.resting -= 1;
                     if let Some(held) = self.held.get(&sequence) {

@@ -151,6 +151,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             self.writing = Some(Box::pin(self.journal.write(batch)));
         }
         self.journal.close().await;
+        let (_, waiting, outbox) = self.machine.load();
+        tracing::info!(waiting, outbox, "stopped");
         ended
     }
 
@@ -189,7 +191,11 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let mut adoption = self.journal.is_shared().then(|| Instant::now() + ADOPTION);
         self.hands = Hands::new(recovered.latest_ms);
         let now = self.now();
-        self.machine.recover(recovered, now);
+        let (events, replies) = (recovered.events.len(), recovered.letters.len());
+        if events + replies > 0 {
+            tracing::info!(events, replies, "taking up what an earlier run left");
+        }
+        self.machine.recover(recovered, now, &|event| self.app.command(event));
         self.backlog.settle(self.machine.room());
         self.machine.plan(self.app.schedules());
         loop {

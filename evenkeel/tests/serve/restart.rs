@@ -8,14 +8,16 @@ use evenkeel::job::Repeat;
 use evenkeel::journal::{DeadFilter, Reason, sqlite};
 use evenkeel::retry::Retry;
 use evenkeel::schedule::Misfire;
+use evenkeel::transport::{SendError, Sent};
 use evenkeel::{
-    App, Context, Conversation, Dialogue, Error, Event, Job, Result, Router, State, Text, Trigger,
+    App, Context, Conversation, Dialogue, Error, Event, Job, Outbound, Result, Router, State, Text, Trigger,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::advance;
 
 use crate::home::{BEGAN_MS, End, Home, soon};
+use crate::line::line_with;
 
 type Count = Arc<AtomicU32>;
 
@@ -328,4 +330,66 @@ async fn an_event_that_is_replayed_answers_nobodys_question() {
         assert_eq!(bot.hears().await, "tea bought");
         bot.end(End::Stop).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_hangs_after_a_crash_holds_up_nobody_else() {
+    async fn hang(cx: Context) -> Result<()> {
+        cx.reply_now("I hang").await?;
+        std::future::pending().await
+    }
+    async fn slow(cx: Context) -> Result<&'static str> {
+        if cx.attempt() == 1 {
+            cx.reply_now("I take long").await?;
+            std::future::pending::<()>().await;
+        }
+        Ok("done")
+    }
+    let home = Home::new("hang");
+    let app = Router::new().command("!hang", hang).command("!slow", slow).with_state(());
+    let mut bot = home.start(app.clone());
+    bot.say("alice", "!hang");
+    assert_eq!(bot.hears().await, "I hang");
+    for who in ["bob", "carol"] {
+        bot.say(who, "!slow");
+        assert_eq!(bot.hears().await, "I take long");
+    }
+    bot.end(End::Kill).await;
+    let mut bot = home.start(app);
+    for _ in 0..2 {
+        assert_eq!(bot.hears().await, "done");
+    }
+    bot.end(End::Kill).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bot_that_stops_waits_for_no_pause() {
+    async fn stubborn() -> Result<()> {
+        Err(Error::new("on purpose").passing())
+    }
+    let home = Home::new("pause");
+    let down = Arc::new(AtomicU32::new(1));
+    let is_down = Arc::clone(&down);
+    let network = move |_: &Outbound| match is_down.load(Ordering::Relaxed) {
+        0 => Ok(Sent::done()),
+        _ => Err(SendError::not_sent("nobody listens")),
+    };
+    let app = Router::new().command("!stubborn", stubborn).command("!ping", ping).with_state(());
+    let (transport, far) = line_with(Duration::ZERO, Box::new(network));
+    let bot = home.bot(transport, app.clone());
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    far.repeat("1", "alice", "!stubborn");
+    far.repeat("2", "bob", "!ping");
+    while soon(status.snapshot()).await.is_none_or(|told| told.retried == 0 || told.outbox == 0) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let began = tokio::time::Instant::now();
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    down.store(0, Ordering::Relaxed);
+    let mut bot = home.start(app);
+    assert_eq!(bot.hears().await, "pong", "what the network did not take is sent by the next start");
+    bot.end(End::Kill).await;
 }

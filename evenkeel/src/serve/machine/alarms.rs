@@ -15,6 +15,8 @@ pub(super) enum Alarm {
     Rejoin(u64),
     /// The reply is sent again.
     Resend(Key),
+    /// The suspect has run for a while, and the process goes on.
+    Innocent(u64),
 }
 
 /// A key with an order, which is that of promises.

@@ -79,8 +79,13 @@ impl Machine {
                 self.outputs.push(Output::Send(Letter::new(outbound, command)));
             }
             (After::Send(letter), ..) => self.outputs.push(Output::Send(*letter)),
-            // Whoever asked may have gone.
-            (After::Kept(answer), ..) => drop(answer.send(())),
+            (After::Kept(answer), entry, _) => {
+                if let Entry::Begin { sequence } = entry {
+                    self.runs(sequence);
+                }
+                // Whoever asked may have gone.
+                let _heard = answer.send(());
+            }
             (After::Recalled(answer), _, Answer::Recalled(value)) => drop(answer.send(value)),
             (After::Listed(answer), _, Answer::Dead(dead)) => drop(answer.send(dead)),
             (After::Replayed(told), _, Answer::Replayed(replayed)) => self.replayed(replayed, told),

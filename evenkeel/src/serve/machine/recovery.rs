@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::alarms::{Alarm, key};
 use super::{Machine, Now};
 use crate::context::APOLOGY;
+use crate::event::Event;
 use crate::guarantee::OnUnknown;
 use crate::journal::{Fact, PendingEvent, PendingLetter, Reason, Recovered};
 use crate::reply::{Outbound, SendKey};
@@ -15,18 +16,26 @@ use crate::serve::outbox::Letter;
 const CRASHES: u32 = 3;
 
 impl Machine {
-    /// Begins with what an earlier run left.
-    pub(in crate::serve) fn recover(&mut self, recovered: Recovered, now: Now) {
+    /// Begins with what an earlier run left. `command` is the name of whatever handles an event.
+    pub(in crate::serve) fn recover(
+        &mut self,
+        recovered: Recovered,
+        now: Now,
+        command: &dyn Fn(&Event) -> String,
+    ) {
         self.now = now;
         self.next_job_ms = recovered.next_job_ms;
         // A parked event keeps its lane, also from handlers before it that were waiting for somebody.
         let (parked, others): (Vec<_>, Vec<_>) =
             recovered.events.into_iter().partition(|event| event.is_parked);
-        parked.into_iter().chain(others).for_each(|event| self.take_up(event));
+        for pending in parked.into_iter().chain(others) {
+            let name = if pending.crashes >= CRASHES { command(&pending.event) } else { String::new() };
+            self.take_up(pending, &name);
+        }
         recovered.letters.into_iter().for_each(|letter| self.take_up_letter(letter));
     }
 
-    pub(super) fn take_up(&mut self, pending: PendingEvent) {
+    pub(super) fn take_up(&mut self, pending: PendingEvent, command: &str) {
         let PendingEvent { sequence, event, attempts, crashes, has_begun, due_ms, is_parked, facts } =
             pending;
         self.room.take(&event);
@@ -43,7 +52,7 @@ impl Machine {
         if crashes >= CRASHES {
             let error = format!("the process ended {crashes} times while this was being handled");
             tracing::error!(sequence, crashes, "an event was given up: {error}");
-            self.bury(sequence, Reason::Poison, error, "");
+            self.bury(sequence, Reason::Poison, error, command);
             self.forget(sequence);
             return;
         }

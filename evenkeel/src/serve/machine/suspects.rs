@@ -1,20 +1,26 @@
-//! Events during which the process ended before. One of them runs at a time, so that the next end of the process names the
-//! guilty one.
+//! Events during which the process ended before. They begin one at a time, so that the next end of the process names the
+//! guilty one: each has the time of [`ALONE`] to end it. One that waits for something long holds nobody up for longer.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::alarms::Alarm;
 use super::{After, Machine};
 use crate::journal::Entry;
+
+/// After so long without the end of the process, the next one begins beside it.
+pub(super) const ALONE: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
     /// Those that have their lanes and wait until they may run.
     waiting: VecDeque<Turn>,
-    /// One at most, and those that nobody could hold back: they ceased to wait for a person by themselves.
-    running: HashSet<u64>,
+    /// Those that may end the process at any moment, and until when: one at most, and those that nobody could hold back, because they ceased
+    /// to wait for a person by themselves.
+    running: HashMap<u64, Duration>,
 }
 
 #[derive(Debug)]
@@ -34,11 +40,6 @@ impl Suspects {
     /// The event does not run any more.
     pub(super) fn is_over(&mut self, sequence: u64) {
         self.running.remove(&sequence);
-    }
-
-    /// The event runs, and cannot be held back.
-    pub(super) fn runs(&mut self, sequence: u64) {
-        self.running.insert(sequence);
     }
 
     /// Takes back what was to tell a handler that it goes on. Answers false when nothing was.
@@ -73,7 +74,7 @@ impl Machine {
     }
 
     pub(super) fn next_suspect(&mut self) {
-        if !self.suspects.running.is_empty() {
+        if !self.suspects.running.is_empty() || self.is_draining {
             return;
         }
         let (sequence, after) = match self.suspects.waiting.pop_front() {
@@ -81,7 +82,30 @@ impl Machine {
             Some(Turn::Begin(sequence)) => (sequence, After::Begun(sequence)),
             Some(Turn::GoOn(sequence, answer)) => (sequence, After::Kept(answer)),
         };
-        self.suspects.runs(sequence);
+        self.suspects.running.insert(sequence, Duration::MAX);
         self.enter(Entry::Begin { sequence }, after);
+    }
+
+    /// The event, should it be a suspect, runs from now on.
+    pub(super) fn runs(&mut self, sequence: u64) {
+        if let Some(until) = self.suspects.running.get_mut(&sequence) {
+            *until = self.now.elapsed + ALONE;
+            self.alarms.set(*until, Alarm::Innocent(sequence));
+        }
+    }
+
+    /// The event, should it be a suspect, runs already: nobody could hold it back.
+    pub(super) fn slips(&mut self, sequence: u64) {
+        if self.is_suspect(sequence) {
+            self.suspects.running.insert(sequence, Duration::MAX);
+            self.runs(sequence);
+        }
+    }
+
+    /// A suspect may have run for long enough: another one begins beside it.
+    pub(super) fn acquit(&mut self, sequence: u64) {
+        if self.suspects.running.get(&sequence).is_some_and(|until| *until <= self.now.elapsed) {
+            self.suspects.is_over(sequence);
+        }
     }
 }

@@ -140,9 +140,7 @@ impl Machine {
             (held.place, held.resumes) = (Place::Loose, None);
         }
         if self.suspects.forget(sequence) || was_waiting {
-            if self.is_suspect(sequence) {
-                self.suspects.runs(sequence);
-            }
+            self.slips(sequence);
             self.enter(Entry::Begin { sequence }, After::Nothing);
         }
     }

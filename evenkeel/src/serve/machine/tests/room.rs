@@ -40,7 +40,7 @@ fn jobs_that_are_due_wait_in_the_journal_while_others_fill_the_memory() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let recovered = runtime.block_on(journal.recover()).expect("memory does not fail");
     let now = Now { wall_ms: 10, ..Now::default() };
-    machine.recover(recovered, now);
+    machine.recover(recovered, now, &|_| String::new());
     // Ten of them are due; then all.
     let mut room_bytes = 0;
     let mut running = settle(&mut machine, &mut journal, &mut room_bytes, now);
