@@ -104,7 +104,7 @@ impl SqliteOptions {
     pub fn open(self, path: impl Into<PathBuf>) -> Result<SqliteJournal> {
         let path = path.into();
         let keeping = self.keeping(&path);
-        let place = Place { path, key: self.key, retention: self.retention };
+        let place = Place::new(path, self);
         place.check()?;
         place.make_folder()?;
         place.check()?;

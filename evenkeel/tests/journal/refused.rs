@@ -81,7 +81,7 @@ fn a_folder_that_cannot_be_written_is_refused() {
 fn a_folder_in_place_of_a_file_is_refused() {
     let folder = Folder::new("directory");
     fs::create_dir(folder.file()).unwrap();
-    check(&folder, &folder.file(), SqliteOptions::new(), "cannot write the journal");
+    check(&folder, &folder.file(), SqliteOptions::new(), "is no file");
 }
 
 #[tokio::test]
@@ -240,4 +240,60 @@ fn an_operator_without_a_journal_is_told_so() {
     let error = DeadLetters::open(folder.file()).unwrap_err();
     assert!(error.to_string().contains("there is no journal"), "{error}");
     assert!(!folder.file().exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused() {
+    let folder = Folder::new("no-file");
+    let null = Path::new("/dev/null");
+    check(&folder, null, SqliteOptions::new(), "is no file");
+    check(&folder, folder.path(), SqliteOptions::new(), "is no file");
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let error = SqliteJournal::open(&pipe).expect_err("nobody writes to it");
+    assert!(error.to_string().contains("is no file"), "{error}");
+    fs::remove_file(&pipe).unwrap();
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(folder.path().join("gone.db"), &link).unwrap();
+    check(&folder, &link, SqliteOptions::new(), "leads to no file");
+    assert!(link.is_symlink(), "it stays a link");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_is_followed_and_the_lock_is_that_of_the_file() {
+    let folder = Folder::new("link");
+    made(&folder).await;
+    let (elsewhere, link) = (Folder::new("link-elsewhere"), "link.db");
+    let link = elsewhere.path().join(link);
+    std::os::unix::fs::symlink(folder.file(), &link).unwrap();
+    let mut journal = SqliteJournal::open(&link).unwrap();
+    assert_eq!(journal.recover().await.unwrap().events.len(), 1);
+    let error = SqliteJournal::open(folder.file()).expect_err("it is open");
+    assert!(error.to_string().contains("in use"), "{error}");
+    write(&mut journal, vec![accept("b")]).await;
+    journal.close().await;
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing lies beside the link");
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    assert_eq!(journal.recover().await.unwrap().events.len(), 2);
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn a_lock_of_another_program_is_waited_for() {
+    let folder = Folder::new("taken");
+    made(&folder).await;
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    journal.recover().await.unwrap();
+    let other = rusqlite::Connection::open(folder.file()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let health = journal.health();
+    let writing = tokio::spawn(journal.write(vec![accept("b")]));
+    while !health.vitals().is_failing {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(writing.await.unwrap().unwrap().answers.len(), 1);
+    journal.close().await;
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel::job::Repeat;
-use evenkeel::journal::{DeadFilter, Reason, sqlite};
+use evenkeel::journal::{DeadFilter, Entry, Journal, NewJob, Reason, sqlite};
 use evenkeel::retry::Retry;
 use evenkeel::schedule::Misfire;
 use evenkeel::transport::{SendError, Sent};
@@ -392,4 +392,25 @@ async fn a_bot_that_stops_waits_for_no_pause() {
     let mut bot = home.start(app);
     assert_eq!(bot.hears().await, "pong", "what the network did not take is sent by the next start");
     bot.end(End::Kill).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_cannot_be_read_stays_for_whoever_can() {
+    let home = Home::new("unreadable");
+    let mut journal = sqlite::SqliteJournal::open(home.file()).unwrap();
+    journal.recover().await.unwrap();
+    let (name, conversation) = ("tea".to_owned(), "alice".to_owned());
+    let job = NewJob { name, conversation, due_ms: 1, body: "{\"zone\":".into(), keeps_due: false };
+    journal.write(vec![Entry::Schedule(job)]).await.unwrap();
+    journal.close().await;
+    for _ in 0..2 {
+        let mut bot = home.start(Router::new().command("!ping", ping).with_state(()));
+        advance(2 * HOUR).await;
+        bot.say("alice", "!ping");
+        assert_eq!(bot.hears().await, "pong");
+        bot.end(End::Stop).await;
+        let kept = sqlite::Jobs::open(home.file()).unwrap().list(None, None, 9).unwrap();
+        assert_eq!(kept.len(), 1);
+        assert!(kept[0].name == "tea" && kept[0].due_ms > home.now_ms(), "it is looked at again later");
+    }
 }

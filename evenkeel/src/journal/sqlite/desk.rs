@@ -171,7 +171,7 @@ impl Jobs {
 
 impl Desk {
     fn open(path: PathBuf, options: SqliteOptions) -> Result<Self> {
-        let place = Place { path, key: options.key, retention: options.retention };
+        let place = Place::new(path, options);
         if !place.path.exists() {
             return Err(Error::config(format!("there is no journal {}", place.path.display()))
                 .with_hint("name the file that the bot writes"));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::SqliteOptions;
 use super::disk;
 use super::lock::beside;
 use super::log;
@@ -37,6 +38,12 @@ enum Found {
 }
 
 impl Place {
+    /// A link is followed here, so that what lies beside the file lies beside the file itself.
+    pub(super) fn new(path: PathBuf, options: SqliteOptions) -> Self {
+        let path = if path.is_symlink() { fs::canonicalize(&path).unwrap_or(path) } else { path };
+        Self { path, key: options.key, retention: options.retention }
+    }
+
     /// Finds what is wrong without touching anything.
     pub(super) fn check(&self) -> Result<()> {
         let shown = self.path.display();
@@ -81,6 +88,16 @@ impl Place {
     }
 
     fn look(&self) -> Result<Found> {
+        let shown = self.path.display();
+        if self.path.is_symlink() {
+            return Err(Error::config(format!("the link {shown} leads to no file"))
+                .with_hint("make what it leads to, an empty file, or name the file itself"));
+        }
+        // Before it is opened: that of a pipe would wait for somebody to write.
+        if fs::metadata(&self.path).is_ok_and(|data| !data.is_file()) {
+            return Err(Error::config(format!("{shown} is no file, in which a journal could be kept"))
+                .with_hint("name a file, there or not: a folder, a device and a pipe are none"));
+        }
         let mut head = Vec::new();
         match File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
@@ -183,7 +200,8 @@ impl Place {
 
     fn connect(&self, path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
-        let connection = Connection::open_with_flags(path, flags)?;
+        // What begins like an address is a path all the same.
+        let connection = Connection::open_with_flags(Path::new(".").join(path), flags)?;
         if let Some(key) = &self.key {
             // Sixty-four digits are the key itself; anything else is a passphrase, from which one is derived.
             let secret = key.expose().trim();
@@ -264,6 +282,10 @@ impl Place {
                 .with_hint(
                     "set it aside and start with a new one; `sqlite3 <file> .recover` reads what is left",
                 ),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Error::config(format!("another program writes to the journal {shown}, or reads it for long"))
+                    .with_hint("let it end, perhaps an open `sqlite3`, then start again")
+            }
             _ => Error::new(format!("the journal {shown} cannot be used: {error}"))
                 .with_hint("look at the disk and its messages in the system's log"),
         }

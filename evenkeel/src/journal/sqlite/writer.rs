@@ -32,10 +32,10 @@ const FULL_BYTES: i64 = 8 << 20;
 /// here a reader holds it up, and is waited for.
 const LONG_BYTES: i64 = 16 << 20;
 
-/// A full disk is tried again after this time; so is whatever else has failed.
+/// A full disk and a lock of another program are tried again after this time; so is whatever else has failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// So many failures in [`FAILURES_WITHIN`] are too many, unless the disk is full.
+/// So many failures in [`FAILURES_WITHIN`] are too many, unless the disk is full or another program has a lock.
 const FAILURES: usize = 3;
 const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 
@@ -144,23 +144,27 @@ impl Writer {
     fn note(&mut self, error: &rusqlite::Error) -> Result<()> {
         let path = self.place.path.display();
         let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        let is_taken =
+            matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
         if self.health.failed(error.to_string()) {
             if is_full {
                 tracing::error!(%path, "the disk of the journal is full: the bot waits for room");
+            } else if is_taken {
+                tracing::error!(%path, "another program keeps the journal for itself: the bot waits until it ends");
             } else {
                 tracing::error!(%path, %error, "the journal could not be written: it is opened again");
             }
         }
         let now = Instant::now();
         self.failures.retain(|failure| now.duration_since(*failure) < FAILURES_WITHIN);
-        if !is_full {
+        if !is_full && !is_taken {
             self.failures.push_back(now);
         }
         let is_damaged = error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt);
         if self.health.is_closing() || is_damaged || self.failures.len() >= FAILURES {
             return Err(self.place.explain(error));
         }
-        if is_full || self.failures.len() > 1 {
+        if is_full || is_taken || self.failures.len() > 1 {
             self.pause();
         }
         Ok(())

@@ -12,6 +12,8 @@ use crate::journal::{Answer, Entry, Job, NewJob};
 pub(super) const LISTED: usize = 1_000;
 /// Jobs that are taken from the journal at once.
 const TAKEN: usize = 256;
+/// After so long a job that cannot be read is looked at again.
+const UNREADABLE_MS: u64 = 3_600_000;
 /// While a job waits, the clocks are compared this often: the wall clock may be set.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -74,12 +76,23 @@ impl Machine {
             }
             match Body::read(job) {
                 Some(body) => self.fire(job, &body),
-                None => {
-                    tracing::error!(job = job.id, "a job cannot be read: it is forgotten");
-                    self.enter(Entry::Cancel { name: job.name.clone(), conversation: None }, After::Nothing);
-                }
+                None => self.put_off(job),
             }
         }
+    }
+
+    /// A job that cannot be read may be one of a newer version, or name a time zone that this one does not know. It stays
+    /// until the operator cancels it, or a version that can read it comes.
+    fn put_off(&mut self, job: &Job) {
+        tracing::error!(
+            job = job.id,
+            "a job cannot be read, and stays: `evenkeel jobs` lists and cancels it"
+        );
+        let (due_ms, now_ms) = (job.due_ms, self.now.wall_ms);
+        let next_ms = Some(now_ms + UNREADABLE_MS);
+        self.comes(next_ms);
+        let entry = Entry::Fire { job: job.id, due_ms, event: None, begins: false, next_ms, now_ms };
+        self.enter(entry, After::Nothing);
     }
 
     fn fire(&mut self, job: &Job, body: &Body) {
@@ -93,6 +106,9 @@ impl Machine {
         let overlaps = body.skips_overlap() && !self.lanes.is_free(&Body::lane(job));
         let mut due_ms = job.due_ms;
         let mut times = firings.fire.iter().peekable();
+        if overlaps {
+            tracing::info!(job = job.id, "a job was skipped: it still runs, or waits to");
+        }
         if overlaps || times.peek().is_none() {
             let next_ms = firings.next_ms;
             let entry = Entry::Fire { job: job.id, due_ms, event: None, begins: false, next_ms, now_ms };
