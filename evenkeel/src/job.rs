@@ -199,6 +199,9 @@ impl Context {
 
     /// Calls `function` with `args` at this time, or at once where it is past; kept once this handler has succeeded.
     ///
+    /// Where the clock of the system was set back, jobs go by the time before until the clock has caught up with it, so that
+    /// none fires twice: what is in between counts as past. [`Context::after`] does not depend on that.
+    ///
     /// # Errors
     ///
     /// As [`Context::defer`].

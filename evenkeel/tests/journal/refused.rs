@@ -297,3 +297,23 @@ async fn a_lock_of_another_program_is_waited_for() {
     assert_eq!(writing.await.unwrap().unwrap().answers.len(), 1);
     journal.close().await;
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_taken_away_is_noticed() {
+    let folder = Folder::new("removed");
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    journal.recover().await.unwrap();
+    let health = journal.health();
+    write(&mut journal, vec![accept("a")]).await;
+    assert!(!health.vitals().is_removed);
+    fs::rename(folder.file(), folder.path().join("elsewhere.db")).unwrap();
+    for number in 0..1_000 {
+        if health.vitals().is_removed {
+            return journal.close().await;
+        }
+        write(&mut journal, vec![accept(&format!("b{number}"))]).await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("nobody noticed");
+}

@@ -80,6 +80,22 @@ fn kind(magic: u32) -> Kind {
     })
 }
 
+/// Tells files apart that have the same name, one after the other.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+/// Which file has this name; `None` if there is none, or where files are not numbered.
+#[cfg(unix)]
+pub(super) fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|data| Identity(data.dev(), data.ino()))
+}
+
+#[cfg(not(unix))]
+pub(super) fn identity(_: &Path) -> Option<Identity> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

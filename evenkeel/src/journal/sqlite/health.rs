@@ -22,6 +22,7 @@ struct Gauges {
     wal_peak_bytes: AtomicU64,
     busy_micros: AtomicU64,
     is_failing: AtomicBool,
+    is_removed: AtomicBool,
     /// Set once by the journal; the writer stops trying again.
     is_closing: AtomicBool,
     last_error: Mutex<Option<String>>,
@@ -51,6 +52,8 @@ pub struct Vitals {
     pub busy: Duration,
     /// Whether nothing can be written at present.
     pub is_failing: bool,
+    /// Whether the file was removed or replaced meanwhile: what is written is lost with the process.
+    pub is_removed: bool,
     /// The last error of the disk or of SQLite, if there was one.
     pub last_error: Option<String>,
 }
@@ -70,6 +73,7 @@ impl Health {
             wal_peak_bytes: gauges.wal_peak_bytes.load(Relaxed),
             busy: Duration::from_micros(gauges.busy_micros.load(Relaxed)),
             is_failing: gauges.is_failing.load(Relaxed),
+            is_removed: gauges.is_removed.load(Relaxed),
             last_error: gauges.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
@@ -107,6 +111,11 @@ impl Health {
 
     pub(super) fn mended(&self) {
         self.0.is_failing.store(false, Relaxed);
+    }
+
+    /// The file was taken away.
+    pub(super) fn removed(&self) {
+        self.0.is_removed.store(true, Relaxed);
     }
 
     pub(super) fn stop_trying(&self) {

@@ -9,6 +9,7 @@ use rusqlite::ErrorCode;
 use tokio::sync::oneshot;
 
 use super::apply::{self, Failure};
+use super::disk;
 use super::health::Health;
 use super::open::Place;
 use super::recover::recover;
@@ -56,11 +57,15 @@ pub(super) struct Writer {
     failures: VecDeque<Instant>,
     /// Whether pages were given back since the last time that there were none.
     has_shrunk: bool,
+    /// Which file the journal is in, and when that was last looked at; `None` once it is known to be another one.
+    file: Option<(disk::Identity, Instant)>,
 }
 
 impl Writer {
     pub(super) fn new(place: Place, store: Store, health: Health, orders: Receiver<Order>) -> Self {
-        Self { place, store: Some(store), health, orders, failures: VecDeque::new(), has_shrunk: false }
+        let file = disk::identity(&place.path).map(|file| (file, Instant::now()));
+        let failures = VecDeque::new();
+        Self { place, store: Some(store), health, orders, failures, has_shrunk: false, file }
     }
 
     pub(super) fn run(mut self) {
@@ -110,7 +115,26 @@ impl Writer {
             Err(failure) => (self.mend(&batch, before, failure)?, None),
         };
         self.health.wrote(batch.len(), class, start.elapsed());
+        self.look_at_file();
         Ok(Written { batch, answers })
+    }
+
+    /// Notices, and says once, that somebody has taken the file away: it is written all the same, and nobody finds it.
+    fn look_at_file(&mut self) {
+        let Some((file, looked)) = &mut self.file else { return };
+        if looked.elapsed() < PAUSE {
+            return;
+        }
+        *looked = Instant::now();
+        if disk::identity(&self.place.path).as_ref() != Some(file) {
+            self.file = None;
+            self.health.removed();
+            tracing::error!(
+                path = %self.place.path.display(),
+                "the file of the journal was removed or replaced: the next start will know nothing of what happens now; \
+                 stop the bot with SIGTERM, look after the file, and start again"
+            );
+        }
     }
 
     /// Writes a batch that failed, on a new connection, until it is certain to be in the file.

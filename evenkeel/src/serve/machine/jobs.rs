@@ -29,7 +29,8 @@ impl Machine {
             self.change(Entry::Schedule(NewJob { name, conversation, due_ms, body: bytes, keeps_due: true }));
         }
         let names = schedules.iter().map(|(name, _)| name.clone()).collect();
-        let entry = Entry::Jobs { conversation: Some(SCHEDULES.to_owned()), after: None, limit: LISTED };
+        // All of them: a router has as many as it has lines.
+        let entry = Entry::Jobs { conversation: Some(SCHEDULES.to_owned()), after: None, limit: 1_000_000 };
         self.enter(entry, After::Schedules(names));
     }
 
