@@ -170,7 +170,8 @@ fn count_only(letters: &DeadLetters, chosen: &Chosen, done: &str) -> Result<Exit
     Ok(if is_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Does it filter by filter, and says how far it came, also when it came not to the end.
+/// Does it filter by filter, and says how far it came, also when it came not to the end. When it came nowhere, the error is
+/// all there is to say.
 fn change(
     letters: &mut DeadLetters,
     chosen: &Chosen,
@@ -180,21 +181,32 @@ fn change(
     let mut done = Done::default();
     let result = chosen.filters.iter().try_for_each(|filter| one(letters, filter, &mut done));
     let number = done.events + done.replies;
+    if number > 0 || result.is_ok() {
+        say(&format!("{}\n", outcome(letters, word, &done)));
+    }
+    result?;
+    Ok(if done.is_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What has been done, and when the bot takes it up.
+fn outcome(letters: &DeadLetters, word: &str, done: &Done) -> String {
+    let number = done.events + done.replies;
     let mut text = format!("{word}: {}", count(number, "dead letter", "dead letters"));
-    if word == "replayed" && number > 0 {
+    if number == 0 {
+        return text;
+    }
+    if word == "replayed" {
         let (events, replies) =
             (count(done.events, "event", "events"), count(done.replies, "reply", "replies"));
         text.push_str(&format!(" ({events}, {replies})"));
     }
-    if number > 0 {
-        text.push_str(match letters.is_in_use() {
-            true => "; the bot is running, and takes this up within a second",
-            false => "; no bot is running: the next start takes this up",
-        });
-    }
-    say(&format!("{text}\n"));
-    result?;
-    Ok(if done.is_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    text.push_str(match (letters.is_in_use(), word) {
+        (true, _) => "; the bot is running, and takes this up within a second",
+        (false, "replayed") => "; no bot is running: the next start takes this up",
+        // What is forgotten is gone from the file, and a start has nothing to do with it.
+        (false, _) => "",
+    });
+    text
 }
 
 fn replay(letters: &mut DeadLetters, filter: &DeadFilter, done: &mut Done) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! The doctor: what a bot would find at its start, and what it promises while it runs.
 
+mod journal;
 mod report;
 
 use std::process::ExitCode;
@@ -32,13 +33,21 @@ async fn examine() -> Report {
     let (signal, guard, journal) = match Config::load() {
         Ok(config) => {
             let (mut findings, signal) = (settings(&config), Signal::from_config(&config));
-            findings.extend(signal.as_ref().err().map(|error| Finding::fail("settings", error)));
+            let unfit = signal.as_ref().err().map(|error| match has_signal(&findings, error) {
+                true => Finding::fail("settings", error),
+                false => no_signal(error),
+            });
+            findings.extend(unfit);
             // A bot that never runs: it reads the settings that every bot has.
             let bot = Bot::new(Sandbox::empty(), Router::new()).in_memory().with_settings(&config);
             findings.extend(bot.as_ref().err().map(|error| Finding::fail("settings of the bot", error)));
             report.add("settings", findings);
-            // The doctor opens no journal, for the bot may be running.
-            let journal = Place::read(&mut config.read());
+            let mut read = config.read();
+            let journal = Place::read(&mut read);
+            // A place that was not understood is among the settings; the usual one would be somebody else's.
+            if read.problem_count() == 0 {
+                report.add("journal", journal::findings(&journal));
+            }
             (signal.ok(), bot.ok().map(|_| guard(&config)), journal)
         }
         Err(error) => {
@@ -101,6 +110,20 @@ fn settings(config: &Config) -> Vec<Finding> {
         Some(Finding::ok(name, format!("set, from {place}")))
     });
     found.collect()
+}
+
+/// Whether the operator has begun to set Signal up: a setting was found, or something that is nearly one.
+fn has_signal(found: &[Finding], error: &Error) -> bool {
+    let untouched = Signal::from_config(&Config::default()).err();
+    found.iter().any(|finding| finding.name.starts_with("SIGNAL_"))
+        || untouched.is_none_or(|untouched| untouched.to_string() != error.to_string())
+}
+
+/// A project that `evenkeel new` made runs without Signal.
+fn no_signal(error: &Error) -> Finding {
+    let text = "none of its settings is set: a bot of `evenkeel new` runs on a page in the browser, one that takes its \
+                settings with `Signal::from_env` does not start";
+    Finding::warn("Signal", text, error.hint().unwrap_or("set `SIGNAL_PHONE_NUMBER` and `SIGNAL_API_URL`"))
 }
 
 /// Where a setting comes from. Refusing it makes the settings say so: it is the only way to ask.

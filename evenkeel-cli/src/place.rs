@@ -1,6 +1,6 @@
 //! Where the journal of a bot is, by the settings that the bot reads.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use evenkeel::config::Config;
 use evenkeel::journal::Place;
@@ -19,7 +19,7 @@ pub(crate) fn place(given: Option<PathBuf>) -> Result<Place, Failure> {
         let _sound = Bot::new(Sandbox::empty(), Router::new()).with_settings(&config)?;
     }
     if let Some(given) = given {
-        if given == Path::new("memory") {
+        if given.as_os_str().eq_ignore_ascii_case("memory") {
             return Err(in_memory("--journal memory").into());
         }
         place = place.with_path(given);

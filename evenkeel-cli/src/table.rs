@@ -26,6 +26,17 @@ pub(crate) fn time(ms: u64) -> String {
     stamp.map_or_else(|| format!("{ms} ms"), |stamp| stamp.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
+/// How long a file is, in one unit: `512 B`, `132 KiB`, `1.5 MiB`, `2.0 GiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
+    match bytes >> 10 {
+        0 => format!("{bytes} B"),
+        kib @ ..1_024 => format!("{kib} KiB"),
+        _ if bytes >> 30 == 0 => format!("{} MiB", tenths(1 << 20)),
+        _ => format!("{} GiB", tenths(1 << 30)),
+    }
+}
+
 /// The text on one line.
 pub(crate) fn line(text: &str) -> String {
     let words = text.split(|letter: char| letter.is_control() || letter == ' ');
@@ -65,6 +76,8 @@ mod tests {
     fn cells_are_short_and_harmless() {
         let spans = [59_999, 60_000, 3_599_999, 86_399_999, 86_400_000].map(span);
         assert_eq!(spans, ["59 s", "1 min", "59 min", "23 h", "1 d"]);
+        let sizes = [1_023, 1_024, 1_048_575, 1_572_864, 1 << 31].map(size);
+        assert_eq!(sizes, ["1023 B", "1 KiB", "1023 KiB", "1.5 MiB", "2.0 GiB"]);
         assert_eq!(time(1_000), "1970-01-01 00:00:01 UTC");
         assert_eq!(time(u64::MAX), "18446744073709551615 ms");
         assert_eq!(line("a\n\tb\u{1b}[31m"), "a b [31m");

@@ -198,7 +198,7 @@ impl<S: Sync> FromEvent<S> for Rest {
 impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Args<T> {
     fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
         let taken = words::split(cx.rest())
-            .and_then(|words| captures::from_words(&words))
+            .and_then(|words| captures::from_words(cx.command(), &words))
             .map(Self)
             .map_err(|problem| Rejection::usage(cx, problem));
         ready(taken)

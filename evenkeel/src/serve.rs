@@ -421,7 +421,8 @@ mod tests {
         async fn hang() {
             std::future::pending::<()>().await;
         }
-        let bot = Bot::new(Once, Router::new().command("!hang", hang)).with_drain(Duration::from_secs(3600));
+        let bot = Bot::new(Once, Router::new().command("!hang", hang)).in_memory();
+        let bot = bot.with_drain(Duration::from_secs(3600));
         let status = bot.status();
         let (stop, stops) = mpsc::channel(2);
         let bot = tokio::spawn(bot.serve_until(stops));
@@ -435,7 +436,7 @@ mod tests {
         }
         stop.send(()).await.expect("the bot drains");
         let left = bot.await.expect("no panic").expect_err("a handler was running");
-        assert!(left.to_string().starts_with("stopped at once: 1 handlers"), "{left}");
+        assert!(left.to_string().starts_with("stopped at once: 1 handler was"), "{left}");
         assert_eq!(began.elapsed(), Duration::ZERO, "the hour of the drain was not waited for");
     }
 

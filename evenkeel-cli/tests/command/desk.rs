@@ -236,12 +236,45 @@ async fn what_is_discarded_is_gone_for_the_bot_that_runs_and_for_the_next() {
     check(&tended.file, "dead discard --command !weather", &["discarded: 1 dead letter; the bot is running"]);
     tended.has_dead(2).await;
     let (file, world, done) = tended.stop().await;
-    check(&file, "dead discard 3.0", &["discarded: 1 dead letter; no bot is running"]);
+    check(&file, "dead discard 3.0", &["discarded: 1 dead letter\n"]);
     let tended = Tended::start_in(file, world, done);
     tended.has_dead(1).await;
     let (file, ..) = tended.stop().await;
     check(&file, "dead discard --all", &["discarded: 1 dead letter"]);
     check(&file, "dead discard --all", &["discarded: 0 dead letters\n"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_says_what_is_in_the_journal_beside_the_bot_and_after_it() {
+    let tended = Tended::with_trouble("desk doctor").await;
+    let look = |file: &Path, user: &str| {
+        let out = check(file, "doctor", &["0 events to be handled, 0 replies to be sent, 1 job\n", user]);
+        assert!(
+            out.contains("warn  dead letters: 3 wait for a decision") && out.contains("`evenkeel dead`"),
+            "{out}"
+        );
+    };
+    look(&tended.file, "ok    bot: one runs on this journal");
+    let (file, ..) = tended.stop().await;
+    look(&file, "ok    bot: none runs on this journal");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_written_is_an_error_and_nothing_else() {
+    let tended = Tended::with_trouble("desk full").await;
+    for action in ["discard", "replay"] {
+        // No file may grow, as on a disk without room.
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", r#"trap "" XFSZ; ulimit -f 0; exec "$0" dead "$1" --all"#]);
+        command.args([env!("CARGO_BIN_EXE_evenkeel"), action]);
+        command.env_clear().env("EVENKEEL_JOURNAL", &tended.file);
+        let (code, out, err) = finished(command);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+        assert!(err.contains("the journal") && err.contains("hint: "), "{err}");
+    }
+    check(&tended.file, "dead", &["3 dead letters\n"]);
+    tended.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,6 +25,16 @@ fn a_new_project_passes_its_own_tests_and_is_clean() {
     let (code, out, err) = finished(evenkeel(["new", "my-bot", "--path", path]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.contains("cargo run"), "{out}");
+    let read = |name: &str| std::fs::read_to_string(project.join(name)).expect("it was just made");
+    assert!(
+        read(".gitignore").lines().any(|line| line == "/evenkeel.db*"),
+        "the journal is not for the repository"
+    );
+    assert!(read("README.md").contains("`evenkeel.db`") && read(".env.example").contains("EVENKEEL_JOURNAL"));
+    // The guard and `clippy.toml` tell authors to write this.
+    let advised = "\n/// As advised.\npub async fn pause() {\n    tokio::time::sleep(std::time::Duration::ZERO).await;\n}\n";
+    std::fs::write(project.join("src/lib.rs"), format!("//! Advice.\n{advised}"))
+        .expect("the folder is there");
     // The same versions as here, so that nothing has to be fetched.
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
     std::fs::copy(lock, project.join("Cargo.lock")).expect("the workspace is locked");

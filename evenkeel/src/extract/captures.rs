@@ -17,13 +17,15 @@ pub(super) fn from_groups<T: DeserializeOwned>(
 ) -> Result<T, String> {
     let texts = groups.iter().skip(1).map(|group| group.map(|group| Cow::Borrowed(group.as_str())));
     let values = regex.capture_names().skip(1).zip(texts).map(|(name, text)| Value { name, text });
-    T::deserialize(Values { values: values.collect(), source: Source::Groups }).map_err(Misfit::told)
+    T::deserialize(Values { values: values.collect(), source: Source::Groups })
+        .map_err(|misfit| misfit.told("This"))
 }
 
-/// Fills `T` from words, one after another; what is left over goes to the last place.
-pub(super) fn from_words<T: DeserializeOwned>(words: &[String]) -> Result<T, String> {
+/// Fills `T` from words after a command, one after another; what is left over goes to the last place.
+pub(super) fn from_words<T: DeserializeOwned>(command: &str, words: &[String]) -> Result<T, String> {
     let values = words.iter().map(|word| Value { name: None, text: Some(Cow::Borrowed(word.as_str())) });
-    T::deserialize(Values { values: values.collect(), source: Source::Words }).map_err(Misfit::told)
+    T::deserialize(Values { values: values.collect(), source: Source::Words })
+        .map_err(|misfit| misfit.told(&format!("`{command}`")))
 }
 
 /// Says why no match of `regex` can ever fill a `T`.
@@ -60,10 +62,12 @@ enum Misfit {
 }
 
 impl Misfit {
-    fn told(self) -> String {
+    /// For the person who wrote to `taker`.
+    fn told(self, taker: &str) -> String {
         match self {
             Self::Missing(field) => format!("`{field}` is missing."),
-            Self::Count { wanted } => format!("This takes {wanted} words."),
+            Self::Count { wanted: 1 } => format!("{taker} takes 1 word."),
+            Self::Count { wanted } => format!("{taker} takes {wanted} words."),
             Self::Text(text) => text,
         }
     }
@@ -417,11 +421,19 @@ mod tests {
     #[test]
     fn words_fill_a_list_a_tuple_or_a_struct() {
         let words = ["Oslo".to_owned(), "3".to_owned()];
-        assert_eq!(from_words(&words), Ok(vec!["Oslo".to_owned(), "3".to_owned()]));
-        assert_eq!(from_words(&words), Ok(("Oslo".to_owned(), 3i8)));
-        assert_eq!(from_words(&words), Ok(City { city: "Oslo".into(), days: Some(3) }));
-        assert_eq!(from_words(&words), Ok(("Oslo 3".to_owned(),)), "the last place takes what is left");
-        assert_eq!(from_words::<(String, u8, u8)>(&words), Err("This takes 3 words.".into()));
+        assert_eq!(from_words("!weather", &words), Ok(vec!["Oslo".to_owned(), "3".to_owned()]));
+        assert_eq!(from_words("!weather", &words), Ok(("Oslo".to_owned(), 3i8)));
+        assert_eq!(from_words("!weather", &words), Ok(City { city: "Oslo".into(), days: Some(3) }));
+        assert_eq!(
+            from_words("!weather", &words),
+            Ok(("Oslo 3".to_owned(),)),
+            "the last place takes what is left"
+        );
+        assert_eq!(
+            from_words::<(String, u8, u8)>("!weather", &words),
+            Err("`!weather` takes 3 words.".into())
+        );
+        assert_eq!(from_words::<(u8,)>("!roll", &[]), Err("`!roll` takes 1 word.".into()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::memory::MemoryJournal;
 #[cfg(feature = "sqlite")]
-use super::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions};
+use super::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions, Stock};
 use super::{Entry, Journal, Recovered, Written};
 use crate::config::{Secret, Settings};
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ impl Place {
     pub fn read(settings: &mut Settings<'_>) -> Self {
         let path = settings.optional("EVENKEEL_JOURNAL", "/var/lib/bot/evenkeel.db", |path| match path {
             "" => Err("must be the path of a file, or `memory`"),
-            "memory" => Ok(None),
+            path if path.eq_ignore_ascii_case("memory") => Ok(None),
             _ if !cfg!(feature = "sqlite") => Err("must be `memory`: this bot was built without `sqlite`"),
             path => Ok(Some(PathBuf::from(path))),
         });
@@ -86,6 +86,21 @@ impl Place {
         Jobs::open_with(path, options(self.key))
     }
 
+    /// Looks at what is there, beside a bot that may be running, and changes nothing: `None` where there is no file yet, and
+    /// for memory. Blocks while the file is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::open`], where that can be known without opening; but a file that is in use is none.
+    #[cfg(feature = "sqlite")]
+    pub fn look(&self) -> Result<Option<Stock>> {
+        match &self.path {
+            Some(path) => options(self.key.clone()).look(path),
+            None if self.key.is_some() => Err(keyless()),
+            None => Ok(None),
+        }
+    }
+
     /// Opens the journal there. Blocks while the file is read.
     ///
     /// # Errors
@@ -102,10 +117,7 @@ impl Place {
             }
             #[cfg(not(feature = "sqlite"))]
             Some(_) => Err(Error::config("this bot was built without `sqlite`")),
-            None if self.key.is_some() => {
-                Err(Error::config("`EVENKEEL_JOURNAL_KEY` is set, and the journal is in memory")
-                    .with_hint("set `EVENKEEL_JOURNAL` to the path of a file, or take the key away"))
-            }
+            None if self.key.is_some() => Err(keyless()),
             None => {
                 tracing::warn!(
                     "the journal is in memory: what was accepted and not answered is lost with the process"
@@ -123,6 +135,11 @@ fn options(key: Option<Secret>) -> SqliteOptions {
         Some(key) => options.key(key),
         None => options,
     }
+}
+
+fn keyless() -> Error {
+    Error::config("`EVENKEEL_JOURNAL_KEY` is set, and the journal is in memory")
+        .with_hint("set `EVENKEEL_JOURNAL` to the path of a file, or take the key away")
 }
 
 #[cfg(feature = "sqlite")]

@@ -11,6 +11,7 @@ mod job;
 mod letter;
 mod lock;
 mod log;
+mod look;
 mod open;
 mod recover;
 mod schema;
@@ -40,6 +41,7 @@ use writer::{Order, Writer};
 
 pub use desk::{DeadLetters, Jobs};
 pub use health::{Health, Vitals};
+pub use look::Stock;
 
 /// How many batches may wait for the writer; `serve` hands over one at a time.
 const WAITING: usize = 64;
@@ -91,7 +93,7 @@ impl SqliteOptions {
             is_synced: true,
             known_days: u32::try_from(hours / 24).ok(),
             known_rows: rows.unsigned_abs(),
-            is_encrypted: self.key.is_some(),
+            is_encrypted: cfg!(feature = "sqlcipher") && self.key.is_some(),
         }
     }
 

@@ -334,7 +334,7 @@ async fn arguments_that_do_not_fit_get_the_usage() {
         .regex(r"^!prime (\d+)$", prime)
         .with_state(());
     assert_eq!(say(&app, "!add 1 2").await, ["3"]);
-    assert_eq!(say(&app, "!add 1").await, ["This takes 2 words.\nUsage: !add <n> <n>"]);
+    assert_eq!(say(&app, "!add 1").await, ["`!add` takes 2 words.\nUsage: !add <n> <n>"]);
     let number = "`x` is not a whole number from 0 to 255.\nUsage: !add <n> <n>";
     assert_eq!(say(&app, "!add 1 x").await, [number]);
     assert_eq!(say(&app, "!prime 300").await, ["`300` is not a whole number from 0 to 255."]);

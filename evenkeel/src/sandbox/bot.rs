@@ -34,7 +34,8 @@ impl Transport for Sandbox {
             let groups = groups.count();
             (state.rooms.len() - groups, groups)
         };
-        let cast = format!("{people} people and {groups} groups in memory");
+        let (people, groups) = (count(people, "person", "people"), count(groups, "group", "groups"));
+        let cast = format!("{people} and {groups} in memory");
         #[cfg(feature = "page")]
         if let Some(page) = &self.page {
             return Ok(format!("{cast}; talk to the bot at {}", page.url()));
@@ -207,5 +208,22 @@ impl State {
         }
         let (target, conversation) = (target.as_str(), conversation.id());
         Err(format!("message `{target}` is not in the conversation `{conversation}`"))
+    }
+}
+
+/// `1 group`, `2 groups`.
+fn count(number: usize, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Transport;
+    use crate::sandbox::Sandbox;
+
+    #[tokio::test]
+    async fn the_first_line_counts_as_people_do() {
+        assert_eq!(Transport::open(&Sandbox::new()).await.unwrap(), "3 people and 1 group in memory");
+        assert_eq!(Transport::open(&Sandbox::empty()).await.unwrap(), "0 people and 0 groups in memory");
     }
 }

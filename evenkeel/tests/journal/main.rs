@@ -6,6 +6,7 @@
 mod disk;
 #[cfg(target_os = "linux")]
 mod faults;
+mod looked;
 mod made;
 mod model;
 mod refused;

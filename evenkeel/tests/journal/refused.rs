@@ -9,14 +9,18 @@ use evenkeel::journal::{Answer, DeadFilter, Entry, Journal, NewJob, Reason};
 
 use crate::made::{Folder, accept, ask, bury, bury_reply, key, promise, replayed, write};
 
-/// Opening fails with this line, and nothing in the folder changes.
+/// Opening fails with this line, as does looking, and nothing in the folder changes.
 fn check(folder: &Folder, file: &Path, options: SqliteOptions, line: &str) {
     let before = content(folder);
+    let names = || fs::read_dir(folder.path()).unwrap().count();
+    let (count, looked) = (names(), options.clone().look(file).expect_err("the file is refused"));
+    assert_eq!(names(), count, "looking makes nothing");
     let error = options.open(file).expect_err("the file is refused");
     let text = error.to_string();
     assert!(text.contains(line), "{text}");
     assert!(!text.contains('\n') && error.hint().is_some(), "{text} ({:?})", error.hint());
     assert_eq!(content(folder), before, "it touched something");
+    assert_eq!((looked.to_string(), looked.hint()), (text, error.hint()));
 }
 
 fn content(folder: &Folder) -> Vec<(String, Vec<u8>)> {
@@ -75,6 +79,8 @@ fn a_folder_that_cannot_be_written_is_refused() {
     for file in ["/proc/evenkeel-no-such-folder/journal.db", "/proc/journal.db"] {
         check(&folder, Path::new(file), SqliteOptions::new(), "/proc");
     }
+    fs::write(folder.path().join("diary"), "dear diary").unwrap();
+    check(&folder, &folder.path().join("diary/journal.db"), SqliteOptions::new(), "cannot write the journal");
 }
 
 #[test]
@@ -82,6 +88,8 @@ fn a_folder_in_place_of_a_file_is_refused() {
     let folder = Folder::new("directory");
     fs::create_dir(folder.file()).unwrap();
     check(&folder, &folder.file(), SqliteOptions::new(), "is no file");
+    let error = SqliteOptions::new().look(folder.file()).unwrap_err();
+    assert_eq!(error.hint(), Some("name a file, there or not: a folder, a device and a pipe are none"));
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ fn a_stop_lists_the_handlers_that_are_stuck_by_line() {
     stage.exchange("bob", "!ping 1", "pong 1");
     let ice = stage.ice.clone();
     let left = stage.close().unwrap_err().to_string();
-    assert!(left.starts_with("stopped at the deadline: 1 handlers were still running"), "{left}");
+    assert!(left.starts_with("stopped at the deadline: 1 handler was still running"), "{left}");
     assert!(left.contains("; stuck: `!block` at ") && left.contains("guard.rs:"), "{left}");
     assert!(!left.contains("!ping"), "{left}");
     ice.thaw(1);

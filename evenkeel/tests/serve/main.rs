@@ -88,7 +88,7 @@ async fn a_stuck_handler_delays_only_its_own_conversation() {
     let left = bot.await.unwrap().unwrap_err();
     assert_eq!(
         left.to_string(),
-        "stopped at the deadline: 1 handlers were still running, 1 events were waiting, 0 replies were not sent"
+        "stopped at the deadline: 1 handler was still running, 1 event was waiting, 0 replies were not sent"
     );
 }
 

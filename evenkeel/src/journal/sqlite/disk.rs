@@ -1,5 +1,6 @@
-//! Which file systems a journal may lie on.
+//! Which file systems a journal may lie on, and what one says that takes no more.
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -13,9 +14,15 @@ enum Kind {
     Network(&'static str),
     /// A program serves it, which may do so over a network.
     Perhaps(&'static str),
+    /// What lies there is made up by the system.
+    Unreal(&'static str),
 }
 
-/// Refuses a file on a network.
+/// What SQLite takes at once when it opens a journal that was closed: the index of the log, and a few pages.
+#[cfg(target_os = "linux")]
+const LEAST_BYTES: u64 = 64 << 10;
+
+/// Refuses a file on a network, and where no file can be.
 pub(super) fn check(path: &Path) -> Result<()> {
     judge(path, kind_of(path))
 }
@@ -26,8 +33,12 @@ pub(super) fn doubt(path: &Path) -> Option<String> {
 }
 
 fn judge(path: &Path, kind: Kind) -> Result<()> {
-    let Kind::Network(name) = kind else { return Ok(()) };
     let shown = path.display();
+    if let Kind::Unreal(name) = kind {
+        return Err(Error::config(format!("the journal {shown} would be on {name}, which keeps no files"))
+            .with_hint("set `EVENKEEL_JOURNAL` to a file on a local disk"));
+    }
+    let Kind::Network(name) = kind else { return Ok(()) };
     Err(Error::config(format!("the journal {shown} would be on a network file system ({name})")).with_hint(
         "set `EVENKEEL_JOURNAL` to a file on a local disk: over a network, a lock or a sync may be a lie",
     ))
@@ -49,8 +60,7 @@ fn kind_of(path: &Path) -> Kind {
 /// Looks at the file, or at the nearest folder above it that is there.
 #[cfg(target_os = "linux")]
 fn magic_of(path: &Path) -> Option<u32> {
-    let path = std::path::absolute(path).ok()?;
-    let system = path.ancestors().find_map(|at| rustix::fs::statfs(at).ok())?;
+    let system = nearest(path, |at| rustix::fs::statfs(at).ok())?;
     // The width and sign of `f_type` differ between architectures; the magic numbers have 32 bits.
     u32::try_from(i128::from(system.f_type) & 0xffff_ffff).ok()
 }
@@ -58,6 +68,54 @@ fn magic_of(path: &Path) -> Option<u32> {
 #[cfg(not(target_os = "linux"))]
 fn kind_of(_: &Path) -> Kind {
     Kind::Local
+}
+
+#[cfg(target_os = "linux")]
+fn nearest<T>(path: &Path, look: impl FnMut(&Path) -> Option<T>) -> Option<T> {
+    std::path::absolute(path).ok()?.ancestors().find_map(look)
+}
+
+/// Whether there is hardly room for anything where this file lies.
+#[cfg(target_os = "linux")]
+pub(super) fn is_full(path: &Path) -> bool {
+    nearest(path, |at| rustix::fs::statvfs(at).ok()).is_some_and(|system| {
+        let bytes = system.f_bavail.saturating_mul(system.f_frsize);
+        // A file system that counts no blocks or no files has no end of them.
+        (system.f_blocks > 0 && bytes < LEAST_BYTES) || (system.f_files > 0 && system.f_favail == 0)
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_full(_: &Path) -> bool {
+    false
+}
+
+/// Whether a file could be made in a folder that is there, as far as one can know without making one.
+#[cfg(target_os = "linux")]
+pub(super) fn check_folder(folder: &Path) -> io::Result<()> {
+    use rustix::fs::Access;
+    Ok(rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn check_folder(folder: &Path) -> io::Result<()> {
+    std::fs::metadata(folder).map(drop)
+}
+
+/// What to do about a file of the journal that cannot be opened or made.
+pub(super) fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::IsADirectory => "this is a folder: name a file in it, for example `evenkeel.db`",
+        ErrorKind::NotADirectory => "a part of the path is a file and no folder: name another file",
+        ErrorKind::ReadOnlyFilesystem => {
+            "the file system can only be read: name a file on one that can be written"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on the disk, then start again",
+        ErrorKind::PermissionDenied => {
+            "the bot has to write there: mend the permissions of the file and its folder, or name another file"
+        }
+        _ => "name another file for the journal, or look at the disk and its messages in the system's log",
+    }
 }
 
 /// Knows a file system by its magic number (linux/magic.h, and the sources of each).
@@ -76,6 +134,9 @@ fn kind(magic: u32) -> Kind {
         0x0bd0_0bd0 => "Lustre",
         0x786f_4256 => "a shared folder of VirtualBox",
         0x6573_5546 => return Kind::Perhaps("FUSE"),
+        0x9fa0 => return Kind::Unreal("proc"),
+        0x6265_6572 => return Kind::Unreal("sysfs"),
+        0x6367_7270 => return Kind::Unreal("cgroup2"),
         _ => return Kind::Local,
     })
 }
@@ -122,6 +183,30 @@ mod tests {
         assert!(judge(path, kind(0xef53)).is_ok() && judge(path, kind(0x6573_5546)).is_ok());
         let doubt = doubt_of(path, kind(0x6573_5546)).unwrap();
         assert!(doubt.contains("on FUSE") && doubt_of(path, kind(0xef53)).is_none(), "{doubt}");
+    }
+
+    #[test]
+    fn where_no_file_can_be_is_refused_before_anything_is_tried() {
+        let error = judge(Path::new("/proc/evenkeel.db"), kind(0x9fa0)).unwrap_err();
+        assert_eq!(error.to_string(), "the journal /proc/evenkeel.db would be on proc, which keeps no files");
+        assert!(error.hint().is_some());
+    }
+
+    #[test]
+    fn the_advice_fits_the_error() {
+        for (kind, part) in [
+            (ErrorKind::IsADirectory, "name a file in it"),
+            (ErrorKind::NotADirectory, "no folder"),
+            (ErrorKind::ReadOnlyFilesystem, "can only be read"),
+            (ErrorKind::StorageFull, "make room"),
+            (ErrorKind::QuotaExceeded, "make room"),
+            (ErrorKind::PermissionDenied, "mend the permissions"),
+            (ErrorKind::Other, "look at the disk"),
+        ] {
+            let advice = advice(&io::Error::from(kind));
+            assert!(advice.contains(part), "{kind:?}: {advice}");
+            assert_eq!(advice.contains("permission"), kind == ErrorKind::PermissionDenied, "{advice}");
+        }
     }
 
     #[cfg(target_os = "linux")]

@@ -1,9 +1,11 @@
 //! One process for one file.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::disk;
 use crate::error::{Error, Result};
 
 /// A process that ends, or a child that has not yet become another program, may hold the lock for a moment.
@@ -18,12 +20,8 @@ impl Lock {
     pub(super) fn take(path: &Path) -> Result<Self> {
         let side = beside(path, ".lock");
         let shown = side.display();
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&side).map_err(|error| {
-                Error::config(format!("cannot open {shown}: {error}")).with_hint(
-                    "the bot needs to write in that folder: mend its permissions, or name another file",
-                )
-            })?;
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&side);
+        let file = opened.map_err(|error| unopened(&side, &error))?;
         let mut tries = TRIES;
         let mut taken = file.try_lock();
         while matches!(taken, Err(TryLockError::WouldBlock)) && tries > 0 {
@@ -41,6 +39,20 @@ impl Lock {
                 .with_hint("the journal needs a local disk whose file system has locks")),
         }
     }
+}
+
+/// Finds what would keep a process from taking the lock, other than a process that holds it; makes nothing.
+pub(super) fn check(path: &Path, folder: &Path) -> Result<()> {
+    let side = beside(path, ".lock");
+    let found = match OpenOptions::new().write(true).open(&side) {
+        Err(error) if error.kind() == ErrorKind::NotFound => disk::check_folder(folder),
+        opened => opened.map(drop),
+    };
+    found.map_err(|error| unopened(&side, &error))
+}
+
+fn unopened(side: &Path, error: &std::io::Error) -> Error {
+    Error::config(format!("cannot open {}: {error}", side.display())).with_hint(disk::advice(error))
 }
 
 /// Whether a journal is open in some process. Looking takes part in the lock for a moment, which a bot that starts outwaits.

@@ -54,7 +54,7 @@ impl Place {
         }
         if self.key.is_some() && !cfg!(feature = "sqlcipher") {
             return Err(Error::config("a key for the journal is set, but this program cannot encrypt")
-                .with_hint("build with the feature `sqlcipher` of `evenkeel`, or take the key away"));
+                .with_hint("build with the feature `sqlcipher`, the bot as well as the command `evenkeel`, or take the key away"));
         }
         disk::check(&self.path)?;
         match (self.look()?, &self.key) {
@@ -74,13 +74,15 @@ impl Place {
 
     /// Makes the folder, if it is not there.
     pub(super) fn make_folder(&self) -> Result<()> {
-        fs::create_dir_all(self.folder()).map_err(|error| {
-            Error::config(format!("cannot make the folder {}: {error}", self.folder().display()))
-                .with_hint("make it by hand, or name another file for the journal")
-        })
+        fs::create_dir_all(self.folder()).map_err(|error| self.no_folder(&error))
     }
 
-    fn folder(&self) -> &Path {
+    pub(super) fn no_folder(&self, error: &std::io::Error) -> Error {
+        Error::config(format!("cannot make the folder {}: {error}", self.folder().display()))
+            .with_hint(disk::advice(error))
+    }
+
+    pub(super) fn folder(&self) -> &Path {
         match self.path.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
@@ -135,9 +137,14 @@ impl Place {
         Ok(())
     }
 
-    fn unusable(&self, error: &std::io::Error) -> Error {
+    pub(super) fn unusable(&self, error: &std::io::Error) -> Error {
         Error::config(format!("cannot write the journal {}: {error}", self.path.display()))
-            .with_hint("mend the permissions of the file and its folder, or name another file")
+            .with_hint(disk::advice(error))
+    }
+
+    pub(super) fn full(&self) -> Error {
+        Error::config(format!("the disk of the journal {} is full", self.path.display()))
+            .with_hint("make room on it, then start again")
     }
 
     /// Opens the file, makes it if it is not there, and looks at it again from inside.
@@ -199,9 +206,13 @@ impl Place {
     }
 
     fn connect(&self, path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+        self.connect_as(path, OpenFlags::SQLITE_OPEN_READ_WRITE | create)
+    }
+
+    pub(super) fn connect_as(&self, path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
         // What begins like an address is a path all the same.
-        let connection = Connection::open_with_flags(Path::new(".").join(path), flags)?;
+        let path = Path::new(".").join(path);
+        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         if let Some(key) = &self.key {
             // Sixty-four digits are the key itself; anything else is a passphrase, from which one is derived.
             let secret = key.expose().trim();
@@ -245,7 +256,7 @@ impl Place {
         schema::create(&mut connection, i64::try_from(born.as_millis()).unwrap_or(0))
     }
 
-    fn check_inside(&self, connection: &Connection) -> Result<()> {
+    pub(super) fn check_inside(&self, connection: &Connection) -> Result<()> {
         let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
         let application = number("application_id").map_err(|error| self.explain(&error))?;
         let version = number("user_version").map_err(|error| self.explain(&error))?;
@@ -264,6 +275,10 @@ impl Place {
 
     /// One line for an error of SQLite.
     pub(super) fn explain(&self, error: &rusqlite::Error) -> Error {
+        self.explain_on(error, || disk::is_full(&self.path))
+    }
+
+    fn explain_on(&self, error: &rusqlite::Error, is_full: impl Fn() -> bool) -> Error {
         let shown = self.path.display();
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) if self.key.is_some() => {
@@ -272,8 +287,9 @@ impl Place {
             }
             Some(ErrorCode::NotADatabase) => Error::config(format!("{shown} is not a journal"))
                 .with_hint("name another file for the journal"),
-            Some(ErrorCode::DiskFull) => Error::config(format!("the disk of the journal {shown} is full"))
-                .with_hint("make room on it, then start again"),
+            Some(ErrorCode::DiskFull) => self.full(),
+            // The index of the log, and a file that cannot be made, fail so where there is no room.
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if is_full() => self.full(),
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 Error::config(format!("cannot write the journal {shown}"))
                     .with_hint("mend the permissions of the file and its folder, or name another file")
@@ -295,4 +311,28 @@ impl Place {
 /// Takes a pragma that answers nothing for one that succeeded.
 fn none(error: rusqlite::Error) -> rusqlite::Result<()> {
     if matches!(error, rusqlite::Error::QueryReturnedNoRows) { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_input_or_output_on_a_full_disk_is_told_as_a_full_disk() {
+        let retention = Retention { hours: 1, rows: 1, young: 1 };
+        let place = Place { path: "bot/evenkeel.db".into(), key: None, retention };
+        let told = |code, is_full: bool| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            place.explain_on(&error, || is_full).to_string()
+        };
+        let full = "the disk of the journal bot/evenkeel.db is full";
+        for code in [ffi::SQLITE_IOERR_SHMSIZE, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_CANTOPEN] {
+            assert_eq!(told(code, true), full);
+            assert_ne!(told(code, false), full);
+        }
+        assert_eq!(told(ffi::SQLITE_FULL, false), full);
+        assert_eq!(told(ffi::SQLITE_CORRUPT, true), "the journal bot/evenkeel.db is damaged");
+    }
 }

@@ -33,8 +33,13 @@ impl<T, J: Journal> Wire<T, J> {
         let kept =
             if self.journal.is_kept() { "; the journal has it, and the next start takes it up" } else { "" };
         Error::new(format!(
-            "{how}: {running} handlers were still running, {waiting} events were waiting, {unsent} replies were not \
-             sent{kept}{stuck}"
+            "{how}: {}, {}, {}{kept}{stuck}",
+            were(running, "handler", "still running"),
+            were(waiting, "event", "waiting"),
+            match unsent {
+                1 => "1 reply was not sent".to_owned(),
+                _ => format!("{unsent} replies were not sent"),
+            },
         ))
         .with_hint("raise `EVENKEEL_DRAIN_SECONDS` if the handlers need longer to finish")
     }
@@ -55,5 +60,13 @@ impl<T, J: Journal> Wire<T, J> {
             1..=TOLD => format!("; stuck: {told}"),
             more => format!("; stuck: {told}, and {} more in the log", more - TOLD),
         }
+    }
+}
+
+/// `1 event was waiting`, `2 events were waiting`.
+fn were(number: usize, thing: &str, what: &str) -> String {
+    match number {
+        1 => format!("1 {thing} was {what}"),
+        _ => format!("{number} {thing}s were {what}"),
     }
 }

@@ -1,0 +1,46 @@
+//! What is there of the bot's journal, without opening it as a bot does.
+
+use evenkeel::journal::Place;
+use evenkeel::journal::sqlite::Stock;
+
+use super::report::Finding;
+use crate::table::{count, size};
+
+/// Looks at the file, and changes nothing: the bot may be running.
+pub(super) fn findings(place: &Place) -> Vec<Finding> {
+    let Some(path) = place.path() else {
+        let memory = |_| Finding::ok("file", "none: the journal is in memory");
+        return vec![place.look().map_or_else(|error| Finding::fail("file", &error), memory)];
+    };
+    let path = path.display();
+    match place.look() {
+        Ok(None) => {
+            vec![Finding::ok("file", format!("`{path}` is not there yet: the bot makes it at its start"))]
+        }
+        Ok(Some(stock)) => {
+            let dead = (stock.dead > 0).then(|| dead(stock.dead));
+            [Finding::ok("file", told(&path, &stock)), user(&stock)].into_iter().chain(dead).collect()
+        }
+        Err(error) => vec![Finding::fail("file", &error)],
+    }
+}
+
+fn told(path: &impl std::fmt::Display, stock: &Stock) -> String {
+    let events = count(stock.events, "event", "events");
+    let replies = count(stock.replies, "reply", "replies");
+    let jobs = count(stock.jobs, "job", "jobs");
+    format!("`{path}`, {}: {events} to be handled, {replies} to be sent, {jobs}", size(stock.bytes))
+}
+
+fn user(stock: &Stock) -> Finding {
+    Finding::ok("bot", if stock.is_in_use { "one runs on this journal" } else { "none runs on this journal" })
+}
+
+fn dead(number: u64) -> Finding {
+    let text = format!(
+        "{} for a decision",
+        if number == 1 { "1 waits".to_owned() } else { format!("{number} wait") }
+    );
+    let fix = "`evenkeel dead` lists them, `evenkeel dead replay` and `evenkeel dead discard` decide";
+    Finding::warn("dead letters", text, fix)
+}

@@ -1,0 +1,73 @@
+//! A look at a journal says what is there, and leaves it as it is.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use evenkeel::journal::sqlite::{SqliteJournal, SqliteOptions, Stock};
+use evenkeel::journal::{Entry, Journal, NewJob, Reason};
+
+use crate::made::{Folder, accept, bury, bury_reply, key, promise, write};
+
+fn look(file: &Path) -> Option<Stock> {
+    SqliteOptions::new().look(file).unwrap()
+}
+
+/// Each file with its content and when it was last changed.
+fn content(folder: &Folder) -> Vec<(String, SystemTime, Vec<u8>)> {
+    let entries = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries
+        .map(|path| {
+            let changed = fs::metadata(&path).unwrap().modified().unwrap();
+            (path.display().to_string(), changed, fs::read(&path).unwrap_or_default())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Three events, of which one is dead, three replies, of which two are dead, and a job.
+async fn filled(file: &Path) -> SqliteJournal {
+    let mut journal = SqliteJournal::open(file).unwrap();
+    journal.recover().await.unwrap();
+    let (name, conversation, body) = ("tea".to_owned(), "alice".to_owned(), "{}".into());
+    let job = Entry::Schedule(NewJob { name, conversation, due_ms: 9000, body, keeps_due: false });
+    let letters = [promise(7, 0), promise(8, 0), promise(9, 0)];
+    write(&mut journal, [accept("a"), accept("b"), accept("c"), job].into_iter().chain(letters).collect())
+        .await;
+    let dead = [key(7, 0), key(8, 0)].map(|key| bury_reply(key, Reason::Refused));
+    write(&mut journal, [bury(1, Reason::Failed)].into_iter().chain(dead).collect()).await;
+    journal
+}
+
+#[track_caller]
+fn check(stock: Option<Stock>, is_in_use: bool) {
+    let Stock { bytes, events, replies, dead, jobs, is_in_use: seen, .. } = stock.expect("it is there");
+    assert_eq!((events, replies, dead, jobs, seen), (2, 1, 3, 1, is_in_use));
+    assert!(bytes > 4096, "{bytes}");
+}
+
+#[test]
+fn where_nothing_is_nothing_is_made() {
+    let folder = Folder::new("look nothing");
+    assert_eq!(look(&folder.file()), None);
+    assert_eq!(look(&folder.path().join("deep/er/journal.db")), None);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_journal_is_counted_beside_its_bot_after_its_death_and_after_its_end() {
+    let folder = Folder::new("look ?at=100%#1");
+    let journal = filled(&folder.file()).await;
+    check(look(&folder.file()), true);
+    // What was not closed leaves its log, as a process that was killed does.
+    drop(journal);
+    assert!(fs::metadata(format!("{}-wal", folder.file().display())).unwrap().len() > 0);
+    check(look(&folder.file()), false);
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    journal.recover().await.unwrap();
+    journal.close().await;
+    let before = content(&folder);
+    check(look(&folder.file()), false);
+    assert_eq!(content(&folder), before);
+}
