@@ -216,7 +216,11 @@ fn replay(letters: &mut DeadLetters, filter: &DeadFilter, done: &mut Done) -> Re
     let replies = replayed.letters.len() as u64;
     done.events += events;
     done.replies += replies;
-    let left = found.saturating_sub(events + replies);
+    // Of those that were there before, some may be another process's by now, and not there any more.
+    let left = match found.saturating_sub(events + replies) {
+        0 => 0,
+        missed => missed.min(letters.count(filter)?),
+    };
     match filter.id {
         Some(id) if found == 0 => missing(id, done),
         _ if left > 0 => {

@@ -60,7 +60,7 @@ Usage: evenkeel <command> [options]
 Commands:
   demo       runs a bot on a page in your browser, with no account and no server
   new        writes a project to start from
-  doctor     checks settings, connection and guarantees before a bot starts
+  doctor     checks settings, journal and connection before a bot starts
   dead       shows what a bot gave up, gives it another chance, or forgets it
   jobs       shows what a bot will do later, and cancels it
   help       tells about a command
@@ -114,11 +114,12 @@ Examples:
 ";
 
 const DOCTOR: &str = "\
-Checks settings, connection and guarantees before a bot starts, and says what to change.
+Checks settings, journal, connection and guarantees before a bot starts, and says what to change.
 
 Usage: evenkeel doctor
 
-Reads what a bot reads: the environment, `.env` and `evenkeel.toml` of the current directory. Sends no message.
+Reads what a bot reads: the environment, `.env` and `evenkeel.toml` of the current directory. Sends no message,
+changes nothing in the journal, and may be started beside the bot.
 
 Options:
   -h, --help    this text

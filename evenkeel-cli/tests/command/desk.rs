@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use evenkeel::journal::DeadFilter;
-use evenkeel::journal::sqlite::SqliteJournal;
+use evenkeel::journal::sqlite::{SqliteJournal, SqliteOptions};
 use evenkeel::operator::DeadLetters;
 use evenkeel::sandbox::Sandbox;
 use evenkeel::{App, Args, Bot, Context, Error, Job, MessageId, Reply, Result, Router, State};
@@ -123,6 +123,11 @@ impl Tended {
     async fn stop(self) -> (PathBuf, World, mpsc::UnboundedReceiver<String>) {
         drop(self.stop);
         self.bot.await.expect("no panic").expect("a good end");
+        // A child of another test that is not yet another program holds a copy of the lock.
+        let look = || SqliteOptions::new().look(&self.file).expect("a journal").expect("it is there");
+        while look().is_in_use {
+            tokio::task::yield_now().await;
+        }
         (self.file, self.world, self.done)
     }
 }
@@ -247,16 +252,14 @@ async fn what_is_discarded_is_gone_for_the_bot_that_runs_and_for_the_next() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_says_what_is_in_the_journal_beside_the_bot_and_after_it() {
     let tended = Tended::with_trouble("desk doctor").await;
-    let look = |file: &Path, user: &str| {
-        let out = check(file, "doctor", &["0 events to be handled, 0 replies to be sent, 1 job\n", user]);
-        assert!(
-            out.contains("warn  dead letters: 3 wait for a decision") && out.contains("`evenkeel dead`"),
-            "{out}"
-        );
+    let look = |file: &Path, held: &str, user: &str| {
+        check(file, "doctor", &["ok    file: `", held, user, "warn  dead letters: 3 wait for a decision"]);
     };
-    look(&tended.file, "ok    bot: one runs on this journal");
+    // The apologies may be on their way.
+    look(&tended.file, " to be sent, 1 job\n", "ok    bot: one runs on this journal");
     let (file, ..) = tended.stop().await;
-    look(&file, "ok    bot: none runs on this journal");
+    let held = ": 0 events to be handled, 0 replies to be sent, 1 job\n";
+    look(&file, held, "ok    bot: none runs on this journal");
 }
 
 #[cfg(unix)]

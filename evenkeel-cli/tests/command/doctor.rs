@@ -134,8 +134,8 @@ fn a_journal_that_the_bot_would_refuse_is_a_failure_with_the_bots_own_words() {
     refused(&[("EVENKEEL_JOURNAL", "diary")], "diary is not a journal", "name another file");
     refused(
         &[("EVENKEEL_JOURNAL", ".")],
-        "cannot write the journal .: ",
-        "this is a folder: name a file in it",
+        ". is no file",
+        "name a file, there or not",
     );
     refused(
         &[("EVENKEEL_JOURNAL", "diary/a.db")],
@@ -195,13 +195,14 @@ fn the_guarantees_are_those_of_the_settings() {
         ("SIGNAL_PHONE_NUMBER", NUMBER),
         ("SIGNAL_API_URL", url.as_str()),
         ("SIGNAL_SOCKETS", "2"),
-        ("EVENKEEL_JOURNAL", "memory"),
+        ("EVENKEEL_JOURNAL", "Memory"),
     ];
     let (code, out) = doctor(&settings, &directory("settings"));
     check(
         &out,
         &[
             "ok    receiving: json-rpc, by WebSocket, 2 connections",
+            "ok    file: none: the journal is in memory",
             "warn  acceptance: in memory",
             "warn  kill -9 or a crash: what was accepted and not answered is lost",
             "warn  jobs: gone",

@@ -155,6 +155,9 @@ async fn a_journal_opens_with_its_key_only() {
         check(&folder, &folder.file(), SqliteOptions::new(), "or an encrypted one");
         let error = open("wrong").unwrap_err();
         assert!(error.to_string().contains("the key does not open"), "{error}");
+        let look = |key: &str| SqliteOptions::new().key(Secret::new(key)).look(folder.file());
+        assert_eq!(look("wrong").unwrap_err().to_string(), error.to_string());
+        assert_eq!(look(good).unwrap().map(|stock| stock.events), Some(1));
         assert_eq!(open(good).unwrap().recover().await.unwrap().events.len(), 1);
     }
 }
@@ -239,7 +242,11 @@ async fn a_job_that_an_operator_cancels_is_not_fired() {
     let fire = Entry::Fire { job: 2, due_ms: 1000, event: None, begins: false, next_ms: None, now_ms: 1000 };
     assert!(matches!(ask(&mut journal, fire).await, Answer::Count(0)));
     drop(journal);
-    assert!(!desk.is_in_use() && desk.list(None, None, 9).unwrap().len() == 2);
+    // A child of another test that is not yet another program holds a copy of the lock.
+    while desk.is_in_use() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(desk.list(None, None, 9).unwrap().len(), 2);
 }
 
 #[test]

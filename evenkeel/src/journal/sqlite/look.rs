@@ -63,8 +63,8 @@ fn check_surroundings(place: &Place) -> Result<()> {
     } else {
         lock::check(&place.path, &folder)?;
     }
-    // The index of the log is made at the start, unless a bot runs or has been killed.
-    if beside(&place.path, "-shm").exists() {
+    // The index of the log is made at the start, unless a bot runs or has been killed. One that found no room is short.
+    if fs::metadata(beside(&place.path, "-shm")).is_ok_and(|index| index.len() >= 32 << 10) {
         return Ok(());
     }
     disk::check_folder(there).map_err(|error| place.unusable(&error))?;
@@ -96,6 +96,8 @@ fn count(connection: &Connection, bytes: u64, is_in_use: bool) -> rusqlite::Resu
         let params = rusqlite::params_from_iter(state);
         connection.query_row(sql, params, |row| row.get(0)).map(super::content::natural)
     };
+    // All numbers are of one moment; the transaction ends with the connection.
+    connection.execute_batch("BEGIN")?;
     let dead_events = number("SELECT count(*) FROM event INDEXED BY event_dead WHERE state >= 3", &[])?;
     let dead_letters = number("SELECT count(*) FROM letter INDEXED BY letter_dead WHERE state = 3", &[])?;
     Ok(Stock {

@@ -41,6 +41,9 @@ impl Place {
     /// A link is followed here, so that what lies beside the file lies beside the file itself.
     pub(super) fn new(path: PathBuf, options: SqliteOptions) -> Self {
         let path = if path.is_symlink() { fs::canonicalize(&path).unwrap_or(path) } else { path };
+        // What begins like an address is a path all the same.
+        let is_like_address = path.as_os_str().as_encoded_bytes().starts_with(b"file:");
+        let path = if is_like_address { Path::new(".").join(path) } else { path };
         Self { path, key: options.key, retention: options.retention }
     }
 
@@ -210,8 +213,6 @@ impl Place {
     }
 
     pub(super) fn connect_as(&self, path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-        // What begins like an address is a path all the same.
-        let path = Path::new(".").join(path);
         let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         if let Some(key) = &self.key {
             // Sixty-four digits are the key itself; anything else is a passphrase, from which one is derived.
@@ -318,6 +319,13 @@ mod tests {
     use rusqlite::ffi;
 
     use super::*;
+
+    #[test]
+    fn a_path_that_begins_like_an_address_is_a_path() {
+        let place = Place::new("file:ro.db?mode=ro".into(), SqliteOptions::new());
+        assert_eq!(place.path, Path::new("./file:ro.db?mode=ro"));
+        assert_eq!(Place::new("evenkeel.db".into(), SqliteOptions::new()).path, Path::new("evenkeel.db"));
+    }
 
     #[test]
     fn an_error_of_input_or_output_on_a_full_disk_is_told_as_a_full_disk() {
