@@ -386,9 +386,11 @@ pub(crate) fn is_executor(frame: &Frame) -> bool {
     is_house(&name) && origin(frame) == Origin::Runtime || EXECUTORS.iter().any(|path| is_in(frame, path))
 }
 
-/// The frames inside the innermost poll of a task.
+/// The frames inside the innermost poll of a task. What wakes a task is no poll.
 pub(crate) fn polled(frames: &[Frame]) -> &[Frame] {
-    let is_task = |frame: &Frame| is_in(frame, "async_task") || is_in(frame, "tokio::runtime::task");
+    let is_task = |frame: &Frame| {
+        is_in(frame, "async_task::raw::RawTask::run") || is_in(frame, "tokio::runtime::task::core")
+    };
     &frames[..frames.iter().position(is_task).unwrap_or(frames.len())]
 }
 

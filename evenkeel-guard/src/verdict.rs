@@ -2,7 +2,7 @@
 
 use crate::advice::{Words, advise};
 use crate::allow::Allow;
-use crate::frame::{Origin, called, crate_of, is_executor, is_in, origin, readable};
+use crate::frame::{Origin, called, crate_of, is_executor, is_in, origin, polled, readable};
 use crate::report::{Class, Frame};
 
 /// How many frames a report shows.
@@ -42,6 +42,9 @@ pub(crate) struct Verdict {
 /// Judges one piece of evidence.
 pub(crate) fn judge(evidence: &Evidence<'_>, allow: &Allow, words: &Words) -> Verdict {
     let Evidence { symbol, class: seen, frames } = *evidence;
+    // Whoever runs the runtime did not call what a task of it calls.
+    let frames = polled(frames);
+    let evidence = &Evidence { symbol, class: seen, frames };
     let class = refined(seen, frames);
     // A list may name the class that the hook saw as well as the one that the report says.
     let is_allowed = allow.covers(symbol, class, frames)
@@ -547,6 +550,22 @@ mod tests {
             let verdict = judge(&evidence, &Allow::default(), &Words::tokio());
             assert_eq!(verdict.is_allowed, expected, "{stack:#?}");
         }
+    }
+
+    #[test]
+    fn whoever_runs_the_runtime_is_not_the_author_of_what_its_tasks_call() {
+        let stack = "std::sys::sync::mutex::futex::Mutex::lock_contended | std/src/sys/sync/mutex/futex.rs:61
+                     tokio::runtime::blocking::pool::Spawner::spawn_task | tokio-1.54.1/src/runtime/blocking/pool.rs:3
+                     tokio::runtime::task::core::Core<F, S>::poll | tokio-1.54.1/src/runtime/task/core.rs:365
+                     tokio::runtime::runtime::Runtime::block_on | tokio-1.54.1/src/runtime/runtime.rs:348
+                     bot::main | src/main.rs:3";
+        let verdict = judged(None, Class::Contention, stack);
+        assert_eq!((verdict.class, verdict.author), (Class::Contention, None));
+        let wakes = "std::sys::sync::mutex::futex::Mutex::lock_contended | std/src/sys/sync/mutex/futex.rs:61
+                     tokio::runtime::task::waker::wake_by_ref | tokio-1.54.1/src/runtime/task/waker.rs:3
+                     bot::tell | src/tell.rs:9
+                     tokio::runtime::task::core::Core<F, S>::poll | tokio-1.54.1/src/runtime/task/core.rs:365";
+        assert_eq!(judged(None, Class::Contention, wakes).author, Some(frame("bot::tell | src/tell.rs:9")));
     }
 
     #[test]

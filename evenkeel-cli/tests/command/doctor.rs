@@ -132,11 +132,7 @@ fn a_journal_that_the_bot_would_refuse_is_a_failure_with_the_bots_own_words() {
         assert_eq!(code, Some(1), "{out}");
     };
     refused(&[("EVENKEEL_JOURNAL", "diary")], "diary is not a journal", "name another file");
-    refused(
-        &[("EVENKEEL_JOURNAL", ".")],
-        ". is no file",
-        "name a file, there or not",
-    );
+    refused(&[("EVENKEEL_JOURNAL", ".")], ". is no file", "name a file, there or not");
     refused(
         &[("EVENKEEL_JOURNAL", "diary/a.db")],
         "cannot write the journal diary/a.db: ",
