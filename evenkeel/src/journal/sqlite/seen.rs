@@ -84,6 +84,8 @@ impl Seen {
         };
         let (grown, mut sorting) = (bare(grown), bare(older));
         sorting.sort_unstable_by(|one, other| other.cmp(one));
+        let sorted = sorted_in(connection, &sorting)?;
+        sorting.truncate(sorting.len() - sorted);
         let young = grown.iter().chain(&sorting).map(|(key, _)| *key).collect();
         let (added, credit, slice, swept_ms, fresh) = (None, 0, 0, 0, 0);
         Ok(Self {
@@ -258,6 +260,24 @@ fn young(connection: &Connection, which: usize) -> rusqlite::Result<Vec<(i64, Ke
     rows.collect()
 }
 
+/// How many of these, from the last one on, an earlier process has sorted in. The table that holds them is emptied at once, when
+/// all are.
+fn sorted_in(connection: &Connection, sorting: &[(Key, i64)]) -> rusqlite::Result<usize> {
+    let mut statement = connection.prepare("SELECT 1 FROM seen WHERE key = ?1")?;
+    // The keys went in one after the other, so those that did come before those that did not.
+    let (mut least, mut most) = (0, sorting.len());
+    while least < most {
+        let middle = (least + most).div_ceil(2);
+        let (key, _) = &sorting[sorting.len() - middle];
+        if statement.exists([&key[..]])? {
+            least = middle;
+        } else {
+            most = middle - 1;
+        }
+    }
+    Ok(least)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +325,17 @@ mod tests {
         }
         let sorted: i64 = connection.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)).unwrap();
         assert!(sorted > 500 && seen.young.len() < 300, "{sorted} and {}", seen.young.len());
+    }
+
+    #[test]
+    fn processes_that_end_soon_leave_no_more_to_load_than_one_that_runs() {
+        let connection = made();
+        for life in 0..100 {
+            let mut seen = load(&connection, 1_000_000);
+            assert!(seen.young.len() < 300, "{} in life {life}", seen.young.len());
+            assert_eq!(add(&mut seen, &connection, life * 20..(life + 1) * 20, 0), 20);
+            assert_eq!(add(&mut seen, &connection, 0..(life + 1) * 20, 0), 0, "in life {life}");
+        }
     }
 
     #[test]
