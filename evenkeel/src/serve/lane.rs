@@ -111,7 +111,7 @@ impl<T> Lanes<T> {
         self.running + self.waiting()
     }
 
-    /// Everything that waits, in no particular order of lanes; for the last words of a bot that stops.
+    /// Whether no lane runs or waits.
     pub(super) fn is_empty(&self) -> bool {
         self.behind.is_empty()
     }
