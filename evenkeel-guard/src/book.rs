@@ -24,6 +24,12 @@ pub(crate) struct Parole {
     pub(crate) polls: u32,
 }
 
+/// A number for something that begins to keep a thread: higher than all before it.
+pub(crate) fn incident() -> u64 {
+    static INCIDENTS: AtomicU64 = AtomicU64::new(1);
+    INCIDENTS.fetch_add(1, Ordering::Relaxed)
+}
+
 /// Where a command is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -73,6 +79,8 @@ struct Pages {
     labels: Vec<Label>,
     numbers: HashMap<Place, CommandId>,
     records: HashMap<CommandId, Record>,
+    /// The incident before which all is forgiven.
+    pardoned: HashMap<CommandId, u64>,
 }
 
 /// What makes two labels the same command.
@@ -138,12 +146,16 @@ impl Book {
         }
     }
 
-    /// Puts a command in quarantine. Answers how often it has been there now; zero for what cannot be put there.
-    pub(crate) fn strike(&self, command: CommandId, standing: Standing) -> u32 {
+    /// Puts a command in quarantine. Answers how often it has been there now; zero for what cannot be put there, and
+    /// for what began before a pardon: a call that goes on is found again and again.
+    pub(crate) fn strike(&self, command: CommandId, standing: Standing, incident: u64) -> u32 {
         if self.label(command).is_general() {
             return 0;
         }
         let mut pages = locked(&self.pages);
+        if pages.pardoned.get(&command).is_some_and(|pardoned| incident < *pardoned) {
+            return 0;
+        }
         let before = self.standing(command);
         let record = pages.records.entry(command).or_insert(Record { strikes: 0, since: Instant::now() });
         if before == Standing::Clean {
@@ -180,15 +192,16 @@ impl Book {
         is_over
     }
 
-    /// Lets every command of this name go, and forgets what it did. Answers how many there were.
+    /// Lets every command of this name go, and forgets what it did and is doing. Answers how many there were.
     pub(crate) fn pardon(&self, name: &str) -> usize {
         let mut pages = locked(&self.pages);
-        let Pages { labels, records, .. } = &mut *pages;
-        let before = records.len();
+        let Pages { labels, records, pardoned, .. } = &mut *pages;
+        let (before, now) = (records.len(), incident());
         records.retain(|command, _| {
             let is_meant = labels.get(*command as usize).is_some_and(|label| label.name() == name);
             if is_meant {
                 self.standings[*command as usize].store(Standing::Clean as u8, Ordering::Relaxed);
+                pardoned.insert(*command, now);
             }
             !is_meant
         });
@@ -247,14 +260,14 @@ mod tests {
     fn parole_follows_clean_polls_and_is_given_once() {
         let book = Book::new(AT_ONCE);
         let command = book.command(&Label::new("!weather"));
-        assert_eq!(book.strike(command, Standing::Blocking), 1);
-        assert_eq!(book.strike(command, Standing::Blocking), 1, "the same quarantine");
+        assert_eq!(book.strike(command, Standing::Blocking, incident()), 1);
+        assert_eq!(book.strike(command, Standing::Blocking, incident()), 1, "the same quarantine");
         assert_eq!(book.standing(command), Standing::Blocking);
         let polls = [true, true, false, true, true].map(|is_clean| book.polled(command, is_clean));
         assert_eq!(polls, [false; 5], "an offence starts the count anew");
         assert!(book.polled(command, true));
         assert_eq!(book.standing(command), Standing::Clean);
-        assert_eq!(book.strike(command, Standing::Compute), 2);
+        assert_eq!(book.strike(command, Standing::Compute, incident()), 2);
         assert!((0..10).all(|_| !book.polled(command, true)), "it came back");
         assert!(book.quarantined()[0].is_permanent);
     }
@@ -263,22 +276,29 @@ mod tests {
     fn the_operator_pardons_by_name() {
         let book = Book::new(Parole { after: Duration::MAX, polls: 1 });
         let command = book.command(&Label::new("!weather"));
-        book.strike(command, Standing::Compute);
+        let under_way = incident();
+        book.strike(command, Standing::Compute, under_way);
         assert_eq!((book.pardon("!other"), book.quarantined().len()), (0, 1));
         assert_eq!((book.pardon("!weather"), book.quarantined().len()), (1, 0));
-        assert_eq!((book.standing(command), book.strike(command, Standing::Blocking)), (Standing::Clean, 1));
+        assert_eq!(
+            book.strike(command, Standing::Blocking, under_way),
+            0,
+            "the call that was pardoned goes on"
+        );
+        assert_eq!(book.standing(command), Standing::Clean);
+        assert_eq!(book.strike(command, Standing::Blocking, incident()), 1);
     }
 
     #[test]
     fn what_is_everybodys_is_never_put_in_quarantine() {
         let book = Book::new(AT_ONCE);
         let routing = book.command(&Label::new("routing").general());
-        assert_eq!(book.strike(routing, Standing::Blocking), 0);
+        assert_eq!(book.strike(routing, Standing::Blocking, incident()), 0);
         assert_eq!(book.standing(routing), Standing::Clean);
         for n in 0..=COMMANDS {
             book.command(&Label::new(n.to_string()));
         }
         let late = book.command(&Label::new("late"));
-        assert_eq!((late, book.strike(late, Standing::Compute)), (OTHERS, 0));
+        assert_eq!((late, book.strike(late, Standing::Compute, incident())), (OTHERS, 0));
     }
 }

@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
+use crate::book::incident;
 use crate::options::Options;
 use crate::pool::Tag;
 use crate::report::Class;
-use crate::reporter::{Finding, Reporter};
+use crate::reporter::Finding;
 use crate::slot::{Here, Role, Slot, renamed, set_here};
 use crate::sys;
 use crate::watchdog::{Nobody, Watch};
@@ -70,7 +71,7 @@ impl Guests {
             return;
         }
         self.watch.reporter.find(Finding {
-            incident: Reporter::incident(),
+            incident: incident(),
             poll,
             command: tag.command(),
             role: self.role,

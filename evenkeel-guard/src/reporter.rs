@@ -42,7 +42,7 @@ const CONTENTION: (Duration, u64) = (Duration::from_millis(5), 3);
 /// Something that kept a thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
-    /// The same for all findings of one call.
+    /// The same for all findings of one call, higher than that of any earlier one.
     pub(crate) incident: u64,
     /// The same for all calls of one poll.
     pub(crate) poll: u64,
@@ -130,12 +130,6 @@ impl Reporter {
             stream,
         };
         Self { desk: Arc::new(desk), findings: Mutex::new(None) }
-    }
-
-    /// A number for something that begins to keep a thread.
-    pub(crate) fn incident() -> u64 {
-        static INCIDENTS: AtomicU64 = AtomicU64::new(1);
-        INCIDENTS.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Has a finding looked into, soon. Waits only in a test, for room.
@@ -244,7 +238,7 @@ impl Desk {
         if finding.role == Role::Worker && is_offence(verdict.class, finding.elapsed, times) {
             let standing = if verdict.class.is_busy() { Standing::Compute } else { Standing::Blocking };
             let was_clean = self.book.standing(finding.command) == Standing::Clean;
-            strikes = self.book.strike(finding.command, standing);
+            strikes = self.book.strike(finding.command, standing, finding.incident);
             if was_clean && strikes > 0 {
                 self.tally.struck(label.name());
             }

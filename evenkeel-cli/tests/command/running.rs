@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Far longer than anything takes, so that a test that hangs says so.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -115,8 +115,10 @@ pub(crate) fn request(url: &str, head: &str, body: &str) -> TcpStream {
 
 /// Reads until `wanted` has come, and returns what came until then.
 pub(crate) fn read_until(mut stream: impl Read, wanted: &str) -> String {
-    let (mut text, mut buffer) = (String::new(), [0; 4096]);
+    let (mut text, mut buffer, since) = (String::new(), [0; 4096], Instant::now());
     while !text.contains(wanted) {
+        // A stream that has nothing to say sends empty lines, so a limit for each read is not enough.
+        assert!(since.elapsed() < PATIENCE, "`{wanted}` does not come in:\n{text}");
         let count = stream.read(&mut buffer).expect("more comes in time");
         assert!(count > 0, "`{wanted}` did not come in:\n{text}");
         text.push_str(&String::from_utf8_lossy(&buffer[..count]));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{Pool, Post, Work, run, timed};
-use crate::book::Standing;
+use crate::book::{Standing, incident};
 use crate::crew::{Crew, Member};
 use crate::options::Options;
 use crate::slot::Role;
@@ -93,10 +93,11 @@ impl Quarantine {
             if ward.free.load(Ordering::Relaxed) == 0 {
                 ward.hire(pool, standing);
             }
+            let begun = incident();
             let used = timed(|| slot.polling(command, || run(work)));
             let was_busy = used >= self.busy_after;
             if was_busy && standing == Standing::Blocking {
-                watch.book.strike(command, Standing::Compute);
+                watch.book.strike(command, Standing::Compute, begun);
             }
             // The reporter takes it back when a call in this poll was an offence.
             if watch.book.polled(command, !was_busy) {

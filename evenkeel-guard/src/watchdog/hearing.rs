@@ -4,10 +4,10 @@ use std::sync::{Arc, Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::{LASTING, Watch};
-use crate::book::Standing;
+use crate::book::{Standing, incident};
 use crate::hook;
 use crate::report::{Class, Label};
-use crate::reporter::{Finding, Reporter};
+use crate::reporter::Finding;
 use crate::slot::{Admission, CommandId, Ears, Ongoing, Relief, Role, Slot, here};
 use crate::sys;
 
@@ -70,7 +70,7 @@ impl Ears for Watch {
         let relief = Arc::new(relief.map_or_else(OnceLock::new, OnceLock::from));
         let takes_stack = !is_brief && slot.role != Role::Quarantine;
         let addresses = if takes_stack { stack_here() } else { Arc::from([]) };
-        let (number, symbol, class) = (Reporter::incident(), call.symbol, call.class);
+        let (number, symbol, class) = (incident(), call.symbol, call.class);
         if slot.role == Role::Worker && call.at_least.is_some_and(|length| length >= LASTING) {
             // What is known to last has its consequences at once.
             let (stacks, relief) = (vec![Arc::clone(&addresses)], relief.get().cloned());

@@ -4,9 +4,10 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::{LASTING, Watch};
+use crate::book::incident;
 use crate::capture::Capture;
 use crate::report::Class;
-use crate::reporter::{Finding, Reporter};
+use crate::reporter::Finding;
 use crate::slot::{CommandId, Ongoing, Relief, Role, Slot, is_polling};
 use crate::sys::{self, ThreadState};
 
@@ -210,7 +211,7 @@ impl Watched {
 
 impl Incident {
     fn new(class: Class, slot: &Slot, stacks: Vec<Arc<[usize]>>, relief: Option<Arc<Relief>>) -> Self {
-        let (number, command, poll) = (Reporter::incident(), slot.command(), slot.poll());
+        let (number, command, poll) = (incident(), slot.command(), slot.poll());
         Self { number, command, role: slot.role, class, stacks, tries: 0, relief, told: None, poll }
     }
 
