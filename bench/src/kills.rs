@@ -80,7 +80,7 @@ impl Default for Plan {
     }
 }
 
-/// Kills the bot as often as planned, lets it finish, and prints what came of it.
+/// Kills the bot as often as planned or until Ctrl-C, lets it finish, and prints what came of it.
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ impl Default for Plan {
 pub(crate) fn run(plan: &Plan) -> io::Result<()> {
     report::heading(plan);
     let outcome = run::play(plan)?;
-    report::table(plan, &outcome);
+    report::table(&outcome);
     if outcome.keeps_word(plan.trouble) {
         return Ok(());
     }

@@ -27,11 +27,11 @@ fn ended_by(trouble: Trouble) -> &'static str {
 }
 
 /// Prints the outcome as Markdown, and the first violations.
-pub(super) fn table(plan: &Plan, outcome: &Outcome) {
-    let Outcome { findings, first_answers, silent_lives, strange, full, elapsed } = outcome;
+pub(super) fn table(outcome: &Outcome) {
+    let Outcome { rounds, findings, first_answers, silent_lives, strange, full, elapsed } = outcome;
     let not_allowed = findings.count("duplicated") + findings.count("changed");
     let rows = [
-        ("rounds", plan.rounds.to_string()),
+        ("rounds", rounds.to_string()),
         ("ends of the process", findings.kills.to_string()),
         ("lives in which the disk was full", full.to_string()),
         ("messages offered", findings.offered.to_string()),

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::disk::Disk;
@@ -14,6 +16,8 @@ use super::{Bot, Plan, Trouble};
 use crate::contender::{Contender, Running, steady};
 use crate::random::Random;
 
+/// After so many rounds a line says how far it is.
+const REPORTED_EACH: usize = 500;
 /// A bot lives for 1 to so many milliseconds.
 const LONGEST_LIFE: u64 = 500;
 /// Longer where the disk is full: the bot looks once a second whether there is room.
@@ -27,6 +31,8 @@ const SHORT_SILENCE: Duration = Duration::from_secs(3);
 
 /// What came of it.
 pub(super) struct Outcome {
+    /// Fewer than planned after Ctrl-C.
+    pub(super) rounds: usize,
     pub(super) findings: Findings,
     /// From each start of the process to its first answer, in order of length.
     pub(super) first_answers: Vec<Duration>,
@@ -90,9 +96,15 @@ pub(super) fn play(plan: &Plan) -> io::Result<Outcome> {
         full: 0,
     };
     let longest = if plan.trouble == Trouble::Full { LONGEST_LIFE_IF_FULL } else { LONGEST_LIFE };
-    for _ in 0..plan.rounds {
+    let is_interrupted = interruption()?;
+    let mut rounds = 0;
+    while rounds < plan.rounds && !is_interrupted() {
         let life = Duration::from_millis(1 + stage.random.below(longest));
         stage.live(Some(life))?;
+        rounds += 1;
+        if rounds % REPORTED_EACH == 0 {
+            eprintln!("{rounds} of {} rounds, {:.0} s", plan.rounds, start.elapsed().as_secs_f64());
+        }
     }
     // What is poisoned may need some more lives to be found out.
     while stage.live(None)? == End::Aborted {}
@@ -102,7 +114,22 @@ pub(super) fn play(plan: &Plan) -> io::Result<Outcome> {
     let seen = onlooker.seen();
     let findings = history::check(&seen.history, &fates);
     let strange = seen.strange;
-    Ok(Outcome { findings, first_answers, silent_lives, strange, full, elapsed: start.elapsed() })
+    Ok(Outcome { rounds, findings, first_answers, silent_lives, strange, full, elapsed: start.elapsed() })
+}
+
+/// Whether Ctrl-C was pressed: the lives so far are then looked at, and the table printed.
+fn interruption() -> io::Result<impl Fn() -> bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let is_pressed = Arc::new(AtomicBool::new(false));
+    let press = Arc::clone(&is_pressed);
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                press.store(true, Ordering::Relaxed);
+            }
+        })
+    });
+    Ok(move || is_pressed.load(Ordering::Relaxed))
 }
 
 /// The bot with its settings.
