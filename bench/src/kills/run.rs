@@ -123,11 +123,9 @@ fn interruption() -> io::Result<impl Fn() -> bool> {
     let is_pressed = Arc::new(AtomicBool::new(false));
     let press = Arc::clone(&is_pressed);
     std::thread::spawn(move || {
-        runtime.block_on(async {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                press.store(true, Ordering::Relaxed);
-            }
-        })
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            press.store(true, Ordering::Relaxed);
+        }
     });
     Ok(move || is_pressed.load(Ordering::Relaxed))
 }
