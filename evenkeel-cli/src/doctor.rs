@@ -103,6 +103,7 @@ fn settings(config: &Config) -> Vec<Finding> {
         "SIGNAL_API_TOKEN",
         "SIGNAL_SOCKETS",
         "EVENKEEL_JOURNAL",
+        "EVENKEEL_CONSOLE",
     ];
     let found = names.into_iter().filter_map(|name| {
         let place = place(config, name)?;

@@ -57,6 +57,7 @@
 //! | [`from_fn`], [`Next`] | code around handlers |
 //! | [`job`] | what is done later |
 //! | [`Router`], [`App`] | which handler an event goes to |
+//! | `console` | what an operator sees of a running bot, in the browser (feature `page`) |
 //! | [`run`], [`serve()`], [`Bot`] | the running bot |
 //! | [`sandbox`] | a chat network in memory, and its page (feature `page`) |
 //! | [`testing`] | a chat with a bot, in a test |
@@ -92,6 +93,8 @@ mod handler;
 mod layer;
 pub mod job;
 mod route;
+#[cfg(feature = "page")]
+pub mod console;
 mod serve;
 pub mod sandbox;
 pub mod testing;

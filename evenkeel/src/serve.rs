@@ -20,6 +20,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+#[cfg(feature = "page")]
+use crate::console::{About, Console, Desk};
 use crate::error::{Error, Result};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
@@ -28,7 +30,7 @@ use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
 use crate::transport::{Backlog, Inbox, Transport};
 pub(crate) use settings::guarding;
-use settings::{Guard, Settings, default_place, start_log};
+use settings::{Guard, Settings, start_log};
 use wire::{Ends, Wire};
 
 /// How long a bot that was told to stop goes on finishing, unless told otherwise.
@@ -39,8 +41,8 @@ const BACKLOG_BYTES: usize = 256 << 20;
 /// Runs a bot until SIGTERM or Ctrl-C, on runtimes of its own: this is what `main` calls.
 ///
 /// The wire has a thread to itself, handlers have watched worker threads, and what handlers spawn has another
-/// thread. Logs go to standard error. `EVENKEEL_LOG`, `EVENKEEL_WORKERS`, `EVENKEEL_GUARD` and `EVENKEEL_DRAIN_SECONDS`
-/// are read from the environment, `.env` or `evenkeel.toml`.
+/// thread. Logs go to standard error. `EVENKEEL_LOG`, `EVENKEEL_WORKERS`, `EVENKEEL_GUARD`, `EVENKEEL_DRAIN_SECONDS`
+/// and what [`serve`] reads are read from the environment, `.env` or `evenkeel.toml`.
 ///
 /// # Errors
 ///
@@ -57,6 +59,7 @@ pub fn run(transport: impl Transport, app: impl IntoApp) -> Result<()> {
 /// Runs a bot until SIGTERM or Ctrl-C, inside the caller's runtime, which may be a `current_thread` one.
 ///
 /// Handlers run as tasks of that runtime: one that blocks is named in the log, and blocks whatever shares its thread.
+/// `EVENKEEL_JOURNAL` and `EVENKEEL_CONSOLE` are read from the environment, `.env` or `evenkeel.toml`.
 ///
 /// # Errors
 ///
@@ -94,8 +97,8 @@ pub struct Bot<T, J = DefaultJournal> {
     operator: (Operator, mpsc::Receiver<Wish>),
     clock: Clock,
     settings: Option<Settings>,
-    /// Where the journal is, once the settings were read.
-    place: Option<Place>,
+    #[cfg(feature = "page")]
+    console: Option<Console>,
 }
 
 impl<T: Transport> Bot<T> {
@@ -113,7 +116,8 @@ impl<T: Transport> Bot<T> {
             operator: Operator::new(),
             clock: Box::new(wall_ms),
             settings: None,
-            place: None,
+            #[cfg(feature = "page")]
+            console: None,
         }
     }
 }
@@ -133,7 +137,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             operator: self.operator,
             clock: self.clock,
             settings: self.settings,
-            place: self.place,
+            #[cfg(feature = "page")]
+            console: self.console,
         }
     }
 
@@ -166,6 +171,13 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     /// clock is not.
     pub fn with_clock(mut self, clock: impl Fn() -> u64 + Send + 'static) -> Self {
         self.clock = Box::new(clock);
+        self
+    }
+
+    /// Shows the bot to its operator while it runs; in place of `EVENKEEL_CONSOLE`.
+    #[cfg(feature = "page")]
+    pub fn with_console(mut self, console: Console) -> Self {
+        self.console = Some(console);
         self
     }
 
@@ -214,12 +226,11 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     #[track_caller]
     pub fn run(mut self) -> Result<()> {
         assert!(Handle::try_current().is_err(), "`run` has runtimes of its own: call `serve(..).await` here");
-        let settings = self.settings.take();
-        let settings = settings.map_or_else(|| Config::load().and_then(|config| Settings::read(&config)), Ok);
-        let Settings { log, workers, drain, guard, allow, place } = settings?;
-        self.place = Some(place);
-        start_log(log.as_deref());
-        self.drain = self.drain.or(drain);
+        let mut settings = self.settings.take().map_or_else(Settings::load, Ok)?;
+        start_log(settings.log.as_deref());
+        self.drain = self.drain.or(settings.drain);
+        let (guard, workers, allow) = (settings.guard, settings.workers, settings.allow.take());
+        self.settings = Some(settings);
         if self.executor.is_none() {
             guard.tell(workers);
         }
@@ -269,11 +280,12 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             executor,
             drain,
             settings,
-            place,
             backlog_bytes,
             status,
             operator,
             clock,
+            #[cfg(feature = "page")]
+            console,
             ..
         } = self;
         let ((status, questions), (operator, wishes)) = (status, operator);
@@ -281,7 +293,13 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let transport = Arc::new(transport);
         let name = transport.name();
         // Before the network is told anything: a journal in other hands ends the bot here.
-        let place = place.or(settings.map(|settings| settings.place)).map_or_else(default_place, Ok)?;
+        let settings = settings.map_or_else(Settings::load, Ok)?;
+        #[cfg(feature = "page")]
+        let console = match (console, &settings.console) {
+            (None, Some(address)) => Some(Console::bind(address)?),
+            (given, _) => given,
+        };
+        let place = settings.place;
         let opening = async {
             let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
             let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
@@ -297,6 +315,14 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             Some(()) = stops.recv() => return Ok(()),
         };
         tracing::info!(transport = name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
+        #[cfg(feature = "page")]
+        let _console = console
+            .map(|console| {
+                let about = About { transport: name, greeting };
+                let Operator { letters, jobs } = operator.clone();
+                console.serve(about, Desk { status: status.clone(), letters, jobs })
+            })
+            .transpose()?;
         let backlog = Arc::new(Backlog::new(backlog_bytes));
         let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status, operator);
         let receiver = Arc::clone(&transport);

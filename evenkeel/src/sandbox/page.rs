@@ -2,9 +2,8 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -16,18 +15,16 @@ use axum::routing::{get, post};
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Changes, Sandbox, Scene};
+use crate::console::{
+    Desk, Refusal, SCRIPT, STYLE, asset, event, gone, guard, listen, page, shared, statuses,
+};
 use crate::error::{Error, Result};
 use crate::event::{Attachment, MessageId};
-use crate::operator::{DeadLetters, Jobs};
 use crate::reply::{Draft, File, Quoting};
 use crate::status::Status;
 use crate::transport::Inbox;
-
-mod gate;
-mod operator;
 
 /// The largest JSON body: the longest text, with every character escaped.
 const LIMIT_JSON_BYTES: usize = 512 << 10;
@@ -35,8 +32,6 @@ const LIMIT_JSON_BYTES: usize = 512 << 10;
 const LIMIT_UPLOAD_BYTES: usize = 8 << 20;
 /// How many files one message from the page carries.
 const LIMIT_FILES: usize = 10;
-/// How often the state of the bot is looked at.
-const STATUS_EVERY: Duration = Duration::from_millis(500);
 
 /// A page at which people talk to the bot and watch it run.
 ///
@@ -65,28 +60,8 @@ impl Page {
     ///
     /// When the address is not of this computer alone, is in use, or is none.
     pub fn bind(address: &str) -> Result<Self> {
-        let addresses = address.to_socket_addrs().map_err(|error| {
-            Error::from(error)
-                .context(format!("`{address}` is no address for the page"))
-                .with_hint("write it like `127.0.0.1:4242`")
-        })?;
-        let addresses: Vec<SocketAddr> = addresses.collect();
-        if let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback()) {
-            return Err(Error::config(format!(
-                "the page asks for no password, so it does not listen on {open}"
-            ))
-            .with_hint(format!(
-                "use `127.0.0.1:{port}`, and `ssh -L {port}:127.0.0.1:{port}` from elsewhere",
-                port = open.port()
-            )));
-        }
-        let listener = TcpListener::bind(&*addresses).map_err(|error| busy(address, error))?;
-        listener.set_nonblocking(true)?;
-        Ok(Self {
-            address: listener.local_addr()?,
-            listener,
-            chips: vec!["!help".to_owned(), "!ping".to_owned()],
-        })
+        let (listener, address) = listen("the page", address)?;
+        Ok(Self { listener, address, chips: vec!["!help".to_owned(), "!ping".to_owned()] })
     }
 
     /// Sets the texts that the page offers to a first-time visitor; a click sends one.
@@ -106,77 +81,49 @@ impl Page {
         let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
         let (_running, stopped) = watch::channel(());
         let desk = Desk {
-            sandbox,
             status: inbox.status().clone(),
             letters: inbox.dead_letters().clone(),
             jobs: inbox.jobs().clone(),
-            chips: self.chips.as_slice().into(),
-            stopped: stopped.clone(),
         };
+        let status = desk.status.clone();
+        let room = Room { sandbox, status, chips: self.chips.as_slice().into(), stopped: stopped.clone() };
         let until = gone(stopped);
-        axum::serve(listener, router(desk))
+        axum::serve(listener, router(room, desk))
             .with_graceful_shutdown(until)
             .await
             .map_err(|error| Error::from(error).context("serving the page"))
     }
 }
 
-fn busy(address: &str, error: std::io::Error) -> Error {
-    let is_busy = error.kind() == std::io::ErrorKind::AddrInUse;
-    let error = Error::from(error).context(format!("the page cannot listen on {address}"));
-    if is_busy {
-        return error.with_hint(
-            "another program listens there, perhaps this bot in another window: stop it, or use port `0` for a free one",
-        );
-    }
-    error.with_hint("try `127.0.0.1:0`")
-}
-
-/// Resolves once the sender is dropped; nothing is ever sent.
-async fn gone(mut stopped: watch::Receiver<()>) {
-    while stopped.changed().await.is_ok() {}
-}
-
 /// What the handlers of the page work with.
 #[derive(Clone)]
-struct Desk {
+struct Room {
     sandbox: Sandbox,
     status: Status,
-    letters: DeadLetters,
-    jobs: Jobs,
     chips: Arc<[String]>,
     /// Ends the streams; `Page::serve` holds the sender.
     stopped: watch::Receiver<()>,
 }
 
-fn router(desk: Desk) -> Router {
+fn router(room: Room, desk: Desk) -> Router {
+    let front = || async { page(include_str!("page/top.html"), include_str!("page/bottom.html")) };
     let upload = post(upload).layer(DefaultBodyLimit::max(LIMIT_UPLOAD_BYTES));
     Router::new()
-        .route("/", get(|| async { asset("text/html; charset=utf-8", include_str!("page/page.html")) }))
-        .route("/page.css", get(|| async { asset("text/css; charset=utf-8", include_str!("page/page.css")) }))
+        .route("/", get(front))
+        .route("/page.css", get(|| async { asset(STYLE, include_str!("page/page.css")) }))
         .route("/page.js", get(|| async { asset(SCRIPT, include_str!("page/page.js")) }))
-        .route("/parts.js", get(|| async { asset(SCRIPT, include_str!("page/parts.js")) }))
-        .route("/operator.js", get(|| async { asset(SCRIPT, include_str!("page/operator.js")) }))
-        .route("/icon.svg", get(|| async { asset("image/svg+xml", include_str!("page/icon.svg")) }))
         .route("/api/stream", get(follow))
         .route("/api/say", post(say))
         .route("/api/react", post(react))
         .route("/api/edit", post(edit))
         .route("/api/delete", post(delete))
         .route("/api/typing", post(typing))
-        .route("/api/pardon", post(pardon))
-        .merge(operator::routes())
         .route("/files/{id}", get(file))
         .layer(DefaultBodyLimit::max(LIMIT_JSON_BYTES))
         .route("/api/file", upload)
-        .layer(axum::middleware::from_fn(gate::guard))
-        .with_state(desk)
-}
-
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-
-fn asset(content_type: &'static str, text: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, content_type)], text).into_response()
+        .with_state(room)
+        .merge(shared(desk))
+        .layer(axum::middleware::from_fn(guard))
 }
 
 /// What people do on the page.
@@ -191,11 +138,11 @@ struct Say {
     files: Vec<String>,
 }
 
-async fn say(State(desk): State<Desk>, Json(say): Json<Say>) -> Result<Json<MessageId>, Refusal> {
+async fn say(State(room): State<Room>, Json(say): Json<Say>) -> Result<Json<MessageId>, Refusal> {
     if say.files.len() > LIMIT_FILES {
         return Err(Error::new(format!("a message carries at most {LIMIT_FILES} files")).into());
     }
-    let id = desk.sandbox.change(|state| {
+    let id = room.sandbox.change(|state| {
         let described =
             |id: &String| state.files.attachment(id).ok_or("the file is not there any more; attach it again");
         let files: Vec<Attachment> = say.files.iter().map(described).collect::<Result<_, _>>()?;
@@ -217,9 +164,9 @@ struct React {
     is_removed: bool,
 }
 
-async fn react(State(desk): State<Desk>, Json(react): Json<React>) -> Result<StatusCode, Refusal> {
+async fn react(State(room): State<Room>, Json(react): Json<React>) -> Result<StatusCode, Refusal> {
     let React { person, message, emoji, is_removed } = react;
-    desk.sandbox.change(|state| state.react_as(&person, &message, &emoji, is_removed))?;
+    room.sandbox.change(|state| state.react_as(&person, &message, &emoji, is_removed))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -230,8 +177,8 @@ struct Change {
     text: String,
 }
 
-async fn edit(State(desk): State<Desk>, Json(change): Json<Change>) -> Result<StatusCode, Refusal> {
-    desk.sandbox.edit(&change.person, &change.message, change.text)?;
+async fn edit(State(room): State<Room>, Json(change): Json<Change>) -> Result<StatusCode, Refusal> {
+    room.sandbox.edit(&change.person, &change.message, change.text)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -241,8 +188,8 @@ struct Delete {
     message: MessageId,
 }
 
-async fn delete(State(desk): State<Desk>, Json(delete): Json<Delete>) -> Result<StatusCode, Refusal> {
-    desk.sandbox.delete(&delete.person, &delete.message)?;
+async fn delete(State(room): State<Room>, Json(delete): Json<Delete>) -> Result<StatusCode, Refusal> {
+    room.sandbox.delete(&delete.person, &delete.message)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -253,24 +200,10 @@ struct Typing {
     is_started: bool,
 }
 
-async fn typing(State(desk): State<Desk>, Json(typing): Json<Typing>) -> Result<StatusCode, Refusal> {
+async fn typing(State(room): State<Room>, Json(typing): Json<Typing>) -> Result<StatusCode, Refusal> {
     let Typing { person, conversation, is_started } = typing;
-    desk.sandbox.change(|state| state.type_as(&person, &conversation, is_started))?;
+    room.sandbox.change(|state| state.type_as(&person, &conversation, is_started))?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-#[derive(Deserialize)]
-struct Pardon {
-    /// The command as the quarantine lists it.
-    name: String,
-}
-
-/// Lets a command go from quarantine, and answers how many of this name there were.
-async fn pardon(State(desk): State<Desk>, Json(pardon): Json<Pardon>) -> Result<Json<usize>, Refusal> {
-    let pardoned = desk.status.pardon(pardon.name).await;
-    let pardoned =
-        pardoned.ok_or_else(|| Error::new("the bot has stopped: its quarantine is gone with it"))?;
-    Ok(Json(pardoned))
 }
 
 #[derive(Deserialize)]
@@ -281,7 +214,7 @@ struct Upload {
 
 /// Takes the bytes of a file; `/api/say` sends it. A body of this type cannot be posted by another site's form.
 async fn upload(
-    State(desk): State<Desk>,
+    State(room): State<Room>,
     Query(upload): Query<Upload>,
     headers: HeaderMap,
     bytes: Bytes,
@@ -295,15 +228,15 @@ async fn upload(
     // A copy of its own: `bytes` may be a slice of a larger buffer.
     let bytes = Bytes::copy_from_slice(&bytes);
     let file = File::new(upload.name, upload.content_type, bytes);
-    let attachment = desk.sandbox.change(|state| state.keep(file))?;
+    let attachment = room.sandbox.change(|state| state.keep(file))?;
     Ok(Json(attachment.id))
 }
 
 /// The types that a browser shows without running anything in them.
 const SHOWN: [&str; 5] = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"];
 
-async fn file(State(desk): State<Desk>, Path(id): Path<String>) -> Response {
-    let Some(file) = desk.sandbox.file(&id) else {
+async fn file(State(room): State<Room>, Path(id): Path<String>) -> Response {
+    let Some(file) = room.sandbox.file(&id) else {
         return (StatusCode::NOT_FOUND, "the file is not there any more").into_response();
     };
     let shown = SHOWN.iter().find(|shown| **shown == file.content_type);
@@ -335,26 +268,11 @@ fn percent(name: &str) -> String {
     encoded
 }
 
-/// What was asked for cannot be done; the page shows why.
-struct Refusal(Error);
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self(error)
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        (StatusCode::UNPROCESSABLE_ENTITY, self.0.chain()).into_response()
-    }
-}
-
 /// Everything there is, then every change, with the state of the bot in between.
-async fn follow(State(desk): State<Desk>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let stopped = Box::pin(gone(desk.stopped.clone()));
-    let statuses = statuses(desk.status.clone());
-    let both = stream::select(changes(desk), statuses).map(Ok);
+async fn follow(State(room): State<Room>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let stopped = Box::pin(gone(room.stopped.clone()));
+    let statuses = statuses(room.status.clone());
+    let both = stream::select(changes(room), statuses).map(Ok);
     Sse::new(both.take_until(stopped)).keep_alive(KeepAlive::default())
 }
 
@@ -366,44 +284,17 @@ struct Opening<'a> {
     chips: &'a [String],
 }
 
-fn changes(desk: Desk) -> impl Stream<Item = Event> {
-    stream::unfold((desk, None::<Changes>), |(desk, reader)| async move {
+fn changes(room: Room) -> impl Stream<Item = Event> {
+    stream::unfold((room, None::<Changes>), |(room, reader)| async move {
         if let Some(mut reader) = reader
             && let Ok(change) = reader.next().await
         {
-            return Some((event("change", &change), (desk, Some(reader))));
+            return Some((event("change", &change), (room, Some(reader))));
         }
-        let (scene, reader) = desk.sandbox.watch();
-        let opening = Opening { scene, chips: &desk.chips };
-        Some((event("scene", &opening), (desk, Some(reader))))
+        let (scene, reader) = room.sandbox.watch();
+        let opening = Opening { scene, chips: &room.chips };
+        Some((event("scene", &opening), (room, Some(reader))))
     })
-}
-
-/// The state of the bot whenever it has changed. Stays silent once the bot has stopped.
-fn statuses(status: Status) -> impl Stream<Item = Event> {
-    let mut tick = interval(STATUS_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    stream::unfold((status, tick, String::new()), |(status, mut tick, last)| async move {
-        loop {
-            tick.tick().await;
-            let mut snapshot = status.snapshot().await?;
-            let told = event("status", &snapshot);
-            // The page lets ages grow by itself.
-            snapshot.quarantined.iter_mut().for_each(|inside| inside.since = Duration::ZERO);
-            let now = json(&snapshot);
-            if now != last {
-                return Some((told, (status, tick, now)));
-            }
-        }
-    })
-}
-
-fn event(name: &str, data: &impl Serialize) -> Event {
-    Event::default().event(name).data(json(data))
-}
-
-fn json(data: &impl Serialize) -> String {
-    serde_json::to_string(data).expect("what the page is told has string keys and cannot fail to serialize")
 }
 
 #[cfg(test)]

@@ -64,15 +64,16 @@ pub(super) struct Settings {
     /// The guard's options with the operator's list of what may block.
     pub(super) allow: Option<Options>,
     pub(super) place: Place,
-}
-
-/// Where the journal is, for a bot whose settings nobody has read.
-pub(super) fn default_place() -> Result<Place> {
-    let config = Config::load()?;
-    Settings::read(&config).map(|settings| settings.place)
+    /// The address of the console, if there is to be one.
+    #[cfg(feature = "page")]
+    pub(super) console: Option<String>,
 }
 
 impl Settings {
+    pub(super) fn load() -> Result<Self> {
+        Config::load().and_then(|config| Self::read(&config))
+    }
+
     pub(super) fn read(config: &Config) -> Result<Self> {
         let mut settings = config.read();
         let log = settings
@@ -94,11 +95,39 @@ impl Settings {
             guarding().with_allow(Allow::default().with_text(list))
         });
         let place = Place::read(&mut settings);
+        // Read in any case: whoever sets it wants to see it.
+        #[cfg(feature = "page")]
+        let console = settings.optional("EVENKEEL_CONSOLE", "127.0.0.1:4243", console);
+        #[cfg(not(feature = "page"))]
+        settings.optional("EVENKEEL_CONSOLE", "127.0.0.1:4243", no_console);
         settings.finish()?;
         let guard = guard.unwrap_or(Guard::Full);
         let cores = || std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-        Ok(Self { log, workers: workers.unwrap_or_else(cores), drain, guard, allow, place })
+        Ok(Self {
+            log,
+            workers: workers.unwrap_or_else(cores),
+            drain,
+            guard,
+            allow,
+            place,
+            #[cfg(feature = "page")]
+            console,
+        })
     }
+}
+
+/// Looks at the address of a console, without taking it.
+#[cfg(feature = "page")]
+fn console(address: &str) -> Result<String, String> {
+    match crate::console::loopback("the console", address) {
+        Ok(_) => Ok(address.to_owned()),
+        Err(_) => Err("must be an address of this computer".to_owned()),
+    }
+}
+
+#[cfg(not(feature = "page"))]
+fn no_console(_: &str) -> Result<(), &'static str> {
+    Err("needs a bot that is built with the feature `page` of `evenkeel`")
 }
 
 /// Logs to standard error, unless the program has set up logging before.

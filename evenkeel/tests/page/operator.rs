@@ -17,12 +17,6 @@ impl Stage {
         self.browser.wait(&format!("!document.querySelector('#view-{name}').hidden")).await;
     }
 
-    async fn announced(&mut self, text: &str) {
-        self.browser
-            .wait(&format!("document.querySelector('#announce').textContent === {}", json!(text)))
-            .await;
-    }
-
     async fn letters(&mut self, count: usize) {
         self.browser.wait(&format!("document.querySelectorAll('#dead > li').length === {count}")).await;
     }

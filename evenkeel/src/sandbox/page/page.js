@@ -1,7 +1,8 @@
 // The sandbox page. Everything people wrote reaches the document through textContent, never as markup.
 
-import { $, act, duration, iconButton, long, make, reorder, request, symbol, toast } from "./parts.js";
-import { hearOperator, lookAgain, startOperator } from "./operator.js";
+import { $, act, duration, iconButton, make, request, symbol, toast } from "./parts.js";
+import { showBeat, showStatus } from "./live.js";
+import { lookAgain, startOperator } from "./operator.js";
 
 const EMOJI = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "🚀"];
 const KEPT_MESSAGES = 1000;
@@ -73,8 +74,7 @@ function showLink(connected, text) {
   $("link").textContent = text;
   $("link").classList.toggle("on", connected);
   $("app").classList.toggle("away", !connected);
-  if (!connected) $("beat").textContent = "no bot";
-  $("beat").classList.toggle("on", connected);
+  showBeat(connected);
 }
 
 // ---- what happens -------------------------------------------------------------------------------------------------
@@ -683,170 +683,6 @@ addEventListener("drop", (event) => {
 
 // ---- the live view ------------------------------------------------------------------------------------------------
 
-function tiles(list, values) {
-  list.replaceChildren(...values.map(([name, value, kind]) =>
-    make("div", { className: kind && value ? kind : "" }, make("dt", { textContent: name }), make("dd", { textContent: String(value) }))));
-}
-
-const blocked = new Map(); // number -> {report, said, at, node, state}
-const quarantine = new Map(); // "name file line" -> {inside, at, node, age}
-const SHOWN_REPORTS = 20;
-
-function showStatus(now) {
-  $("beat").textContent = now.is_draining ? "finishing" : "running";
-  tiles($("lanes"), [["Running", now.running, "busy"], ["Waiting", now.waiting, "warn"], ["Outbox", now.outbox, "busy"]]);
-  const rare = [["Retried", now.retried, "warn"], ["Given up", now.dead, "bad"], ["Duplicates", now.duplicates], ["Refused", now.refused, "bad"], ["Unreadable", now.undeliverable, "bad"], ["Not sent", now.not_sent, "bad"], ["Unknown", now.unknown, "bad"]];
-  tiles($("counters"), [["Accepted", now.accepted], ["Handled", now.handled], ["Sent", now.sent], ["Failed", now.failed, "bad"], ...rare.filter(([, value]) => value)]);
-  $("commands-none").hidden = now.commands.length > 0;
-  $("commands-table").hidden = !now.commands.length;
-  $("commands").replaceChildren(...now.commands.map((command) => {
-    const cell = (text, className = "") => make("td", { textContent: text, className });
-    return make("tr", {}, make("th", { scope: "row", textContent: command.name, title: command.name }), cell(command.handled),
-      cell(command.failed, command.failed ? "bad" : ""), cell(duration(command.p50_us)), cell(duration(command.p99_us)), cell(duration(command.max_us)));
-  }));
-  showBlocked(now.blocked);
-  showGuard(now.guard);
-  showQuarantine(now.quarantined);
-  hearOperator(now);
-  tellTime();
-}
-
-const isBusy = (report) => report.class === "compute" || report.class === "always_ready";
-const place = (what) => `${what.file}:${what.line}`;
-const since = (seconds, at) => seconds + (performance.now() - at) / 1000;
-
-/// Nodes stay as long as what they say does: a selection, the focus and an open path survive the next state.
-function showBlocked(reports) {
-  const numbers = new Set(reports.map((report) => report.number));
-  for (const number of blocked.keys()) if (!numbers.has(number)) blocked.delete(number);
-  for (const report of reports) {
-    const said = JSON.stringify(report);
-    const known = blocked.get(report.number);
-    if (known?.said === said) continue;
-    const node = known?.node ?? make("li");
-    blocked.set(report.number, { report, said, at: performance.now(), node, state: fillReport(node, report) });
-  }
-  const isNow = ({ report }) => !report.is_over;
-  const newest = [...blocked.values()].sort((one, other) =>
-    isNow(other) - isNow(one) || other.report.number - one.report.number);
-  reorder($("blocked"), newest.slice(0, SHOWN_REPORTS).map(({ node }) => node));
-  $("blocked-none").hidden = newest.length > 0;
-  $("blocked-card").classList.toggle("active", newest.some(isNow));
-}
-
-/// Returns the node that says for how long.
-function fillReport(node, report) {
-  const wasOpen = node.querySelector("details")?.open ?? false;
-  const focused = node.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  const state = make("span", { className: "state" });
-  const where = make("p", { className: "where" });
-  if (report.call) where.append(make("code", { className: "call", textContent: report.call }), " ");
-  where.append(make("span", { textContent: report.is_exact ? "at " : "named at " }), make("code", { textContent: place(report) }));
-  node.className = report.is_over ? "over" : "now";
-  node.replaceChildren(
-    make("p", { className: "what" }, make("strong", { textContent: report.name, title: report.name }),
-      make("span", { className: "class", textContent: report.class.replaceAll("_", " ") }), state),
-    where,
-    ...(report.advice ? [advice(report.advice)] : []),
-    make("p", { className: "facts", textContent: facts(report) }),
-    ...(report.path.length ? [path(report.path, wasOpen)] : []));
-  if (focused) node.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
-  return state;
-}
-
-function facts(report) {
-  const waited = report.taken_over_seconds !== null ? `others waited ${duration(Math.round(report.taken_over_seconds * 1e6))}`
-    : report.strikes ? "nobody waited: it has threads of its own" : "nothing took its place";
-  const times = report.times > 1 ? `${report.times} times` : "once";
-  return [waited, times, ...(report.strikes ? [`strike ${report.strikes}`] : [])].join(" · ");
-}
-
-/// What to write instead, with its code as code.
-function advice(text) {
-  const parts = text.split(/`([^`]+)`/u).map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
-  const copy = iconButton("copy", "Copy the advice", async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      return toast("The browser does not let this page copy. Select the text instead.");
-    }
-    copy.replaceChildren(symbol("done"));
-    $("announce").textContent = "Advice copied";
-    setTimeout(() => copy.replaceChildren(symbol("copy")), 1500);
-  });
-  copy.dataset.key = "copy";
-  return make("div", { className: "advice" }, make("p", {}, ...parts), copy);
-}
-
-function path(frames, isOpen) {
-  const summary = make("summary", { textContent: "Call path" });
-  summary.dataset.key = "path";
-  const steps = frames.map((frame) => make("li", {}, make("code", { textContent: frame.function ?? "?" }),
-    frame.file ? make("code", { className: "line", textContent: frame.line === null ? frame.file : place(frame) }) : null));
-  return make("details", { open: isOpen }, summary, make("ol", {}, ...steps));
-}
-
-function showGuard(guard) {
-  $("guard").hidden = !guard.taken_over && !guard.not_taken_over;
-  const ms = (seconds) => duration(Math.round(seconds * 1e6));
-  const over = `${guard.taken_over} taken over, half within ${ms(guard.taken_over_p50_seconds)}, 99 % within ${ms(guard.taken_over_p99_seconds)}`;
-  const none = guard.not_taken_over ? `; ${guard.not_taken_over} not, for want of threads` : "";
-  $("guard").textContent = `${over}${none}; ${guard.threads} threads, ${guard.spares} ready to take over`;
-}
-
-function showQuarantine(all) {
-  const key = (inside) => `${inside.name} ${place(inside)}`;
-  const keys = new Set(all.map(key));
-  let hadFocus = false;
-  for (const [gone, { node }] of quarantine) {
-    if (keys.has(gone)) continue;
-    hadFocus ||= node.contains(document.activeElement);
-    quarantine.delete(gone);
-  }
-  for (const inside of all) {
-    const node = quarantine.get(key(inside))?.node ?? make("li");
-    const age = quarantine.get(key(inside))?.age ?? make("span");
-    quarantine.set(key(inside), { inside, at: performance.now(), node, age });
-    fillQuarantined(node, inside, age);
-  }
-  reorder($("quarantine"), all.map((inside) => quarantine.get(key(inside)).node));
-  $("quarantine-card").hidden = !all.length;
-  // The button that had it is gone.
-  if (hadFocus) ($("quarantine").querySelector("button") ?? box).focus();
-}
-
-function fillQuarantined(node, inside, age) {
-  const said = JSON.stringify({ ...inside, seconds: 0 });
-  if (node.dataset.said === said) return;
-  node.dataset.said = said;
-  const pardon = make("button", { type: "button", className: "pardon", textContent: "Pardon", ariaLabel: `Pardon ${inside.name}`,
-    title: "Back to the workers, strikes forgotten", onclick: async () => {
-      const count = await act("pardon", { name: inside.name });
-      if (count !== null) $("announce").textContent = `${inside.name} is pardoned`;
-    } });
-  const ends = inside.is_permanent ? "until pardoned" : "on parole";
-  const why = inside.is_permanent ? "It came back after its parole: only a pardon ends this." : "Ends by itself after ten minutes and a hundred polls without offence.";
-  node.replaceChildren(
-    make("p", { className: "what" }, make("strong", { textContent: inside.name, title: inside.name }),
-      make("span", { className: "class", textContent: inside.is_compute ? "computes" : "sleeps" })),
-    pardon,
-    make("p", { className: "facts" }, age, make("span", { title: why, textContent: ` · ${ends} · strike ${inside.strikes}` })),
-    make("p", { className: "where" }, make("code", { textContent: place(inside) })));
-}
-
-/// What grows with time: how long a call lasts, and how long ago a command was caught.
-function tellTime() {
-  const say = (node, text) => node.textContent === text || (node.textContent = text);
-  for (const { report, at, state } of blocked.values()) {
-    const elapsed = duration(Math.round((report.is_over ? report.seconds : since(report.seconds, at)) * 1e6));
-    const verb = isBusy(report) ? ["computed for", "computing:"] : ["blocked for", "blocking:"];
-    say(state, `${verb[report.is_over ? 0 : 1]} ${elapsed}`);
-  }
-  for (const { inside, at, age } of quarantine.values()) say(age, `since ${long(since(inside.seconds, at))}`);
-}
-
-setInterval(tellTime, 250);
-
 /// From a `!ping` to the bot's next message in that conversation, as this page sees it.
 function timePing(entry) {
   const place = entry.conversation.id;
@@ -897,6 +733,5 @@ addEventListener("keydown", (event) => {
 });
 
 startOperator((id) => rooms.get(id)?.name ?? id);
-tiles($("lanes"), [["Running", 0], ["Waiting", 0], ["Outbox", 0]]);
-tiles($("counters"), [["Accepted", 0], ["Handled", 0], ["Sent", 0], ["Failed", 0]]);
+$("pings-card").hidden = false;
 connect();

@@ -18,8 +18,9 @@ fn desk_of(status: Status, operator: Operator) -> (Router, Sandbox, watch::Sende
     let (running, stopped) = watch::channel(());
     let chips = ["!ping".to_owned()].into();
     let Operator { letters, jobs } = operator;
-    let desk = Desk { sandbox: sandbox.clone(), status, letters, jobs, chips, stopped };
-    (router(desk), sandbox, running)
+    let desk = Desk { status: status.clone(), letters, jobs };
+    let room = Room { sandbox: sandbox.clone(), status, chips, stopped };
+    (router(room, desk), sandbox, running)
 }
 
 /// A request as a browser on the page sends it, but for `headers`.

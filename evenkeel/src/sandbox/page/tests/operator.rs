@@ -147,6 +147,11 @@ async fn the_page_shows_the_first_letters_and_an_export_has_all_in_order() {
     tended.status.idle().await;
     let shown = tended.get("/api/dead").await;
     assert_eq!((shown["first"].as_array().unwrap().len(), &shown["has_more"]), (50, &json!(true)));
+    for (asked, count, has_more) in [(100, 100, true), (0, 1, true), (9_999, 230, false)] {
+        let shown = tended.get(&format!("/api/dead?shown={asked}")).await;
+        let seen = (shown["first"].as_array().unwrap().len(), &shown["has_more"]);
+        assert_eq!(seen, (count, &json!(has_more)), "{asked}");
+    }
     let export = request(Method::GET, "/api/dead/export?reason=failed", &[], "");
     let response = tended.router.clone().oneshot(export).await.unwrap();
     assert_eq!(response.headers()["content-type"], "application/x-ndjson");

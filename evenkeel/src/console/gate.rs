@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 /// Refuses foreign requests and adds the security headers to every answer.
-pub(super) async fn guard(request: Request, next: Next) -> Response {
+pub(crate) async fn guard(request: Request, next: Next) -> Response {
     let is_front = request.method() == Method::GET && request.uri().path() == "/";
     let mut response = match refusal(request.headers(), is_front) {
         Some(why) => (StatusCode::FORBIDDEN, why).into_response(),

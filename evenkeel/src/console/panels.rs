@@ -1,4 +1,4 @@
-//! What the operator sees of dead letters, jobs and guarantees on the page, and does about them.
+//! What the operator sees of dead letters, jobs and guarantees, and does about them and about the quarantine.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -16,8 +16,10 @@ use crate::job::Waiting;
 use crate::journal::{BareDead, Dead, DeadFilter, Job, Reason};
 use crate::operator::DeadLetters;
 
-/// Dead letters and jobs that the page shows at once.
+/// Dead letters and jobs that are shown at first,
 const SHOWN: usize = 50;
+/// and at most.
+const MOST_SHOWN: usize = 1000;
 /// Dead letters that an export asks for at once: replies come with their files.
 const EXPORTED: usize = 100;
 
@@ -30,6 +32,7 @@ pub(super) fn routes() -> Router<Desk> {
         .route("/api/jobs", get(jobs))
         .route("/api/jobs/cancel", post(cancel))
         .route("/api/guarantees", get(guarantees))
+        .route("/api/pardon", post(pardon))
 }
 
 fn stopped() -> Error {
@@ -42,12 +45,18 @@ struct Look {
     reason: Option<Reason>,
     #[serde(default)]
     text: bool,
+    shown: Option<usize>,
 }
 
 impl Look {
     fn filter(&self, limit: usize) -> DeadFilter {
         DeadFilter { reason: self.reason, limit: Some(limit), ..DeadFilter::default() }
     }
+}
+
+/// How many of what was asked for are shown.
+fn shown(asked: Option<usize>) -> usize {
+    asked.unwrap_or(SHOWN).clamp(1, MOST_SHOWN)
 }
 
 /// The first letters or jobs, and whether there are more.
@@ -59,10 +68,10 @@ struct First<T> {
 
 impl<T> First<T> {
     /// One more than is shown was asked for, to see whether there is one.
-    fn of(mut shown: Vec<T>) -> Self {
-        let has_more = shown.len() > SHOWN;
-        shown.truncate(SHOWN);
-        Self { first: shown, has_more }
+    fn of(mut found: Vec<T>, shown: usize) -> Self {
+        let has_more = found.len() > shown;
+        found.truncate(shown);
+        Self { first: found, has_more }
     }
 }
 
@@ -85,10 +94,11 @@ struct Letters<'a> {
 async fn dead(State(desk): State<Desk>, Query(look): Query<Look>) -> Result<Response, Refusal> {
     // Counted first: what is given up in between is in the list and not yet in the count, never the other way round.
     let given_up = desk.status.snapshot().await.ok_or_else(stopped)?.dead;
-    let found = desk.letters.list(look.filter(SHOWN + 1)).await.ok_or_else(stopped)?;
+    let shown = shown(look.shown);
+    let found = desk.letters.list(look.filter(shown + 1)).await.ok_or_else(stopped)?;
     let texts = |dead: &Dead| look.text.then(|| dead.texts());
     let letters = found.iter().map(|dead| Letter { bare: dead.bare(), texts: texts(dead) });
-    let letters = First::of(letters.collect());
+    let letters = First::of(letters.collect(), shown);
     Ok(Json(Letters { letters, given_up }).into_response())
 }
 
@@ -175,9 +185,15 @@ impl<'a> Planned<'a> {
     }
 }
 
-async fn jobs(State(desk): State<Desk>) -> Result<Response, Refusal> {
-    let found = desk.jobs.list(None, None, SHOWN + 1).await.ok_or_else(stopped)?;
-    Ok(Json(First::of(found.iter().map(Planned::new).collect())).into_response())
+#[derive(Deserialize)]
+struct Plans {
+    shown: Option<usize>,
+}
+
+async fn jobs(State(desk): State<Desk>, Query(plans): Query<Plans>) -> Result<Response, Refusal> {
+    let shown = shown(plans.shown);
+    let found = desk.jobs.list(None, None, shown + 1).await.ok_or_else(stopped)?;
+    Ok(Json(First::of(found.iter().map(Planned::new).collect(), shown)).into_response())
 }
 
 #[derive(Deserialize)]
@@ -192,4 +208,18 @@ async fn cancel(State(desk): State<Desk>, Json(cancel): Json<Cancel>) -> Result<
 
 async fn guarantees(State(desk): State<Desk>) -> Result<Json<Guarantees>, Refusal> {
     Ok(Json(desk.status.guarantees().await.ok_or_else(stopped)?))
+}
+
+#[derive(Deserialize)]
+struct Pardon {
+    /// The command as the quarantine lists it.
+    name: String,
+}
+
+/// Lets a command go from quarantine, and answers how many of this name there were.
+async fn pardon(State(desk): State<Desk>, Json(pardon): Json<Pardon>) -> Result<Json<usize>, Refusal> {
+    let pardoned = desk.status.pardon(pardon.name).await;
+    let pardoned =
+        pardoned.ok_or_else(|| Error::new("the bot has stopped: its quarantine is gone with it"))?;
+    Ok(Json(pardoned))
 }

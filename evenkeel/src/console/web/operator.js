@@ -14,6 +14,8 @@ const REASONS = {
 };
 const VIEWS = ["live", "dead", "jobs", "promises"];
 const SURE_MS = 4000;
+const STEP = 50; // letters and jobs that are shown at first, and more at each wish
+const MOST = 1000;
 
 const letters = new Map(); // id -> {item, said, node, time}
 const jobs = new Map(); // name -> {item, said, node, time}
@@ -21,6 +23,7 @@ const loads = { dead: loadDead, jobs: loadJobs, promises: loadPromises };
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const word = (reason) => reason.replaceAll("_", " ");
 let chatName = (id) => id;
+const shown = { dead: STEP, jobs: STEP };
 let view = "live";
 let isLooking = false;
 let arePromisesKnown = false;
@@ -83,14 +86,15 @@ const isSeen = () => view !== "live" && !document.hidden && getComputedStyle($("
 async function look() {
   if (!isSeen() || isLooking) return;
   isLooking = true;
-  const [asked, question] = [view, query()];
+  const question = () => JSON.stringify([view, query(), shown]);
+  const asked = question();
   try {
     await loads[view]();
   } catch {
     // The bot is away: what was there stays, and the head of the page says so.
   }
   isLooking = false;
-  if (asked !== view || question !== query()) look();
+  if (asked !== question()) look();
 }
 
 async function read(path) {
@@ -115,6 +119,18 @@ function tellTimes() {
     const left = Math.ceil((item.due_ms - Date.now()) / 1000);
     say(time, left > 0 ? `in ${long(left)}` : "now");
   }
+}
+
+/// Says how many are shown where there are more, and offers more of them.
+function tellMore(list, first, hasMore, text) {
+  const [told, more] = $(`${list}-more`).children;
+  $(`${list}-more`).hidden = !hasMore;
+  say(told, text);
+  more.hidden = first.length >= MOST;
+  more.onclick = () => {
+    shown[list] = Math.min(shown[list] + STEP, MOST);
+    look();
+  };
 }
 
 /// Nodes stay as long as what they say does: a selection and the focus survive the next look.
@@ -190,14 +206,13 @@ const all = () => ({ all: { reason: $("dead-reason").value || null } });
 
 async function loadDead() {
   const asked = query();
-  const { first, has_more, given_up } = await read(`/api/dead?${asked}`);
+  const { first, has_more, given_up } = await read(`/api/dead?${asked}&shown=${shown.dead}`);
   if (asked !== query()) return;
   if (!$("dead-reason").value) seen = Math.max(seen ?? 0, given_up);
   show($("dead"), letters, first, (letter) => letter.id, fillLetter);
   $("dead-none").hidden = first.length > 0;
   $("dead-all").hidden = !first.length;
-  $("dead-more").hidden = !has_more;
-  $("dead-more").textContent = `The first ${first.length}. The buttons and the export mean all.`;
+  tellMore("dead", first, has_more, `The first ${first.length}. The buttons below mean all.`);
   $("dead-export").href = `/api/dead/export?${asked}`;
 }
 
@@ -227,11 +242,10 @@ twice($("dead-discard"), () => discard(all()));
 // ---- jobs ---------------------------------------------------------------------------------------------------------
 
 async function loadJobs() {
-  const { first, has_more } = await read("/api/jobs");
+  const { first, has_more } = await read(`/api/jobs?shown=${shown.jobs}`);
   show($("jobs"), jobs, first, (job) => job.name, fillJob);
   $("jobs-none").hidden = first.length > 0;
-  $("jobs-more").hidden = !has_more;
-  $("jobs-more").textContent = `The next ${first.length}.`;
+  tellMore("jobs", first, has_more, `The next ${first.length}.`);
 }
 
 function fillJob(job, time) {

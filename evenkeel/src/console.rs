@@ -1,0 +1,255 @@
+//! The console of a running bot: what blocks, what waits, what was given up, what is planned and what is promised, in the
+//! browser.
+
+mod gate;
+mod panels;
+
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures_util::{Stream, StreamExt, stream};
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::error::{Error, Result};
+use crate::operator::{DeadLetters, Jobs};
+use crate::status::Status;
+
+pub(crate) use gate::guard;
+
+/// How often the state of the bot is looked at.
+const STATUS_EVERY: Duration = Duration::from_millis(500);
+
+/// A page at which the operator watches a running bot, decides about dead letters and cancels jobs. Any bot may have one:
+/// [`Bot::with_console`](crate::Bot::with_console), or `EVENKEEL_CONSOLE=127.0.0.1:4243` in its settings.
+///
+/// It answers this computer only: it binds to loopback addresses, and no other web site can read from it or post to it
+/// through the operator's browser. It has a thread to itself, so that neither the bot nor its handlers wait for it.
+///
+/// ```no_run
+/// use evenkeel::{Bot, Router, console::Console, sandbox::Sandbox};
+///
+/// let console = Console::bind("127.0.0.1:4243")?;
+/// println!("open {}", console.url());
+/// Bot::new(Sandbox::new(), Router::new()).with_console(console).run()
+/// # as evenkeel::Result<()>
+/// # ; Ok::<(), evenkeel::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Console {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Console {
+    /// Takes the address, so that a busy port is an error before anything else starts. Port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not of this computer alone, is in use, or is none.
+    pub fn bind(address: &str) -> Result<Self> {
+        let (listener, address) = listen("the console", address)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where to point the browser.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Serves on a thread of its own until the answer is dropped.
+    pub(crate) fn serve(self, about: About, desk: Desk) -> Result<Serving> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (serving, stopped) = watch::channel(());
+        let window = Window { about, status: desk.status.clone(), stopped: stopped.clone() };
+        let url = self.url();
+        let thread = std::thread::Builder::new().name("evenkeel-console".to_owned());
+        thread.spawn(move || {
+            let served = runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(self.listener)?;
+                tokio::select! {
+                    // Whoever is still connected does not hold it up.
+                    () = gone(stopped) => Ok(()),
+                    served = async { axum::serve(listener, router(window, desk)).await } => served,
+                }
+            });
+            if let Err(error) = served {
+                tracing::error!(%error, "the console has ended; the bot goes on");
+            }
+        })?;
+        tracing::info!("the console is at {url}");
+        Ok(Serving { _until: serving })
+    }
+}
+
+/// Ends the console's thread when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    _until: watch::Sender<()>,
+}
+
+/// What the head of the console says.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct About {
+    pub(crate) transport: &'static str,
+    /// What the transport said when it opened.
+    pub(crate) greeting: String,
+}
+
+/// What the panels work with.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) status: Status,
+    pub(crate) letters: DeadLetters,
+    pub(crate) jobs: Jobs,
+}
+
+/// Takes an address of this computer for a page.
+pub(crate) fn listen(what: &str, address: &str) -> Result<(TcpListener, SocketAddr)> {
+    let listener =
+        TcpListener::bind(&*loopback(what, address)?).map_err(|error| busy(what, address, error))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Reads an address, which has to be of this computer alone.
+pub(crate) fn loopback(what: &str, address: &str) -> Result<Vec<SocketAddr>> {
+    let addresses = address.to_socket_addrs().map_err(|error| {
+        Error::from(error)
+            .context(format!("`{address}` is no address for {what}"))
+            .with_hint("write it like `127.0.0.1:4242`")
+    })?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback()) else {
+        return Ok(addresses);
+    };
+    let port = open.port();
+    Err(Error::config(format!("{what} asks for no password, so it does not listen on {open}"))
+        .with_hint(format!("use `127.0.0.1:{port}`, and `ssh -L {port}:127.0.0.1:{port}` from elsewhere")))
+}
+
+fn busy(what: &str, address: &str, error: std::io::Error) -> Error {
+    let is_busy = error.kind() == std::io::ErrorKind::AddrInUse;
+    let error = Error::from(error).context(format!("{what} cannot listen on {address}"));
+    if is_busy {
+        return error.with_hint(
+            "another program listens there, perhaps this bot in another window: stop it, or use port `0` for a free one",
+        );
+    }
+    error.with_hint("try `127.0.0.1:0`")
+}
+
+/// Resolves once the sender is dropped; nothing is ever sent.
+pub(crate) async fn gone(mut stopped: watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
+}
+
+/// What all pages that show a bot have: the panels with what belongs to them.
+pub(crate) fn shared(desk: Desk) -> Router {
+    Router::new()
+        .route("/base.css", get(|| async { asset(STYLE, include_str!("console/web/base.css")) }))
+        .route("/parts.js", get(|| async { asset(SCRIPT, include_str!("console/web/parts.js")) }))
+        .route("/live.js", get(|| async { asset(SCRIPT, include_str!("console/web/live.js")) }))
+        .route("/operator.js", get(|| async { asset(SCRIPT, include_str!("console/web/operator.js")) }))
+        .route("/icon.svg", get(|| async { asset("image/svg+xml", include_str!("console/web/icon.svg")) }))
+        .merge(panels::routes())
+        .with_state(desk)
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const STYLE: &str = "text/css; charset=utf-8";
+pub(crate) const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// The tabs, between what is above and below them on a page.
+const PANELS: &str = include_str!("console/web/panels.html");
+
+pub(crate) fn asset(content_type: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
+}
+
+/// A page with the panels in it.
+pub(crate) fn page(above: &str, below: &str) -> Response {
+    ([(header::CONTENT_TYPE, HTML)], [above, PANELS, below].concat()).into_response()
+}
+
+/// What the stream of the console works with.
+#[derive(Clone)]
+struct Window {
+    about: About,
+    status: Status,
+    stopped: watch::Receiver<()>,
+}
+
+fn router(window: Window, desk: Desk) -> Router {
+    let front =
+        || async { page(include_str!("console/web/top.html"), include_str!("console/web/bottom.html")) };
+    Router::new()
+        .route("/", get(front))
+        .route("/console.css", get(|| async { asset(STYLE, include_str!("console/web/console.css")) }))
+        .route("/console.js", get(|| async { asset(SCRIPT, include_str!("console/web/console.js")) }))
+        .route("/api/stream", get(follow))
+        .with_state(window)
+        .merge(shared(desk))
+        .layer(axum::middleware::from_fn(guard))
+}
+
+/// What the bot is, then its state whenever that has changed.
+async fn follow(State(window): State<Window>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let about = stream::iter([event("about", &window.about)]);
+    let both = about.chain(statuses(window.status)).map(Ok);
+    Sse::new(both.take_until(Box::pin(gone(window.stopped)))).keep_alive(KeepAlive::default())
+}
+
+/// The state of the bot whenever it has changed. Stays silent once the bot has stopped.
+pub(crate) fn statuses(status: Status) -> impl Stream<Item = Event> {
+    let mut tick = interval(STATUS_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::unfold((status, tick, String::new()), |(status, mut tick, last)| async move {
+        loop {
+            tick.tick().await;
+            let mut snapshot = status.snapshot().await?;
+            let told = event("status", &snapshot);
+            // The page lets ages grow by itself.
+            snapshot.quarantined.iter_mut().for_each(|inside| inside.since = Duration::ZERO);
+            let now = json(&snapshot);
+            if now != last {
+                return Some((told, (status, tick, now)));
+            }
+        }
+    })
+}
+
+/// A message of a page's stream.
+pub(crate) fn event(name: &str, data: &impl Serialize) -> Event {
+    Event::default().event(name).data(json(data))
+}
+
+fn json(data: &impl Serialize) -> String {
+    serde_json::to_string(data).expect("what the page is told has string keys and cannot fail to serialize")
+}
+
+/// What was asked for cannot be done; the page shows why.
+pub(crate) struct Refusal(Error);
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (StatusCode::UNPROCESSABLE_ENTITY, self.0.chain()).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

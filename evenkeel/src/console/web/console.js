@@ -1,0 +1,28 @@
+// The console of a running bot.
+
+import { $ } from "./parts.js";
+import { showBeat, showStatus } from "./live.js";
+import { lookAgain } from "./operator.js";
+
+let retry = 500;
+
+function connect() {
+  const source = new EventSource("/api/stream");
+  const hear = (name, heard) => source.addEventListener(name, (event) => heard(JSON.parse(event.data)));
+  hear("about", (about) => {
+    retry = 500;
+    $("about").textContent = about.greeting ? `${about.transport} · ${about.greeting}` : about.transport;
+    document.title = `${about.transport} · Evenkeel console`;
+    showBeat(true);
+    lookAgain();
+  });
+  hear("status", showStatus);
+  source.onerror = () => {
+    source.close();
+    showBeat(false);
+    setTimeout(connect, retry);
+    retry = Math.min(retry * 2, 5000);
+  };
+}
+
+connect();
