@@ -374,7 +374,10 @@ async fn a_bot_that_stops_waits_for_no_pause() {
         0 => Ok(Sent::done()),
         _ => Err(SendError::not_sent("nobody listens")),
     };
-    let app = Router::new().command("!stubborn", stubborn).command("!ping", ping).with_state(());
+    // It is never given up: pauses are random, and its apology could come first.
+    let retry = Retry::strict().with_attempts(u32::MAX).within(Duration::MAX);
+    let stubborn = Router::new().route(Trigger::command("!stubborn").retry(retry), stubborn);
+    let app = stubborn.command("!ping", ping).with_state(());
     let (transport, far) = line_with(Duration::ZERO, Box::new(network));
     let bot = home.bot(transport, app.clone());
     let status = bot.status();
