@@ -91,7 +91,11 @@ fn promise(sequence: u64) -> Entry {
     let key = SendKey { sequence, index: 0 };
     let conversation = Conversation::direct(format!("+1555{:07}", sequence % 5000));
     let action = reply.actions()[0].clone();
-    Entry::Promise { outbound: Outbound { conversation, action, key }, begins: true }
+    Entry::Promise {
+        outbound: Outbound { conversation, action, key },
+        command: "!ping".to_owned(),
+        begins: true,
+    }
 }
 
 /// What follows from a batch that was written: each accepted event is done with a reply, each reply is sent.

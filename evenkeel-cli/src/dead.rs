@@ -24,6 +24,8 @@ const PAGE: usize = 100;
 struct Done {
     events: u64,
     replies: u64,
+    /// Replies that went with their events.
+    anew: Vec<DeadId>,
     /// Whether somebody asked for one that could not be had.
     is_short: bool,
 }
@@ -179,7 +181,10 @@ fn change(
     one: fn(&mut DeadLetters, &DeadFilter, &mut Done) -> Result<(), Error>,
 ) -> Result<ExitCode, Failure> {
     let mut done = Done::default();
-    let result = chosen.filters.iter().try_for_each(|filter| one(letters, filter, &mut done));
+    // An event takes its replies along; one that went before it would be sent twice.
+    let (replies, others): (Vec<_>, Vec<_>) =
+        chosen.filters.iter().partition(|filter| matches!(filter.id, Some(DeadId::Reply(..))));
+    let result = others.into_iter().chain(replies).try_for_each(|filter| one(letters, filter, &mut done));
     let number = done.events + done.replies;
     if number > 0 || result.is_ok() {
         say(&format!("{}\n", outcome(letters, word, &done)));
@@ -215,14 +220,15 @@ fn replay(letters: &mut DeadLetters, filter: &DeadFilter, done: &mut Done) -> Re
     let events = (replayed.events.len() + replayed.unparked.len()) as u64;
     let replies = replayed.letters.len() as u64;
     done.events += events;
-    done.replies += replies;
+    done.replies += replies + replayed.anew.len() as u64;
+    done.anew.extend(replayed.anew);
     // Of those that were there before, some may be another process's by now, and not there any more.
     let left = match found.saturating_sub(events + replies) {
         0 => 0,
         missed => missed.min(letters.count(filter)?),
     };
     match filter.id {
-        Some(id) if found == 0 => missing(id, done),
+        Some(id) if found == 0 && !done.anew.contains(&id) => missing(id, done),
         _ if left > 0 => {
             done.is_short = true;
             let left = count(left, "dead letter", "dead letters");

@@ -125,8 +125,8 @@ pub(crate) type Wire = mpsc::UnboundedSender<Ask>;
 /// What a running handler asks of the wire thread.
 #[derive(Debug)]
 pub(crate) enum Ask {
-    /// Carry this out now; tell how it went if somebody wants to know.
-    Act { outbound: Outbound, answer: Option<Answer> },
+    /// Carry this out now, for this command; tell how it went if somebody wants to know.
+    Act { outbound: Outbound, command: Box<str>, answer: Option<Answer> },
     /// Keep the result of a step.
     Step { sequence: u64, name: String, value: Bytes, answer: oneshot::Sender<()> },
     /// Find a value that was kept for a conversation.
@@ -302,7 +302,8 @@ impl Context {
         let (answer, sent) = oneshot::channel();
         let outbound = self.address(conversation, action);
         // A wire that is gone has dropped its end: the receiver then says so.
-        let _asked = self.call.wire.send(Ask::Act { outbound, answer: Some(answer) });
+        let _asked =
+            self.call.wire.send(Ask::Act { outbound, command: self.command().into(), answer: Some(answer) });
         sent
     }
 
@@ -313,7 +314,7 @@ impl Context {
         let (conversation, action) = (self.event.conversation().clone(), Action::Typing { is_started: true });
         let outbound = Outbound { conversation, action, key };
         // A bot that is stopping types no more.
-        let _asked = self.call.wire.send(Ask::Act { outbound, answer: None });
+        let _asked = self.call.wire.send(Ask::Act { outbound, command: Box::default(), answer: None });
     }
 
     /// Fetches a file that came with a message, up to 64 MiB.

@@ -4,6 +4,7 @@
 //! event is tried again, given up or done is decided in `serve`, by a state machine that does no I/O.
 
 mod left;
+mod content;
 mod given_up;
 mod bare;
 mod planned;

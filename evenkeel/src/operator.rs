@@ -107,8 +107,8 @@ impl DeadLetters {
     }
 
     /// Gives those that fit another chance, all or none: events come after what their conversations hold now, except
-    /// parked ones, which keep their place; replies go to the end of the outbox. Answers how many there were; `None` once
-    /// the bot has stopped.
+    /// parked ones, which keep their place; replies go to the end of the outbox. A dead event takes its own dead replies
+    /// along, which its handler sends anew. Answers how many there were; `None` once the bot has stopped.
     ///
     /// # Cancel safety
     ///

@@ -82,8 +82,8 @@ async fn ask(mut journal: impl Journal) -> evenkeel::Result<Fates> {
     let written = journal.write(vec![Entry::ListDead(DeadFilter::default())]).await?;
     for answer in written.answers {
         let Answer::Dead(dead) = answer else { continue };
-        let event = |one: &Dead| message_in(one.event.as_ref()?.text()?);
-        let reply = |one: &Dead| in_action(&one.reply.as_ref()?.action);
+        let event = |one: &Dead| message_in(one.event()?.text()?);
+        let reply = |one: &Dead| in_action(&one.reply()?.action);
         fates.dead.extend(dead.iter().filter_map(|one| event(one).or_else(|| reply(one))));
     }
     journal.close().await;
@@ -122,7 +122,8 @@ mod tests {
             draft.text = "said t18e r5".to_owned();
             let (action, key) = (Action::Send(draft), SendKey { sequence: 2, index: 0 });
             let outbound = Outbound { conversation, action, key };
-            let letter = PendingLetter { outbound, is_unknown: true, attempts: 1, due_ms: 0 };
+            let letter =
+                PendingLetter { outbound, command: String::new(), is_unknown: true, attempts: 1, due_ms: 0 };
             let mut recovered = Recovered::default();
             (recovered.events, recovered.letters) = (vec![pending], vec![letter]);
             Ok(recovered)

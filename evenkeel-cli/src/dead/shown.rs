@@ -47,7 +47,7 @@ pub(super) fn whole(dead: &Dead, now_ms: u64, has_text: bool) -> String {
     lines.add("reason", dead.reason.word());
     lines.add("command", if dead.command.is_empty() { "none" } else { &dead.command });
     lines.add("conversation", &dead.conversation);
-    if let Some(event) = &dead.event {
+    if let Some(event) = dead.event() {
         lines.add("sender", event.sender().id());
         if event.sent_ms() > 0 {
             lines.add("sent", &time(event.sent_ms()));
@@ -61,7 +61,7 @@ pub(super) fn whole(dead: &Dead, now_ms: u64, has_text: bool) -> String {
         for (name, text) in dead.texts() {
             lines.add(name, &text);
         }
-    } else if dead.event.is_some() || dead.reply.is_some() {
+    } else if dead.event().is_some() || dead.reply().is_some() {
         lines.add("text", "left out: `--text` shows it");
     }
     lines.0

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use evenkeel::journal::DeadFilter;
 use evenkeel::journal::sqlite::{SqliteJournal, SqliteOptions};
+use evenkeel::journal::{DeadFilter, Entry, Journal, Reason};
 use evenkeel::operator::DeadLetters;
 use evenkeel::sandbox::Sandbox;
-use evenkeel::{App, Args, Bot, Context, Error, Job, MessageId, Reply, Result, Router, State};
+use evenkeel::{
+    App, Args, Bot, Context, Conversation, Error, Event, Job, Message, MessageId, Outbound, Reply, Result,
+    Router, SendKey, Sender, State,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -233,6 +236,37 @@ async fn a_replay_is_taken_up_by_the_bot_that_runs_or_by_the_next_start() {
     assert_eq!(tended.heard().await, "weather");
     check(&tended.file, "dead replay --reason refused", &["replayed: 1 dead letter (0 events, 1 reply)"]);
     tended.stop().await;
+}
+
+#[tokio::test]
+async fn a_reply_that_is_named_together_with_its_event_goes_with_it() {
+    let file = directory("desk together").join("journal.db");
+    let mut journal = SqliteJournal::open(&file).expect("it opens");
+    journal.recover().await.expect("it is new");
+    let (alice, message) = (Conversation::direct("alice"), Message::text("1", "!now"));
+    let event = Event::new("1", alice.clone(), Sender::new("alice"), message);
+    let (action, key) = (Reply::text("at once").actions()[0].clone(), SendKey { sequence: 1, index: 0 });
+    let outbound = Outbound { conversation: alice, action, key };
+    let (error, command, now_ms) = ("no".to_owned(), "!now".to_owned(), START_MS);
+    let batch = vec![
+        Entry::Accept { event, now_ms, begins: true },
+        Entry::Promise { outbound, command: command.clone(), begins: true },
+        Entry::BuryReply {
+            key,
+            reason: Reason::Unknown,
+            error: error.clone(),
+            command: command.clone(),
+            now_ms,
+        },
+        Entry::Bury { sequence: 1, reason: Reason::Failed, error, command, now_ms },
+    ];
+    journal.write(batch).await.expect("it is written");
+    journal.close().await;
+    let replayed = "replayed: 2 dead letters (1 event, 1 reply); no bot is running";
+    check(&file, "dead replay 1.0 1", &[replayed]);
+    let mut journal = SqliteJournal::open(&file).expect("it opens");
+    let left = journal.recover().await.expect("it can be read");
+    assert_eq!((left.events.len(), left.letters.len()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -38,7 +38,7 @@ pub struct BareDead<'a> {
 impl Dead {
     /// The same without its content.
     pub fn bare(&self) -> BareDead<'_> {
-        let event = self.event.as_ref();
+        let event = self.event();
         BareDead {
             id: self.id,
             kind: self.kind(),
@@ -55,7 +55,7 @@ impl Dead {
 
     /// What it is, in words that say nothing of what was written: `message`, `job my_bot::ring`, `reply`.
     pub fn kind(&self) -> String {
-        match (&self.event, &self.reply) {
+        match (self.event(), self.reply()) {
             (Some(event), _) => match event.what() {
                 What::Message(_) => "message".into(),
                 What::Edit(_) => "edit".into(),
@@ -82,11 +82,9 @@ impl Dead {
     /// show it to nobody but an operator who asks for it.
     pub fn texts(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
-        let message = self
-            .event
-            .as_ref()
-            .and_then(|event| event.message().or_else(|| event.edit().map(|edit| &edit.message)));
-        let draft = self.reply.as_ref().and_then(|reply| match &reply.action {
+        let message =
+            self.event().and_then(|event| event.message().or_else(|| event.edit().map(|edit| &edit.message)));
+        let draft = self.reply().and_then(|reply| match &reply.action {
             Action::Send(draft) | Action::Edit { draft, .. } => Some(draft),
             _ => None,
         });
@@ -99,9 +97,9 @@ impl Dead {
             found.push(("text", draft.text.clone()));
             let file = |file: &File| format!("{}, {} bytes", file.name, file.bytes.len());
             found.extend(draft.files.iter().map(|one| ("file", file(one))));
-        } else if let Some(event) = &self.event {
+        } else if let Some(event) = self.event() {
             found.extend(serde_json::to_string(event).ok().map(|json| ("content", json)));
-        } else if let Some(reply) = &self.reply {
+        } else if let Some(reply) = self.reply() {
             found.extend(serde_json::to_string(&reply.action).ok().map(|json| ("content", json)));
         }
         found

@@ -67,6 +67,8 @@ pub enum Entry {
     Promise {
         /// What, where, and its key. A key that is known already is left as it is.
         outbound: Outbound,
+        /// The command that promises it, if one does.
+        command: String,
         /// Whether it is sent as soon as this is written: the same as a [`Entry::Sending`] right after it.
         begins: bool,
     },
@@ -177,8 +179,13 @@ pub enum Entry {
     },
     /// Asks for dead letters, the oldest first. Answered by [`Answer::Dead`].
     ListDead(DeadFilter),
-    /// Gives dead letters another chance, at the end of their lanes. Answered by [`Answer::Replayed`]. Of a reply whose
-    /// event is not done or dead, [`Fact::Buried`](super::Fact::Buried) is left, so that no attempt sends it again.
+    /// Gives dead letters another chance, at the end of their lanes. Answered by [`Answer::Replayed`].
+    ///
+    /// What a handler sent at once, and what is sent when it fails, belongs to its event. A dead event takes its own dead
+    /// replies along, whether the filter means them or not: its handler runs again and sends them anew, so they are no
+    /// letters of their own any more ([`Replayed::anew`]). A parked event keeps its place and its facts: its handler does not
+    /// send them again. Of a reply that is replayed while its event is not done or dead,
+    /// [`Fact::Buried`](super::Fact::Buried) is left, so that no attempt sends it again.
     Replay {
         /// Which.
         filter: DeadFilter,

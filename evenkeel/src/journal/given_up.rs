@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::content::{Content, Read};
 use super::left::{PendingEvent, PendingLetter};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -99,12 +100,12 @@ impl FromStr for DeadId {
     }
 }
 
-/// An event or a reply that was given up.
-#[derive(Debug, Clone, Serialize)]
+/// An event or a reply that was given up. What it is about is read when somebody asks for it: without that, a list of very
+/// many is at hand at once.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Dead {
     /// Its name.
-    #[serde(serialize_with = "as_text")]
     pub id: DeadId,
     /// Why.
     pub reason: Reason,
@@ -118,10 +119,65 @@ pub struct Dead {
     pub attempts: u32,
     /// When it was given up, in milliseconds since 1970.
     pub at_ms: u64,
+    /// The event or the reply.
+    pub(crate) content: Content,
+}
+
+/// A dead letter with all that is in it.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(serialize_with = "as_text")]
+    id: DeadId,
+    reason: Reason,
+    error: &'a str,
+    command: &'a str,
+    conversation: &'a str,
+    attempts: u32,
+    at_ms: u64,
+    event: Option<&'a Event>,
+    reply: Option<&'a Outbound>,
+}
+
+impl Dead {
     /// The event; `None` for a reply, or when it cannot be read.
-    pub event: Option<Event>,
-    /// The reply; `None` for an event.
-    pub reply: Option<Outbound>,
+    pub fn event(&self) -> Option<&Event> {
+        if let Read::Event(event) = self.content.read() { Some(event) } else { None }
+    }
+
+    /// The reply; `None` for an event, or when it cannot be read.
+    pub fn reply(&self) -> Option<&Outbound> {
+        if let Read::Reply(reply) = self.content.read() { Some(reply) } else { None }
+    }
+
+    fn whole(&self) -> Whole<'_> {
+        Whole {
+            id: self.id,
+            reason: self.reason,
+            error: &self.error,
+            command: &self.command,
+            conversation: &self.conversation,
+            attempts: self.attempts,
+            at_ms: self.at_ms,
+            event: self.event(),
+            reply: self.reply(),
+        }
+    }
+}
+
+impl fmt::Debug for Dead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = f.debug_struct("Dead");
+        told.field("id", &self.id).field("reason", &self.reason).field("error", &self.error);
+        told.field("command", &self.command).field("conversation", &self.conversation);
+        told.field("attempts", &self.attempts).field("at_ms", &self.at_ms);
+        told.field("event", &self.event()).field("reply", &self.reply()).finish()
+    }
+}
+
+impl Serialize for Dead {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.whole().serialize(serializer)
+    }
 }
 
 pub(super) fn as_text<S: serde::Serializer>(id: &DeadId, serializer: S) -> Result<S::Ok, S::Error> {
@@ -152,6 +208,8 @@ pub struct Replayed {
     pub events: Vec<PendingEvent>,
     /// Replies, under new keys, in order.
     pub letters: Vec<PendingLetter>,
+    /// Dead replies of these events, gone from the list: the handlers run again, and have these to send themselves.
+    pub anew: Vec<DeadId>,
     /// Parked events that keep their number and their place, and are tried again.
     pub unparked: Vec<u64>,
     /// Parked events that another process has discarded: their conversations go on.

@@ -56,6 +56,8 @@ pub enum Fact {
 pub struct PendingLetter {
     /// The reply.
     pub outbound: Outbound,
+    /// The command that promised it; empty if none did.
+    pub command: String,
     /// Whether it was being sent when the process ended, so that nobody knows whether it arrived.
     pub is_unknown: bool,
     /// How often it was tried.

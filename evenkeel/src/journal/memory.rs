@@ -121,7 +121,7 @@ impl MemoryJournal {
             Entry::Accept { event, now_ms, begins } => {
                 return Answer::Accepted(self.accept(event, *now_ms, *begins));
             }
-            Entry::Promise { outbound, begins } => self.promise(outbound, *begins),
+            Entry::Promise { outbound, command, begins } => self.promise(outbound, command, *begins),
             Entry::Sending { key, .. } => self.sending(*key),
             Entry::Sent { key, id } => self.sent(*key, id.as_ref()),
             Entry::Postpone { key, due_ms } => self.with_unsent(*key, |record| {
@@ -130,7 +130,10 @@ impl MemoryJournal {
             }),
             Entry::BuryReply { key, reason, error, command, now_ms } => {
                 let death = self.death(*reason, error, command, *now_ms);
-                self.with_unsent(*key, |record| record.stage = LetterStage::Dead(death));
+                self.with_unsent(*key, |record| {
+                    record.command.clone_from(command);
+                    record.stage = LetterStage::Dead(death);
+                });
             }
             Entry::Drop { key } => {
                 self.letters.remove(&(key.sequence, key.index));
@@ -241,12 +244,13 @@ impl MemoryJournal {
         }
     }
 
-    fn promise(&mut self, outbound: &Outbound, begins: bool) {
+    fn promise(&mut self, outbound: &Outbound, command: &str, begins: bool) {
         let key = outbound.key;
         // Numbers that others made up are not given out again.
         self.last = self.last.max(key.sequence);
         self.letters.entry((key.sequence, key.index)).or_insert_with(|| LetterRecord {
             outbound: outbound.clone(),
+            command: command.to_owned(),
             stage: LetterStage::Pending,
             attempts: 0,
             due_ms: 0,

@@ -39,7 +39,7 @@ use open::Place;
 use seen::Retention;
 use writer::{Order, Writer};
 
-pub use desk::{DeadLetters, Jobs};
+pub use desk::{DeadLetters, Desk, Jobs};
 pub use health::{Health, Vitals};
 pub use look::Stock;
 
@@ -111,7 +111,13 @@ impl SqliteOptions {
         place.make_folder()?;
         place.check()?;
         let lock = Lock::take(&place.path)?;
-        let store = place.open()?;
+        let store = match place.open() {
+            Ok(store) => store,
+            Err(error) => {
+                lock.withdraw();
+                return Err(error);
+            }
+        };
         if let Some(doubt) = disk::doubt(&place.path) {
             tracing::warn!("{doubt}");
         }

@@ -62,7 +62,7 @@ pub(crate) fn begin_at_once(id: &str) -> Entry {
 }
 
 pub(crate) fn promise(sequence: u64, index: u32) -> Entry {
-    Entry::Promise { outbound: outbound(sequence, index, "pong"), begins: false }
+    Entry::Promise { outbound: outbound(sequence, index, "pong"), command: "!pong".to_owned(), begins: false }
 }
 
 pub(crate) fn bury(sequence: u64, reason: Reason) -> Entry {

@@ -9,6 +9,7 @@ mod faults;
 mod looked;
 mod made;
 mod model;
+mod odd;
 mod refused;
 mod released;
 mod size;

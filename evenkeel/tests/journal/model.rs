@@ -93,8 +93,9 @@ fn of_events() -> impl Strategy<Value = Entry> {
 
 fn of_replies() -> impl Strategy<Value = Entry> {
     prop_oneof![
-        4 => (reply_key(), any::<u8>(), any::<bool>()).prop_map(|(key, text, begins)| Entry::Promise {
+        4 => (reply_key(), any::<u8>(), command(), any::<bool>()).prop_map(|(key, text, command, begins)| Entry::Promise {
             outbound: outbound(key.sequence, key.index, &text.to_string()),
+            command,
             begins,
         }),
         1 => reply_key().prop_map(|key| Entry::Sending { key, is_lazy: true }),
@@ -174,14 +175,14 @@ fn shown_letter(letter: &PendingLetter) -> String {
 }
 
 fn shown_dead(dead: &Dead) -> String {
-    format!("{dead:?} {:?}", dead.event.as_ref().map(shown_event))
+    format!("{dead:?} {:?}", dead.event().map(shown_event))
 }
 
 fn shown_replayed(replayed: &Replayed) -> String {
-    let Replayed { events, letters, unparked, discarded } = replayed;
+    let Replayed { events, letters, anew, unparked, discarded } = replayed;
     let events: Vec<_> = events.iter().map(shown_pending).collect();
     let letters: Vec<_> = letters.iter().map(shown_letter).collect();
-    format!("{events:?} {letters:?} {unparked:?} {discarded:?}")
+    format!("{events:?} {letters:?} {anew:?} {unparked:?} {discarded:?}")
 }
 
 fn shown_answer(answer: &Answer) -> String {

@@ -13,13 +13,16 @@ use crate::made::{Folder, accept, ask, bury, bury_reply, key, promise, replayed,
 fn check(folder: &Folder, file: &Path, options: SqliteOptions, line: &str) {
     let before = content(folder);
     let names = || fs::read_dir(folder.path()).unwrap().count();
-    let (count, looked) = (names(), options.clone().look(file).expect_err("the file is refused"));
+    let (desk, count, looked) =
+        (options.clone(), names(), options.clone().look(file).expect_err("the file is refused"));
     assert_eq!(names(), count, "looking makes nothing");
     let error = options.open(file).expect_err("the file is refused");
     let text = error.to_string();
     assert!(text.contains(line), "{text}");
     assert!(!text.contains('\n') && error.hint().is_some(), "{text} ({:?})", error.hint());
     assert_eq!(content(folder), before, "it touched something");
+    DeadLetters::open_with(file, desk).expect_err("the file is refused, or not there");
+    assert_eq!(content(folder), before, "the operator touched something");
     assert_eq!((looked.to_string(), looked.hint()), (text, error.hint()));
 }
 
@@ -27,7 +30,6 @@ fn content(folder: &Folder) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_none_or(|ending| ending != "lock"))
         .map(|path| (path.display().to_string(), fs::read(&path).unwrap_or_default()))
         .collect();
     files.sort();
@@ -48,6 +50,13 @@ async fn made(folder: &Folder) {
     journal.close().await;
 }
 
+/// A journal with nothing beside it, as one that was copied from elsewhere.
+async fn alone(folder: &Folder) {
+    made(folder).await;
+    fs::remove_file(format!("{}.lock", folder.file().display())).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
 #[test]
 fn a_file_of_something_else_is_refused() {
     let folder = Folder::new("foreign");
@@ -60,7 +69,7 @@ fn a_file_of_something_else_is_refused() {
 #[tokio::test]
 async fn a_database_of_another_program_is_refused() {
     let folder = Folder::new("program");
-    made(&folder).await;
+    alone(&folder).await;
     patch(&folder.file(), 68, 0);
     check(&folder, &folder.file(), SqliteOptions::new(), "is a database of another program");
 }
@@ -68,7 +77,7 @@ async fn a_database_of_another_program_is_refused() {
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let folder = Folder::new("newer");
-    made(&folder).await;
+    alone(&folder).await;
     patch(&folder.file(), 60, 999);
     check(&folder, &folder.file(), SqliteOptions::new(), "newer version (schema 999");
 }
@@ -121,19 +130,43 @@ async fn what_an_interrupted_start_left_is_no_hindrance() {
 #[tokio::test]
 async fn a_damaged_file_is_refused() {
     let folder = Folder::new("damaged");
-    made(&folder).await;
-    let mut bytes = fs::read(folder.file()).unwrap();
-    bytes[4096..].fill(0x5a);
-    bytes[100..4096].fill(0x5a);
-    fs::write(folder.file(), bytes).unwrap();
-    let error = SqliteJournal::open(folder.file()).unwrap_err();
-    assert!(error.to_string().contains("is damaged"), "{error}");
+    alone(&folder).await;
+    let good = fs::read(folder.file()).unwrap();
+    // All but the header; the same with the tables there; and half of it.
+    for (from, to) in [(100, good.len()), (4096, good.len())] {
+        let mut bytes = good.clone();
+        bytes[from..to].fill(0x5a);
+        fs::write(folder.file(), bytes).unwrap();
+        check(&folder, &folder.file(), SqliteOptions::new(), "is damaged");
+    }
+    fs::write(folder.file(), &good[..4096]).unwrap();
+    check(&folder, &folder.file(), SqliteOptions::new(), "is damaged");
+    // What was beside it before stays there.
+    fs::write(format!("{}.lock", folder.file().display()), "").unwrap();
+    check(&folder, &folder.file(), SqliteOptions::new(), "is damaged");
+}
+
+#[tokio::test]
+async fn a_journal_that_was_refused_opens_once_it_is_mended() {
+    let folder = Folder::new("mended");
+    alone(&folder).await;
+    let good = fs::read(folder.file()).unwrap();
+    for _ in 0..2 {
+        fs::write(folder.file(), &good[..4096]).unwrap();
+        SqliteJournal::open(folder.file()).unwrap_err();
+        fs::write(folder.file(), &good).unwrap();
+        let journal = SqliteJournal::open(folder.file()).unwrap();
+        let error = SqliteJournal::open(folder.file()).unwrap_err();
+        assert!(error.to_string().contains("in use"), "the new lock holds: {error}");
+        journal.close().await;
+        fs::remove_file(format!("{}.lock", folder.file().display())).unwrap();
+    }
 }
 
 #[tokio::test]
 async fn a_key_does_not_fit_a_file_that_is_not_encrypted() {
     let folder = Folder::new("key");
-    made(&folder).await;
+    alone(&folder).await;
     let options = SqliteOptions::new().key(Secret::new("hunter2"));
     let line = if cfg!(feature = "sqlcipher") { "is not encrypted" } else { "cannot encrypt" };
     check(&folder, &folder.file(), options.clone(), line);
@@ -152,7 +185,10 @@ async fn a_journal_opens_with_its_key_only() {
         journal.close().await;
         let bytes = fs::read(folder.file()).unwrap();
         assert!(!bytes.starts_with(b"SQLite") && !bytes.windows(5).any(|five| five == b"alice"));
+        fs::remove_file(format!("{}.lock", folder.file().display())).unwrap();
         check(&folder, &folder.file(), SqliteOptions::new(), "or an encrypted one");
+        let wrong = SqliteOptions::new().key(Secret::new("wrong"));
+        check(&folder, &folder.file(), wrong, "the key does not open");
         let error = open("wrong").unwrap_err();
         assert!(error.to_string().contains("the key does not open"), "{error}");
         let look = |key: &str| SqliteOptions::new().key(Secret::new(key)).look(folder.file());
@@ -252,8 +288,12 @@ async fn a_job_that_an_operator_cancels_is_not_fired() {
 #[test]
 fn an_operator_without_a_journal_is_told_so() {
     let folder = Folder::new("none");
-    let error = DeadLetters::open(folder.file()).unwrap_err();
-    assert!(error.to_string().contains("there is no journal"), "{error}");
+    for error in [
+        DeadLetters::open(folder.file()).map(drop).unwrap_err(),
+        Jobs::open_with(folder.file(), SqliteOptions::new()).map(drop).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("there is no journal"), "{error}");
+    }
     assert!(!folder.file().exists());
 }
 

@@ -21,7 +21,7 @@ fn fixture(version: i32) -> PathBuf {
 
 /// Something of everything that a file can hold. Events 1 to 8 are waiting, begun, tried again, waiting for somebody, done,
 /// dead, parked and with facts.
-async fn fill(journal: &mut SqliteJournal) {
+pub(crate) async fn fill(journal: &mut SqliteJournal) {
     let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let events = names.map(|name| if name == "a" { accept(name) } else { begin_at_once(name) });
     write(journal, events.to_vec()).await;
@@ -36,11 +36,15 @@ async fn fill(journal: &mut SqliteJournal) {
             bury(6, Reason::Panicked),
             bury(7, Reason::Parked),
             step,
-            Entry::Promise { outbound: outbound(8, 0, "at once"), begins: true },
+            Entry::Promise { outbound: outbound(8, 0, "at once"), command: String::new(), begins: true },
             Entry::Sent { key: key(8, 0), id: Some(MessageId::new("m8")) },
             promise(5, 0),
-            Entry::Promise { outbound: outbound(5, 1, "under way"), begins: true },
-            Entry::Promise { outbound: files, begins: false },
+            Entry::Promise {
+                outbound: outbound(5, 1, "under way"),
+                command: "!way".to_owned(),
+                begins: true,
+            },
+            Entry::Promise { outbound: files, command: String::new(), begins: false },
             promise(5, 2),
             Entry::Postpone { key: key(5, 2), due_ms: 7000 },
             promise(5, 3),
@@ -93,6 +97,8 @@ async fn check(file: PathBuf) {
         letters,
         [(key(3, 1), false, 0), (key(5, 0), false, 0), (key(5, 1), true, 0), (key(5, 2), false, 7000)]
     );
+    let commands: Vec<_> = left.letters.iter().map(|letter| &*letter.command).collect();
+    assert_eq!(commands, ["", "!pong", "!way", "!pong"]);
     let files = reply(3, 1, &Reply::file(File::new("a.png", "image/png", b"not a picture".to_vec())));
     assert_eq!(left.letters[0].outbound, files);
     assert_eq!(left.letters[2].outbound, outbound(5, 1, "under way"));

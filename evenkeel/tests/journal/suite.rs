@@ -3,7 +3,7 @@
 use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{
-    Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, NewJob, Reason, Recovered,
+    Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, NewJob, PendingLetter, Reason, Recovered,
 };
 use evenkeel::{File, MessageId, Reply};
 
@@ -114,7 +114,7 @@ promises! {
     }
 
     async fn a_reply_whose_fate_is_open_says_so(journal) {
-        let begins = Entry::Promise { outbound: outbound(1, 1, "b"), begins: true };
+        let begins = Entry::Promise { outbound: outbound(1, 1, "b"), command: String::new(), begins: true };
         write(&mut journal, vec![promise(1, 0), begins, promise(1, 2)]).await;
         write(&mut journal, vec![Entry::Sending { key: key(1, 2), is_lazy: true }]).await;
         write(&mut journal, vec![Entry::Postpone { key: key(1, 2), due_ms: 7000 }]).await;
@@ -127,7 +127,7 @@ promises! {
 
     async fn a_key_that_is_known_keeps_its_reply(journal) {
         write(&mut journal, vec![promise(1, 0)]).await;
-        write(&mut journal, vec![Entry::Promise { outbound: outbound(1, 0, "other"), begins: true }]).await;
+        write(&mut journal, vec![Entry::Promise { outbound: outbound(1, 0, "other"), command: String::new(), begins: true }]).await;
         let (_, left) = journal.restart().await;
         assert_eq!(left.letters[0].outbound, outbound(1, 0, "pong"));
         assert!(left.letters[0].is_unknown, "but it begins all the same");
@@ -155,6 +155,19 @@ promises! {
         assert_eq!(journal.restart().await.1.letters.len(), 1, "nothing is remembered of it");
     }
 
+    async fn a_reply_keeps_the_name_of_its_command(journal) {
+        let letters = |left: &[PendingLetter]| left.iter().map(|letter| letter.command.clone()).collect::<Vec<_>>();
+        let nobody = Entry::Promise { outbound: outbound(1, 1, "hi"), command: String::new(), begins: false };
+        write(&mut journal, vec![promise(1, 0), nobody]).await;
+        let (mut journal, left) = journal.restart().await;
+        assert_eq!(letters(&left.letters), ["!pong", ""]);
+        write(&mut journal, vec![bury_reply(key(1, 0), Reason::Refused)]).await;
+        let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
+        let again = replayed(ask(&mut journal, replay).await);
+        assert_eq!(letters(&again.letters), ["!ping"], "what the list said");
+        assert_eq!(letters(&journal.restart().await.1.letters), ["", "!ping"]);
+    }
+
     async fn a_reply_is_dropped_without_a_trace(journal) {
         write(&mut journal, vec![promise(1, 0), Entry::Drop { key: key(1, 0) }]).await;
         assert!(journal.restart().await.1.letters.is_empty());
@@ -166,7 +179,7 @@ promises! {
             .with_file(File::new("b.txt", "text/plain", "hello"))
             .with_file(File::new("c", "x/y", ""));
         let outbound = reply(9, 0, &two);
-        write(&mut journal, vec![Entry::Promise { outbound: outbound.clone(), begins: true }]).await;
+        write(&mut journal, vec![Entry::Promise { outbound: outbound.clone(), command: String::new(), begins: true }]).await;
         let (mut journal, left) = journal.restart().await;
         assert!(left.letters[0].outbound == outbound);
         write(&mut journal, vec![bury_reply(key(9, 0), Reason::Refused)]).await;
@@ -277,8 +290,8 @@ promises! {
         }
         let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else { panic!() };
         assert_eq!((dead[0].attempts, dead[0].at_ms, &*dead[0].error, &*dead[0].command), (1, 2000, "no", "!ping"));
-        assert_eq!(dead[0].event.as_ref().map(evenkeel::Event::id), Some("a"));
-        assert_eq!(dead[3].reply, Some(outbound(9, 1, "pong")));
+        assert_eq!(dead[0].event().map(evenkeel::Event::id), Some("a"));
+        assert_eq!(dead[3].reply(), Some(&outbound(9, 1, "pong")));
     }
 
     async fn a_replay_gives_another_chance_at_the_end(journal) {
@@ -326,6 +339,42 @@ promises! {
         write(&mut journal, vec![bury(1, Reason::Failed)]).await;
         let replay = Entry::Replay { filter: one(DeadId::Event(1)), now_ms: 3000 };
         assert_eq!(replayed(ask(&mut journal, replay).await).events[0].facts, []);
+    }
+
+    async fn a_dead_event_takes_its_dead_replies_along(journal) {
+        journal.recover().await.unwrap();
+        write(&mut journal, vec![begin_at_once("a"), begin_at_once("b"), begin_at_once("c")]).await;
+        for (sequence, index) in [(1, 0), (1, 1 << 31), (2, 0), (3, 0)] {
+            write(&mut journal, vec![promise(sequence, index), bury_reply(key(sequence, index), Reason::Refused)]).await;
+        }
+        // A reply of an event that is done was promised by its end, and is its own; a parked event keeps its facts.
+        let ends = vec![bury(1, Reason::Failed), Entry::Done { sequence: 2 }, bury(3, Reason::Parked)];
+        write(&mut journal, ends).await;
+        let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
+        let again = replayed(ask(&mut journal, replay).await);
+        assert_eq!(again.events.iter().map(|event| (event.sequence, event.facts.len())).collect::<Vec<_>>(), [(4, 0)]);
+        assert_eq!(again.anew, [DeadId::Reply(1, 0), DeadId::Reply(1, 1 << 31)]);
+        assert_eq!(again.letters.iter().map(|letter| letter.outbound.key).collect::<Vec<_>>(), [key(5, 0), key(6, 0)]);
+        assert_eq!(again.unparked, [3]);
+        let (mut journal, left) = journal.restart().await;
+        let facts: Vec<_> = left.events.iter().map(|event| (event.sequence, event.facts.clone())).collect();
+        assert_eq!(facts, [(3, vec![Fact::Buried { index: 0 }]), (4, vec![])]);
+        assert_eq!(left.letters.len(), 2);
+
+        // By its name alone, as well; and a reply alone goes without its event.
+        let one = |id| DeadFilter { id: Some(id), ..DeadFilter::default() };
+        for index in [0, 1] {
+            write(&mut journal, vec![promise(4, index), bury_reply(key(4, index), Reason::Unknown)]).await;
+        }
+        write(&mut journal, vec![bury(4, Reason::Failed)]).await;
+        let replay = Entry::Replay { filter: one(DeadId::Reply(4, 0)), now_ms: 3000 };
+        let again = replayed(ask(&mut journal, replay).await);
+        assert_eq!((again.events.len(), again.letters.len(), again.anew), (0, 1, vec![]));
+        let replay = Entry::Replay { filter: one(DeadId::Event(4)), now_ms: 3000 };
+        let again = replayed(ask(&mut journal, replay).await);
+        assert_eq!((again.events.len(), again.letters.len(), again.anew), (1, 0, vec![DeadId::Reply(4, 1)]));
+        let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else { panic!() };
+        assert!(dead.is_empty());
     }
 
     async fn what_is_discarded_is_gone(journal) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evenkeel::Outbound;
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::journal::{DeadFilter, Reason};
+use evenkeel::journal::{Dead, DeadFilter, Reason};
 use evenkeel::retry::Retry;
 use evenkeel::transport::{SendError, Sent};
 use evenkeel::{Action, Bot, Context, Error, Job, Result, Router, State, Trigger};
@@ -168,6 +168,60 @@ async fn the_author_is_told_once_of_what_was_given_up() {
     let expected = [("!broken", Reason::Failed), ("!bad", Reason::Panicked), ("!flaky", Reason::Refused)];
     assert_eq!(reasons, expected);
     assert_eq!((&*told[0].2, told[0].3), ("no such table", 1), "with the error and the attempts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_was_sent_at_once_names_its_command() {
+    async fn now(cx: Context) {
+        let _unknown = cx.reply_now("at once").await;
+    }
+    let (told, mut deaths) = mpsc::unbounded_channel();
+    let app = Router::new().command("!now", now).with_state(()).on_dead(move |dead| {
+        told.send((dead.command, dead.reason)).unwrap();
+        async {}
+    });
+    let (transport, mut far) = line_with(Duration::ZERO, Box::new(|_| Err(SendError::unknown("no answer"))));
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().serve());
+    far.say("alice", "!now");
+    assert_eq!(deaths.recv().await, Some(("!now".to_owned(), Reason::Unknown)));
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_of_an_event_and_of_its_reply_sends_the_reply_once() {
+    async fn now(cx: Context, State(count): State<Count>) -> Result<()> {
+        let _unknown = cx.reply_now("at once").await;
+        match count.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(Error::new("on purpose")),
+            _ => Ok(()),
+        }
+    }
+    let (tried, mended) = (Count::default(), Count::default());
+    let (tries, is_mended) = (Arc::clone(&tried), Arc::clone(&mended));
+    let answer = move |outbound: &Outbound| match &outbound.action {
+        Action::Send(draft) if draft.text == "at once" && is_mended.load(Ordering::Relaxed) == 0 => {
+            tries.fetch_add(1, Ordering::Relaxed);
+            Err(SendError::unknown("no answer"))
+        }
+        _ => Ok(Sent::done()),
+    };
+    let (transport, mut far) = line_with(Duration::ZERO, Box::new(answer));
+    let app = Router::new().command("!now", now).command("!ping", ping).with_state(Count::default());
+    let bot = Bot::new(transport, app).in_memory();
+    let dead = bot.dead_letters();
+    let bot = tokio::spawn(bot.serve());
+    far.say("alice", "!now");
+    assert!(far.reply().await.1.starts_with("Sorry"));
+    let kinds: Vec<_> = dead.list(DeadFilter::default()).await.unwrap().iter().map(Dead::kind).collect();
+    assert_eq!((kinds, tried.load(Ordering::Relaxed)), (vec!["message".to_owned(), "reply".to_owned()], 1));
+    mended.store(1, Ordering::Relaxed);
+    assert_eq!(dead.replay(DeadFilter::default()).await, Some(2));
+    assert_eq!(far.reply().await.1, "at once");
+    far.say("alice", "!ping");
+    assert_eq!(far.reply().await.1, "pong", "and not the same again");
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -260,7 +260,13 @@ impl Journal for Kept {
         let draft = Reply::text("promised").actions()[0].clone();
         let key = SendKey { sequence: 0, index: 0 };
         let outbound = Outbound { conversation: Conversation::direct("bob"), action: draft, key };
-        recovered.letters.push(PendingLetter { outbound, is_unknown: false, attempts: 0, due_ms: 0 });
+        recovered.letters.push(PendingLetter {
+            outbound,
+            command: String::new(),
+            is_unknown: false,
+            attempts: 0,
+            due_ms: 0,
+        });
         Ok(recovered)
     }
 

@@ -398,6 +398,40 @@ async fn a_bot_that_stops_waits_for_no_pause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reply_that_is_given_up_names_its_command_after_a_restart_and_a_replay() {
+    let home = Home::new("named");
+    let app = Router::new().command("!ping", ping).with_state(());
+    let down = |_: &Outbound| Err(SendError::not_sent("nobody listens"));
+    let (transport, far) = line_with(Duration::ZERO, Box::new(down));
+    let bot = home.bot(transport, app.clone());
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    far.repeat("1", "alice", "!ping");
+    while soon(status.snapshot()).await.is_none_or(|told| told.outbox == 0) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bot.abort();
+    assert!(bot.await.unwrap_err().is_cancelled());
+
+    let refused = |_: &Outbound| Err(SendError::refused("no such person"));
+    let (transport, _far) = line_with(Duration::ZERO, Box::new(refused));
+    let bot = home.bot(transport, app);
+    let letters = bot.dead_letters();
+    let bot = tokio::spawn(bot.serve());
+    for time in ["recovered", "replayed"] {
+        let mut dead = Vec::new();
+        while dead.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            dead = soon(letters.list(DeadFilter::default())).await.unwrap();
+        }
+        let told: Vec<_> = dead.iter().map(|one| (one.reason, &*one.command)).collect();
+        assert_eq!(told, [(Reason::Refused, "!ping")], "{time}");
+        assert_eq!(soon(letters.replay(DeadFilter::default())).await, Some(1));
+    }
+    bot.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_cannot_be_read_stays_for_whoever_can() {
     let home = Home::new("unreadable");
     let mut journal = sqlite::SqliteJournal::open(home.file()).unwrap();

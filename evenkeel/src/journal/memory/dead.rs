@@ -2,6 +2,7 @@
 
 use super::MemoryJournal;
 use super::record::{Death, EventStage, LetterRecord, LetterStage};
+use crate::journal::content::Content;
 use crate::journal::{Answer, Dead, DeadFilter, DeadId, Reason, Replayed};
 use crate::reply::{Outbound, SendKey};
 
@@ -27,23 +28,23 @@ impl MemoryJournal {
     }
 
     pub(super) fn show(&self, id: DeadId) -> Option<Dead> {
-        let (death, conversation, attempts, event, reply) = match id {
+        let (death, conversation, attempts, content) = match id {
             DeadId::Event(sequence) => {
                 let record = self.events.get(&sequence)?;
                 let EventStage::Dead(death) = &record.stage else { return None };
                 let conversation = record.event.conversation().id();
-                (death, conversation, record.attempts, Some(record.event.clone()), None)
+                (death, conversation, record.attempts, record.event.clone().into())
             }
             DeadId::Reply(sequence, index) => {
                 let record = self.letters.get(&(sequence, index))?;
                 let LetterStage::Dead(death) = &record.stage else { return None };
                 let conversation = record.outbound.conversation.id();
-                (death, conversation, record.attempts, None, Some(record.outbound.clone()))
+                (death, conversation, record.attempts, Content::from(record.outbound.clone()))
             }
         };
         let Death { reason, error, command, at_ms } = death.clone();
         let conversation = conversation.to_owned();
-        Some(Dead { id, reason, error, command, conversation, attempts, at_ms, event, reply })
+        Some(Dead { id, reason, error, command, conversation, attempts, at_ms, content })
     }
 
     pub(super) fn replay(&mut self, filter: &DeadFilter) -> Replayed {
@@ -76,8 +77,22 @@ impl MemoryJournal {
             letter.outbound.key.sequence = number;
             self.letters.insert((number, index), letter);
         }
+        for index in self.take_dead(sequence) {
+            replayed.anew.push(DeadId::Reply(sequence, index));
+        }
         self.events.insert(number, record);
         replayed.events.extend(self.pending_event(number));
+    }
+
+    /// Takes the dead replies of an event, and says which they were.
+    fn take_dead(&mut self, sequence: u64) -> Vec<u32> {
+        let of_event = self.letters.range((sequence, 0)..=(sequence, u32::MAX));
+        let dead = of_event.filter(|(_, record)| matches!(record.stage, LetterStage::Dead(_)));
+        let indices: Vec<u32> = dead.map(|((_, index), _)| *index).collect();
+        for index in &indices {
+            self.letters.remove(&(sequence, *index));
+        }
+        indices
     }
 
     fn replay_letter(&mut self, key: (u64, u32), replayed: &mut Replayed) {
@@ -98,8 +113,8 @@ impl MemoryJournal {
             _ => true,
         });
         if is_awaited {
-            let (outbound, stage) = (outbound.clone(), LetterStage::Decided);
-            self.letters.insert(key, LetterRecord { outbound, stage, attempts: 0, due_ms: 0 });
+            let (outbound, command, stage) = (outbound.clone(), String::new(), LetterStage::Decided);
+            self.letters.insert(key, LetterRecord { outbound, command, stage, attempts: 0, due_ms: 0 });
         }
     }
 

@@ -36,6 +36,7 @@ pub(super) enum EventStage {
 
 pub(super) struct LetterRecord {
     pub(super) outbound: Outbound,
+    pub(super) command: String,
     pub(super) stage: LetterStage,
     pub(super) attempts: u32,
     pub(super) due_ms: u64,
@@ -109,6 +110,7 @@ impl LetterRecord {
             LetterStage::Sent(_) | LetterStage::Dead(_) | LetterStage::Decided => return None,
         };
         let (attempts, due_ms) = (self.attempts, self.due_ms);
-        Some(PendingLetter { outbound: self.outbound.clone(), is_unknown, attempts, due_ms })
+        let (outbound, command) = (self.outbound.clone(), self.command.clone());
+        Some(PendingLetter { outbound, command, is_unknown, attempts, due_ms })
     }
 }

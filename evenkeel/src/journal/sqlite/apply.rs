@@ -54,7 +54,7 @@ fn apply(store: &mut Store, entry: &Entry) -> rusqlite::Result<Answer> {
             event::bury(store, *sequence, &death)?;
         }
         Entry::Step { sequence, name, value } => event::step(store, *sequence, name, value)?,
-        Entry::Promise { outbound, begins } => letter::promise(store, outbound, *begins)?,
+        Entry::Promise { outbound, command, begins } => letter::promise(store, outbound, command, *begins)?,
         Entry::Sending { key, .. } => _ = letter::sending(store, *key)?,
         Entry::Sent { key, id } => letter::sent(store, *key, id.as_ref())?,
         Entry::Postpone { key, due_ms } => _ = letter::postpone(store, *key, *due_ms)?,

@@ -21,11 +21,31 @@ pub(super) fn small(value: i64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-/// Whatever a column holds, as bytes.
+/// What a column holds, if it is a number as we write them: another program may have put in anything.
+pub(super) fn whole(value: ValueRef<'_>) -> Option<u64> {
+    if let ValueRef::Integer(number) = value { Some(natural(number)) } else { None }
+}
+
+/// Whatever a column of text or bytes holds, as bytes.
 pub(super) fn raw(value: ValueRef<'_>) -> &[u8] {
     match value {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => &[],
+    }
+}
+
+/// Whatever a column holds, as text; nothing is an empty one.
+pub(super) fn text(value: ValueRef<'_>) -> String {
+    let bytes = raw(value);
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes).into_owned(), str::to_owned)
+}
+
+/// Whatever a column holds, as bytes that are kept: another program may have taken digits for a number.
+pub(super) fn bytes(value: ValueRef<'_>) -> Vec<u8> {
+    match value {
+        ValueRef::Integer(number) => number.to_string().into_bytes(),
+        ValueRef::Real(number) => number.to_string().into_bytes(),
+        other => raw(other).to_vec(),
     }
 }
 
@@ -61,10 +81,10 @@ pub(super) fn split(outbound: &Outbound) -> Option<(Outbound, Vec<u8>)> {
 }
 
 /// Reads a reply; `None` when it cannot be read.
-pub(super) fn outbound(content: &[u8], key: SendKey, packed: Option<Vec<u8>>) -> Option<Outbound> {
+pub(super) fn outbound(content: &[u8], key: SendKey, packed: Bytes) -> Option<Outbound> {
     let mut outbound: Outbound = serde_json::from_str(std::str::from_utf8(content).ok()?).ok()?;
     outbound.key = key;
-    let mut rest = Bytes::from(packed.unwrap_or_default());
+    let mut rest = packed;
     for file in files_mut(&mut outbound.action).into_iter().flatten() {
         let length = rest.get(..8)?.try_into().ok().map(u64::from_le_bytes)?;
         let end = usize::try_from(length).ok()?.checked_add(8)?;

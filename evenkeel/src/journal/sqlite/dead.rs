@@ -1,11 +1,13 @@
 //! Dead letters in the file: listed, given another chance, forgotten.
 
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 
-use super::content::{int, natural, outbound, raw, small};
+use super::content::{int, natural, outbound, raw, small, text, whole};
 use super::schema::{event::PARKED, handed};
 use super::store::Store;
 use super::{event, letter};
+use crate::journal::content::{Read, Written};
 use crate::journal::{Dead, DeadFilter, DeadId, Reason, Replayed};
 use crate::reply::SendKey;
 
@@ -66,30 +68,36 @@ pub(super) fn list(connection: &Connection, filter: &DeadFilter) -> rusqlite::Re
         filter,
         "attempts, at_ms, reason, command, conversation, error, content, files",
         |id, row| {
-            let content = raw(row.get_ref(8)?);
-            let (event, reply) = match id {
-                DeadId::Event(_) => (super::content::event(content), None),
-                DeadId::Reply(sequence, index) => {
-                    let key = SendKey { sequence, index };
-                    let files = if row.get(9)? { letter::files(connection, key)? } else { None };
-                    (None, outbound(content, key, files))
-                }
+            let (key, read): (_, fn(&Written) -> Read) = match id {
+                DeadId::Event(sequence) => (SendKey { sequence, index: 0 }, read_event),
+                DeadId::Reply(sequence, index) => (SendKey { sequence, index }, read_reply),
             };
+            let has_files = whole(row.get_ref(9)?).is_some_and(|files| files > 0);
+            let files = if has_files { letter::files(connection, key)? } else { None };
+            let (content, files) = (raw(row.get_ref(8)?).into(), files.unwrap_or_default().into());
             found.push(Dead {
                 id,
-                reason: reason(raw(row.get_ref(4)?)),
-                error: row.get(7)?,
-                command: row.get(5)?,
-                conversation: row.get(6)?,
-                attempts: small(row.get(2)?),
-                at_ms: natural(row.get(3)?),
-                event,
-                reply,
+                reason: reason(row.get_ref(4)?),
+                error: text(row.get_ref(7)?),
+                command: text(row.get_ref(5)?),
+                conversation: text(row.get_ref(6)?),
+                attempts: small(int(whole(row.get_ref(2)?).unwrap_or(0))),
+                at_ms: whole(row.get_ref(3)?).unwrap_or(0),
+                content: Written { key, text: content, files, read }.into(),
             });
             Ok(())
         },
     )?;
     Ok(found)
+}
+
+fn read_event(written: &Written) -> Read {
+    super::content::event(&written.text).map_or(Read::Unreadable, Read::Event)
+}
+
+fn read_reply(written: &Written) -> Read {
+    let Written { key, text, files, .. } = written;
+    outbound(text, *key, files.clone()).map_or(Read::Unreadable, |reply| Read::Reply(reply.into()))
 }
 
 /// Goes through the rows that are meant; the first two columns are taken.
@@ -121,6 +129,7 @@ fn select(
         let sql = format!(
             "SELECT sequence, number, {columns} FROM letter INDEXED BY letter_dead WHERE state = 3 \
              AND (sequence, number) >= (?1, ?2) AND (sequence, number) <= (?3, ?4) AND {FITS} \
+             AND typeof(sequence) = 'integer' AND typeof(number) = 'integer' \
              ORDER BY sequence, number LIMIT ?8"
         );
         let mut statement = connection.prepare_cached(&sql)?;
@@ -136,7 +145,7 @@ fn select(
 fn names(connection: &Connection, filter: &DeadFilter) -> rusqlite::Result<Vec<(DeadId, bool)>> {
     let mut names = Vec::new();
     select(connection, filter, "state", |id, row| {
-        let is_parked = matches!(id, DeadId::Event(_)) && row.get::<_, i64>(2)? == PARKED;
+        let is_parked = matches!(id, DeadId::Event(_)) && whole(row.get_ref(2)?).map(int) == Some(PARKED);
         names.push((id, is_parked));
         Ok(())
     })?;
@@ -163,6 +172,7 @@ pub(super) fn replay(store: &mut Store, filter: &DeadFilter, teller: Teller) -> 
                     replayed.unparked.push(sequence);
                     tell(store, teller, handed::UNPARKED, number)?;
                 } else {
+                    replayed.anew.extend(take_dead(store, sequence)?);
                     replayed.events.extend(event::find(store, number)?);
                     tell(store, teller, handed::EVENT, number)?;
                 }
@@ -206,6 +216,19 @@ fn revive(store: &Store, old: u64, new: u64) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Takes the dead replies of an event, and says which they were.
+fn take_dead(store: &Store, sequence: u64) -> rusqlite::Result<Vec<DeadId>> {
+    let sql =
+        "SELECT number FROM letter INDEXED BY letter_dead WHERE state = 3 AND sequence = ?1 ORDER BY number";
+    let mut statement = store.connection.prepare_cached(sql)?;
+    let indices = statement.query_map([int(sequence)], |row| row.get(0).map(small))?;
+    let indices = indices.collect::<rusqlite::Result<Vec<_>>>()?;
+    for index in &indices {
+        letter::forget(store, SendKey { sequence, index: *index })?;
+    }
+    Ok(indices.into_iter().map(|index| DeadId::Reply(sequence, index)).collect())
+}
+
 /// Forgets those that are meant: how many, and which of them were parked events.
 pub(super) fn discard(
     store: &Store,
@@ -247,18 +270,18 @@ fn tell(store: &Store, teller: Teller, kind: i64, sequence: u64) -> rusqlite::Re
 pub(super) fn adopt(store: &Store) -> rusqlite::Result<Replayed> {
     let mut statement =
         store.connection.prepare_cached("SELECT kind, sequence FROM handed ORDER BY rowid")?;
-    let told = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, natural(row.get(1)?))))?;
+    let told = statement.query_map([], |row| Ok((row.get_ref(0).map(whole)?, row.get_ref(1).map(whole)?)))?;
     let told = told.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut replayed = Replayed::default();
-    for (kind, sequence) in &told {
-        match *kind {
-            handed::EVENT => replayed.events.extend(event::find(store, *sequence)?),
+    for (kind, sequence) in told.iter().filter_map(|(kind, sequence)| kind.zip(*sequence)) {
+        match int(kind) {
+            handed::EVENT => replayed.events.extend(event::find(store, sequence)?),
             handed::LETTER => {
-                let key = SendKey { sequence: *sequence, index: 0 };
+                let key = SendKey { sequence, index: 0 };
                 replayed.letters.extend(letter::find(store, key)?);
             }
-            handed::UNPARKED => replayed.unparked.push(*sequence),
-            _ => replayed.discarded.push(*sequence),
+            handed::UNPARKED => replayed.unparked.push(sequence),
+            _ => replayed.discarded.push(sequence),
         }
     }
     if !told.is_empty() {
@@ -267,7 +290,46 @@ pub(super) fn adopt(store: &Store) -> rusqlite::Result<Replayed> {
     Ok(replayed)
 }
 
-/// A word of a later version counts as a failure.
-fn reason(word: &[u8]) -> Reason {
+/// A word of a later version counts as a failure. What is no word is none of ours.
+fn reason(value: ValueRef<'_>) -> Reason {
+    let ValueRef::Text(word) = value else { return Reason::Unreadable };
     Reason::ALL.into_iter().find(|reason| reason.word().as_bytes() == word).unwrap_or(Reason::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::sqlite::event::Death;
+    use crate::journal::sqlite::{schema, seen::Retention};
+    use crate::{Conversation, Event, Message, Outbound, Reply, Sender};
+
+    #[test]
+    fn a_list_reads_no_content_until_somebody_looks_at_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::create(&mut connection, 0).unwrap();
+        let mut store = Store::new(connection, Retention { hours: 1, rows: 1, young: 1 }).unwrap();
+        let death = Death { reason: Reason::Failed, error: "no", command: "!ping", at_ms: 1 };
+        let (alice, message) = (Conversation::direct("alice"), Message::text("1", "!ping"));
+        let said = Event::new("1", alice.clone(), Sender::new("alice"), message);
+        event::accept(&mut store, &said, 1, true).unwrap();
+        event::bury(&mut store, 1, &death).unwrap();
+        let key = SendKey { sequence: 7, index: 2 };
+        let action = Reply::text("pong").actions()[0].clone();
+        let outbound = Outbound { conversation: alice, action, key };
+        letter::promise(&mut store, &outbound, "!ping", true).unwrap();
+        letter::bury(&mut store, key, &death).unwrap();
+
+        let dead = list(&store.connection, &DeadFilter::default()).unwrap();
+        let table: Vec<_> =
+            dead.iter().map(|one| (one.id, &*one.command, &*one.conversation, &*one.error)).collect();
+        let ids = [DeadId::Event(1), DeadId::Reply(7, 2)];
+        assert_eq!(table, ids.map(|id| (id, "!ping", "alice", "no")));
+        assert!(!dead.iter().any(|one| one.content.is_read()), "a table needs none of it");
+        assert_eq!(dead.iter().map(Dead::kind).collect::<Vec<_>>(), ["message", "reply"]);
+        assert!(dead.iter().all(|one| one.content.is_read()));
+        assert_eq!(
+            (dead[0].event().and_then(Event::text), dead[1].reply().map(|one| one.key)),
+            (Some("!ping"), Some(key))
+        );
+    }
 }

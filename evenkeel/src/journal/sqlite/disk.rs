@@ -1,5 +1,6 @@
 //! Which file systems a journal may lie on, and what one says that takes no more.
 
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -150,6 +151,18 @@ pub(super) struct Identity(u64, u64);
 pub(super) fn identity(path: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).ok().map(|data| Identity(data.dev(), data.ino()))
+}
+
+/// Which file this is.
+#[cfg(unix)]
+pub(super) fn identity_of(file: &File) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().ok().map(|data| Identity(data.dev(), data.ino()))
+}
+
+#[cfg(not(unix))]
+pub(super) fn identity_of(_: &File) -> Option<Identity> {
+    None
 }
 
 #[cfg(not(unix))]

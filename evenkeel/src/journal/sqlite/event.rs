@@ -1,8 +1,9 @@
 //! Events in the file.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row};
 
-use super::content::{encode, event as decode, int, natural, raw, small};
+use super::content::{bytes, encode, event as decode, int, natural, raw, small, text, whole};
 use super::schema::event::{DEAD, PARKED, READY, RUNNING, SUSPENDED};
 use super::schema::letter;
 use super::store::Store;
@@ -133,19 +134,26 @@ pub(super) fn add_fact(store: &Store, sequence: u64) -> rusqlite::Result<()> {
 /// Reads a row of [`PENDING`] columns, or the number of one that cannot be read. Its facts are still to come.
 pub(super) fn pending(row: &Row<'_>) -> rusqlite::Result<(Result<PendingEvent, u64>, bool)> {
     let sequence = natural(row.get(0)?);
-    let has_facts = row.get::<_, i64>(6)? > 0;
-    let Some(event) = decode(raw(row.get_ref(7)?)) else { return Ok((Err(sequence), has_facts)) };
+    let number = |at| row.get_ref(at).map(whole);
+    let (Some(state), Some(attempts), Some(crashes)) = (number(1)?, number(2)?, number(3)?) else {
+        return Ok((Err(sequence), false));
+    };
+    let (Some(begun), Some(due_ms), Some(facts)) = (number(4)?, number(5)?, number(6)?) else {
+        return Ok((Err(sequence), false));
+    };
+    let event = decode(raw(row.get_ref(7)?)).filter(|_| int(state) <= PARKED);
+    let Some(event) = event else { return Ok((Err(sequence), false)) };
     let event = PendingEvent {
         sequence,
         event,
-        attempts: small(row.get(2)?),
-        crashes: small(row.get(3)?),
-        has_begun: row.get(4)?,
-        due_ms: natural(row.get(5)?),
-        is_parked: row.get::<_, i64>(1)? == PARKED,
+        attempts: small(int(attempts)),
+        crashes: small(int(crashes)),
+        has_begun: begun > 0,
+        due_ms,
+        is_parked: int(state) == PARKED,
         facts: Vec::new(),
     };
-    Ok((Ok(event), has_facts))
+    Ok((Ok(event), facts > 0))
 }
 
 /// One event with its facts; `None` when it is gone or cannot be read.
@@ -167,17 +175,19 @@ pub(super) fn facts(store: &Store, sequence: u64) -> rusqlite::Result<Vec<Fact>>
     let mut steps =
         store.connection.prepare_cached("SELECT name, value FROM step WHERE sequence = ?1 ORDER BY name")?;
     let steps = steps.query_map([int(sequence)], |row| {
-        Ok(Fact::Step { name: row.get(0)?, value: row.get::<_, Vec<u8>>(1)?.into() })
+        Ok(Fact::Step { name: text(row.get_ref(0)?), value: bytes(row.get_ref(1)?).into() })
     })?;
     let mut sent = store.connection.prepare_cached(
-        "SELECT number, sent_id, state FROM letter WHERE sequence = ?1 AND state >= 2 ORDER BY number",
+        "SELECT number, sent_id, state FROM letter WHERE sequence = ?1 AND state >= 2 \
+         AND typeof(number) = 'integer' ORDER BY number",
     )?;
     let sent = sent.query_map([int(sequence)], |row| {
-        let (index, state) = (small(row.get(0)?), row.get::<_, i64>(2)?);
-        if state == letter::DEAD || state == letter::DECIDED {
+        let (index, id) = (small(row.get(0)?), row.get_ref(1)?);
+        // What is neither sent nor anything else that we write is not sent again, either.
+        if whole(row.get_ref(2)?).map(int) != Some(letter::SENT) {
             return Ok(Fact::Buried { index });
         }
-        Ok(Fact::Sent { index, id: row.get::<_, Option<String>>(1)?.map(MessageId::new) })
+        Ok(Fact::Sent { index, id: (id != ValueRef::Null).then(|| MessageId::new(text(id))) })
     })?;
     steps.chain(sent).collect()
 }

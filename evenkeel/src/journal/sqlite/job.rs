@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row};
 
-use super::content::{int, natural};
+use super::content::{bytes, int, natural, text};
 use super::store::Store;
 use crate::journal::{Answer, Job, NewJob};
 
@@ -28,7 +28,7 @@ pub(super) fn recall(store: &Store, conversation: &str, name: &str) -> rusqlite:
     store
         .connection
         .prepare_cached("SELECT value FROM value WHERE conversation = ?1 AND name = ?2")?
-        .query_row((conversation, name), |row| row.get::<_, Vec<u8>>(0).map(Bytes::from))
+        .query_row((conversation, name), |row| Ok(bytes(row.get_ref(0)?).into()))
         .optional()
 }
 
@@ -85,7 +85,8 @@ pub(super) fn list(
 ) -> rusqlite::Result<Answer> {
     let (due_ms, id) = after.map_or((-1, -1), |(due_ms, id)| (int(due_ms), int(id)));
     let columns = "SELECT id, name, due_ms, body, conversation FROM job";
-    let place = "(due_ms, id) > (?1, ?2) ORDER BY due_ms, id";
+    // What another program has given another time than a number is never due, and is left where it is.
+    let place = "(due_ms, id) > (?1, ?2) AND typeof(due_ms) = 'integer' ORDER BY due_ms, id";
     let mut statement = store.connection.prepare_cached(&match conversation {
         Some(_) => format!("{columns} WHERE conversation = ?3 AND {place}"),
         None => format!("{columns} WHERE {place}"),
@@ -110,13 +111,13 @@ pub(super) fn list(
 pub(super) fn next(store: &Store) -> rusqlite::Result<Option<u64>> {
     let first = store
         .connection
-        .prepare_cached("SELECT due_ms FROM job ORDER BY due_ms LIMIT 1")?
+        .prepare_cached("SELECT due_ms FROM job WHERE typeof(due_ms) = 'integer' ORDER BY due_ms LIMIT 1")?
         .query_row([], |row| row.get(0))
         .optional()?;
     Ok(first.map(natural))
 }
 
 fn read(row: &Row<'_>, due_ms: u64) -> rusqlite::Result<Job> {
-    let body = row.get::<_, Vec<u8>>(3)?.into();
-    Ok(Job { id: natural(row.get(0)?), name: row.get(1)?, conversation: row.get(4)?, due_ms, body })
+    let (name, conversation) = (text(row.get_ref(1)?), text(row.get_ref(4)?));
+    Ok(Job { id: natural(row.get(0)?), name, conversation, due_ms, body: bytes(row.get_ref(3)?).into() })
 }

@@ -3,7 +3,7 @@
 use rusqlite::types::Null;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::content::{encode, int, natural, outbound as decode, raw, small, split};
+use super::content::{bytes, encode, int, natural, outbound as decode, raw, small, split, text, whole};
 use super::event::{Death, add_fact};
 use super::schema::{
     event,
@@ -15,9 +15,14 @@ use crate::journal::PendingLetter;
 use crate::reply::{Outbound, SendKey};
 
 /// The columns that [`pending`] reads.
-pub(super) const COLUMNS: &str = "sequence, number, state, attempts, due_ms, files, content";
+pub(super) const COLUMNS: &str = "sequence, number, state, attempts, due_ms, files, command, content";
 
-pub(super) fn promise(store: &mut Store, outbound: &Outbound, begins: bool) -> rusqlite::Result<()> {
+pub(super) fn promise(
+    store: &mut Store,
+    outbound: &Outbound,
+    command: &str,
+    begins: bool,
+) -> rusqlite::Result<()> {
     let split = split(outbound);
     let (bare, files) = split.as_ref().map_or((outbound, None), |(bare, files)| (bare, Some(files)));
     let (state, attempts) = if begins { (SENDING, 1) } else { (PENDING, 0) };
@@ -27,10 +32,10 @@ pub(super) fn promise(store: &mut Store, outbound: &Outbound, begins: bool) -> r
     let Store { connection, buffer, .. } = store;
     let is_new = connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO letter(sequence, number, state, attempts, due_ms, files, content) \
-             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)",
+            "INSERT OR IGNORE INTO letter(sequence, number, state, attempts, due_ms, files, command, content) \
+             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)",
         )?
-        .execute((int(key.sequence), key.index, state, attempts, files.is_some(), encode(bare, buffer)))?
+        .execute((int(key.sequence), key.index, state, attempts, files.is_some(), command, encode(bare, buffer)))?
         == 1;
     match files {
         Some(files) if is_new => {
@@ -136,7 +141,7 @@ fn content(store: &Store, key: SendKey) -> rusqlite::Result<Option<Vec<u8>>> {
 pub(super) fn files(connection: &Connection, key: SendKey) -> rusqlite::Result<Option<Vec<u8>>> {
     connection
         .prepare_cached("SELECT bytes FROM file WHERE sequence = ?1 AND number = ?2")?
-        .query_row((int(key.sequence), key.index), |row| row.get(0))
+        .query_row((int(key.sequence), key.index), |row| Ok(bytes(row.get_ref(0)?)))
         .optional()
 }
 
@@ -146,11 +151,18 @@ pub(super) fn pending(
     row: &Row<'_>,
 ) -> rusqlite::Result<Result<PendingLetter, SendKey>> {
     let key = SendKey { sequence: natural(row.get(0)?), index: small(row.get(1)?) };
-    let packed = if row.get::<_, bool>(5)? { files(connection, key)? } else { None };
-    let Some(outbound) = decode(raw(row.get_ref(6)?), key, packed) else { return Ok(Err(key)) };
-    let is_unknown = row.get::<_, i64>(2)? == SENDING;
-    let (attempts, due_ms) = (small(row.get(3)?), natural(row.get(4)?));
-    Ok(Ok(PendingLetter { outbound, is_unknown, attempts, due_ms }))
+    let number = |at| row.get_ref(at).map(whole);
+    let (Some(state), Some(attempts), Some(due_ms), Some(has_files)) =
+        (number(2)?, number(3)?, number(4)?, number(5)?)
+    else {
+        return Ok(Err(key));
+    };
+    let packed = if has_files > 0 { files(connection, key)? } else { None };
+    let packed = packed.unwrap_or_default().into();
+    let Some(outbound) = decode(raw(row.get_ref(7)?), key, packed) else { return Ok(Err(key)) };
+    let (is_unknown, attempts) = (int(state) == SENDING, small(int(attempts)));
+    let command = text(row.get_ref(6)?);
+    Ok(Ok(PendingLetter { outbound, command, is_unknown, attempts, due_ms }))
 }
 
 /// One reply; `None` when it is gone or cannot be read.
@@ -182,7 +194,7 @@ pub(super) fn rekey(store: &Store, old: SendKey, new: SendKey) -> rusqlite::Resu
         .connection
         .prepare_cached(
             "UPDATE letter SET sequence = ?3, number = ?4, state = ?5, attempts = 0, due_ms = 0, reason = ?6, \
-             error = ?6, command = ?6, conversation = ?6, at_ms = ?6 WHERE sequence = ?1 AND number = ?2",
+             error = ?6, conversation = ?6, at_ms = ?6 WHERE sequence = ?1 AND number = ?2",
         )?
         .execute((int(old.sequence), old.index, int(new.sequence), new.index, PENDING, Null))?;
     store

@@ -14,30 +14,64 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Held for as long as the journal is open. The system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "the lock is held by holding the file")] File);
+pub(super) struct Lock {
+    /// The lock is held by holding the file.
+    file: File,
+    side: PathBuf,
+    /// Whether it was not there before.
+    is_new: bool,
+}
 
 impl Lock {
     pub(super) fn take(path: &Path) -> Result<Self> {
         let side = beside(path, ".lock");
-        let shown = side.display();
-        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&side);
-        let file = opened.map_err(|error| unopened(&side, &error))?;
         let mut tries = TRIES;
-        let mut taken = file.try_lock();
-        while matches!(taken, Err(TryLockError::WouldBlock)) && tries > 0 {
-            tries -= 1;
-            std::thread::sleep(PAUSE);
-            taken = file.try_lock();
-        }
-        match taken {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::config(format!("the journal {} is in use by another process", path.display()))
-                    .with_hint("stop the other bot, or give this one a file of its own"))
+        loop {
+            let (file, is_new) = open(&side).map_err(|error| unopened(&side, &error))?;
+            let mut taken = file.try_lock();
+            while matches!(taken, Err(TryLockError::WouldBlock)) && tries > 0 {
+                tries -= 1;
+                std::thread::sleep(PAUSE);
+                taken = file.try_lock();
             }
-            Err(TryLockError::Error(error)) => Err(Error::config(format!("cannot lock {shown}: {error}"))
-                .with_hint("the journal needs a local disk whose file system has locks")),
+            taken.map_err(|error| untaken(path, &side, error))?;
+            // Whoever was refused meanwhile may have taken it away: then it keeps nobody out.
+            if disk::identity(&side) == disk::identity_of(&file) || tries == 0 {
+                return Ok(Self { file, side, is_new });
+            }
+            tries -= 1;
         }
+    }
+
+    /// Lets go of a journal that cannot be opened, and leaves nothing beside it that was not there before.
+    pub(super) fn withdraw(self) {
+        // Only where another process sees that the file it waits for is gone.
+        if self.is_new && disk::identity_of(&self.file).is_some() {
+            let _ = std::fs::remove_file(&self.side);
+        }
+    }
+}
+
+/// The file, and whether it was made.
+fn open(side: &Path) -> std::io::Result<(File, bool)> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    match options.create_new(true).open(side) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Ok((options.create_new(false).create(true).truncate(false).open(side)?, false))
+        }
+        opened => Ok((opened?, true)),
+    }
+}
+
+fn untaken(path: &Path, side: &Path, error: TryLockError) -> Error {
+    match error {
+        TryLockError::WouldBlock => {
+            Error::config(format!("the journal {} is in use by another process", path.display()))
+                .with_hint("stop the other bot, or give this one a file of its own")
+        }
+        TryLockError::Error(error) => Error::config(format!("cannot lock {}: {error}", side.display()))
+            .with_hint("the journal needs a local disk whose file system has locks"),
     }
 }
 

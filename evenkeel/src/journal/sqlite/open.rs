@@ -155,22 +155,29 @@ impl Place {
         if fs::metadata(&self.path).map_or(true, |data| data.len() == 0) {
             self.create()?;
         }
-        let connection =
-            self.connect(&self.path, OpenFlags::empty()).map_err(|error| self.explain(&error))?;
-        self.check_inside(&connection)?;
-        Self::tune(&connection)
-            .and_then(|()| self.write_log_again(&connection))
-            .map_err(|error| self.explain(&error))?;
-        Store::new(connection, self.retention).map_err(|error| self.explain(&error))
+        self.open_there(|connection| self.write_log_again(connection))
     }
 
     /// Opens a file that is there, beside the bot that has it open.
     pub(super) fn open_beside(&self) -> Result<Store> {
+        self.open_there(|_| Ok(()))
+    }
+
+    fn open_there(&self, prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<Store> {
+        let has_log = beside(&self.path, "-wal").exists();
         let connection =
             self.connect(&self.path, OpenFlags::empty()).map_err(|error| self.explain(&error))?;
+        let keep_log = |connection: &Connection, is_kept| {
+            let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_kept);
+            kept.map(drop).map_err(|error| self.explain(&error))
+        };
+        // Beside a file that is refused, no empty log stays: SQLite takes it away, unless another process has it open.
+        keep_log(&connection, has_log)?;
         self.check_inside(&connection)?;
-        Self::tune(&connection).map_err(|error| self.explain(&error))?;
-        Store::new(connection, self.retention).map_err(|error| self.explain(&error))
+        Self::tune(&connection).and_then(|()| prepare(&connection)).map_err(|error| self.explain(&error))?;
+        let store = Store::new(connection, self.retention).map_err(|error| self.explain(&error))?;
+        keep_log(&store.connection, true)?;
+        Ok(store)
     }
 
     /// Opens the file after a failure, and trusts nothing that a failed sync may have left behind: the log is written and

@@ -22,6 +22,7 @@ pub(super) fn recover(store: &mut Store) -> rusqlite::Result<Recovered> {
     let events = events(store)?;
     let letters = letters(store)?;
     let next_job_ms = job::next(store)?;
+    complain(store)?;
     store.settle()?;
     store.commit()?;
     Ok(Recovered { events, letters, next_job_ms, latest_ms: store.counters.latest_ms })
@@ -69,7 +70,7 @@ fn events(store: &Store) -> rusqlite::Result<Vec<PendingEvent>> {
     }
     for sequence in unreadable {
         tracing::error!(sequence, "an event in the journal cannot be read: it is a dead letter now");
-        bury(store, "event", "sequence = ?1", (int(sequence), 0))?;
+        bury(store, "event", "crashes begun facts", "sequence = ?1", (int(sequence), 0))?;
     }
     Ok(events)
 }
@@ -77,7 +78,10 @@ fn events(store: &Store) -> rusqlite::Result<Vec<PendingEvent>> {
 fn letters(store: &Store) -> rusqlite::Result<Vec<PendingLetter>> {
     let mut letters = Vec::new();
     let mut unreadable: Vec<SendKey> = Vec::new();
-    let sql = format!("SELECT {COLUMNS} FROM letter WHERE state <= 1 ORDER BY sequence, number");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM letter WHERE (state <= 1 OR typeof(state) <> 'integer' OR state > 4) \
+         AND typeof(sequence) = 'integer' AND typeof(number) = 'integer' ORDER BY sequence, number"
+    );
     let mut statement = store.connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -89,15 +93,35 @@ fn letters(store: &Store) -> rusqlite::Result<Vec<PendingLetter>> {
     for key in unreadable {
         let sequence = key.sequence;
         tracing::error!(sequence, "a reply in the journal cannot be read: it is a dead letter now");
-        bury(store, "letter", "sequence = ?1 AND number = ?2", (int(sequence), key.index))?;
+        bury(store, "letter", "files", "sequence = ?1 AND number = ?2", (int(sequence), key.index))?;
     }
     Ok(letters)
 }
 
-fn bury(store: &Store, table: &str, which: &str, key: (i64, u32)) -> rusqlite::Result<()> {
+/// Says how much is left where it is, because nothing can be done with it.
+fn complain(store: &Store) -> rusqlite::Result<()> {
+    let count = |sql| store.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    // Text and bytes come after all numbers.
+    let jobs = count("SELECT count(*) FROM job WHERE due_ms >= ''")?;
+    let replies = count("SELECT count(*) FROM letter WHERE sequence >= '' OR typeof(number) <> 'integer'")?;
+    if jobs + replies > 0 {
+        tracing::error!(jobs, replies, "what has no time or no number in the journal is left as it is");
+    }
+    Ok(())
+}
+
+/// Where another program has put something else in the place of a number, there is one again: then the content, if it is good,
+/// has another chance.
+fn bury(store: &Store, table: &str, own: &str, which: &str, key: (i64, u32)) -> rusqlite::Result<()> {
+    let numbers = own.split(' ').chain(["attempts", "due_ms"]);
+    // What may hang on it is looked for.
+    let mend = |name| {
+        format!("{name} = iif(typeof({name}) = 'integer', {name}, '{name}' IN ('facts', 'files', 'begun')), ")
+    };
+    let mended: String = numbers.map(mend).collect();
     let sql = format!(
-        "UPDATE {table} SET state = 3, reason = 'unreadable', error = 'the record cannot be read', \
-         command = '', conversation = '', at_ms = ?3 WHERE {which} AND ?2 = ?2"
+        "UPDATE {table} SET {mended}state = 3, reason = 'unreadable', error = 'the record cannot be read', \
+         command = coalesce(command, ''), conversation = '', at_ms = ?3 WHERE {which} AND ?2 = ?2"
     );
     store.connection.execute(&sql, (key.0, key.1, int(store.counters.latest_ms)))?;
     Ok(())

@@ -24,6 +24,7 @@ pub(super) mod event {
 pub(super) mod letter {
     pub(in crate::journal::sqlite) const PENDING: i64 = 0;
     pub(in crate::journal::sqlite) const SENDING: i64 = 1;
+    pub(in crate::journal::sqlite) const SENT: i64 = 2;
     pub(in crate::journal::sqlite) const DEAD: i64 = 3;
     /// It was dead, and is replayed or discarded: the fact is left for the next attempt of its event.
     pub(in crate::journal::sqlite) const DECIDED: i64 = 4;

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 use siphasher::sip128::SipHasher13;
 
-use super::content::int;
+use super::content::{bytes, int, raw, whole};
 
 /// Rows carry the time in these units: the finer they are, the more bytes they take.
 const PERIOD_MS: i64 = 3_600_000;
@@ -62,15 +63,24 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn load(connection: &Connection, retention: Retention) -> rusqlite::Result<Self> {
-        let (secret, born_ms): (Vec<u8>, i64) =
-            connection
-                .query_row("SELECT seen_key, born_ms FROM state", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (secret, born_ms) = connection.query_row("SELECT seen_key, born_ms FROM state", [], |row| {
+            Ok((bytes(row.get_ref(0)?), row.get_ref(1).map(whole)?))
+        })?;
         let half = |at: usize| secret.get(at..at + 8).and_then(|half| half.try_into().ok());
         let secret = (half(0).map_or(0, u64::from_le_bytes), half(8).map_or(0, u64::from_le_bytes));
-        let counts = connection
+        let counts: BTreeMap<i64, i64> = connection
             .prepare("SELECT period, rows FROM seen_count")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map([], |row| Ok((row.get(0)?, number(row.get_ref(1)?))))?
             .collect::<rusqlite::Result<_>>()?;
+        let born_ms = match born_ms {
+            Some(born_ms) => int(born_ms),
+            // Another program has put in something else. The last hour that is counted was about the latest one.
+            None => {
+                let hours = counts.last_key_value().map_or(0, |(period, _)| *period);
+                let sql = "SELECT latest_ms FROM state";
+                connection.query_row(sql, [], |row| Ok(number(row.get_ref(0)?)))? - hours * PERIOD_MS
+            }
+        };
         let (first, second) = (young(connection, 0)?, young(connection, 1)?);
         // Numbers grow: the table with the lower ones is the older.
         let growing = match (first.first(), second.first()) {
@@ -228,7 +238,7 @@ impl Seen {
         let mut gone = BTreeMap::<i64, i64>::new();
         let mut rows = statement.query((&low[6..], high, cutoff))?;
         while let Some(row) = rows.next()? {
-            *gone.entry(row.get(0)?).or_default() += 1;
+            *gone.entry(number(row.get_ref(0)?)).or_default() += 1;
         }
         for (period, rows) in gone {
             self.uncount(connection, period, rows)?;
@@ -239,7 +249,7 @@ impl Seen {
     fn uncount(&mut self, connection: &Connection, period: i64, rows: i64) -> rusqlite::Result<()> {
         let left = connection
             .prepare_cached("UPDATE seen_count SET rows = rows - ?2 WHERE period = ?1 RETURNING rows")?
-            .query_row((period, rows), |row| row.get::<_, i64>(0))
+            .query_row((period, rows), |row| Ok(number(row.get_ref(0)?)))
             .optional()?
             .unwrap_or(0);
         if left > 0 {
@@ -256,8 +266,20 @@ impl Seen {
 fn young(connection: &Connection, which: usize) -> rusqlite::Result<Vec<(i64, Key, i64)>> {
     let sql = format!("SELECT number, key, period FROM seen_young{which} ORDER BY number");
     let mut statement = connection.prepare(&sql)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    rows.collect()
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        // What another program has put in is no key of ours.
+        if let Ok(key) = Key::try_from(raw(row.get_ref(1)?)) {
+            found.push((row.get(0)?, key, number(row.get_ref(2)?)));
+        }
+    }
+    Ok(found)
+}
+
+/// What another program has put in the place of a number counts for 0.
+fn number(value: ValueRef<'_>) -> i64 {
+    whole(value).map_or(0, int)
 }
 
 /// How many of these, from the last one on, an earlier process has sorted in. The table that holds them is emptied at once, when

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::content::{int, natural};
+use super::content::{int, natural, whole};
 use super::seen::{Retention, Seen};
 
 /// So many free pages, 1 MiB, stay in the file: the next events take them.
@@ -48,7 +48,7 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn new(connection: Connection, retention: Retention) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(128);
-        let counters = load(&connection)?;
+        let counters = load(&connection, None)?;
         let seen = Seen::load(&connection, retention)?;
         let data_version = data_version(&connection)?;
         // What another process told an earlier connection may still be waiting.
@@ -62,7 +62,7 @@ impl Store {
         if version != self.data_version {
             self.data_version = version;
             self.is_changed = true;
-            self.counters = load(&self.connection)?;
+            self.counters = load(&self.connection, Some(self.counters))?;
         }
         Ok(())
     }
@@ -153,11 +153,36 @@ impl Store {
     }
 }
 
-fn load(connection: &Connection) -> rusqlite::Result<Counters> {
+/// What another program has put in the place of a number counts for nothing: what was known still holds, or is found anew.
+fn load(connection: &Connection, known: Option<Counters>) -> rusqlite::Result<Counters> {
     let mut statement = connection.prepare_cached("SELECT batch, last, last_job, latest_ms FROM state")?;
-    statement.query_row([], |row| {
-        let number = |at| row.get(at).map(natural);
-        Ok(Counters { batch: number(0)?, last: number(1)?, last_job: number(2)?, latest_ms: number(3)? })
+    let [batch, last, last_job, latest_ms] = statement.query_row([], |row| {
+        let number = |at| row.get_ref(at).map(whole);
+        Ok([number(0)?, number(1)?, number(2)?, number(3)?])
+    })?;
+    if let (Some(batch), Some(last), Some(last_job), Some(latest_ms)) = (batch, last, last_job, latest_ms) {
+        return Ok(Counters { batch, last, last_job, latest_ms });
+    }
+    let known = known.map_or_else(|| count(connection), Ok)?;
+    tracing::error!("the counters in the journal cannot be read: they are made anew");
+    Ok(Counters {
+        batch: batch.unwrap_or(known.batch),
+        last: last.unwrap_or(known.last),
+        last_job: last_job.unwrap_or(known.last_job),
+        latest_ms: latest_ms.unwrap_or(known.latest_ms),
+    })
+}
+
+/// The highest numbers that are in use.
+fn count(connection: &Connection) -> rusqlite::Result<Counters> {
+    let sql = "SELECT max(coalesce((SELECT max(sequence) FROM event), 0),
+                          coalesce((SELECT max(sequence) FROM letter WHERE typeof(sequence) = 'integer'), 0),
+                          coalesce((SELECT max(number) FROM seen_young0), 0),
+                          coalesce((SELECT max(number) FROM seen_young1), 0)),
+                      coalesce((SELECT max(id) FROM job), 0)";
+    connection.query_row(sql, [], |row| {
+        let (last, last_job) = (natural(row.get(0)?), natural(row.get(1)?));
+        Ok(Counters { last, last_job, ..Counters::default() })
     })
 }
 

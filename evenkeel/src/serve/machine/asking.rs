@@ -8,7 +8,7 @@ use crate::journal::{Entry, Fact};
 impl Machine {
     pub(super) fn asked(&mut self, ask: Ask) {
         match ask {
-            Ask::Act { outbound, answer } => self.act(outbound, answer),
+            Ask::Act { outbound, command, answer } => self.act(outbound, command, answer),
             Ask::Step { sequence, name, value, answer } => {
                 if let Some(held) = self.held.get_mut(&sequence) {
                     held.facts.push(Fact::Step { name: name.clone(), value: value.clone() });

@@ -86,8 +86,7 @@ impl Machine {
                 conversation: held.event.conversation().id().to_owned(),
                 attempts: held.attempts,
                 at_ms: now_ms,
-                event: Some(held.event.clone()),
-                reply: None,
+                content: held.event.clone().into(),
             };
             self.outputs.push(Output::Died(Box::new(dead)));
         }

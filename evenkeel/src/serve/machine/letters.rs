@@ -32,9 +32,11 @@ impl Machine {
         }
         if begins {
             let Letter { outbound, command, .. } = letter;
-            self.enter(Entry::Promise { outbound, begins }, After::SendPromised(command));
+            let name = command.to_string();
+            self.enter(Entry::Promise { outbound, command: name, begins }, After::SendPromised(command));
         } else {
-            self.enter(Entry::Promise { outbound: letter.outbound.clone(), begins }, After::Nothing);
+            let (outbound, command) = (letter.outbound.clone(), letter.command.to_string());
+            self.enter(Entry::Promise { outbound, command, begins }, After::Nothing);
             self.outbox.push(lane, letter);
         }
     }
@@ -51,9 +53,9 @@ impl Machine {
     }
 
     /// A handler wants something done at once. What an earlier attempt did or began is not done again.
-    pub(super) fn act(&mut self, outbound: Outbound, answer: Option<Answer>) {
+    pub(super) fn act(&mut self, outbound: Outbound, command: Box<str>, answer: Option<Answer>) {
         if is_typing(&outbound.action) {
-            return self.promise(Letter::new(outbound, Box::default()));
+            return self.promise(Letter::new(outbound, command));
         }
         let index = outbound.key.index;
         let facts = self.held.get(&outbound.key.sequence).map(|held| &held.facts[..]);
@@ -73,7 +75,7 @@ impl Machine {
                     return waiting.extend(answer);
                 }
                 self.outstanding.insert(key(outbound.key), answer.into_iter().collect());
-                self.promise(Letter::new(outbound, Box::default()));
+                self.promise(Letter::new(outbound, command));
             }
         }
     }
@@ -187,8 +189,7 @@ impl Machine {
             conversation: outbound.conversation.id().to_owned(),
             attempts,
             at_ms: now_ms,
-            event: None,
-            reply: Some(outbound),
+            content: outbound.into(),
         };
         self.outputs.push(Output::Died(Box::new(dead)));
         let command = command.to_owned();

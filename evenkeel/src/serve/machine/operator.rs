@@ -26,8 +26,8 @@ impl Machine {
     }
 
     pub(super) fn replayed(&mut self, replayed: Replayed, told: Option<oneshot::Sender<u64>>) {
-        let Replayed { events, letters, unparked, discarded } = replayed;
-        let count = (events.len() + letters.len() + unparked.len()) as u64;
+        let Replayed { events, letters, anew, unparked, discarded } = replayed;
+        let count = (events.len() + letters.len() + anew.len() + unparked.len()) as u64;
         unparked.into_iter().for_each(|sequence| self.unpark(sequence, true));
         discarded.into_iter().for_each(|sequence| self.unpark(sequence, false));
         events.into_iter().for_each(|event| self.take_up(event, ""));

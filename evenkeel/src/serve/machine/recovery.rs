@@ -66,16 +66,16 @@ impl Machine {
     }
 
     pub(super) fn take_up_letter(&mut self, pending: PendingLetter) {
-        let PendingLetter { outbound, is_unknown, attempts, due_ms } = pending;
+        let PendingLetter { outbound, command, is_unknown, attempts, due_ms } = pending;
         let lane = outbound.conversation.shared_id();
         if is_unknown {
             self.tally.unknown += 1;
             if !self.policy.may_resend() {
-                return self.leave_unknown(outbound, attempts);
+                return self.leave_unknown(outbound, &command, attempts);
             }
         }
         let wait = Duration::from_millis(due_ms.saturating_sub(self.now.wall_ms));
-        let letter = Letter { outbound, command: Box::default(), attempts };
+        let letter = Letter { outbound, command: command.into(), attempts };
         let SendKey { sequence, index } = letter.outbound.key;
         match self.held.get_mut(&sequence) {
             // As in `failed`.
@@ -93,11 +93,11 @@ impl Machine {
         }
     }
 
-    fn leave_unknown(&mut self, outbound: Outbound, attempts: u32) {
+    fn leave_unknown(&mut self, outbound: Outbound, command: &str, attempts: u32) {
         if self.policy.on_unknown == OnUnknown::Drop {
             return self.forget_letter(outbound.key);
         }
         let error = "the process ended while this was being sent".to_owned();
-        self.bury_letter(outbound, Reason::Unknown, error, "", attempts);
+        self.bury_letter(outbound, Reason::Unknown, error, command, attempts);
     }
 }

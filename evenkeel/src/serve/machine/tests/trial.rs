@@ -326,7 +326,7 @@ impl Trial {
                 | (Entry::Begin { sequence }, _) => {
                     assert!(self.begun.insert(*sequence), "{sequence} begins twice");
                 }
-                (Entry::Promise { outbound: Outbound { key, .. }, begins: true }, _)
+                (Entry::Promise { outbound: Outbound { key, .. }, begins: true, .. }, _)
                 | (Entry::Sending { key, .. }, _) => {
                     assert!(self.sendable.insert(name(*key)), "{key:?} is sent twice at once");
                 }
@@ -413,7 +413,7 @@ impl Trial {
                         self.settled.insert(sequence);
                         let crashes = self.truth.crashes.get(&sequence).copied().unwrap_or(0);
                         assert_eq!(dead.reason == Reason::Poison, crashes >= 3);
-                        let is_guilty = self.is_guilty(dead.event.as_ref().unwrap());
+                        let is_guilty = self.is_guilty(dead.event().unwrap());
                         assert!(
                             dead.reason != Reason::Poison || is_guilty || !self.wishes.has_guilty,
                             "{sequence} is innocent"
@@ -597,7 +597,7 @@ impl Trial {
         if listens {
             handler.answers.push(fate);
         }
-        self.step(Input::Asked(Ask::Act { outbound, answer: Some(answer) }));
+        self.step(Input::Asked(Ask::Act { outbound, command: "!act".into(), answer: Some(answer) }));
     }
 
     fn wait(&mut self, who: u8) {
