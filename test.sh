@@ -79,6 +79,10 @@ bounded "$minutes" cargo test -p evenkeel-guard --no-default-features
 step "the guard's hand-over, every interleaving"
 bounded "$minutes" cargo test --release -p evenkeel-guard --test loom
 
+step "the journal's hand-over, every interleaving"
+# Half a minute, in the build of the encrypted journal; every run of the tests has the bound of two.
+LOOM_MAX_PREEMPTIONS=3 bounded "$minutes" cargo test -p evenkeel --features sqlcipher --test loom
+
 step "examples in the documentation"
 bounded "$minutes" cargo test --workspace --features "$features" --doc
 

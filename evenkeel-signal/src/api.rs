@@ -116,6 +116,15 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+impl Answer {
+    /// Whether it is of something in front of the server, which took the request for one of a browser: a page, or the way
+    /// to one. The server itself answers neither; the request has not reached it.
+    pub(crate) fn is_of_a_proxy(&self) -> bool {
+        let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii_start();
+        self.status.is_redirection() || self.status.is_success() && body.first() == Some(&b'<')
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) struct Failure {

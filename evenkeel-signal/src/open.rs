@@ -29,10 +29,12 @@ pub(crate) async fn open(api: &Api, address: &Address, number: &str) -> Result<S
     );
     let about = about.map_err(|failure| unreachable_server(address, failure))?;
     check_credentials(address, &about)?;
+    check_way(address, &about)?;
     let found = check_mode(address, &about)?;
     match accounts {
         Ok(accounts) => {
             check_credentials(address, &accounts)?;
+            check_way(address, &accounts)?;
             check_number(address, &accounts, number)?;
         }
         Err(failure) => tracing::warn!(why = failure.what, "the server does not list its accounts; going on"),
@@ -65,6 +67,18 @@ fn check_credentials(address: &Address, answer: &Answer) -> Result<()> {
     let text = format!("the Signal server at {address} refused the credentials ({})", answer.status);
     Err(Error::config(text)
         .with_hint("set `SIGNAL_API_TOKEN` to the token that the proxy in front of the server wants"))
+}
+
+fn check_way(address: &Address, answer: &Answer) -> Result<()> {
+    if !answer.is_of_a_proxy() {
+        return Ok(());
+    }
+    let what = if answer.status.is_redirection() { "sends elsewhere" } else { "answers with a web page" };
+    let text = format!("what is at {address} {what} ({}), as a login page does", answer.status);
+    Err(Error::config(text).with_hint(
+        "set `SIGNAL_API_TOKEN` to the token that the proxy in front of the server wants, and check that `SIGNAL_API_URL` \
+         is the address of `signal-cli-rest-api` itself, with `https` if the proxy asks for it",
+    ))
 }
 
 fn check_mode(address: &Address, answer: &Answer) -> Result<String> {

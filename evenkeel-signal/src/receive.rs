@@ -258,6 +258,9 @@ fn told(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(Error::Http(response)) = error.downcast_ref::<Error>() {
         let hint = match response.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ": check `SIGNAL_API_TOKEN`",
+            status if status.is_redirection() || status.is_success() => {
+                ": that is a proxy in its place, check `SIGNAL_API_TOKEN` and `SIGNAL_API_URL`"
+            }
             StatusCode::BAD_REQUEST => ": only a server with `MODE=json-rpc` has WebSockets",
             _ => "",
         };

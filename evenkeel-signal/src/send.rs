@@ -39,7 +39,7 @@ impl Sender<'_> {
         // One await for all actions keeps the future small; what a body is built from is gone before it.
         let Call { method, uri, body } = self.request(outbound)?;
         let answer = self.api.call(method, uri, body, ANSWER_LIMIT_BYTES).await.map_err(failed)?;
-        if !answer.status.is_success() {
+        if answer.is_of_a_proxy() || !answer.status.is_success() {
             return Err(refusal(&answer));
         }
         match outbound.action {

@@ -321,6 +321,11 @@ impl Transport for Signal {
         sender.send(outbound).await
     }
 
+    /// One request, which is given up by itself long before.
+    fn send_deadline(&self) -> Duration {
+        Duration::from_secs(120).max(self.timings.request.saturating_mul(2))
+    }
+
     fn reception(&self) -> Reception {
         let how = "json-rpc, by WebSocket".to_owned();
         Reception::AtMostOnceWhileConnected { how, connections: self.sockets }

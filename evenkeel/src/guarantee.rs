@@ -33,6 +33,11 @@ pub enum Reception {
         /// By what means, in a few words.
         how: String,
     },
+    /// The same, by a network that is in the memory of a process and ends with it.
+    KeptInMemory {
+        /// By what means, in a few words.
+        how: String,
+    },
     /// The network sends again what came after the last event that the journal has.
     ReplayedFrom {
         /// By what means, in a few words.
@@ -208,7 +213,7 @@ fn receiving(reception: &Reception) -> Row {
             format!("{how}, {connections} connections at all times"),
             "one of them may break without a gap; the journal takes one of the copies",
         ),
-        Reception::AcknowledgedAfterCommit { how } => kept(
+        Reception::AcknowledgedAfterCommit { how } | Reception::KeptInMemory { how } => kept(
             what,
             how.clone(),
             "an event is acknowledged once the journal has it, and offered again before",
@@ -230,6 +235,11 @@ fn away(reception: &Reception) -> Row {
         Reception::AcknowledgedAfterCommit { .. } => {
             kept(what, "kept by the network until the bot is back", "what is not acknowledged is still there")
         }
+        Reception::KeptInMemory { .. } => limit(
+            what,
+            "kept until a bot takes it, and lost when the process ends before",
+            "this network is in the memory of a process: of what people wrote, only what was accepted outlives it",
+        ),
         Reception::ReplayedFrom { kept: span, .. } => limit(
             what,
             format!("sent again if the bot is back within {} s", span.as_secs()),

@@ -43,7 +43,7 @@ const LIMIT_SCENE: usize = 1_000;
 /// A chat network in memory. Clones are the same network.
 ///
 /// The newest 10,000 messages and 64 MiB of files are kept. What people write while no bot is connected waits for
-/// one.
+/// one, in the same process: all of this ends with it, but for what a bot's journal has.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     network: Arc<Network>,

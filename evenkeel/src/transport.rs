@@ -57,7 +57,19 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     ///
     /// A [`SendError`], which says whether the action may have happened all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped at its [deadline](Self::send_deadline) and when the bot stops at once; whether the action
+    /// happened counts as unknown then.
     fn send(&self, outbound: &Outbound) -> impl Future<Output = Result<Sent, SendError>> + Send;
+
+    /// How long [`send`](Self::send) may take. A future that passes this is dropped, and the outcome is
+    /// [`Unknown`](Outcome::Unknown); without an end, 256 of them would stop all sending. Longer than whatever the
+    /// transport itself waits for, which knows better what became of the action.
+    fn send_deadline(&self) -> Duration {
+        Duration::from_secs(120)
+    }
 
     /// How events come in, for the table of [`Guarantees`](crate::guarantee::Guarantees). Say no more than what holds.
     fn reception(&self) -> Reception {

@@ -8,6 +8,7 @@
 //! | 2xx | sent; in a group perhaps not to everybody, which is logged with the count |
 //! | no connection; 400 `Specified account does not exist`, `write ..: broken pipe`, `connection refused` | not sent: try again |
 //! | 400 untrusted, not registered, no such group, invalid request; 401, 403, 404, 413; 429 with a challenge | refused |
+//! | 3xx, and 2xx with a web page: a proxy wants a login, and the server has not seen the request | refused |
 //! | 429 without a challenge, which upstream also answers after delivering; 5xx; any other 400; no answer | unknown |
 //!
 //! Source: `bbernhard/signal-cli-rest-api` `src/api/api.go` and `src/client/client.go` at `a08db23`; issues #881, #453, #689.
@@ -115,11 +116,14 @@ struct Refusal<'a> {
     challenge_tokens: Vec<Text<'a>>,
 }
 
-/// Says what a status other than 2xx means. The server's own text may name people, so it is never repeated.
+/// Says what an answer means that is no success. The server's own text may name people, so it is never repeated.
 pub(super) fn refusal(answer: &Answer) -> SendError {
     // The type is wrong in places (upstream sends JSON as plain text), so the body is read whatever it claims to be.
     let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
     match answer.status {
+        status if answer.is_of_a_proxy() => SendError::refused(format!(
+            "a proxy answered in place of the server ({status}): check `SIGNAL_API_TOKEN` and `SIGNAL_API_URL`"
+        )),
         StatusCode::BAD_REQUEST => bad_request(refusal.error.filled().unwrap_or_default()),
         StatusCode::TOO_MANY_REQUESTS => limited(&refusal),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

@@ -31,6 +31,7 @@ fn guide() -> String {
     let two = Reception::AtMostOnceWhileConnected { how: "a WebSocket".into(), connections: 2 };
     text += &differing("two connections", &receive(two));
     text += &differing("acknowledgements", &receive(Reception::AcknowledgedAfterCommit { how: how() }));
+    text += &differing("a network in memory", &receive(Reception::KeptInMemory { how: how() }));
     text += &differing("replay", &receive(Reception::ReplayedFrom { how: "a session".into(), kept }));
     let replies = |is_safe, on_unknown| Guarantees::new(&connected(), is_safe, &sqlite, on_unknown);
     text += &differing("keys that the network knows", &replies(true, OnUnknown::Dead));
@@ -77,6 +78,17 @@ fn what_is_not_synced_or_not_kept_is_a_limit() {
     assert!(unsynced.contains(&"acceptance"), "{unsynced:?}");
     let memory = limits(&Keeping::memory(65_536));
     assert!(memory.contains(&"kill -9 or a crash") && memory.contains(&"jobs"), "{memory:?}");
+}
+
+#[test]
+fn only_a_network_that_outlives_the_process_keeps_what_comes_while_the_bot_is_away() {
+    let how = || "a queue".to_owned();
+    let away = |reception: &Reception| {
+        let promised = Guarantees::new(reception, true, &Keeping::sqlite("a"), OnUnknown::Dead);
+        promised.rows().iter().find(|row| row.what == AWAY).expect("there is such a row").is_limit
+    };
+    assert!(!away(&Reception::AcknowledgedAfterCommit { how: how() }));
+    assert!(away(&Reception::KeptInMemory { how: how() }) && away(&connected()));
 }
 
 #[test]

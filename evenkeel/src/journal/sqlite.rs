@@ -6,6 +6,7 @@ mod dead;
 mod desk;
 mod disk;
 mod event;
+mod handover;
 mod health;
 mod job;
 mod letter;
@@ -17,15 +18,14 @@ mod recover;
 mod schema;
 mod seen;
 mod store;
+mod sync;
 mod writer;
 
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::task::{Context, Poll, ready};
-use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
@@ -34,10 +34,11 @@ use super::{Journal, Recovered, Written};
 use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::guarantee::{Keeping, Kind};
+use handover::Handover;
 use lock::Lock;
 use open::Place;
 use seen::Retention;
-use writer::{Order, Writer};
+use writer::Writer;
 
 pub use desk::{DeadLetters, Desk, Jobs};
 pub use health::{Health, Vitals};
@@ -122,13 +123,10 @@ impl SqliteOptions {
             tracing::warn!("{doubt}");
         }
         let health = Health::default();
-        let (orders, receiver) = sync_channel(WAITING);
-        let writer = Writer::new(place, store, health.clone(), receiver);
-        let thread = std::thread::Builder::new()
-            .name("evenkeel-journal".to_owned())
-            .spawn(|| writer.run())
+        let writer = Writer::new(place, store, health.clone());
+        let handover = Handover::start("evenkeel-journal", WAITING, writer)
             .map_err(|error| Error::from(error).context("cannot start the journal's thread"))?;
-        Ok(SqliteJournal { orders: Some(orders), thread: Some(thread), health, keeping, _lock: lock })
+        Ok(SqliteJournal { handover, health, keeping, _lock: lock })
     }
 }
 
@@ -147,9 +145,8 @@ impl SqliteOptions {
 /// # Ok(()) }
 /// ```
 pub struct SqliteJournal {
-    /// `None` once it is being dropped: the writer ends when this end is gone.
-    orders: Option<SyncSender<Order>>,
-    thread: Option<JoinHandle<()>>,
+    /// Waits for the writer when it is dropped.
+    handover: Handover<Writer>,
     health: Health,
     keeping: Keeping,
     /// Let go of after the writer has ended.
@@ -170,14 +167,6 @@ impl SqliteJournal {
     pub fn health(&self) -> Health {
         self.health.clone()
     }
-
-    /// Sends an order; its answer never comes when the writer is gone or has too much to do.
-    fn order(&self, order: Order) {
-        if let Some(orders) = &self.orders {
-            // What is refused is dropped, and with it the waiter's other end: that is the answer.
-            let _ = orders.try_send(order);
-        }
-    }
 }
 
 impl fmt::Debug for SqliteJournal {
@@ -189,11 +178,6 @@ impl fmt::Debug for SqliteJournal {
 impl Drop for SqliteJournal {
     fn drop(&mut self) {
         self.health.stop_trying();
-        self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            // A writer that panicked has nothing more to say.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -210,23 +194,20 @@ impl Journal for SqliteJournal {
     }
 
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
-        let (waiter, answer) = oneshot::channel();
-        self.order(Order::Recover(waiter));
+        let answer = self.handover.recover();
         async { answer.await.unwrap_or_else(|_| Err(gone())) }
     }
 
     fn write(&mut self, batch: Vec<Entry>) -> Writing {
-        let (waiter, answer) = oneshot::channel();
-        self.order(Order::Write(batch, waiter));
-        Writing(answer)
+        Writing(self.handover.write(batch))
     }
 
-    async fn close(self) {
+    async fn close(mut self) {
         self.health.stop_trying();
-        let (waiter, answer) = oneshot::channel();
-        self.order(Order::Close(waiter));
-        // A writer that has failed leaves its log to the next start.
-        let _ = answer.await;
+        if let Some(closed) = self.handover.close() {
+            // A writer that has failed leaves its log to the next start.
+            let _ = closed.await;
+        }
     }
 }
 

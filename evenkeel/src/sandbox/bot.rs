@@ -62,7 +62,7 @@ impl Transport for Sandbox {
     }
 
     fn reception(&self) -> Reception {
-        Reception::AcknowledgedAfterCommit { how: "a queue in memory".to_owned() }
+        Reception::KeptInMemory { how: "a queue in memory".to_owned() }
     }
 
     async fn download(&self, attachment: &Attachment, limit_bytes: usize) -> Result<Bytes> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::timeout;
+
 use crate::reply::{Action, Outbound};
 use crate::transport::{SendError, Sent, Transport};
 
@@ -26,7 +28,7 @@ impl Letter {
     }
 }
 
-/// Tries once to send a letter.
+/// Tries once to send a letter, for as long as the transport's deadline.
 ///
 /// # Cancel safety
 ///
@@ -35,6 +37,11 @@ pub(super) async fn deliver<T: Transport>(
     transport: Arc<T>,
     letter: Letter,
 ) -> (Letter, Result<Sent, SendError>) {
-    let result = transport.send(&letter.outbound).await;
+    let deadline = transport.send_deadline();
+    let result = timeout(deadline, transport.send(&letter.outbound)).await.unwrap_or_else(|_| {
+        let transport = transport.name();
+        tracing::warn!(transport, ?deadline, "a send did not end in time: nobody knows whether it happened");
+        Err(SendError::unknown(format!("sending did not end within {deadline:?}")))
+    });
     (letter, result)
 }

@@ -10,6 +10,7 @@ mod line;
 mod operator;
 mod refused;
 mod restart;
+mod stuck;
 
 use std::collections::HashMap;
 use std::future::pending;

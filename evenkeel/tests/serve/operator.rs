@@ -6,6 +6,7 @@ use std::time::Duration;
 use evenkeel::guarantee::{Guarantees, Reception};
 use evenkeel::job::Waiting;
 use evenkeel::journal::sqlite::SqliteOptions;
+use evenkeel::sandbox::Sandbox;
 use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{Args, Bot, Context, Job, Outbound, Result, Router, Transport};
 use tokio::sync::Notify;
@@ -104,6 +105,18 @@ async fn a_bot_knows_what_it_promises_with_its_transport_and_its_journal() {
     drop(far.hang_up());
     bot.await.unwrap().unwrap();
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn the_sandbox_promises_nothing_beyond_its_process() {
+    let bot = Bot::new(Sandbox::new(), Router::new()).in_memory().with_shutdown(std::future::pending());
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    let promised = status.guarantees().await.unwrap();
+    let away = promise(&promised, "while the bot is away");
+    assert_eq!(away, "kept until a bot takes it, and lost when the process ends before");
+    assert!(promised.summary().contains(&away), "the line of the log has it, too");
+    bot.abort();
 }
 
 /// A network that nobody read for two seconds in all.

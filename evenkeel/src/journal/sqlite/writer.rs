@@ -1,15 +1,14 @@
-//! The thread that owns the connection.
+//! What the thread that owns the connection does.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
-use tokio::sync::oneshot;
 
 use super::apply::{self, Failure};
 use super::disk;
+use super::handover::Work;
 use super::health::Health;
 use super::open::Place;
 use super::recover::recover;
@@ -17,9 +16,6 @@ use super::store::Store;
 use crate::error::{Error, Result};
 use crate::journal::{Answer, Entry};
 use crate::journal::{Recovered, Written};
-
-/// After so long without a batch the writer tidies up a little.
-const IDLE: Duration = Duration::from_millis(20);
 
 /// The pages of the file, and the frames of its log, which have a header.
 const FRAME_BYTES: i64 = 4096 + 24;
@@ -40,20 +36,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 const FAILURES: usize = 3;
 const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 
-/// What the writer is asked to do. Each answer goes to one waiter, who may be gone.
-pub(super) enum Order {
-    Recover(oneshot::Sender<Result<Recovered>>),
-    Write(Vec<Entry>, oneshot::Sender<Result<Written>>),
-    Close(oneshot::Sender<()>),
-}
-
-/// The writer. It ends when it is closed, or when the journal is dropped.
+/// The writer's work, and what it works on.
 pub(super) struct Writer {
     place: Place,
     /// `None` after a failure that could not be mended.
     store: Option<Store>,
     health: Health,
-    orders: Receiver<Order>,
     failures: VecDeque<Instant>,
     /// Whether pages were given back since the last time that there were none.
     has_shrunk: bool,
@@ -61,45 +49,10 @@ pub(super) struct Writer {
     file: Option<(disk::Identity, Instant)>,
 }
 
-impl Writer {
-    pub(super) fn new(place: Place, store: Store, health: Health, orders: Receiver<Order>) -> Self {
-        let file = disk::identity(&place.path).map(|file| (file, Instant::now()));
-        let failures = VecDeque::new();
-        Self { place, store: Some(store), health, orders, failures, has_shrunk: false, file }
-    }
-
-    pub(super) fn run(mut self) {
-        let mut is_tidy = false;
-        loop {
-            let order = if is_tidy {
-                self.orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                self.orders.recv_timeout(IDLE)
-            };
-            match order {
-                Ok(Order::Recover(waiter)) => {
-                    let recovered = self.recover();
-                    let _ = waiter.send(recovered);
-                }
-                Ok(Order::Write(batch, waiter)) => {
-                    let written = self.write(batch);
-                    let _ = waiter.send(written);
-                    self.checkpoint(FULL_BYTES);
-                    is_tidy = false;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.checkpoint(TIDY_BYTES);
-                    is_tidy = !self.shrink();
-                }
-                Ok(Order::Close(waiter)) => {
-                    self.close();
-                    let _ = waiter.send(());
-                    return;
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
-    }
+impl Work for Writer {
+    type Batch = Vec<Entry>;
+    type Written = Result<Written>;
+    type Recovered = Result<Recovered>;
 
     fn recover(&mut self) -> Result<Recovered> {
         let store = self.store.as_mut().ok_or_else(ended)?;
@@ -117,6 +70,32 @@ impl Writer {
         self.health.wrote(batch.len(), class, start.elapsed());
         self.look_at_file();
         Ok(Written { batch, answers })
+    }
+
+    fn settle(&mut self) {
+        self.checkpoint(FULL_BYTES);
+    }
+
+    fn tidy(&mut self) -> bool {
+        self.checkpoint(TIDY_BYTES);
+        self.shrink()
+    }
+
+    fn close(&mut self) {
+        let Some(store) = self.store.take() else { return };
+        let done = store.checkpoint("TRUNCATE").and_then(|_| store.tidy_on_close());
+        if let Err(error) = done {
+            // Nothing is lost by that: the next start reads the log.
+            tracing::warn!(path = %self.place.path.display(), %error, "the journal's log stays as it is");
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn new(place: Place, store: Store, health: Health) -> Self {
+        let file = disk::identity(&place.path).map(|file| (file, Instant::now()));
+        let failures = VecDeque::new();
+        Self { place, store: Some(store), health, failures, has_shrunk: false, file }
     }
 
     /// Notices, and says once, that somebody has taken the file away: it is written all the same, and nobody finds it.
@@ -260,15 +239,6 @@ impl Writer {
                 }
                 Err(next) => error = next,
             }
-        }
-    }
-
-    fn close(&mut self) {
-        let Some(store) = self.store.take() else { return };
-        let done = store.checkpoint("TRUNCATE").and_then(|_| store.tidy_on_close());
-        if let Err(error) = done {
-            // Nothing is lost by that: the next start reads the log.
-            tracing::warn!(path = %self.place.path.display(), %error, "the journal's log stays as it is");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Events during which the process ended before. They begin one at a time, so that the next end of the process names the
-//! guilty one: each has the time of [`ALONE`] to end it. One that waits for something long holds nobody up for longer.
+//! guilty one: each has the time of [`alone`] to end it. One that waits for something long holds the others up for no longer.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -10,8 +10,11 @@ use super::alarms::Alarm;
 use super::{After, Machine};
 use crate::journal::Entry;
 
-/// After so long without the end of the process, the next one begins beside it.
-pub(super) const ALONE: Duration = Duration::from_secs(1);
+/// After so long without the end of the process, the next one begins beside one during which it ended so often: soon after
+/// the first time, later before the last, after which an event is given up.
+pub(super) const fn alone(crashes: u32) -> Duration {
+    Duration::from_secs(if crashes < 2 { 1 } else { 30 })
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -88,8 +91,9 @@ impl Machine {
 
     /// The event, should it be a suspect, runs from now on.
     pub(super) fn runs(&mut self, sequence: u64) {
+        let crashes = self.held.get(&sequence).map_or(0, |held| held.crashes);
         if let Some(until) = self.suspects.running.get_mut(&sequence) {
-            *until = self.now.elapsed + ALONE;
+            *until = self.now.elapsed + alone(crashes);
             self.alarms.set(*until, Alarm::Innocent(sequence));
         }
     }

@@ -27,7 +27,10 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
         6 => (0u8..4, any::<bool>()).prop_map(|(conversation, is_repeated)| Move::Arrive { conversation, is_repeated }),
         10 => Just(Move::Write),
-        8 => (any::<u8>(), 0u8..3).prop_map(|(who, replies)| Move::Succeed { who, replies }),
+        8 => (any::<u8>(), 0u8..3, 0u8..8).prop_map(|(who, replies, jobs)| {
+            // Most handlers plan nothing.
+            Move::Succeed { who, replies, jobs: jobs.saturating_sub(4) }
+        }),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(who, is_passing)| Move::Fail { who, is_passing }),
         1 => any::<u8>().prop_map(|who| Move::Panic { who }),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(who, listens)| Move::ReplyNow { who, listens }),
@@ -38,7 +41,11 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         8 => (any::<u8>(), 0u8..8).prop_map(|(which, how)| Move::Deliver { which, how }),
         4 => (1u16..3_000).prop_map(|ms| Move::Pass { ms }),
         1 => any::<bool>().prop_map(|is_written| Move::End { is_written }),
-        1 => any::<bool>().prop_map(|replays| Move::Wish { replays }),
+        1 => any::<u8>().prop_map(|filter| Move::List { filter }),
+        1 => any::<u8>().prop_map(|filter| Move::Replay { filter }),
+        1 => any::<u8>().prop_map(|filter| Move::Discard { filter }),
+        1 => any::<u8>().prop_map(|which| Move::Jobs { which }),
+        1 => any::<u8>().prop_map(|which| Move::Cancel { which }),
     ];
     prop::collection::vec(one, 1..120)
 }

@@ -1,6 +1,8 @@
 //! One schedule, played: the transport, the handlers, the operator and the end of the process around a machine.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod operator;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,10 +19,11 @@ use crate::operator::Wish;
 use crate::reply::{Outbound, Reply, SendKey};
 use crate::retry::{Order, Retry};
 use crate::serve::attempt::{Ending, Failure, Finished, Work};
-use crate::serve::machine::suspects::ALONE;
+use crate::serve::machine::suspects::alone;
 use crate::serve::machine::{Input, Machine, Now, Output, Policy};
 use crate::serve::outbox::Letter;
 use crate::transport::{Arrival, SendError, Sent};
+use operator::{Asked, Desk};
 
 /// Apologies have keys of their own: what is sent at once in a later attempt must not be taken for one of them.
 const APOLOGY: u32 = 1 << 31;
@@ -36,6 +39,7 @@ pub(super) enum Move {
     Succeed {
         who: u8,
         replies: u8,
+        jobs: u8,
     },
     Fail {
         who: u8,
@@ -72,8 +76,22 @@ pub(super) enum Move {
     End {
         is_written: bool,
     },
-    Wish {
-        replays: bool,
+    /// The operator wants something of the dead letters that a filter means.
+    List {
+        filter: u8,
+    },
+    Replay {
+        filter: u8,
+    },
+    Discard {
+        filter: u8,
+    },
+    /// Or of jobs: all, those of one conversation, or the first.
+    Jobs {
+        which: u8,
+    },
+    Cancel {
+        which: u8,
     },
 }
 
@@ -153,12 +171,21 @@ struct Truth {
     ended: BTreeMap<u64, End>,
     parked: BTreeSet<u64>,
     replies: BTreeMap<(u64, u32), Fate>,
-    /// What a handler promised with its end.
+    /// What a handler promised with its end: replies,
     owed: HashMap<u64, Vec<(u64, u32)>>,
+    /// and jobs.
+    planned: HashMap<u64, Vec<String>>,
+    /// Where replies go.
+    conversations: BTreeMap<(u64, u32), String>,
+    desk: Desk,
     replayed: BTreeSet<u64>,
     /// Those that have waited for somebody, and have no place in the order any more.
     waited: BTreeSet<u64>,
     crashes: HashMap<u64, u32>,
+    /// Whether something had had its time alone when the process ended, so that others began beside it.
+    is_unclear: bool,
+    /// Those that such an end was counted against: they may be taken for the guilty one.
+    unlucky: BTreeSet<u64>,
     starts: HashMap<u64, u32>,
     /// Attempts beyond those that the author allows, each with its cause.
     allowance: HashMap<u64, u32>,
@@ -188,6 +215,8 @@ pub(super) struct Trial {
     /// Events that are done or dead for the machine, whether or not that is written.
     settled: BTreeSet<u64>,
     truth: Truth,
+    /// What the operator waits for, in order.
+    asked: VecDeque<Asked>,
     count: u64,
     /// Bytes of events in memory, as the inbox counts them.
     room_bytes: usize,
@@ -217,6 +246,7 @@ impl Trial {
             sendable: BTreeSet::new(),
             settled: BTreeSet::new(),
             truth: Truth::default(),
+            asked: VecDeque::new(),
             count: 0,
             room_bytes: 0,
             is_over: false,
@@ -238,7 +268,7 @@ impl Trial {
         match one {
             Move::Arrive { conversation, is_repeated } => self.arrive(conversation, is_repeated),
             Move::Write => self.write(),
-            Move::Succeed { who, replies } => self.succeed(who, replies),
+            Move::Succeed { who, replies, jobs } => self.succeed(who, replies, jobs),
             Move::Fail { who, is_passing } => {
                 self.fail(who, Reason::Failed, is_passing && self.wishes.retry.attempts > 1);
             }
@@ -252,7 +282,24 @@ impl Trial {
             Move::Pass { ms } => self.pass(Duration::from_millis(ms.into())),
             Move::End { is_written } if !self.wishes.has_guilty => self.end(is_written),
             Move::End { .. } => {}
-            Move::Wish { replays } => self.wish(DeadFilter::default(), replays),
+            Move::List { filter } => {
+                let filter = self.truth.desk.filter(filter);
+                self.wish(Asked::Dead, |told| Wish::List(filter, told));
+            }
+            Move::Replay { filter } => self.replay(self.truth.desk.filter(filter)),
+            Move::Discard { filter } => {
+                let filter = self.truth.desk.filter(filter);
+                self.wish(Asked::Count, |told| Wish::Discard(filter, told));
+            }
+            Move::Jobs { which } => {
+                let of = (which & 1 == 1).then(|| conversation(which / 4 % 4).id().to_owned());
+                let limit = if which & 2 == 2 { 1 } else { 1_000 };
+                self.wish(Asked::Jobs, |answer| Wish::Jobs { conversation: of, after: None, limit, answer });
+            }
+            Move::Cancel { which } => {
+                let name = self.truth.desk.job(which).unwrap_or("nobody's").to_owned();
+                self.wish(Asked::Cancelled, |told| Wish::Cancel(name, told));
+            }
         }
     }
 
@@ -285,10 +332,18 @@ impl Trial {
         self.step(Input::Ticked);
     }
 
-    fn wish(&mut self, filter: DeadFilter, replays: bool) {
-        let (told, _count) = oneshot::channel();
-        let wish = if replays { Wish::Replay(filter, told) } else { Wish::Discard(filter, told) };
-        self.step(Input::Operator(wish));
+    fn wish<T>(
+        &mut self,
+        asked: impl FnOnce(oneshot::Receiver<T>) -> Asked,
+        wish: impl FnOnce(oneshot::Sender<T>) -> Wish,
+    ) {
+        let (told, answer) = oneshot::channel();
+        self.asked.push_back(asked(answer));
+        self.step(Input::Operator(wish(told)));
+    }
+
+    fn replay(&mut self, filter: DeadFilter) {
+        self.wish(Asked::Count, |told| Wish::Replay(filter, told));
     }
 
     fn deliver(&mut self, which: u8, how: u8) {
@@ -322,7 +377,10 @@ impl Trial {
                 }
                 // What was suspended goes on.
                 (Entry::Begin { sequence }, _) if self.suspended.remove(sequence) => {}
-                (Entry::Accept { begins: true, .. }, Answer::Accepted(Acceptance::New(sequence)))
+                (
+                    Entry::Accept { begins: true, .. } | Entry::Fire { begins: true, .. },
+                    Answer::Accepted(Acceptance::New(sequence)),
+                )
                 | (Entry::Begin { sequence }, _) => {
                     assert!(self.begun.insert(*sequence), "{sequence} begins twice");
                 }
@@ -335,6 +393,11 @@ impl Trial {
             }
         }
         self.step(Input::Written(written));
+        // The operator hears all of it, once, in order.
+        while let Some(told) = self.truth.desk.told() {
+            let mut asked = self.asked.pop_front().expect("somebody asked");
+            assert_eq!(asked.heard(), Some(told));
+        }
     }
 
     /// What the journal does, noted.
@@ -352,13 +415,17 @@ impl Trial {
         for event in &recovered.events {
             let counted = attempts.get(&event.sequence).is_none_or(|attempts| *attempts == event.attempts);
             assert!(counted, "{} attempts, not {attempts:?}: {event:?}", event.attempts);
-            self.truth.crashes.insert(event.sequence, event.crashes);
+            let before = self.truth.crashes.insert(event.sequence, event.crashes).unwrap_or_default();
+            if self.truth.is_unclear && event.crashes > before {
+                self.truth.unlucky.insert(event.sequence);
+            }
         }
         let pending = recovered.events.iter().map(|event| event.sequence);
         let expected = self.truth.events.keys().filter(|sequence| !self.truth.ended.contains_key(sequence));
         assert!(pending.eq(expected.copied()), "what was accepted is done, dead or pending");
         let open = self.truth.replies.iter().filter(|(_, fate)| **fate == Fate::Open).map(|(key, _)| *key);
         assert!(recovered.letters.iter().map(|letter| name(letter.outbound.key)).eq(open));
+        assert_eq!(recovered.next_job_ms, self.truth.desk.next_ms());
         self.machine.recover(recovered, self.now, &|_| String::new());
         self.machine.plan(&[]);
         self.pump();
@@ -383,7 +450,12 @@ impl Trial {
         // What was on its way may have arrived.
         self.truth.arrived.extend(self.flights.drain(..).map(|letter| name(letter.outbound.key)));
         // What is not written was not promised.
+        let had_time =
+            |(sequence, handler): (&u64, &Handler)| handler.at + self.alone(*sequence) <= self.now.elapsed;
+        self.truth.is_unclear = self.handlers.iter().any(had_time);
         self.truth.owed.clear();
+        self.truth.planned.clear();
+        self.truth.desk.hang_up();
         self.handlers.clear();
         self.begun.clear();
         self.suspended.clear();
@@ -393,6 +465,9 @@ impl Trial {
         self.now.elapsed = Duration::ZERO;
         self.now.wall_ms += 10;
         self.machine = Machine::new(policy(self.wishes));
+        for mut asked in self.asked.drain(..) {
+            assert_eq!(asked.heard(), None, "the operator was told what may not be written");
+        }
         self.begin(&attempts);
     }
 
@@ -413,7 +488,8 @@ impl Trial {
                         self.settled.insert(sequence);
                         let crashes = self.truth.crashes.get(&sequence).copied().unwrap_or(0);
                         assert_eq!(dead.reason == Reason::Poison, crashes >= 3);
-                        let is_guilty = self.is_guilty(dead.event().unwrap());
+                        let is_guilty =
+                            self.is_guilty(dead.event().unwrap()) || self.truth.unlucky.contains(&sequence);
                         assert!(
                             dead.reason != Reason::Poison || is_guilty || !self.wishes.has_guilty,
                             "{sequence} is innocent"
@@ -460,10 +536,15 @@ impl Trial {
         assert!(!(is_busy && self.machine.is_idle()), "idle, and there is something to do");
         let suspects = self.handlers.iter().filter(|(sequence, handler)| {
             let is_suspect = self.truth.crashes.get(*sequence).is_some_and(|crashes| *crashes > 0);
-            handler.has_lane() && is_suspect && handler.at + ALONE > self.now.elapsed
+            handler.has_lane() && is_suspect && handler.at + self.alone(**sequence) > self.now.elapsed
         });
         assert!(suspects.count() <= 1, "suspects begin one at a time");
         self.machine.load();
+    }
+
+    /// For how long an event has the process to itself, should it be a suspect.
+    fn alone(&self, sequence: u64) -> Duration {
+        alone(self.truth.crashes.get(&sequence).copied().unwrap_or(0))
     }
 
     fn start(&mut self, work: Work) {
@@ -528,7 +609,7 @@ impl Trial {
     }
 
     fn is_guilty(&self, event: &Event) -> bool {
-        self.wishes.has_guilty && event.id().parse::<u64>().unwrap().is_multiple_of(5)
+        self.wishes.has_guilty && event.id().parse::<u64>().is_ok_and(|number| number.is_multiple_of(5))
     }
 
     /// Picks a handler that is about to end. Where it is a guilty one, the process ends instead.
@@ -549,10 +630,10 @@ impl Trial {
 
     /// How much a handler sends at once: the same in each of its attempts.
     fn at_once(event: &Event) -> u32 {
-        event.id().parse::<u32>().unwrap() % 3
+        event.id().parse::<u32>().unwrap_or_default() % 3
     }
 
-    fn succeed(&mut self, who: u8, replies: u8) {
+    fn succeed(&mut self, who: u8, replies: u8, jobs: u8) {
         let Some(sequence) = self.ending(who) else { return };
         while self.handlers[&sequence].index < Self::at_once(&self.handlers[&sequence].event) {
             self.act(sequence, false);
@@ -562,7 +643,12 @@ impl Trial {
         self.truth.owed.insert(sequence, keys.clone());
         let outbound = keys.iter().map(|(sequence, index)| self.outbound(*sequence, *index)).collect();
         self.settled.insert(sequence);
-        self.finish(sequence, outbound, Ending::Done);
+        let event = self.handlers[&sequence].event.clone();
+        let due_ms = |index: u8| self.now.wall_ms + 900 * u64::from(index % 3);
+        let jobs: Vec<_> =
+            (0..jobs).map(|index| operator::job(sequence, index, &event, due_ms(index))).collect();
+        self.truth.planned.insert(sequence, jobs.iter().map(|job| job.name.clone()).collect());
+        self.finish(sequence, outbound, jobs.into_iter().map(Entry::Schedule).collect(), Ending::Done);
     }
 
     fn fail(&mut self, who: u8, reason: Reason, is_worth_another: bool) {
@@ -572,12 +658,12 @@ impl Trial {
         let outbound = vec![self.outbound(sequence, index)];
         let failure =
             Failure { error: "on purpose".to_owned(), reason, retry: self.wishes.retry, is_worth_another };
-        self.finish(sequence, outbound, Ending::Failed(failure));
+        self.finish(sequence, outbound, Vec::new(), Ending::Failed(failure));
     }
 
-    fn finish(&mut self, sequence: u64, outbound: Vec<Outbound>, ending: Ending) {
+    fn finish(&mut self, sequence: u64, outbound: Vec<Outbound>, changes: Vec<Entry>, ending: Ending) {
         self.handlers.remove(&sequence);
-        let (command, changes) = (None, Vec::new());
+        let command = None;
         self.step(Input::Finished(Finished { sequence, command, outbound, changes, ending }));
     }
 
@@ -602,11 +688,11 @@ impl Trial {
 
     fn wait(&mut self, who: u8) {
         let Some(sequence) = self.pick(who, &[Place::Running, Place::Loose]) else { return };
-        let (offers, offered) = mpsc::unbounded_channel();
-        let handler = self.handlers.get_mut(&sequence).unwrap();
-        if self.wishes.has_guilty && handler.event.id().parse::<u64>().unwrap().is_multiple_of(5) {
+        if self.is_guilty(&self.handlers[&sequence].event) {
             return;
         }
+        let (offers, offered) = mpsc::unbounded_channel();
+        let handler = self.handlers.get_mut(&sequence).unwrap();
         (handler.place, handler.offers) = (Place::Waiting, Some(offered));
         handler.waits += 1;
         self.truth.waited.insert(sequence);
@@ -656,7 +742,7 @@ impl Trial {
             self.pump();
             if let Some(sequence) = self.pick(0, &[Place::Running, Place::Loose]) {
                 let is_guilty = self.is_guilty(&self.handlers[&sequence].event);
-                if is_guilty { self.end(true) } else { self.succeed(0, 1) }
+                if is_guilty { self.end(true) } else { self.succeed(0, 1, 0) }
             } else if !self.flights.is_empty() {
                 self.deliver(0, 7);
             } else if self.pick(0, &[Place::Waiting]).is_some() {
@@ -666,7 +752,7 @@ impl Trial {
             } else if let Some(at) = self.machine.next_alarm() {
                 self.pass(at.saturating_sub(self.now.elapsed).max(Duration::from_millis(1)));
             } else if !self.truth.parked.is_empty() {
-                self.wish(DeadFilter { reason: Some(Reason::Parked), ..DeadFilter::default() }, true);
+                self.replay(DeadFilter { reason: Some(Reason::Parked), ..DeadFilter::default() });
             } else {
                 break;
             }
@@ -687,12 +773,23 @@ impl Trial {
             assert!(self.truth.ended.contains_key(sequence), "{sequence} has no end");
         }
         assert!(self.truth.replies.values().all(|fate| *fate != Fate::Open));
+        assert!(self.asked.is_empty(), "the operator waits for an answer that does not come");
+        self.truth.desk.account();
     }
 }
 
 impl Truth {
     fn note(&mut self, entry: &Entry, answer: &Answer, retry: Retry) {
+        if let Entry::Replay { filter, .. } | Entry::Discard(filter) = entry {
+            self.decided(filter);
+        }
+        self.desk.note(entry, answer);
         match (entry, answer) {
+            (Entry::Fire { event: Some(event), .. }, Answer::Accepted(acceptance)) => {
+                let Acceptance::New(sequence) = acceptance else { panic!("{event:?} came before") };
+                assert!(self.ids.insert(event.id().to_owned()), "fired twice");
+                self.events.insert(*sequence, event.clone());
+            }
             (Entry::Accept { event, .. }, Answer::Accepted(acceptance)) => match acceptance {
                 Acceptance::New(sequence) => {
                     assert!(self.ids.insert(event.id().to_owned()), "accepted twice");
@@ -705,12 +802,21 @@ impl Truth {
                 for key in self.owed.remove(sequence).unwrap_or_default() {
                     assert!(self.replies.contains_key(&key), "{key:?} was to be kept together with the end");
                 }
+                for job in self.planned.remove(sequence).unwrap_or_default() {
+                    assert!(self.desk.knows(&job), "{job} was to be kept together with the end");
+                }
             }
-            (Entry::Bury { sequence, reason: Reason::Parked, .. }, _) => {
-                assert!(self.parked.insert(*sequence));
+            (Entry::Bury { sequence, reason, .. }, _) => {
+                let conversation = self.events[sequence].conversation().id();
+                self.desk.bury(DeadId::Event(*sequence), *reason, conversation);
+                match reason {
+                    Reason::Parked => assert!(self.parked.insert(*sequence)),
+                    _ => self.ends(*sequence, End::Dead(*reason)),
+                }
             }
-            (Entry::Bury { sequence, reason, .. }, _) => self.ends(*sequence, End::Dead(*reason)),
             (Entry::Promise { outbound, .. }, _) => {
+                let conversation = outbound.conversation.id().to_owned();
+                self.conversations.insert(name(outbound.key), conversation);
                 let known = self.replies.insert(name(outbound.key), Fate::Open);
                 assert!(
                     known.is_none_or(|fate| fate == Fate::Dropped),
@@ -719,16 +825,21 @@ impl Truth {
                 );
             }
             (Entry::Sent { key, .. }, _) => self.fares(*key, Fate::Sent),
-            (Entry::BuryReply { key, .. }, _) => self.fares(*key, Fate::Dead),
+            (Entry::BuryReply { key, reason, .. }, _) => {
+                self.fares(*key, Fate::Dead);
+                let id = DeadId::Reply(key.sequence, key.index);
+                self.desk.bury(id, *reason, &self.conversations[&name(*key)]);
+            }
             (Entry::Drop { key }, _) => self.fares(*key, Fate::Dropped),
-            (Entry::Replay { filter, .. }, Answer::Replayed(replayed)) => {
-                self.decided(filter);
+            (Entry::Replay { .. }, Answer::Replayed(replayed)) => {
                 for event in &replayed.events {
                     self.events.insert(event.sequence, event.event.clone());
                     self.replayed.insert(event.sequence);
                 }
                 for letter in &replayed.letters {
-                    self.replies.insert(name(letter.outbound.key), Fate::Open);
+                    let key = name(letter.outbound.key);
+                    self.conversations.insert(key, letter.outbound.conversation.id().to_owned());
+                    self.replies.insert(key, Fate::Open);
                 }
                 for sequence in &replayed.unparked {
                     assert!(self.parked.remove(sequence));
@@ -736,8 +847,7 @@ impl Truth {
                     *self.allowance.entry(*sequence).or_default() += retry.attempts;
                 }
             }
-            (Entry::Discard(filter), Answer::Discarded { unparked, .. }) => {
-                self.decided(filter);
+            (Entry::Discard(_), Answer::Discarded { unparked, .. }) => {
                 for sequence in unparked {
                     assert!(self.parked.remove(sequence));
                     self.ends(*sequence, End::Discarded);
@@ -749,11 +859,11 @@ impl Truth {
 
     /// The operator has taken dead replies away.
     fn decided(&mut self, filter: &DeadFilter) {
-        if *filter != DeadFilter::default() {
-            return;
-        }
-        for fate in self.replies.values_mut().filter(|fate| **fate == Fate::Dead) {
-            *fate = Fate::Decided;
+        for id in self.desk.meant(filter) {
+            if let DeadId::Reply(sequence, index) = id {
+                let before = self.replies.insert((sequence, index), Fate::Decided);
+                assert_eq!(before, Some(Fate::Dead), "{id:?}");
+            }
         }
     }
 

@@ -1,0 +1,206 @@
+//! What the operator should find: dead letters and jobs, kept by other means than the journal's own.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tokio::sync::oneshot;
+
+use crate::event::Event;
+use crate::job::Body;
+use crate::journal::{Acceptance, Answer, Dead, DeadFilter, DeadId, Entry, Job, NewJob, Reason};
+
+/// Why something was given up, and where.
+struct Grave {
+    reason: Reason,
+    conversation: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plan {
+    Waiting,
+    Fired,
+    Cancelled,
+}
+
+struct Planned {
+    name: String,
+    conversation: String,
+    due_ms: u64,
+    plan: Plan,
+}
+
+/// What the operator is to hear, in the order of the journal.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Dead(Vec<DeadId>),
+    Count(u64),
+    Jobs(Vec<String>),
+    Cancelled(bool),
+}
+
+/// Where the operator waits for it.
+pub(super) enum Asked {
+    Dead(oneshot::Receiver<Vec<Dead>>),
+    Count(oneshot::Receiver<u64>),
+    Jobs(oneshot::Receiver<Vec<Job>>),
+    Cancelled(oneshot::Receiver<bool>),
+}
+
+impl Asked {
+    /// The answer, if it is there.
+    pub(super) fn heard(&mut self) -> Option<Told> {
+        match self {
+            Self::Dead(answer) => {
+                let dead = answer.try_recv().ok()?;
+                Some(Told::Dead(dead.iter().map(|dead| dead.id).collect()))
+            }
+            Self::Count(answer) => answer.try_recv().ok().map(Told::Count),
+            Self::Jobs(answer) => {
+                let jobs = answer.try_recv().ok()?;
+                Some(Told::Jobs(jobs.into_iter().map(|job| job.name).collect()))
+            }
+            Self::Cancelled(answer) => answer.try_recv().ok().map(Told::Cancelled),
+        }
+    }
+}
+
+/// See the module. It outlives the process.
+#[derive(Default)]
+pub(super) struct Desk {
+    dead: BTreeMap<DeadId, Grave>,
+    /// By number.
+    jobs: BTreeMap<u64, Planned>,
+    told: VecDeque<Told>,
+}
+
+impl Desk {
+    pub(super) fn bury(&mut self, id: DeadId, reason: Reason, conversation: &str) {
+        let grave = Grave { reason, conversation: conversation.to_owned() };
+        assert!(self.dead.insert(id, grave).is_none(), "{id:?} is dead already");
+    }
+
+    /// Those that the filter means, in order.
+    pub(super) fn meant(&self, filter: &DeadFilter) -> Vec<DeadId> {
+        let fits = |(id, grave): &(&DeadId, &Grave)| {
+            filter.id.is_none_or(|wanted| wanted == **id)
+                && filter.reason.is_none_or(|wanted| wanted == grave.reason)
+                && filter.conversation.as_ref().is_none_or(|wanted| *wanted == grave.conversation)
+                && filter.after.is_none_or(|after| after < **id)
+        };
+        let meant = self.dead.iter().filter(fits).map(|(id, _)| *id);
+        meant.take(filter.limit.unwrap_or(usize::MAX)).collect()
+    }
+
+    /// A filter to ask for; `which` picks among those that make sense.
+    pub(super) fn filter(&self, which: u8) -> DeadFilter {
+        let all = DeadFilter::default();
+        let one = usize::from(which / 8).checked_rem(self.dead.len());
+        let one = one.and_then(|at| self.dead.keys().nth(at)).copied();
+        match which % 8 {
+            0 => DeadFilter { id: one, ..all },
+            1 => DeadFilter { after: one, ..all },
+            2 => DeadFilter { limit: Some(1), ..all },
+            3 => DeadFilter { reason: Some(Reason::Failed), ..all },
+            4 => DeadFilter { reason: Some(Reason::Unknown), ..all },
+            5 => DeadFilter { conversation: Some("conversation 1".to_owned()), ..all },
+            _ => all,
+        }
+    }
+
+    /// A job, whether or not it still waits; `which` picks among all that there were.
+    pub(super) fn job(&self, which: u8) -> Option<&str> {
+        let at = usize::from(which).checked_rem(self.jobs.len())?;
+        self.jobs.values().nth(at).map(|job| &*job.name)
+    }
+
+    /// When the first job is due.
+    pub(super) fn next_ms(&self) -> Option<u64> {
+        self.waiting(None).first().map(|(due_ms, ..)| *due_ms)
+    }
+
+    pub(super) fn knows(&self, job: &str) -> bool {
+        self.jobs.values().any(|known| known.name == job)
+    }
+
+    /// By the time when they are due, then by number.
+    fn waiting(&self, of: Option<&str>) -> Vec<(u64, u64, &str)> {
+        let waiting = self.jobs.iter().filter(|(_, job)| {
+            job.plan == Plan::Waiting && of.is_none_or(|conversation| conversation == job.conversation)
+        });
+        let mut waiting: Vec<_> = waiting.map(|(id, job)| (job.due_ms, *id, &*job.name)).collect();
+        waiting.sort_unstable();
+        waiting
+    }
+
+    pub(super) fn note(&mut self, entry: &Entry, answer: &Answer) {
+        match (entry, answer) {
+            (Entry::ListDead(filter), _) => {
+                let meant = self.meant(filter);
+                self.told.push_back(Told::Dead(meant));
+            }
+            (Entry::Replay { filter, .. } | Entry::Discard(filter), _) => {
+                let meant = self.meant(filter);
+                meant.iter().for_each(|id| drop(self.dead.remove(id)));
+                self.told.push_back(Told::Count(meant.len() as u64));
+            }
+            (Entry::Schedule(NewJob { name, conversation, due_ms, .. }), Answer::Scheduled(id)) => {
+                let (name, conversation) = (name.clone(), conversation.clone());
+                let planned = Planned { name, conversation, due_ms: *due_ms, plan: Plan::Waiting };
+                assert!(self.jobs.insert(*id, planned).is_none(), "job {id} is planned twice");
+            }
+            // The operator's; those that look for schedules want all there are.
+            (Entry::Jobs { conversation, after, limit }, _) if *limit < 1_000_000 => {
+                let waiting = self.waiting(conversation.as_deref());
+                let rest =
+                    waiting.iter().filter(|(due_ms, id, _)| after.is_none_or(|after| after < (*due_ms, *id)));
+                let told = rest.take(*limit).map(|(_, _, name)| (*name).to_owned()).collect();
+                self.told.push_back(Told::Jobs(told));
+            }
+            (Entry::Cancel { name, .. }, _) => {
+                let waiting =
+                    self.jobs.values_mut().find(|job| job.name == *name && job.plan == Plan::Waiting);
+                self.told.push_back(Told::Cancelled(waiting.is_some()));
+                waiting.into_iter().for_each(|job| job.plan = Plan::Cancelled);
+            }
+            (Entry::Fire { job, event, now_ms, .. }, answer) => {
+                self.fire(*job, event.as_ref(), *now_ms, answer);
+            }
+            _ => {}
+        }
+    }
+
+    fn fire(&mut self, job: u64, event: Option<&Event>, now_ms: u64, answer: &Answer) {
+        let planned = self.jobs.get_mut(&job).expect("it was planned");
+        assert!(event.is_some(), "these jobs come once, and are never put off");
+        match answer {
+            Answer::Accepted(Acceptance::New(_)) => {
+                assert_eq!(planned.plan, Plan::Waiting, "{} is fired, and was not to be", planned.name);
+                assert!(planned.due_ms <= now_ms, "{} is fired early", planned.name);
+                planned.plan = Plan::Fired;
+            }
+            _ => assert_ne!(planned.plan, Plan::Waiting, "{} waits, and is not fired", planned.name),
+        }
+    }
+
+    /// What is to be heard next, if the journal has it.
+    pub(super) fn told(&mut self) -> Option<Told> {
+        self.told.pop_front()
+    }
+
+    /// The process has ended, and with it whoever asked.
+    pub(super) fn hang_up(&mut self) {
+        self.told.clear();
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn account(&self) {
+        assert!(self.waiting(None).is_empty(), "{:?} never came", self.waiting(None));
+        assert!(self.told.is_empty(), "{:?} was told to nobody", self.told);
+    }
+}
+
+/// A job that a handler promises, due after so many milliseconds.
+pub(super) fn job(sequence: u64, index: u8, event: &Event, due_ms: u64) -> NewJob {
+    let body = Body::new("ring", "null".to_owned(), event, None).to_bytes().expect("it can be written");
+    let conversation = event.conversation().id().to_owned();
+    NewJob { name: format!("{sequence}-{index}"), conversation, due_ms, body, keeps_due: false }
+}
