@@ -102,7 +102,7 @@ fn export(
     filter: DeadFilter,
     has_text: bool,
 ) -> Result<(), Failure> {
-    let Some(path) = file else {
+    let Some(path) = file.filter(|path| *path != Path::new("-")) else {
         return match write(letters, filter, has_text, &mut io::stdout().lock()) {
             // A reader that is gone (`evenkeel dead export | head -1`) has read what it wanted.
             Err(Failure::Failed(error)) if is_gone(&error) => Ok(()),

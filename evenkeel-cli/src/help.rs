@@ -154,6 +154,7 @@ Options:
   --journal FILE       the bot's journal; what EVENKEEL_JOURNAL names, or evenkeel.db, unless told
   -h, --help           this text
 
+An export without FILE, or to `-`, goes to standard output.
 An ID is 17 for an event, or 17.2 for a reply. Events come back at the end of their conversations, parked ones at their
 place, replies at the end of the outbox. A filter is one transaction: all of it is done or nothing; IDs are one each.
 EVENKEEL_JOURNAL and EVENKEEL_JOURNAL_KEY are read as a bot reads them: from the environment, `.env`, `evenkeel.toml`.

@@ -27,6 +27,8 @@ struct Line<'a> {
     /// `None` when the body cannot be read.
     function: Option<&'a str>,
     is_repeated: bool,
+    /// When a job that repeats is due.
+    schedule: Option<&'a str>,
     conversation: Option<&'a str>,
 }
 
@@ -41,18 +43,19 @@ pub(crate) fn run(journal: Option<PathBuf>, action: JobAction) -> Result<ExitCod
 }
 
 fn list(jobs: &Jobs, is_json: bool) -> Result<(), Failure> {
-    let (mut number, mut after, now_ms) = (0, None, now_ms());
+    let (mut number, mut after, mut width, now_ms) = (0, None, 0, now_ms());
     loop {
         let page = jobs.list(None, after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = Some((last.due_ms, last.id));
         let mut text = String::new();
         if number == 0 && !is_json {
-            text.push_str(&cells(["NAME", "DUE", "IN", "AGAIN", "CHAT", "FUNCTION"]));
+            width = page.iter().map(|job| line(&job.name).chars().count()).max().unwrap_or(0);
+            text.push_str(&cells(width, ["NAME", "DUE", "IN", "AGAIN", "CHAT", "FUNCTION"]));
         }
         number += page.len() as u64;
         for job in &page {
-            text.push_str(&if is_json { json(job)? } else { row(job, now_ms) });
+            text.push_str(&if is_json { json(job)? } else { row(width, job, now_ms) });
         }
         say(&text);
     }
@@ -62,26 +65,23 @@ fn list(jobs: &Jobs, is_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn row(job: &Job, now_ms: u64) -> String {
+fn row(width: usize, job: &Job, now_ms: u64) -> String {
     let waiting = Waiting::read(job);
-    let again = waiting.as_ref().map_or("?", |waiting| if waiting.schedule.is_some() { "yes" } else { "no" });
+    let again = waiting.as_ref().map_or("?", |waiting| waiting.schedule.as_deref().unwrap_or("no"));
     let function = waiting.as_ref().map_or("cannot be read", |waiting| &waiting.function);
     let wait = match job.due_ms.checked_sub(now_ms) {
         Some(ms) => span(ms),
         None => "now".into(),
     };
-    cells([
-        &line(&job.name),
-        &time(job.due_ms),
-        &wait,
-        again,
-        &short(chat(job).unwrap_or("-")),
-        &cut(function, 60),
-    ])
+    let chat = short(chat(job).unwrap_or("-"));
+    let cell = [&line(&job.name), &time(job.due_ms), &wait, &cut(again, 30), &chat, &cut(function, 60)];
+    cells(width, cell.map(String::as_str))
 }
 
-fn cells([name, due, wait, again, conversation, function]: [&str; 6]) -> String {
-    format!("{name:<20}  {due:<23}  {wait:>6}  {again:<5}  {conversation:<10}  {function}\n")
+/// The names may be long, and whoever cancels a job needs all of one: their column is as wide as the first page needs.
+fn cells(width: usize, [name, due, wait, again, conversation, function]: [&str; 6]) -> String {
+    let width = width.max(8);
+    format!("{name:<width$}  {due:<23}  {wait:>6}  {again:<30}  {conversation:<10}  {function}\n")
 }
 
 fn json(job: &Job) -> Result<String, Error> {
@@ -91,6 +91,7 @@ fn json(job: &Job) -> Result<String, Error> {
         due_ms: job.due_ms,
         function: waiting.as_ref().map(|waiting| &*waiting.function),
         is_repeated: waiting.as_ref().is_some_and(|waiting| waiting.schedule.is_some()),
+        schedule: waiting.as_ref().and_then(|waiting| waiting.schedule.as_deref()),
         conversation: chat(job),
     };
     Ok(format!("{}\n", serde_json::to_string(&line)?))

@@ -463,6 +463,7 @@ mod tests {
         stop.send(()).await.expect("the bot drains");
         let left = bot.await.expect("no panic").expect_err("a handler was running");
         assert!(left.to_string().starts_with("stopped at once: 1 handler was"), "{left}");
+        assert_eq!(left.hint(), None, "whoever asked twice needs no longer drain");
         assert_eq!(began.elapsed(), Duration::ZERO, "the hour of the drain was not waited for");
     }
 

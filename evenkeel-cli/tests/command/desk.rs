@@ -180,6 +180,7 @@ fn look(file: &Path) {
     check(file, "dead replay --all --dry-run", &["3 dead letters would be replayed"]);
     check(file, "dead discard --reason refused --dry-run", &["1 dead letter would be discarded"]);
     assert_eq!(check(file, "dead export", &[r#""command":"!amend""#]).lines().count(), 3);
+    assert_eq!(check(file, "dead export -", &[]), check(file, "dead export", &[]), "`-` is standard output");
     assert_eq!(check(file, "dead export --text", &["SECRET amended", "SECRET paper"]).lines().count(), 3);
     let (code, out, err) = tend(file, "dead show 99");
     assert_eq!((code, out.as_str()), (Some(1), ""));
@@ -321,12 +322,21 @@ async fn a_job_that_is_cancelled_is_not_done_by_the_bot_that_runs_nor_by_the_nex
     while !check(&tended.file, "jobs", &[]).contains("5 jobs\n") {
         tokio::task::yield_now().await;
     }
-    check(
+    let listed = check(
         &tended.file,
         "jobs list",
-        &["1.1 ", "2023-11-14 23:13:20 UTC", "alice", "ring", "schedule ", "yes"],
+        &["1.1 ", "2023-11-14 23:13:20 UTC", "alice", "ring", "schedule ", " daily 03:00 "],
     );
-    check(&tended.file, "jobs --json", &[r#"{"name":"1.1","due_ms":1700003600000,"function":"#]);
+    let mut lines = listed.lines();
+    let due = lines.next().and_then(|header| header.find("DUE"));
+    let rows = lines.filter(|row| row.contains(" UTC "));
+    assert!(rows.clone().count() == 5, "{listed}");
+    assert!(
+        rows.map(|row| row.find("2023-")).all(|column| column == due),
+        "long names move no column:\n{listed}"
+    );
+    let lines = [r#"{"name":"1.1","due_ms":1700003600000,"function":"#, r#""schedule":"daily 03:00""#];
+    check(&tended.file, "jobs --json", &lines);
     check(&tended.file, "jobs cancel 1.1", &["cancelled 1.1\n"]);
     tended.world.clock_ms.store(START_MS + 2 * HOUR_MS, Ordering::SeqCst);
     assert_eq!(tended.heard().await, "rang after 2 h");

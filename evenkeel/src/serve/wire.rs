@@ -16,6 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use self::ending::End;
 use super::Clock;
 use super::attempt::{Finished, Work};
 use super::commands::Commands;
@@ -224,14 +225,14 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 biased;
                 Some(()) = ends.stops.recv() => {
                     if deadline.is_some() {
-                        return Ok(Err(self.left("stopped at once", asked)));
+                        return Ok(Err(self.left(End::AtOnce, asked)));
                     }
                     receiving = None;
                     ends.arrivals.close();
                     deadline = Some(self.begin_draining(drain));
                     continue;
                 }
-                () = at(deadline) => return Ok(Err(self.left("stopped at the deadline", asked))),
+                () = at(deadline) => return Ok(Err(self.left(End::AtDeadline, asked))),
                 Some(question) = ends.questions.recv() => {
                     self.answer(question);
                     continue;

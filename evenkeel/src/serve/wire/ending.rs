@@ -13,6 +13,13 @@ use crate::journal::Journal;
 /// Stuck places that the error of a stop names; the log names them all.
 const TOLD: usize = 8;
 
+/// What ended a drain that was not done.
+pub(super) enum End {
+    /// A second request to stop.
+    AtOnce,
+    AtDeadline,
+}
+
 impl<T, J: Journal> Wire<T, J> {
     pub(super) fn begin_draining(&mut self, drain: Duration) -> Instant {
         self.is_draining = true;
@@ -26,13 +33,17 @@ impl<T, J: Journal> Wire<T, J> {
     }
 
     /// Says what a bot that stops leaves behind.
-    pub(super) fn left(&self, how: &str, asked: &mpsc::UnboundedReceiver<Ask>) -> Error {
+    pub(super) fn left(&self, when: End, asked: &mpsc::UnboundedReceiver<Ask>) -> Error {
         let (running, waiting, outbox) = self.machine.load();
         let unsent = outbox + asked.len();
         let stuck = self.stuck();
         let kept =
             if self.journal.is_kept() { "; the journal has it, and the next start takes it up" } else { "" };
-        Error::new(format!(
+        let how = match when {
+            End::AtOnce => "stopped at once",
+            End::AtDeadline => "stopped at the deadline",
+        };
+        let error = Error::new(format!(
             "{how}: {}, {}, {}{kept}{stuck}",
             were(running, "handler", "still running"),
             were(waiting, "event", "waiting"),
@@ -40,8 +51,14 @@ impl<T, J: Journal> Wire<T, J> {
                 1 => "1 reply was not sent".to_owned(),
                 _ => format!("{unsent} replies were not sent"),
             },
-        ))
-        .with_hint("raise `EVENKEEL_DRAIN_SECONDS` if the handlers need longer to finish")
+        ));
+        match when {
+            // Whoever asked twice did not want to wait.
+            End::AtOnce => error,
+            End::AtDeadline => {
+                error.with_hint("raise `EVENKEEL_DRAIN_SECONDS` if the handlers need longer to finish")
+            }
+        }
     }
 
     /// Where handlers are stuck that the process leaves behind, each in the log; the first few for the error.
