@@ -18,6 +18,7 @@ use std::future::Future;
 
 use crate::error::Result;
 use crate::guarantee::Keeping;
+use crate::schedule::LONGEST_WAIT;
 
 pub use bare::BareDead;
 pub use default::{DefaultJournal, Place};
@@ -95,6 +96,13 @@ pub struct Recovered {
     pub letters: Vec<PendingLetter>,
     /// When the next job is due, in milliseconds since 1970; `None` without jobs.
     pub next_job_ms: Option<u64>,
-    /// The latest time that this record has seen, in milliseconds since 1970: a clock behind it was set back.
+    /// The latest time that this record has seen, in milliseconds since 1970: a clock behind it was set back. A time that is
+    /// told later and lies before it by more than [`LONGEST_WAIT`] takes its place: it was wrong.
     pub latest_ms: u64,
+}
+
+/// The latest time in a record once it has heard of this one.
+pub(crate) fn latest(known_ms: u64, now_ms: u64) -> u64 {
+    let wait_ms = LONGEST_WAIT.as_secs() * 1_000;
+    if now_ms.saturating_add(wait_ms) < known_ms { now_ms } else { known_ms.max(now_ms) }
 }

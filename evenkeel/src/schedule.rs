@@ -22,7 +22,7 @@ use cron::Cron;
 use zone::Zone;
 
 pub use due::{Firings, GRACE, MOST_FIRINGS, Misfire, Overlap, Skipped, due};
-pub use hands::{BACKWARD_TOLERANCE, Hands, Reading, STEP_TOLERANCE, Step};
+pub use hands::{BACKWARD_TOLERANCE, CONFIRMATION, Hands, LONGEST_WAIT, Reading, STEP_TOLERANCE, Step};
 
 /// Times at which something happens: at intervals, at a time of day, by a cron pattern, or at the earliest of several.
 ///

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use record::{Death, EventRecord, EventStage, LetterRecord, LetterStage, Seen};
 
 use super::{Acceptance, Answer, Entry, Fact, Job, NewJob, PendingEvent, Reason, Replayed};
-use super::{Journal, Recovered, Written};
+use super::{Journal, Recovered, Written, latest};
 use crate::error::Result;
 use crate::event::{Event, MessageId};
 use crate::guarantee::Keeping;
@@ -167,7 +167,7 @@ impl MemoryJournal {
                 return self.list_jobs(conversation.as_deref(), from, u64::MAX, *limit);
             }
             Entry::Fire { job, due_ms, event, begins, next_ms, now_ms } => {
-                self.latest_ms = self.latest_ms.max(*now_ms);
+                self.latest_ms = latest(self.latest_ms, *now_ms);
                 if !self.move_job(*job, *due_ms, *next_ms) {
                     return Answer::Count(0);
                 }
@@ -180,7 +180,7 @@ impl MemoryJournal {
                 return Answer::Dead(self.dead(filter).into_iter().filter_map(|id| self.show(id)).collect());
             }
             Entry::Replay { filter, now_ms } => {
-                self.latest_ms = self.latest_ms.max(*now_ms);
+                self.latest_ms = latest(self.latest_ms, *now_ms);
                 return Answer::Replayed(self.replay(filter));
             }
             Entry::Discard(filter) => return self.discard(filter),
@@ -213,7 +213,7 @@ impl MemoryJournal {
     }
 
     fn accept(&mut self, event: &Event, now_ms: u64, begins: bool) -> Acceptance {
-        self.latest_ms = self.latest_ms.max(now_ms);
+        self.latest_ms = latest(self.latest_ms, now_ms);
         if !self.seen.add(event.id()) {
             return Acceptance::Duplicate;
         }
@@ -278,7 +278,7 @@ impl MemoryJournal {
     }
 
     fn death(&mut self, reason: Reason, error: &str, command: &str, at_ms: u64) -> Death {
-        self.latest_ms = self.latest_ms.max(at_ms);
+        self.latest_ms = latest(self.latest_ms, at_ms);
         Death { reason, error: error.to_owned(), command: command.to_owned(), at_ms }
     }
 

@@ -2,18 +2,30 @@
 
 use std::time::Duration;
 
-/// How far the wall clock may lie behind the time already told before it is no longer followed.
+/// How far the wall clock may lie behind the time already told before time goes slower.
 pub const BACKWARD_TOLERANCE: Duration = Duration::from_secs(5);
 
-/// How far the wall clock may move against the monotonic one before that is reported.
+/// How far the wall clock may move against the monotonic one before that is reported, and before it is believed only when it
+/// lasts.
 pub const STEP_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// Tells a time that never runs backwards, from readings of the wall clock and of the monotonic one.
+/// For how long the wall clock has to stay where it was set before it is believed.
+pub const CONFIRMATION: Duration = Duration::from_secs(60);
+
+/// A wall clock that lies behind by no more than this is waited for.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
+
+/// Tells the time from readings of the wall clock and of the monotonic one: it follows the wall clock, and no wrong reading.
 ///
-/// It follows the wall clock. Where that was set back behind a time already told, by more than [`BACKWARD_TOLERANCE`],
-/// the time goes on from there on the monotonic clock until the wall clock comes near again; where it was set back by
-/// less, the time stands still until it is reached. So what was fired is not fired again, and nothing waits for an hour
-/// that the clock lost. A clock set forward is followed at once.
+/// | the wall clock was set | the time told |
+/// |---|---|
+/// | forward by more than [`STEP_TOLERANCE`] | goes on by the monotonic clock, and follows once that has lasted for a [`CONFIRMATION`] |
+/// | back by no more than [`BACKWARD_TOLERANCE`] | stands still until it is reached |
+/// | back by up to [`LONGEST_WAIT`] | goes slower, nine seconds in ten, until the wall clock has caught up: what was fired is not fired again, and nothing waits for an hour that the clock lost |
+/// | back by more | goes on by the monotonic clock, and follows once that has lasted for a [`CONFIRMATION`]: the time before was wrong. This is the only way in which it runs backwards |
+///
+/// At the first reading a wall clock that is ahead of the record is followed at once: nobody knows for how long the bot was
+/// down.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,10 +34,10 @@ pub const STEP_TOLERANCE: Duration = Duration::from_secs(2);
 /// let seconds = Duration::from_secs;
 /// let mut hands = Hands::new(0);
 /// assert_eq!(hands.read(1_000_000, seconds(0)).now_ms, 1_000_000);
-/// let reading = hands.read(401_000, seconds(1)); // set back by ten minutes
-/// assert_eq!((reading.now_ms, reading.step), (1_001_000, Some(Step::Back(seconds(600)))));
-/// assert_eq!(hands.read(402_000, seconds(2)).now_ms, 1_002_000);
-/// assert_eq!(hands.read(1_003_000, seconds(3)).step, Some(Step::Forward(seconds(600))));
+/// let reading = hands.read(410_000, seconds(10)); // set back by ten minutes
+/// assert_eq!((reading.now_ms, reading.step), (1_009_000, Some(Step::Back(seconds(600)))));
+/// assert_eq!(hands.read(420_000, seconds(20)).now_ms, 1_018_000);
+/// assert_eq!(hands.read(1_030_000, seconds(30)).step, Some(Step::Forward(seconds(600))));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Hands {
@@ -35,18 +47,29 @@ pub struct Hands {
     reference: Option<(u64, Duration)>,
     /// The monotonic clock at the last reading.
     elapsed: Duration,
-    /// From where time goes on while the wall clock is behind: a time told, and the monotonic clock at it.
-    held: Option<(u64, Duration)>,
+    /// From where time goes on while the wall clock is not followed: a time told, and the monotonic clock at it.
+    base: (u64, Duration),
+    course: Course,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// By the wall clock.
+    Followed,
+    /// By the monotonic clock, since the wall clock went elsewhere.
+    Doubted { since: Duration },
+    /// Slower than the monotonic clock, until the wall clock has caught up.
+    Slow,
 }
 
 /// One reading of [`Hands`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The time to go by, in milliseconds since 1970; never less than one told before.
+    /// The time to go by, in milliseconds since 1970.
     pub now_ms: u64,
     /// Whether the wall clock was set since the last report, for the log.
     pub step: Option<Step>,
-    /// How far the wall clock lies behind `now_ms`: zero while it is followed.
+    /// How far the wall clock lies behind `now_ms`: zero while it is followed, and where it is ahead.
     pub behind: Duration,
 }
 
@@ -63,25 +86,60 @@ impl Hands {
     /// Hands that start from the latest time in the record, `0` without one.
     #[must_use]
     pub fn new(latest_ms: u64) -> Self {
-        Self { latest_ms, reference: None, elapsed: Duration::ZERO, held: None }
+        let (base, course) = ((latest_ms, Duration::ZERO), Course::Followed);
+        Self { latest_ms, reference: None, elapsed: Duration::ZERO, base, course }
     }
 
     /// Takes a reading of both clocks: `wall_ms` in milliseconds since 1970, `elapsed` since a fixed point of this run.
     pub fn read(&mut self, wall_ms: u64, elapsed: Duration) -> Reading {
         let elapsed = elapsed.max(self.elapsed);
-        let since = if self.reference.is_none() { elapsed } else { self.elapsed };
+        if self.reference.is_none() {
+            // What was before the first reading is over.
+            (self.elapsed, self.base.1) = (elapsed, elapsed);
+        }
+        let is_first = self.reference.is_none();
         let step = self.step(wall_ms, elapsed);
-        let running =
-            |(base_ms, base): (u64, Duration)| base_ms.saturating_add(millis(elapsed.saturating_sub(base)));
-        let told_ms = self.held.map_or(self.latest_ms, running);
-        let now_ms = if wall_ms.saturating_add(millis(BACKWARD_TOLERANCE)) < told_ms {
-            running(*self.held.get_or_insert((self.latest_ms, since)))
-        } else {
-            self.held = None;
-            wall_ms.max(self.latest_ms)
-        };
+        let now_ms = self.tell(wall_ms, elapsed, is_first, step.is_some());
         (self.latest_ms, self.elapsed) = (now_ms, elapsed);
         Reading { now_ms, step, behind: Duration::from_millis(now_ms.saturating_sub(wall_ms)) }
+    }
+
+    fn tell(&mut self, wall_ms: u64, elapsed: Duration, is_first: bool, is_set: bool) -> u64 {
+        let told_ms = self.running(elapsed);
+        let ahead = Duration::from_millis(wall_ms.saturating_sub(told_ms));
+        let behind = Duration::from_millis(told_ms.saturating_sub(wall_ms));
+        let is_far = behind > LONGEST_WAIT || ahead > STEP_TOLERANCE && !is_first;
+        let since = match self.course {
+            Course::Doubted { since } if !is_set => since,
+            _ => elapsed,
+        };
+        if is_far && elapsed.saturating_sub(since) < CONFIRMATION {
+            self.turn(Course::Doubted { since });
+            return self.running(elapsed);
+        }
+        if !is_far && behind > BACKWARD_TOLERANCE {
+            self.turn(Course::Slow);
+            return self.running(elapsed).max(self.latest_ms);
+        }
+        let now_ms = if is_far { wall_ms } else { wall_ms.max(self.latest_ms) };
+        (self.course, self.base) = (Course::Followed, (now_ms, elapsed));
+        now_ms
+    }
+
+    /// Goes on in another way from the time told last.
+    fn turn(&mut self, course: Course) {
+        if std::mem::discriminant(&course) != std::mem::discriminant(&self.course) {
+            self.base = (self.latest_ms, self.elapsed);
+        }
+        self.course = course;
+    }
+
+    /// The time by the monotonic clock.
+    fn running(&self, elapsed: Duration) -> u64 {
+        let (told_ms, at) = self.base;
+        let passed = elapsed.saturating_sub(at);
+        let passed = if self.course == Course::Slow { passed / 10 * 9 } else { passed };
+        told_ms.saturating_add(millis(passed))
     }
 
     /// Whether the wall clock has moved against the monotonic one since the last report; if so, that is the report.

@@ -5,6 +5,7 @@ use rusqlite::config::DbConfig;
 
 use super::content::{int, natural, whole};
 use super::seen::{Retention, Seen};
+use crate::journal::latest;
 
 /// So many free pages, 1 MiB, stay in the file: the next events take them.
 const SPARE_PAGES: i64 = 256;
@@ -149,7 +150,7 @@ impl Store {
     }
 
     pub(super) fn saw(&mut self, now_ms: u64) {
-        self.counters.latest_ms = self.counters.latest_ms.max(now_ms);
+        self.counters.latest_ms = latest(self.counters.latest_ms, now_ms);
     }
 }
 
