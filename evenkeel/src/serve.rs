@@ -296,7 +296,10 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let settings = settings.map_or_else(Settings::load, Ok)?;
         #[cfg(feature = "page")]
         let console = match (console, &settings.console) {
-            (None, Some(address)) => Some(Console::bind(address)?),
+            // Nobody's messages wait for a page.
+            (None, Some(address)) => {
+                Console::bind(address).map_err(|error| tracing::error!("no console: {}", error.chain())).ok()
+            }
             (given, _) => given,
         };
         let place = settings.place;

@@ -55,6 +55,10 @@ pub struct Snapshot {
     pub unknown: u64,
     /// Times in which nobody read what the network sent.
     pub gaps: Gaps,
+    /// For how long the journal has not answered, in seconds; zero while it answers within one. Its disk may be full, or
+    /// another program keeps it to itself: nothing is accepted, done or sent meanwhile.
+    #[serde(rename = "stalled_seconds", serialize_with = "as_seconds")]
+    pub stalled: Duration,
     /// Conversations whose handler is running.
     pub running: usize,
     /// Events waiting behind another one of their conversation.

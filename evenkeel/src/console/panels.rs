@@ -1,5 +1,7 @@
 //! What the operator sees of dead letters, jobs and guarantees, and does about them and about the quarantine.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Json, Query, State};
@@ -8,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::{Desk, Refusal};
 use crate::error::{Error, Result};
@@ -35,8 +38,19 @@ pub(super) fn routes() -> Router<Desk> {
         .route("/api/pardon", post(pardon))
 }
 
+/// How long an answer that the journal gives is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 fn stopped() -> Error {
     Error::new("the bot has stopped")
+}
+
+/// Waits for what the bot asks its journal, but not for ever.
+async fn answered<T>(answer: impl Future<Output = Option<T>>) -> Result<T> {
+    let answer = timeout(PATIENCE, answer).await.map_err(|_| {
+        Error::new("the journal does not answer: its disk may be full or slow, or another program keeps it to itself; what was asked for may still happen")
+    })?;
+    answer.ok_or_else(stopped)
 }
 
 /// Which dead letters are looked at. Texts are shown to nobody who does not ask for them.
@@ -95,7 +109,7 @@ async fn dead(State(desk): State<Desk>, Query(look): Query<Look>) -> Result<Resp
     // Counted first: what is given up in between is in the list and not yet in the count, never the other way round.
     let given_up = desk.status.snapshot().await.ok_or_else(stopped)?.dead;
     let shown = shown(look.shown);
-    let found = desk.letters.list(look.filter(shown + 1)).await.ok_or_else(stopped)?;
+    let found = answered(desk.letters.list(look.filter(shown + 1))).await?;
     let texts = |dead: &Dead| look.text.then(|| dead.texts());
     let letters = found.iter().map(|dead| Letter { bare: dead.bare(), texts: texts(dead) });
     let letters = First::of(letters.collect(), shown);
@@ -122,7 +136,10 @@ async fn exported(
     filter: DeadFilter,
     has_text: bool,
 ) -> (Result<Bytes, String>, Option<DeadFilter>) {
-    let Some(found) = letters.list(filter.clone()).await else { return (Err(stopped().chain()), None) };
+    let found = match answered(letters.list(filter.clone())).await {
+        Ok(found) => found,
+        Err(error) => return (Err(error.chain()), None),
+    };
     let after = found.last().map(|last| last.id);
     let next = (found.len() == EXPORTED).then_some(DeadFilter { after, ..filter });
     let mut text = String::new();
@@ -158,11 +175,11 @@ impl Chosen {
 }
 
 async fn replay(State(desk): State<Desk>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
-    Ok(Json(desk.letters.replay(chosen.filter()?).await.ok_or_else(stopped)?))
+    Ok(Json(answered(desk.letters.replay(chosen.filter()?)).await?))
 }
 
 async fn discard(State(desk): State<Desk>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
-    Ok(Json(desk.letters.discard(chosen.filter()?).await.ok_or_else(stopped)?))
+    Ok(Json(answered(desk.letters.discard(chosen.filter()?)).await?))
 }
 
 #[derive(Serialize)]
@@ -192,7 +209,7 @@ struct Plans {
 
 async fn jobs(State(desk): State<Desk>, Query(plans): Query<Plans>) -> Result<Response, Refusal> {
     let shown = shown(plans.shown);
-    let found = desk.jobs.list(None, None, shown + 1).await.ok_or_else(stopped)?;
+    let found = answered(desk.jobs.list(None, None, shown + 1)).await?;
     Ok(Json(First::of(found.iter().map(Planned::new).collect(), shown)).into_response())
 }
 
@@ -203,7 +220,7 @@ struct Cancel {
 
 /// Answers whether there was such a job.
 async fn cancel(State(desk): State<Desk>, Json(cancel): Json<Cancel>) -> Result<Json<bool>, Refusal> {
-    Ok(Json(desk.jobs.cancel(cancel.name).await.ok_or_else(stopped)?))
+    Ok(Json(answered(desk.jobs.cancel(cancel.name)).await?))
 }
 
 async fn guarantees(State(desk): State<Desk>) -> Result<Json<Guarantees>, Refusal> {

@@ -36,6 +36,8 @@ use crate::transport::{Arrival, Backlog, Transport};
 
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
+/// A journal that takes so long for a batch is said to be stalled.
+const STALLED: Duration = Duration::from_secs(1);
 /// How often it is asked what another process has put into the journal.
 const ADOPTION: Duration = Duration::from_secs(1);
 
@@ -74,6 +76,8 @@ pub(super) struct Wire<T, J: Journal> {
     began: Instant,
     hands: Hands,
     clock: Clock,
+    /// When the last batch began to be written.
+    wrote: Instant,
 }
 
 impl<T: Transport, J: Journal> Wire<T, J> {
@@ -119,6 +123,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             began: Instant::now(),
             hands: Hands::new(0),
             clock,
+            wrote: Instant::now(),
         };
         (wire, Inner { finished, asked })
     }
@@ -157,16 +162,22 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         ended
     }
 
-    /// The present moment. Should the wall clock be set back, time goes on by the monotonic one.
+    /// The present moment, by a clock that follows no wrong reading.
     fn now(&mut self) -> Now {
         let elapsed = self.began.elapsed();
         let Reading { now_ms, step, .. } = self.hands.read((self.clock)(), elapsed);
         match step {
             Some(Step::Forward(by)) => {
-                tracing::info!(?by, "the clock was set forward, or the machine slept");
+                tracing::warn!(
+                    ?by,
+                    "the clock was set forward, or the machine slept: followed when it stays so for a minute"
+                );
             }
             Some(Step::Back(by)) => {
-                tracing::info!(?by, "the clock was set back: jobs go on by the one before");
+                tracing::warn!(
+                    ?by,
+                    "the clock was set back: jobs come a little slower until it has caught up, or after a minute by the new time if that is more than six hours"
+                );
             }
             None => {}
         }
@@ -302,6 +313,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             }
         }
         self.pace.wrote(now);
+        self.wrote = Instant::now();
         self.writing = self.machine.batch().map(|batch| Box::pin(self.journal.write(batch)));
         None
     }
@@ -377,6 +389,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             refused: self.backlog.refused(),
             undeliverable: self.backlog.undeliverable(),
             gaps: self.backlog.gaps(),
+            stalled: self.stalled(),
             running,
             waiting,
             outbox,
@@ -386,6 +399,12 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             quarantined: self.executor.quarantined(),
             guard: self.executor.counters(),
         }
+    }
+
+    /// For how long the batch that is being written has been, if that is long.
+    fn stalled(&self) -> Duration {
+        let since = self.writing.is_some().then(|| self.wrote.elapsed());
+        since.filter(|since| *since >= STALLED).unwrap_or_default()
     }
 
     fn tell_idlers(&mut self) {

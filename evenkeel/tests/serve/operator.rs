@@ -1,11 +1,15 @@
 //! What the operator sees of a running bot, and does with it.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use evenkeel::guarantee::{Guarantees, Reception};
 use evenkeel::job::Waiting;
+use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteOptions;
+use evenkeel::journal::{Entry, Journal, Recovered, Written};
 use evenkeel::sandbox::Sandbox;
 use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{Args, Bot, Context, Job, Outbound, Result, Router, Transport};
@@ -61,6 +65,35 @@ async fn the_operator_lists_and_cancels_the_jobs_of_all_conversations() {
     assert_eq!(jobs.cancel("none").await, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_wrong_reading_of_the_clock_moves_no_job() {
+    let (transport, far) = line();
+    let app = Router::new().schedule("daily 03:00 Europe/Berlin", sweep).with_state(());
+    let ahead = Arc::new(AtomicU64::new(0));
+    let (clock, set) = (paused_clock(), Arc::clone(&ahead));
+    let clock = move || clock() + set.load(Ordering::Relaxed);
+    let bot = Bot::new(transport, app).in_memory().with_clock(clock);
+    let jobs = bot.jobs();
+    let bot = tokio::spawn(bot.serve());
+    let due_ms = async || jobs.list(None, None, 1).await.unwrap()[0].due_ms;
+    let before = due_ms().await;
+    let three_days_ms = 3 * 24 * 3_600_000;
+    for wrong_ms in [three_days_ms, 20 * 365 * 24 * 3_600_000] {
+        ahead.store(wrong_ms, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        ahead.store(0, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(due_ms().await, before, "{wrong_ms} for half a minute");
+    }
+    ahead.store(three_days_ms, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert_eq!(due_ms().await, before + three_days_ms, "what stays is followed");
+    ahead.store(0, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
+}
+
 fn promise(guarantees: &Guarantees, what: &str) -> String {
     guarantees.rows().iter().find(|row| row.what == what).unwrap().promise.clone()
 }
@@ -105,6 +138,44 @@ async fn a_bot_knows_what_it_promises_with_its_transport_and_its_journal() {
     drop(far.hang_up());
     bot.await.unwrap().unwrap();
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A journal on a disk that is full from some moment on.
+struct Filling(MemoryJournal, Arc<AtomicBool>);
+
+impl Journal for Filling {
+    type Writing = Pin<Box<dyn Future<Output = Result<Written>> + Send>>;
+
+    async fn recover(&mut self) -> Result<Recovered> {
+        self.0.recover().await
+    }
+
+    fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
+        if self.1.load(Ordering::Relaxed) {
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(self.0.write(batch))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_does_not_answer_is_told_of() {
+    let (transport, mut far) = line();
+    let app = Router::new().command("!ping", async || "pong");
+    let is_full = Arc::new(AtomicBool::new(false));
+    let bot = Bot::new(transport, app).with_journal(Filling(MemoryJournal::default(), Arc::clone(&is_full)));
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    far.say("alice", "!ping");
+    assert_eq!(far.reply().await.1, "pong");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(status.snapshot().await.unwrap().stalled, Duration::ZERO, "there is nothing to be written");
+    is_full.store(true, Ordering::Relaxed);
+    far.say("alice", "!ping");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let stalled = status.snapshot().await.unwrap().stalled;
+    assert!(stalled >= Duration::from_secs(9), "{stalled:?}");
+    bot.abort();
 }
 
 #[tokio::test]

@@ -47,6 +47,8 @@ export function hearOperator(now) {
   const isNews = now.dead > seen && view !== "dead";
   $("tab-dead").classList.toggle("news", isNews);
   $("tab-dead").title = isNews ? "New dead letters" : "";
+  $("stalled").hidden = !now.stalled_seconds;
+  say($("stalled"), `The journal has not answered for ${long(now.stalled_seconds)}: nothing is accepted or sent. Its disk may be full, or another program keeps it to itself; the log says more.`);
   $("gaps").hidden = !now.gaps.count;
   const times = now.gaps.count === 1 ? "once" : `${now.gaps.count} times`;
   $("gaps").textContent = `Since the start nobody read ${times}, for ${now.gaps.total_seconds.toFixed(1)} s in all.`;
@@ -56,6 +58,7 @@ export function hearOperator(now) {
 
 function choose(next) {
   view = next;
+  $("unanswered").hidden = true;
   for (const name of VIEWS) {
     $(`tab-${name}`).ariaSelected = String(name === view);
     $(`tab-${name}`).tabIndex = name === view ? 0 : -1;
@@ -90,8 +93,11 @@ async function look() {
   const asked = question();
   try {
     await loads[view]();
-  } catch {
-    // The bot is away: what was there stays, and the head of the page says so.
+    $("unanswered").hidden = true;
+  } catch (error) {
+    // What was there stays. Without an answer at all the bot is away, which the head of the page says.
+    $("unanswered").hidden = error instanceof TypeError;
+    say($("unanswered"), error.message);
   }
   isLooking = false;
   if (asked !== question()) look();

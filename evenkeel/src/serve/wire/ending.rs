@@ -14,6 +14,7 @@ use crate::journal::Journal;
 const TOLD: usize = 8;
 
 /// What ended a drain that was not done.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum End {
     /// A second request to stop.
     AtOnce,
