@@ -372,11 +372,7 @@ impl Context {
 
     /// The first index that no action of this or an earlier attempt has.
     fn free_index(&self) -> u32 {
-        let sent = self.call.attempt.facts.iter().filter_map(|fact| match fact {
-            Fact::Sent { index, .. } | Fact::Buried { index } => Some(index + 1),
-            Fact::Step { .. } => None,
-        });
-        sent.max().unwrap_or(0).max(self.call.index.load(Ordering::Relaxed))
+        free_index(&self.call.attempt.facts).max(self.call.index.load(Ordering::Relaxed))
     }
 
     /// Fixes where an action goes and the key by which it is known from now on: the same in each attempt of a handler
@@ -411,6 +407,15 @@ impl Context {
             Quoting::Message(Quote { id: message.id.clone(), author, text: message.text.clone() })
         });
     }
+}
+
+/// The first index that no action has of which these facts tell.
+pub(crate) fn free_index(facts: &[Fact]) -> u32 {
+    let sent = facts.iter().filter_map(|fact| match fact {
+        Fact::Sent { index, .. } | Fact::Buried { index } => Some(index + 1),
+        Fact::Step { .. } => None,
+    });
+    sent.max().unwrap_or(0)
 }
 
 /// What follows the first `words` words of a text.

@@ -233,6 +233,9 @@ async fn an_event_that_ends_the_process_is_given_up_and_its_author_is_told_once(
         assert_eq!(soon(attempts.recv()).await, Some(attempt));
         bot.end(End::Kill).await;
     }
+    let mut bot = home.start(app.clone());
+    assert!(bot.hears().await.starts_with("Sorry"), "Alice is told as well");
+    bot.end(End::Stop).await;
     for _ in 0..2 {
         let mut bot = home.start(app.clone());
         bot.say("alice", "!ping");

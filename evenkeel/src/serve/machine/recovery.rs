@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::alarms::{Alarm, key};
 use super::{Machine, Now};
-use crate::context::APOLOGY;
+use crate::context::{APOLOGY, free_index};
+use crate::error::Error;
 use crate::event::Event;
 use crate::guarantee::OnUnknown;
 use crate::journal::{Fact, PendingEvent, PendingLetter, Reason, Recovered};
-use crate::reply::{Outbound, SendKey};
+use crate::reply::{Outbound, Reply, SendKey};
 use crate::serve::outbox::Letter;
 
 /// So often may the process end in the middle of one event; then the event is at fault.
@@ -28,14 +29,39 @@ impl Machine {
         // A parked event keeps its lane, also from handlers before it that were waiting for somebody.
         let (parked, others): (Vec<_>, Vec<_>) =
             recovered.events.into_iter().partition(|event| event.is_parked);
+        let mut apologies = Vec::new();
         for pending in parked.into_iter().chain(others) {
-            let name = if pending.crashes >= CRASHES { command(&pending.event) } else { String::new() };
-            self.take_up(pending, &name);
+            if pending.crashes >= CRASHES && !pending.is_parked {
+                let name = command(&pending.event);
+                apologies.extend(self.poison(pending, &name));
+            } else {
+                self.take_up(pending);
+            }
         }
         recovered.letters.into_iter().for_each(|letter| self.take_up_letter(letter));
+        // After what was promised before.
+        apologies.into_iter().for_each(|apology| self.promise(apology));
     }
 
-    pub(super) fn take_up(&mut self, pending: PendingEvent, command: &str) {
+    /// An event during which the process ended too often. What is to be said to whoever wrote it, if anybody did.
+    fn poison(&mut self, pending: PendingEvent, command: &str) -> Option<Letter> {
+        let PendingEvent { sequence, event, attempts, crashes, facts, .. } = pending;
+        let conversation =
+            event.message().filter(|_| !command.is_empty()).map(|_| event.conversation().clone());
+        let index = free_index(&facts).max(APOLOGY);
+        self.room.take(&event);
+        self.hold(sequence, event, facts).attempts = attempts;
+        let error = format!("the process ended {crashes} times while this was being handled");
+        tracing::error!(sequence, crashes, "an event was given up: {error}");
+        self.bury(sequence, Reason::Poison, error.clone(), command);
+        self.forget(sequence);
+        let (mut actions, _) = Reply::failed(Error::new(error)).into_parts();
+        let (conversation, action) = conversation.zip(actions.pop())?;
+        let outbound = Outbound { conversation, action, key: SendKey { sequence, index } };
+        Some(Letter::new(outbound, command.into()))
+    }
+
+    pub(super) fn take_up(&mut self, pending: PendingEvent) {
         let PendingEvent { sequence, event, attempts, crashes, has_begun, due_ms, is_parked, facts } =
             pending;
         self.room.take(&event);
@@ -47,13 +73,6 @@ impl Machine {
             self.parked.insert(sequence);
             // It was the head of its lane; nothing before it is left.
             self.lanes.hold(&lane);
-            return;
-        }
-        if crashes >= CRASHES {
-            let error = format!("the process ended {crashes} times while this was being handled");
-            tracing::error!(sequence, crashes, "an event was given up: {error}");
-            self.bury(sequence, Reason::Poison, error, command);
-            self.forget(sequence);
             return;
         }
         let wait = Duration::from_millis(due_ms.saturating_sub(self.now.wall_ms));

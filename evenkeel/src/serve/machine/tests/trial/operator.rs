@@ -1,6 +1,6 @@
 //! What the operator should find: dead letters and jobs, kept by other means than the journal's own.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tokio::sync::oneshot;
 
@@ -90,6 +90,17 @@ impl Desk {
         meant.take(filter.limit.unwrap_or(usize::MAX)).collect()
     }
 
+    /// The dead replies that a dead event takes along when it is replayed.
+    fn goes_along(&self, id: DeadId) -> Vec<DeadId> {
+        match id {
+            DeadId::Event(sequence) if self.dead[&id].reason != Reason::Parked => {
+                let replies = DeadId::Reply(sequence, 0)..=DeadId::Reply(sequence, u32::MAX);
+                self.dead.range(replies).map(|(id, _)| *id).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// A filter to ask for; `which` picks among those that make sense.
     pub(super) fn filter(&self, which: u8) -> DeadFilter {
         let all = DeadFilter::default();
@@ -138,7 +149,11 @@ impl Desk {
                 self.told.push_back(Told::Dead(meant));
             }
             (Entry::Replay { filter, .. } | Entry::Discard(filter), _) => {
-                let meant = self.meant(filter);
+                let mut meant: BTreeSet<_> = self.meant(filter).into_iter().collect();
+                if matches!(entry, Entry::Replay { .. }) {
+                    let along: Vec<_> = meant.iter().flat_map(|id| self.goes_along(*id)).collect();
+                    meant.extend(along);
+                }
                 meant.iter().for_each(|id| drop(self.dead.remove(id)));
                 self.told.push_back(Told::Count(meant.len() as u64));
             }
