@@ -68,7 +68,8 @@ pub trait Journal: Send + 'static {
         Keeping::memory(0)
     }
 
-    /// Puts the record in order for the next start, after the last batch. The bot waits for it.
+    /// Puts the record in order for the next start, after the last batch was answered. The bot waits for it, but at most for the
+    /// rest of its drain and a second, and not beyond another request to stop: then the future is dropped on a thread of its own.
     fn close(self) -> impl Future<Output = ()> + Send
     where
         Self: Sized,

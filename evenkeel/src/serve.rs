@@ -31,7 +31,7 @@ use crate::status::{Question, Status};
 use crate::transport::{Backlog, Inbox, Transport};
 pub(crate) use settings::guarding;
 use settings::{Guard, Settings, start_log};
-use wire::{Ends, Wire};
+use wire::{Ends, Wire, let_go};
 
 /// How long a bot that was told to stop goes on finishing, unless told otherwise.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -46,7 +46,8 @@ const BACKLOG_BYTES: usize = 256 << 20;
 ///
 /// # Errors
 ///
-/// When the transport cannot start, with a hint what to change, or when work was left at the end of the drain.
+/// When the transport cannot start, with a hint what to change, or when what was left at the end of the drain is lost or was
+/// cut short: the error counts it. What waits in a journal that is kept is no error.
 ///
 /// # Panics
 ///
@@ -303,19 +304,25 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             (given, _) => given,
         };
         let place = settings.place;
-        let opening = async {
+        let opener = Arc::clone(&transport);
+        let opening = async move {
             let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
             let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
             let recovered = journal.recover().await?;
-            let greeting = transport.open().await.map_err(|error| {
+            let greeting = opener.open().await.map_err(|error| {
                 let context = format!("the {name} transport could not start");
                 error.context(context)
             })?;
             Ok::<_, Error>((journal, recovered, greeting))
         };
+        let mut opening = Box::pin(opening);
         let (journal, recovered, greeting) = tokio::select! {
-            opened = opening => opened?,
-            Some(()) = stops.recv() => return Ok(()),
+            opened = &mut opening => opened?,
+            Some(()) = stops.recv() => {
+                // It may hold a journal that is still being read.
+                let_go(opening).await;
+                return Ok(());
+            }
         };
         tracing::info!(transport = name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
         #[cfg(feature = "page")]
@@ -468,6 +475,40 @@ mod tests {
         assert!(left.to_string().starts_with("stopped at once: 1 handler was"), "{left}");
         assert_eq!(left.hint(), None, "whoever asked twice needs no longer drain");
         assert_eq!(began.elapsed(), Duration::ZERO, "the hour of the drain was not waited for");
+    }
+
+    /// A network on which one person says one thing while the operator asks twice for the end.
+    struct Hasty(mpsc::Sender<()>);
+
+    impl Transport for Hasty {
+        fn name(&self) -> &'static str {
+            "hasty"
+        }
+
+        async fn receive(&self, inbox: Inbox) -> Result<()> {
+            let what = Message::text("1", "!hang");
+            let event = Event::new("1", Conversation::direct("alice"), Sender::new("alice"), what);
+            inbox.push(event).map_err(|_| Error::new("the inbox is full"))?;
+            for _ in 0..2 {
+                self.0.try_send(()).map_err(|_| Error::new("there is room for two"))?;
+            }
+            std::future::pending().await
+        }
+
+        async fn send(&self, _: &Outbound) -> Result<Sent, SendError> {
+            Ok(Sent::done())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_handed_over_before_a_bot_ends_at_once_is_counted() {
+        let (stop, stops) = mpsc::channel(2);
+        let bot = Bot::new(Hasty(stop), Router::new().command("!hang", std::future::pending::<()>));
+        let left = bot.in_memory().serve_until(stops).await.expect_err("an event is lost").to_string();
+        assert!(
+            left.starts_with("stopped at once: 0 handlers were still running, 1 event was waiting"),
+            "{left}"
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod failing;
 mod following;
 mod held;
 mod jobs;
+mod leaving;
 mod letters;
 mod operator;
 mod recovery;
@@ -38,6 +39,7 @@ use crate::journal::Entry;
 use alarms::{Alarm, Alarms, Key};
 use following::After;
 use held::{Held, Place};
+pub(super) use leaving::Left;
 use room::Room;
 use suspects::Suspects;
 use waiting::{Offering, Waiter};
@@ -285,26 +287,6 @@ impl Machine {
     /// Running events, those that wait, and replies on their way.
     pub(super) fn load(&self) -> (usize, usize, usize) {
         (self.lanes.running() - self.parked.len(), self.lanes.waiting(), self.outbox.len())
-    }
-
-    /// Gives what runs, and what was about to be done, back to the journal: the next start takes it up in its place. May be
-    /// called again, after what was being written is.
-    pub(super) fn cut_short(&mut self) {
-        for output in std::mem::take(&mut self.outputs) {
-            if let Output::Send(letter) = output
-                && !letter.is_fleeting()
-            {
-                // It is marked as being sent, and certainly was not.
-                let (key, due_ms) = (letter.outbound.key, self.now.wall_ms);
-                self.enter(Entry::Postpone { key, due_ms }, After::Nothing);
-            }
-        }
-        let running = self.held.iter().filter(|(_, held)| held.place.is_running());
-        let mut running: Vec<_> = running.map(|(sequence, _)| *sequence).collect();
-        running.sort_unstable();
-        for sequence in running {
-            self.give_back(sequence);
-        }
     }
 
     pub(super) fn held(&self, sequence: u64) -> Option<&Held> {

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use self::ending::End;
+pub(super) use self::ending::let_go;
 use super::Clock;
 use super::attempt::{Finished, Work};
 use super::commands::Commands;
@@ -71,6 +72,8 @@ pub(super) struct Wire<T, J: Journal> {
     commands: Commands,
     guarantees: Guarantees,
     is_draining: bool,
+    /// Replies on their way. Of those that are cut off, nobody knows whether they arrived.
+    sending: usize,
     /// The label of an event until its trigger is known.
     unmatched: Label,
     began: Instant,
@@ -119,6 +122,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             commands: Commands::default(),
             guarantees: promised,
             is_draining: false,
+            sending: 0,
             unmatched: Label::new("message").general(),
             began: Instant::now(),
             hands: Hands::new(0),
@@ -128,11 +132,11 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         (wire, Inner { finished, asked })
     }
 
-    /// Runs until told to stop and drained, or until the drain's deadline.
+    /// Runs until told to stop and drained, or until the drain's deadline. The journal has a little more, see `finish`.
     ///
     /// # Errors
     ///
-    /// When the journal fails, when the transport gives up, or when work was left at the deadline.
+    /// When the journal fails, when the transport gives up, or when what was left at the end is lost or has to be repeated.
     pub(super) async fn run(
         mut self,
         recovered: Recovered,
@@ -141,25 +145,15 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         receiving: impl Future<Output = Result<()>> + Unpin,
         drain: Duration,
     ) -> Result<()> {
-        let mut inner = inner;
-        // Where the journal itself has failed, there is nothing to give back to it.
-        let ended = self.turn(recovered, ends, &mut inner, receiving, drain).await?;
-        // What runs is cancelled and given back; whatever it asked for comes too late.
-        self.running.clear();
-        loop {
-            // First what is being written: only then is it known what was about to be done.
-            if let Some(writing) = self.writing.take() {
-                let (written, now) = (writing.await?, self.now());
-                self.machine.step(Input::Written(written), now)?;
+        let (mut ends, mut inner) = (ends, inner);
+        match self.turn(recovered, &mut ends, &mut inner, receiving, drain).await {
+            Ok(end) => self.finish(end, ends, &inner).await,
+            // The journal itself has failed: there is nothing to give back to it.
+            Err(error) => {
+                self.failed(inner.asked.len()).await;
+                Err(error)
             }
-            self.machine.cut_short();
-            let Some(batch) = self.machine.batch() else { break };
-            self.writing = Some(Box::pin(self.journal.write(batch)));
         }
-        self.journal.close().await;
-        let (_, waiting, outbox) = self.machine.load();
-        tracing::info!(waiting, outbox, "stopped");
-        ended
     }
 
     /// The present moment, by a clock that follows no wrong reading.
@@ -184,15 +178,15 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         Now { wall_ms: now_ms, elapsed }
     }
 
-    /// The outer result is the journal's, the inner one how the bot ended.
+    /// The error is the journal's.
     async fn turn(
         &mut self,
         recovered: Recovered,
-        mut ends: Ends,
+        ends: &mut Ends,
         inner: &mut Inner,
         receiving: impl Future<Output = Result<()>> + Unpin,
         drain: Duration,
-    ) -> Result<Result<()>> {
+    ) -> Result<End> {
         let Inner { finished, asked } = inner;
         // Dropped when the bot stops receiving; the transport then lets its connection go.
         let mut receiving = Some(receiving);
@@ -215,7 +209,10 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             for output in outputs.drain(..) {
                 match output {
                     Output::Start(work) => self.start(work),
-                    Output::Send(letter) => sends.push(deliver(Arc::clone(&self.transport), letter)),
+                    Output::Send(letter) => {
+                        self.sending += usize::from(!letter.is_fleeting());
+                        sends.push(deliver(Arc::clone(&self.transport), letter));
+                    }
                     Output::Ask(ask) => self.help(ask),
                     Output::Died(dead) => self.mourn(*dead),
                 }
@@ -225,8 +222,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             let is_quiet = ends.arrivals.is_empty() && asked.is_empty() && finished.is_empty();
             if is_quiet && self.machine.is_idle() {
                 self.tell_idlers();
-                if deadline.is_some() {
-                    return Ok(ended);
+                if let Some(deadline) = deadline {
+                    return Ok(End::Quiet(deadline, ended));
                 }
             }
             let alarm =
@@ -236,14 +233,14 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 biased;
                 Some(()) = ends.stops.recv() => {
                     if deadline.is_some() {
-                        return Ok(Err(self.left(End::AtOnce, asked)));
+                        return Ok(End::AtOnce);
                     }
                     receiving = None;
                     ends.arrivals.close();
                     deadline = Some(self.begin_draining(drain));
                     continue;
                 }
-                () = at(deadline) => return Ok(Err(self.left(End::AtDeadline, asked))),
+                () = at(deadline) => return Ok(End::AtDeadline),
                 Some(question) = ends.questions.recv() => {
                     self.answer(question);
                     continue;
@@ -265,7 +262,10 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     }
                     continue;
                 }
-                Some((letter, result)) = sends.next(), if !sends.is_empty() => Input::Delivered(letter, result),
+                Some((letter, result)) = sends.next(), if !sends.is_empty() => {
+                    self.sending -= usize::from(!letter.is_fleeting());
+                    Input::Delivered(letter, result)
+                }
                 1.. = asked.recv_many(&mut wishes, TURN) => {
                     let now = self.now();
                     for ask in wishes.drain(..) {

@@ -4,6 +4,7 @@
 
 mod blocking;
 mod durable;
+mod ending;
 mod guard;
 mod home;
 mod line;
@@ -89,7 +90,8 @@ async fn a_stuck_handler_delays_only_its_own_conversation() {
     let left = bot.await.unwrap().unwrap_err();
     assert_eq!(
         left.to_string(),
-        "stopped at the deadline: 1 handler was still running, 1 event was waiting, 0 replies were not sent"
+        "stopped at the deadline: 1 handler was still running, 1 event was waiting, 0 replies were not sent; \
+         the journal keeps nothing, so all of that is lost"
     );
 }
 

@@ -20,6 +20,11 @@ pub(super) enum After {
         lane: Arc<str>,
         begins: bool,
     },
+    /// Start the handler of the job, or queue it.
+    Fired {
+        lane: Arc<str>,
+        begins: bool,
+    },
     /// Run the handler.
     Begun(u64),
     /// Send the reply that the entry holds.
@@ -67,7 +72,7 @@ impl Machine {
                     let _heard = told.send(acceptance);
                 }
             }
-            (After::Accepted { lane, begins, .. }, Entry::Fire { event: Some(event), .. }, answer) => {
+            (After::Fired { lane, begins }, Entry::Fire { event: Some(event), .. }, answer) => {
                 self.fired(event, lane, begins, &answer);
             }
             (After::Due, _, Answer::Due { jobs, next_ms }) => self.jobs_due(&jobs, next_ms),

@@ -123,7 +123,7 @@ impl Machine {
             let begins = self.takes_lane(&lane);
             let next_ms = times.peek().map(|next| **next).or(firings.next_ms);
             let entry = Entry::Fire { job: job.id, due_ms, event: Some(event), begins, next_ms, now_ms };
-            self.enter(entry, After::Accepted { told: None, lane, begins });
+            self.enter(entry, After::Fired { lane, begins });
             due_ms = next_ms.unwrap_or(due_ms);
         }
     }
