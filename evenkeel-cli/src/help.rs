@@ -156,7 +156,8 @@ Options:
 
 An export without FILE, or to `-`, goes to standard output.
 An ID is 17 for an event, or 17.2 for a reply. Events come back at the end of their conversations, parked ones at their
-place, replies at the end of the outbox. A filter is one transaction: all of it is done or nothing; IDs are one each.
+place, replies at the end of the outbox. What is replayed and fails again has a new ID; a parked event keeps its own.
+A filter is one transaction: all of it is done or nothing; IDs are one each.
 EVENKEEL_JOURNAL and EVENKEEL_JOURNAL_KEY are read as a bot reads them: from the environment, `.env`, `evenkeel.toml`.
 
 Exit code: 0 when it was done, 1 when something failed or an ID is not there, 2 for a slip.

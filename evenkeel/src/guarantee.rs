@@ -70,6 +70,8 @@ pub enum Kind {
     Memory,
     /// In an SQLite file.
     Sqlite(PathBuf),
+    /// In an SQLite file on a file system in memory, such as tmpfs: it outlives the process, and not the system.
+    Volatile(PathBuf),
 }
 
 impl Keeping {
@@ -86,6 +88,10 @@ impl Keeping {
 
     fn is_memory(&self) -> bool {
         self.kind == Kind::Memory
+    }
+
+    fn is_volatile(&self) -> bool {
+        matches!(self.kind, Kind::Volatile(_))
     }
 }
 
@@ -256,6 +262,11 @@ fn acceptance(keeping: &Keeping) -> Row {
             "in memory",
             "there is no record: `EVENKEEL_JOURNAL` names a file in which to keep one",
         ),
+        (false, _) if keeping.is_volatile() => limit(
+            what,
+            "in a file in memory before it counts as accepted",
+            "no disk has it: `EVENKEEL_JOURNAL` names a file on one",
+        ),
         (false, true) => kept(
             what,
             "on the disk (fsync) before it counts as accepted",
@@ -286,6 +297,9 @@ fn power_cut(keeping: &Keeping) -> Row {
     let what = "a power cut";
     match (keeping.is_memory(), keeping.is_synced) {
         (true, _) => limit(what, "as kill -9", "there is no record"),
+        (false, _) if keeping.is_volatile() => {
+            limit(what, "loses all of it, and so does a reboot", "the file is on a file system in memory")
+        }
         (false, true) => limit(
             what,
             "as kill -9; but a reply that was postponed, and sent just before, may be sent twice",
@@ -385,10 +399,10 @@ fn secrecy(keeping: &Keeping) -> Row {
     let what = "the record itself";
     match (&keeping.kind, keeping.is_encrypted) {
         (Kind::Memory, _) => kept(what, "leaves no trace", "nothing is written"),
-        (Kind::Sqlite(path), true) => {
+        (Kind::Sqlite(path) | Kind::Volatile(path), true) => {
             kept(what, format!("`{}`, encrypted", path.display()), "it cannot be read without its key")
         }
-        (Kind::Sqlite(path), false) => limit(
+        (Kind::Sqlite(path) | Kind::Volatile(path), false) => limit(
             what,
             format!("`{}`, not encrypted", path.display()),
             "it holds the texts of events that are not done and of dead letters: whoever reads the file reads them",

@@ -1,9 +1,9 @@
 //! What is there of the bot's journal, without opening it as a bot does.
 
 use evenkeel::journal::Place;
-use evenkeel::journal::sqlite::Stock;
+use evenkeel::journal::sqlite::{Doubt, Stock};
 
-use super::report::Finding;
+use super::report::{Finding, Mark};
 use crate::table::{count, size};
 
 /// Looks at the file, and changes nothing: the bot may be running.
@@ -13,7 +13,7 @@ pub(super) fn findings(place: &Place) -> Vec<Finding> {
         return vec![place.look().map_or_else(|error| Finding::fail("file", &error), memory)];
     };
     let path = path.display();
-    match place.look() {
+    let mut found = match place.look() {
         Ok(None) => {
             vec![Finding::ok("file", format!("`{path}` is not there yet: the bot makes it at its start"))]
         }
@@ -21,8 +21,15 @@ pub(super) fn findings(place: &Place) -> Vec<Finding> {
             let dead = (stock.dead > 0).then(|| dead(stock.dead));
             [Finding::ok("file", told(&path, &stock)), user(&stock)].into_iter().chain(dead).collect()
         }
-        Err(error) => vec![Finding::fail("file", &error)],
-    }
+        Err(error) => return vec![Finding::fail("file", &error)],
+    };
+    found.extend(place.doubts().into_iter().map(finding));
+    found
+}
+
+fn finding(doubt: Doubt) -> Finding {
+    let mark = if doubt.is_grave { Mark::Fail } else { Mark::Warn };
+    Finding { mark, name: "place", text: doubt.text, fix: Some(doubt.fix) }
 }
 
 fn told(path: &impl std::fmt::Display, stock: &Stock) -> String {

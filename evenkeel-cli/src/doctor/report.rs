@@ -8,7 +8,7 @@ pub(super) enum Mark {
     Ok,
     /// The bot runs, and its operator should know.
     Warn,
-    /// The bot would not run.
+    /// The bot would not run, or would do nothing.
     Fail,
 }
 

@@ -23,6 +23,8 @@ const SECRET: &str = "SECRET";
 /// When the bots' clocks begin, in milliseconds since 1970.
 const START_MS: u64 = 1_700_000_000_000;
 const HOUR_MS: u64 = 3_600_000;
+/// A reminder after so many hours fails.
+const BROKEN_HOURS: u64 = 9;
 
 /// What the handlers find.
 #[derive(Clone)]
@@ -65,8 +67,12 @@ async fn remind(cx: Context, Args(hours): Args<u64>) -> Result<&'static str> {
     Ok("I will")
 }
 
-async fn ring(State(world): State<World>, Job((hours, _)): Job<(u64, String)>) {
+async fn ring(State(world): State<World>, Job((hours, _)): Job<(u64, String)>) -> Result<()> {
+    if hours == BROKEN_HOURS {
+        return Err(Error::new("the bell is broken"));
+    }
     let _ = world.done.send(format!("rang after {hours} h"));
+    Ok(())
 }
 
 async fn sweep() {}
@@ -121,6 +127,14 @@ impl Tended {
 
     async fn heard(&mut self) -> String {
         self.done.recv().await.expect("the world holds the other end")
+    }
+
+    /// The same bot so many hours after the beginning. It starts anew: one that runs follows a clock that was set after a
+    /// minute, one that starts at once.
+    async fn later(self, hours: u64) -> Self {
+        let (file, world, done) = self.stop().await;
+        world.clock_ms.store(START_MS + hours * HOUR_MS, Ordering::SeqCst);
+        Self::start_in(file, world, done)
     }
 
     async fn stop(self) -> (PathBuf, World, mpsc::UnboundedReceiver<String>) {
@@ -239,6 +253,18 @@ async fn a_replay_is_taken_up_by_the_bot_that_runs_or_by_the_next_start() {
     tended.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_replayed_and_fails_again_has_a_new_id_as_the_help_says() {
+    let tended = Tended::with_trouble("desk again").await;
+    check(&tended.file, "dead replay 1", &["replayed: 1 dead letter"]);
+    tended.has_dead(3).await;
+    let (_, out, err) = tend(&tended.file, "dead show 1");
+    assert!(out.is_empty() && err.contains("there is no dead letter 1"), "{out}{err}");
+    check(&tended.file, "dead --command !weather", &["1 dead letter\n"]);
+    check(&tended.file, "help dead", &["What is replayed and fails again has a new ID"]);
+    tended.stop().await;
+}
+
 #[tokio::test]
 async fn a_reply_that_is_named_together_with_its_event_goes_with_it() {
     let file = directory("desk together").join("journal.db");
@@ -317,7 +343,7 @@ async fn what_cannot_be_written_is_an_error_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_is_cancelled_is_not_done_by_the_bot_that_runs_nor_by_the_next() {
-    let mut tended = Tended::start(directory("desk jobs").join("evenkeel.db"));
+    let tended = Tended::start(directory("desk jobs").join("evenkeel.db"));
     (1..=4).for_each(|hours| tended.say(&format!("!remind {hours}")));
     while !check(&tended.file, "jobs", &[]).contains("5 jobs\n") {
         tokio::task::yield_now().await;
@@ -338,7 +364,7 @@ async fn a_job_that_is_cancelled_is_not_done_by_the_bot_that_runs_nor_by_the_nex
     let lines = [r#"{"name":"1.1","due_ms":1700003600000,"function":"#, r#""schedule":"daily 03:00""#];
     check(&tended.file, "jobs --json", &lines);
     check(&tended.file, "jobs cancel 1.1", &["cancelled 1.1\n"]);
-    tended.world.clock_ms.store(START_MS + 2 * HOUR_MS, Ordering::SeqCst);
+    let mut tended = tended.later(2).await;
     assert_eq!(tended.heard().await, "rang after 2 h");
     let (file, world, done) = tended.stop().await;
     check(&file, "jobs cancel 3.1", &["cancelled 3.1\n"]);
@@ -352,5 +378,23 @@ async fn a_job_that_is_cancelled_is_not_done_by_the_bot_that_runs_nor_by_the_nex
     world.clock_ms.store(START_MS + 5 * HOUR_MS, Ordering::SeqCst);
     let mut tended = Tended::start_in(file, world, done);
     assert_eq!(tended.heard().await, "rang after 4 h");
+    tended.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_was_given_up_is_shown_by_its_function_and_arguments() {
+    let tended = Tended::start(directory("desk dead job").join("evenkeel.db"));
+    tended.say(&format!("!remind {BROKEN_HOURS}"));
+    while !check(&tended.file, "jobs", &[]).contains("2 jobs\n") {
+        tokio::task::yield_now().await;
+    }
+    let tended = tended.later(BROKEN_HOURS).await;
+    tended.has_dead(1).await;
+    let id = tended.letters.list(DeadFilter::default()).await.expect("the bot runs")[0].id;
+    check(&tended.file, &format!("dead show {id}"), &["what          job ", "left out: `--text` shows it"]);
+    let arguments = format!(r#"arguments     [{BROKEN_HOURS},"{SECRET} tea"]"#);
+    let out =
+        check(&tended.file, &format!("dead show {id} --text"), &["function      ", "::ring\n", &arguments]);
+    assert!(!out.contains("u0000") && !out.contains("content"), "{out}");
     tended.stop().await;
 }

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 
+use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel_signal::standin::Standin;
 use evenkeel_signal::standin::options::{Mode, Options};
 
@@ -149,6 +150,22 @@ fn a_journal_that_the_bot_would_refuse_is_a_failure_with_the_bots_own_words() {
     }
     let left = std::fs::read_dir(&place).expect("still there").count();
     assert_eq!(left, 1, "the doctor makes nothing");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_journal_that_everybody_may_read_is_named_with_the_command_that_mends_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = directory("public");
+    let file = place.join("evenkeel.db");
+    drop(SqliteJournal::open(&file).expect("the folder is there"));
+    let public = "warn  place: everybody on this computer may read the journal evenkeel.db";
+    let (_, out) = doctor(&[], &place);
+    assert!(!out.contains(public), "{out}");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let (code, out) = doctor(&[], &place);
+    check(&out, &[public, "fix: `chmod o-rwx evenkeel.db"]);
+    assert_eq!(code, Some(0), "{out}");
 }
 
 #[test]

@@ -11,6 +11,10 @@ fn usual() -> Guarantees {
     Guarantees::new(&connected(), false, &Keeping::sqlite("evenkeel.db"), OnUnknown::Dead)
 }
 
+fn volatile(path: &str) -> Keeping {
+    Keeping { kind: Kind::Volatile(path.into()), ..Keeping::sqlite(path) }
+}
+
 /// The rows of `other` that say something else than the usual ones.
 fn differing(when: &str, other: &Guarantees) -> String {
     let changed = other.rows().iter().filter(|row| !usual().rows().contains(row));
@@ -39,6 +43,7 @@ fn guide() -> String {
     text += &differing("`on_unknown`", &replies(false, OnUnknown::Drop));
     let with = |keeping| Guarantees::new(&connected(), false, &keeping, OnUnknown::Dead);
     text += &differing("encryption", &with(Keeping { is_encrypted: true, ..sqlite.clone() }));
+    text += &differing("a file in memory (tmpfs)", &with(volatile("evenkeel.db")));
     text + &differing("a journal in memory", &with(Keeping::memory(65_536)))
 }
 
@@ -53,8 +58,12 @@ fn the_guide_has_the_same_table() {
 
 #[test]
 fn every_row_has_a_promise_and_a_reason_that_fit_into_a_table() {
-    let keepings =
-        [Keeping::memory(7), Keeping::sqlite("a"), Keeping { is_synced: false, ..Keeping::sqlite("a") }];
+    let keepings = [
+        Keeping::memory(7),
+        Keeping::sqlite("a"),
+        Keeping { is_synced: false, ..Keeping::sqlite("a") },
+        volatile("a"),
+    ];
     for keeping in keepings {
         for choice in [OnUnknown::Dead, OnUnknown::Resend, OnUnknown::Drop] {
             for row in Guarantees::new(&connected(), false, &keeping, choice).rows() {
@@ -76,6 +85,8 @@ fn what_is_not_synced_or_not_kept_is_a_limit() {
     assert_eq!(limits(&sqlite), ["while the bot is away", "a power cut", "what a handler does elsewhere"]);
     let unsynced = limits(&Keeping { is_synced: false, ..sqlite });
     assert!(unsynced.contains(&"acceptance"), "{unsynced:?}");
+    let volatile = limits(&volatile("a"));
+    assert!(volatile.contains(&"acceptance") && !volatile.contains(&"kill -9 or a crash"), "{volatile:?}");
     let memory = limits(&Keeping::memory(65_536));
     assert!(memory.contains(&"kill -9 or a crash") && memory.contains(&"jobs"), "{memory:?}");
 }

@@ -78,8 +78,8 @@ impl Dead {
         }
     }
 
-    /// What was written, and the names of what came with it, each with a word that says what it is. It is people's own:
-    /// show it to nobody but an operator who asks for it.
+    /// What was written, and the names of what came with it, each with a word that says what it is: of a job the function,
+    /// and its arguments in JSON. It is people's own: show it to nobody but an operator who asks for it.
     pub fn texts(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
         let message =
@@ -97,6 +97,9 @@ impl Dead {
             found.push(("text", draft.text.clone()));
             let file = |file: &File| format!("{}, {} bytes", file.name, file.bytes.len());
             found.extend(draft.files.iter().map(|one| ("file", file(one))));
+        } else if let Some(What::Due(due)) = self.event().map(Event::what) {
+            found.push(("function", due.function().to_owned()));
+            found.push(("arguments", due.args().to_owned()));
         } else if let Some(event) = self.event() {
             found.extend(serde_json::to_string(event).ok().map(|json| ("content", json)));
         } else if let Some(reply) = self.reply() {

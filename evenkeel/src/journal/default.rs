@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::memory::MemoryJournal;
 #[cfg(feature = "sqlite")]
-use super::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions, Stock};
+use super::sqlite::{DeadLetters, Doubt, Jobs, SqliteJournal, SqliteOptions, Stock};
 use super::{Entry, Journal, Recovered, Written};
 use crate::config::{Secret, Settings};
 use crate::error::{Error, Result};
@@ -99,6 +99,12 @@ impl Place {
             None if self.key.is_some() => Err(keyless()),
             None => Ok(None),
         }
+    }
+
+    /// What speaks against the place, as the log says at the start; nothing is opened for it.
+    #[cfg(feature = "sqlite")]
+    pub fn doubts(&self) -> Vec<Doubt> {
+        self.path.as_ref().map_or_else(Vec::new, |path| options(self.key.clone()).doubts(path))
     }
 
     /// Opens the journal there. Blocks while the file is read.

@@ -5,6 +5,7 @@ mod content;
 mod dead;
 mod desk;
 mod disk;
+mod doubt;
 mod event;
 mod handover;
 mod health;
@@ -41,6 +42,7 @@ use seen::Retention;
 use writer::Writer;
 
 pub use desk::{DeadLetters, Desk, Jobs};
+pub use doubt::Doubt;
 pub use health::{Health, Vitals};
 pub use look::Stock;
 
@@ -89,8 +91,10 @@ impl SqliteOptions {
     /// What a journal in this file, opened so, keeps.
     pub fn keeping(&self, path: impl Into<PathBuf>) -> Keeping {
         let Retention { hours, rows, .. } = self.retention;
+        let path = path.into();
+        let is_volatile = matches!(disk::kind_of(&path), disk::Kind::Memory(_));
         Keeping {
-            kind: Kind::Sqlite(path.into()),
+            kind: if is_volatile { Kind::Volatile(path) } else { Kind::Sqlite(path) },
             is_synced: true,
             known_days: u32::try_from(hours / 24).ok(),
             known_rows: rows.unsigned_abs(),
@@ -119,8 +123,12 @@ impl SqliteOptions {
                 return Err(error);
             }
         };
-        if let Some(doubt) = disk::doubt(&place.path) {
-            tracing::warn!("{doubt}");
+        for Doubt { text, fix, is_grave } in doubt::of(&place) {
+            if is_grave {
+                tracing::error!("{text}; {fix}");
+            } else {
+                tracing::warn!("{text}; {fix}");
+            }
         }
         let health = Health::default();
         let writer = Writer::new(place, store, health.clone());

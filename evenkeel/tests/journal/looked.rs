@@ -81,3 +81,42 @@ async fn a_journal_is_counted_beside_its_bot_after_its_death_and_after_its_end()
     check(freed(&folder.file()).await, false);
     assert_eq!(content(&folder), before);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_journal_is_for_its_owner_alone_and_one_that_is_there_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let endings = ["", "-wal", "-shm", ".lock"];
+    let modes = |file: &Path| {
+        endings.map(|ending| {
+            let data = fs::metadata(format!("{}{ending}", file.display())).unwrap();
+            data.permissions().mode() & 0o777
+        })
+    };
+    let public = |file: &Path| {
+        let doubts = SqliteOptions::new().doubts(file).into_iter();
+        let doubt = doubts.map(|doubt| (doubt.text, doubt.fix)).find(|(text, _)| text.contains("everybody"));
+        doubt.map(|(_, fix)| fix)
+    };
+    let folder = Folder::new("modes");
+    let journal = filled(&folder.file()).await;
+    assert_eq!(modes(&folder.file()), [0o600; 4]);
+    assert_eq!(public(&folder.file()), None);
+    drop(journal);
+    for (mode, is_empty) in [(0o644, false), (0o660, false), (0o644, true)] {
+        let folder = Folder::new("modes-kept");
+        if is_empty {
+            fs::write(folder.file(), "").unwrap();
+        } else {
+            SqliteJournal::open(folder.file()).unwrap().close().await;
+            fs::remove_file(format!("{}.lock", folder.file().display())).unwrap();
+        }
+        fs::set_permissions(folder.file(), fs::Permissions::from_mode(mode)).unwrap();
+        let journal = filled(&folder.file()).await;
+        assert_eq!(modes(&folder.file()), [mode; 4], "{is_empty}");
+        let fix = public(&folder.file());
+        assert_eq!(fix.is_some(), mode == 0o644, "{fix:?}");
+        assert!(fix.is_none_or(|fix| fix.starts_with("`chmod o-rwx ") && fix.contains("-wal")));
+        drop(journal);
+    }
+}

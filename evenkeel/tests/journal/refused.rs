@@ -335,6 +335,28 @@ async fn a_link_is_followed_and_the_lock_is_that_of_the_file() {
     journal.close().await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_with_a_second_name_is_refused_by_either() {
+    let folder = Folder::new("names");
+    made(&folder).await;
+    let journal = SqliteJournal::open(folder.file()).unwrap();
+    let other = Folder::new("names-other");
+    fs::hard_link(folder.file(), other.file()).unwrap();
+    check(&other, &other.file(), SqliteOptions::new(), "has 2 names (hard links)");
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1, "nothing lies beside the other name");
+    journal.close().await;
+    check(&folder, &folder.file(), SqliteOptions::new(), "has 2 names (hard links)");
+    for error in [
+        DeadLetters::open(folder.file()).map(drop).unwrap_err(),
+        Jobs::open(other.file()).map(drop).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("has 2 names"), "{error}");
+    }
+    fs::remove_file(other.file()).unwrap();
+    assert_eq!(SqliteJournal::open(folder.file()).unwrap().recover().await.unwrap().events.len(), 1);
+}
+
 #[tokio::test]
 async fn a_lock_of_another_program_is_waited_for() {
     let folder = Folder::new("taken");

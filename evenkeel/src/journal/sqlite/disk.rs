@@ -1,6 +1,6 @@
 //! Which file systems a journal may lie on, and what one says that takes no more.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -8,29 +8,25 @@ use crate::error::{Error, Result};
 
 /// What is known of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Nothing is said against it.
     Local,
     /// A lock or a sync is not to be trusted.
     Network(&'static str),
     /// A program serves it, which may do so over a network.
     Perhaps(&'static str),
+    /// What lies there is gone with the next start of the system.
+    Memory(&'static str),
     /// What lies there is made up by the system.
     Unreal(&'static str),
 }
 
 /// What SQLite takes at once when it opens a journal that was closed: the index of the log, and a few pages.
-#[cfg(target_os = "linux")]
-const LEAST_BYTES: u64 = 64 << 10;
+pub(super) const LEAST_BYTES: u64 = 64 << 10;
 
 /// Refuses a file on a network, and where no file can be.
 pub(super) fn check(path: &Path) -> Result<()> {
     judge(path, kind_of(path))
-}
-
-/// What to warn of, in one line.
-pub(super) fn doubt(path: &Path) -> Option<String> {
-    doubt_of(path, kind_of(path))
 }
 
 fn judge(path: &Path, kind: Kind) -> Result<()> {
@@ -45,16 +41,9 @@ fn judge(path: &Path, kind: Kind) -> Result<()> {
     ))
 }
 
-fn doubt_of(path: &Path, kind: Kind) -> Option<String> {
-    let Kind::Perhaps(name) = kind else { return None };
-    let shown = path.display();
-    Some(format!(
-        "the journal {shown} is on {name}: if that goes over a network, a lock or a sync may be a lie"
-    ))
-}
-
+/// On which kind of file system this file lies, or would lie.
 #[cfg(target_os = "linux")]
-fn kind_of(path: &Path) -> Kind {
+pub(super) fn kind_of(path: &Path) -> Kind {
     magic_of(path).map_or(Kind::Local, kind)
 }
 
@@ -67,7 +56,7 @@ fn magic_of(path: &Path) -> Option<u32> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn kind_of(_: &Path) -> Kind {
+pub(super) fn kind_of(_: &Path) -> Kind {
     Kind::Local
 }
 
@@ -77,18 +66,24 @@ fn nearest<T>(path: &Path, look: impl FnMut(&Path) -> Option<T>) -> Option<T> {
 }
 
 /// Whether there is hardly room for anything where this file lies.
-#[cfg(target_os = "linux")]
 pub(super) fn is_full(path: &Path) -> bool {
-    nearest(path, |at| rustix::fs::statvfs(at).ok()).is_some_and(|system| {
-        let bytes = system.f_bavail.saturating_mul(system.f_frsize);
-        // A file system that counts no blocks or no files has no end of them.
-        (system.f_blocks > 0 && bytes < LEAST_BYTES) || (system.f_files > 0 && system.f_favail == 0)
-    })
+    room(path).is_some_and(|bytes| bytes < LEAST_BYTES)
+}
+
+/// How many bytes there is room for where this file lies, or would lie; `None` where there is no end of it, or nobody says.
+#[cfg(target_os = "linux")]
+pub(super) fn room(path: &Path) -> Option<u64> {
+    let system = nearest(path, |at| rustix::fs::statvfs(at).ok())?;
+    // A file system that counts no blocks or no files has no end of them.
+    if system.f_files > 0 && system.f_favail == 0 {
+        return Some(0);
+    }
+    (system.f_blocks > 0).then(|| system.f_bavail.saturating_mul(system.f_frsize))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_full(_: &Path) -> bool {
-    false
+pub(super) fn room(_: &Path) -> Option<u64> {
+    None
 }
 
 /// Whether a file could be made in a folder that is there, as far as one can know without making one.
@@ -121,7 +116,7 @@ pub(super) fn advice(error: &io::Error) -> &'static str {
 
 /// Knows a file system by its magic number (linux/magic.h, and the sources of each).
 #[cfg(any(target_os = "linux", test))]
-fn kind(magic: u32) -> Kind {
+pub(super) fn kind(magic: u32) -> Kind {
     Kind::Network(match magic {
         0x0000_6969 => "NFS",
         0x0000_517b => "SMB",
@@ -135,11 +130,66 @@ fn kind(magic: u32) -> Kind {
         0x0bd0_0bd0 => "Lustre",
         0x786f_4256 => "a shared folder of VirtualBox",
         0x6573_5546 => return Kind::Perhaps("FUSE"),
+        0x0102_1994 => return Kind::Memory("tmpfs"),
+        0x8584_58f6 => return Kind::Memory("ramfs"),
         0x9fa0 => return Kind::Unreal("proc"),
         0x6265_6572 => return Kind::Unreal("sysfs"),
         0x6367_7270 => return Kind::Unreal("cgroup2"),
         _ => return Kind::Local,
     })
+}
+
+/// Makes a file for its owner alone, or with the mode of another that is there: as SQLite makes what lies beside its file.
+pub(super) fn make(path: &Path, like: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    if cfg!(unix)
+        && let Ok(data) = std::fs::metadata(like)
+    {
+        // Where there are no modes, there is nothing to keep.
+        let _ = file.set_permissions(data.permissions());
+    }
+    Ok(file)
+}
+
+/// Whether everybody on this computer may read this file, or write it.
+#[cfg(unix)]
+pub(super) fn is_open_to_all(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|data| data.mode() & 0o006 != 0)
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_open_to_all(_: &Path) -> bool {
+    false
+}
+
+/// How many names a file has that is there.
+#[cfg(unix)]
+pub(super) fn count_names(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map_or(1, |data| data.nlink())
+}
+
+#[cfg(not(unix))]
+pub(super) fn count_names(_: &Path) -> u64 {
+    1
+}
+
+/// Whether something is mounted at this very path, and not only above it; an old system does not say.
+#[cfg(target_os = "linux")]
+pub(super) fn is_mount(path: &Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::empty());
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_mount(_: &Path) -> bool {
+    false
 }
 
 /// Tells files apart that have the same name, one after the other.
@@ -179,9 +229,9 @@ mod tests {
         assert_eq!(kind(0x6969), Kind::Network("NFS"));
         assert_eq!(kind(0xff53_4d42), Kind::Network("CIFS"));
         assert_eq!(kind(0x6573_5546), Kind::Perhaps("FUSE"));
-        for (magic, name) in
-            [(0xef53, "ext4"), (0x794c_7630, "overlayfs"), (0x0102_1994, "tmpfs"), (0x5846_5342, "xfs")]
-        {
+        assert_eq!(kind(0x0102_1994), Kind::Memory("tmpfs"));
+        assert_eq!(kind(0x8584_58f6), Kind::Memory("ramfs"));
+        for (magic, name) in [(0xef53, "ext4"), (0x794c_7630, "overlayfs"), (0x5846_5342, "xfs")] {
             assert_eq!(kind(magic), Kind::Local, "{name}");
         }
     }
@@ -194,8 +244,6 @@ mod tests {
         assert_eq!(error.to_string(), line);
         assert!(error.hint().is_some_and(|hint| hint.contains("`EVENKEEL_JOURNAL`")), "{error:?}");
         assert!(judge(path, kind(0xef53)).is_ok() && judge(path, kind(0x6573_5546)).is_ok());
-        let doubt = doubt_of(path, kind(0x6573_5546)).unwrap();
-        assert!(doubt.contains("on FUSE") && doubt_of(path, kind(0xef53)).is_none(), "{doubt}");
     }
 
     #[test]
@@ -220,6 +268,20 @@ mod tests {
             assert!(advice.contains(part), "{kind:?}: {advice}");
             assert_eq!(advice.contains("permission"), kind == ErrorKind::PermissionDenied, "{advice}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn room_is_that_of_the_folder_above_and_what_is_made_up_has_no_end() {
+        assert_eq!(room(Path::new("/proc/no/such/folder/evenkeel.db")), None);
+        assert!(room(Path::new("no such folder/evenkeel.db")).is_some_and(|bytes| bytes > 0));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_mounted_is_told_from_what_lies_in_it() {
+        assert!(is_mount(Path::new("/proc")));
+        assert!(!is_mount(Path::new("/proc/version")) && !is_mount(Path::new("/proc/no such file")));
     }
 
     #[cfg(target_os = "linux")]

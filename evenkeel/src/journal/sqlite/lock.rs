@@ -27,7 +27,7 @@ impl Lock {
         let side = beside(path, ".lock");
         let mut tries = TRIES;
         loop {
-            let (file, is_new) = open(&side).map_err(|error| unopened(&side, &error))?;
+            let (file, is_new) = open(&side, path).map_err(|error| unopened(&side, &error))?;
             let mut taken = file.try_lock();
             while matches!(taken, Err(TryLockError::WouldBlock)) && tries > 0 {
                 tries -= 1;
@@ -52,16 +52,14 @@ impl Lock {
     }
 }
 
-/// The file, and whether it was made.
-fn open(side: &Path) -> std::io::Result<(File, bool)> {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    match options.create_new(true).open(side) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            Ok((options.create_new(false).create(true).truncate(false).open(side)?, false))
-        }
-        opened => Ok((opened?, true)),
+/// The file, and whether it was made: with the mode of the journal, so that whoever may open that may look at this.
+fn open(side: &Path, journal: &Path) -> std::io::Result<(File, bool)> {
+    match disk::make(side, journal) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => return Ok((made?, true)),
     }
+    // Whoever was refused may have taken it away in between.
+    Ok((OpenOptions::new().write(true).create(true).truncate(false).open(side)?, false))
 }
 
 fn untaken(path: &Path, side: &Path, error: TryLockError) -> Error {

@@ -103,6 +103,7 @@ impl Place {
             return Err(Error::config(format!("{shown} is no file, in which a journal could be kept"))
                 .with_hint("name a file, there or not: a folder, a device and a pipe are none"));
         }
+        self.check_names()?;
         let mut head = Vec::new();
         match File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
@@ -122,6 +123,23 @@ impl Place {
         };
         self.judge(number(68), number(60))?;
         Ok(Found::Plain)
+    }
+
+    /// Through another name, the lock and the log would lie elsewhere: a second bot would not be kept out, a start would not
+    /// find what is in the log, and both damage the file (<https://sqlite.org/howtocorrupt.html>, 2.5).
+    fn check_names(&self) -> Result<()> {
+        let shown = self.path.display();
+        let names = disk::count_names(&self.path);
+        if names > 1 {
+            return Err(Error::config(format!("the journal {shown} has {names} names (hard links)")).with_hint(
+                format!("remove the other name, which `find / -xdev -samefile {shown}` finds; to have a copy, use `cp` in place of `ln`"),
+            ));
+        }
+        if disk::is_mount(&self.path) {
+            return Err(Error::config(format!("the journal {shown} is mounted alone, without its folder"))
+                .with_hint("mount the folder that it is in: what belongs to it lies beside it"));
+        }
+        Ok(())
     }
 
     /// Whether the numbers in a file's header are ours (<https://sqlite.org/fileformat2.html#the_database_header>).
@@ -145,6 +163,13 @@ impl Place {
             .with_hint(disk::advice(error))
     }
 
+    fn unmade(&self, error: &std::io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => self.full(),
+            _ => self.unusable(error),
+        }
+    }
+
     pub(super) fn full(&self) -> Error {
         Error::config(format!("the disk of the journal {} is full", self.path.display()))
             .with_hint("make room on it, then start again")
@@ -165,8 +190,7 @@ impl Place {
 
     fn open_there(&self, prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<Store> {
         let has_log = beside(&self.path, "-wal").exists();
-        let connection =
-            self.connect(&self.path, OpenFlags::empty()).map_err(|error| self.explain(&error))?;
+        let connection = self.connect(&self.path).map_err(|error| self.explain(&error))?;
         let keep_log = |connection: &Connection, is_kept| {
             let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_kept);
             kept.map(drop).map_err(|error| self.explain(&error))
@@ -183,7 +207,7 @@ impl Place {
     /// Opens the file after a failure, and trusts nothing that a failed sync may have left behind: the log is written and
     /// read anew, and moved into the file.
     pub(super) fn reopen(&self) -> rusqlite::Result<Store> {
-        let connection = self.connect(&self.path, OpenFlags::empty())?;
+        let connection = self.connect(&self.path)?;
         Self::tune(&connection)?;
         self.write_log_again(&connection)?;
         let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -215,8 +239,8 @@ impl Place {
         written
     }
 
-    fn connect(&self, path: &Path, create: OpenFlags) -> rusqlite::Result<Connection> {
-        self.connect_as(path, OpenFlags::SQLITE_OPEN_READ_WRITE | create)
+    fn connect(&self, path: &Path) -> rusqlite::Result<Connection> {
+        self.connect_as(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
     pub(super) fn connect_as(&self, path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
@@ -243,6 +267,8 @@ impl Place {
             let _ = (fs::remove_file(&draft), fs::remove_file(beside(&draft, "-journal")));
         };
         clear();
+        // SQLite would make it readable for everybody. What it makes beside a file has the mode of the file.
+        disk::make(&draft, &self.path).map_err(|error| self.unmade(&error))?;
         if let Err(error) = self.fill(&draft) {
             clear();
             return Err(self.explain(&error));
@@ -259,7 +285,7 @@ impl Place {
 
     fn fill(&self, draft: &Path) -> rusqlite::Result<()> {
         let born = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let mut connection = self.connect(draft, OpenFlags::SQLITE_OPEN_CREATE)?;
+        let mut connection = self.connect(draft)?;
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         schema::create(&mut connection, i64::try_from(born.as_millis()).unwrap_or(0))
     }
