@@ -78,7 +78,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     biased;
                     () = &mut closing => {}
                     () = over(limit, &mut ends.stops) => {
-                        tracing::warn!("the journal did not close in time: it has all that it was given");
+                        tracing::warn!("the closing of the journal was not waited for any longer: it has all that it was given");
                         drop(leave_behind(closing));
                     }
                 }
