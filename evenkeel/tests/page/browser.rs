@@ -141,7 +141,8 @@ impl Browser {
         answer["result"]["value"].clone()
     }
 
-    /// Waits until an expression is true, looking whenever the document changes.
+    /// Waits until an expression is true, looking whenever the document changes. The limit is for what never comes: on a
+    /// loaded machine the guard's reporter, which has a low priority, may need a minute.
     pub(crate) async fn wait(&mut self, condition: &str) {
         let quoted = json!(condition);
         let promise = format!(
@@ -153,7 +154,7 @@ impl Browser {
                     done(true);
                 }};
                 const observer = new MutationObserver(look);
-                const end = setTimeout(() => fail(new Error('never came true: ' + {quoted})), 20000);
+                const end = setTimeout(() => fail(new Error('never came true: ' + {quoted})), 120000);
                 const all = {{ subtree: true, childList: true, attributes: true, characterData: true }};
                 observer.observe(document, all);
                 look();
