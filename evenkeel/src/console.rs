@@ -37,11 +37,11 @@ const STATUS_EVERY: Duration = Duration::from_millis(500);
 /// ```no_run
 /// use evenkeel::{Bot, Router, console::Console, sandbox::Sandbox};
 ///
+/// # fn main() -> evenkeel::Result<()> {
 /// let console = Console::bind("127.0.0.1:4243")?;
 /// println!("open {}", console.url());
 /// Bot::new(Sandbox::new(), Router::new()).with_console(console).run()
-/// # as evenkeel::Result<()>
-/// # ; Ok::<(), evenkeel::Error>(())
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct Console {

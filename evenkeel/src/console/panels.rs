@@ -25,6 +25,8 @@ const SHOWN: usize = 50;
 const MOST_SHOWN: usize = 1000;
 /// Dead letters that an export asks for at once: replies come with their files.
 const EXPORTED: usize = 100;
+/// How long an answer that the journal gives is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn routes() -> Router<Desk> {
     Router::new()
@@ -37,9 +39,6 @@ pub(super) fn routes() -> Router<Desk> {
         .route("/api/guarantees", get(guarantees))
         .route("/api/pardon", post(pardon))
 }
-
-/// How long an answer that the journal gives is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 fn stopped() -> Error {
     Error::new("the bot has stopped")

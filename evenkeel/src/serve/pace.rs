@@ -47,6 +47,11 @@ impl Pace {
         self.wrote = now;
     }
 
+    /// When the last batch began.
+    pub(super) fn began(&self) -> Duration {
+        self.wrote
+    }
+
     /// When the next batch is to be written: now, or at the moment that is given. `held_up` are events that wait for
     /// others of their conversation.
     pub(super) fn waits(&mut self, entries: usize, held_up: usize, now: Duration) -> Option<Duration> {

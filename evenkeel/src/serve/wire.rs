@@ -79,8 +79,6 @@ pub(super) struct Wire<T, J: Journal> {
     began: Instant,
     hands: Hands,
     clock: Clock,
-    /// When the last batch began to be written.
-    wrote: Instant,
 }
 
 impl<T: Transport, J: Journal> Wire<T, J> {
@@ -127,7 +125,6 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             began: Instant::now(),
             hands: Hands::new(0),
             clock,
-            wrote: Instant::now(),
         };
         (wire, Inner { finished, asked })
     }
@@ -313,7 +310,6 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             }
         }
         self.pace.wrote(now);
-        self.wrote = Instant::now();
         self.writing = self.machine.batch().map(|batch| Box::pin(self.journal.write(batch)));
         None
     }
@@ -403,7 +399,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
 
     /// For how long the batch that is being written has been, if that is long.
     fn stalled(&self) -> Duration {
-        let since = self.writing.is_some().then(|| self.wrote.elapsed());
+        let since = self.writing.is_some().then(|| self.began.elapsed().saturating_sub(self.pace.began()));
         since.filter(|since| *since >= STALLED).unwrap_or_default()
     }
 
