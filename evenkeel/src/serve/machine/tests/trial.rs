@@ -182,7 +182,7 @@ struct Truth {
     /// Those that have waited for somebody, and have no place in the order any more.
     waited: BTreeSet<u64>,
     crashes: HashMap<u64, u32>,
-    /// Whether something had had its time alone when the process ended, so that others began beside it.
+    /// Whether a suspect had had its time alone when the process ended, so that others began beside it.
     is_unclear: bool,
     /// Those that such an end was counted against: they may be taken for the guilty one.
     unlucky: BTreeSet<u64>,
@@ -450,8 +450,10 @@ impl Trial {
         // What was on its way may have arrived.
         self.truth.arrived.extend(self.flights.drain(..).map(|letter| name(letter.outbound.key)));
         // What is not written was not promised.
-        let had_time =
-            |(sequence, handler): (&u64, &Handler)| handler.at + self.alone(*sequence) <= self.now.elapsed;
+        let had_time = |(sequence, handler): (&u64, &Handler)| {
+            let is_suspect = self.truth.crashes.get(sequence).is_some_and(|crashes| *crashes > 0);
+            is_suspect && handler.at + self.alone(*sequence) <= self.now.elapsed
+        };
         self.truth.is_unclear = self.handlers.iter().any(had_time);
         self.truth.owed.clear();
         self.truth.planned.clear();
