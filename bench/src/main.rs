@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         }
         Command::Start => start::run(),
         Command::Journal => journal::run(),
+        Command::Latency => journal::latency(),
         Command::Memory => memory::run(),
         Command::Poll => poll::run(),
         Command::Rescue => rescue::run(),

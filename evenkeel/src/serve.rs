@@ -5,7 +5,6 @@ mod commands;
 mod handling;
 mod lane;
 mod outbox;
-mod pace;
 mod machine;
 mod settings;
 mod wire;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use evenkeel::config::Config;
-use evenkeel::journal::sqlite::SqliteJournal;
+use evenkeel::journal::Journal;
+use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::transport::{FreshIds, Inbox, SendError, Sent};
 use evenkeel::{
     Bot, Context, Conversation, Event, Job, Message, MessageId, Outbound, Result, Router, Sender, Transport,
@@ -111,7 +112,7 @@ impl Transport for Crowd {
 /// Runs a bot with its own threads until `until` returns.
 fn run<R>(
     crowd: Crowd,
-    journal: SqliteJournal,
+    journal: impl Journal,
     app: Router,
     until: impl FnOnce(&Seen) -> io::Result<R>,
 ) -> io::Result<R> {
@@ -136,38 +137,58 @@ async fn ping() -> &'static str {
     "pong"
 }
 
-/// Offers a rate to a bot and prints what it cost.
-pub(super) fn rate(path: &Path, per_second: u32) -> io::Result<()> {
-    let count = per_second * FOR.as_secs() as u32;
-    let plan = (0..count).map(|number| Duration::from_secs(1) * number / per_second).collect();
-    let app = Router::new().command("!ping", ping);
-    let (journal, count) = (super::open(path)?, count as usize);
+/// How long messages took, in milliseconds at the median and the 99th percentile.
+struct Took {
+    accepted: [f64; 3],
+    answered: [f64; 3],
+}
+
+/// Offers a rate to a bot on a file and to one in memory, and prints what the file cost.
+pub(super) fn rate(folder: &Path, per_second: u32) -> io::Result<()> {
+    let syncs = || super::bare_syncs(&folder.join("sync"), WARM);
+    let mut bare = syncs()?;
+    let journal = super::open(&folder.join(format!("bot-{per_second}.db")))?;
     let health = journal.health();
-    let measure = |seen: &Seen| {
+    let (before, count, kept) = offer(per_second, journal, || health.vitals())?;
+    let after = health.vitals();
+    bare.extend(syncs()?);
+    let sync_ms = percentiles(bare)[0];
+    let (_, _, in_memory) = offer(per_second, MemoryJournal::default(), || ())?;
+    let more = kept.answered[0] - in_memory.answered[0];
+    println!(
+        "{per_second:>10} {:>10.2} {:>10.1} {:>8.2} / {:>6.2} {:>8.2} / {:>6.2} {:>8.2} / {:>6.2} {sync_ms:>8.2} {more:>8.2} {:>8.1}",
+        (super::syncs(&after) - super::syncs(&before)) as f64 / count as f64,
+        (after.busy - before.busy).as_secs_f64() * 1e6 / count as f64,
+        kept.accepted[0],
+        kept.accepted[1],
+        kept.answered[0],
+        kept.answered[1],
+        in_memory.answered[0],
+        in_memory.answered[1],
+        more / sync_ms,
+    );
+    Ok(())
+}
+
+/// Runs a bot and offers it a rate. Answers what `look` saw when it was warm, and how many messages came after that.
+fn offer<V>(per_second: u32, journal: impl Journal, look: impl Fn() -> V) -> io::Result<(V, usize, Took)> {
+    let total = per_second * FOR.as_secs() as u32;
+    let plan = (0..total).map(|number| Duration::from_secs(1) * number / per_second).collect();
+    let app = Router::new().command("!ping", ping);
+    run(Crowd::new(plan, "!ping"), journal, app, |seen| {
         std::thread::sleep(WARM);
-        let before = (health.vitals(), locked(&seen.written).len());
+        let (vitals, warm) = (look(), locked(&seen.written).len());
         let deadline = Instant::now() + FOR * 6;
-        while locked(&seen.answered).len() < count {
+        while locked(&seen.answered).len() < total as usize {
             if Instant::now() > deadline {
                 return Err(io::Error::other("not all were answered"));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        let of_these = |all: &Mutex<Vec<Duration>>| percentiles(locked(all).split_off(before.1));
-        let (accepted, answered) = (of_these(&seen.accepted), of_these(&seen.answered));
-        Ok((before.0, health.vitals(), count - before.1, accepted, answered))
-    };
-    let (before, after, count, accepted, answered) = run(Crowd::new(plan, "!ping"), journal, app, measure)?;
-    println!(
-        "{per_second:>10} {:>12.3} {:>12.1} {:>9.2} / {:>6.2} {:>9.2} / {:>6.2}",
-        (super::syncs(&after) - super::syncs(&before)) as f64 / count as f64,
-        (after.busy - before.busy).as_secs_f64() * 1e6 / count as f64,
-        accepted[0],
-        accepted[1],
-        answered[0],
-        answered[1],
-    );
-    Ok(())
+        let of_these = |all: &Mutex<Vec<Duration>>| percentiles(locked(all).split_off(warm));
+        let took = Took { accepted: of_these(&seen.accepted), answered: of_these(&seen.answered) };
+        Ok((vitals, total as usize - warm, took))
+    })
 }
 
 /// From the opening of a journal with work left to the first handler that runs.

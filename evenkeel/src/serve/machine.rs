@@ -269,16 +269,6 @@ impl Machine {
         alarm.into_iter().chain(job).min()
     }
 
-    /// How many entries wait for the next batch.
-    pub(super) fn entries(&self) -> usize {
-        self.batch.len()
-    }
-
-    /// The moment of the last step, since the start.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.now.elapsed
-    }
-
     /// Takes nothing new up: what runs may finish.
     pub(super) fn drain(&mut self) {
         self.is_draining = true;

@@ -24,7 +24,6 @@ use super::commands::Commands;
 use super::handling::handle;
 use super::machine::{Input, Machine, Now, Output, Policy};
 use super::outbox::deliver;
-use super::pace::Pace;
 use crate::context::{Ask, Wire as Asks};
 use crate::error::Result;
 use crate::guarantee::Guarantees;
@@ -55,13 +54,14 @@ pub(super) struct Ends {
 pub(super) struct Wire<T, J: Journal> {
     transport: Arc<T>,
     journal: J,
-    /// The batch that is being written.
+    /// The batch that is being written,
     writing: Option<Pin<Box<J::Writing>>>,
+    /// and since when.
+    wrote: Instant,
     app: App,
     executor: Executor,
     backlog: Arc<Backlog>,
     machine: Machine,
-    pace: Pace,
     /// Handlers that run, by event. Dropping a task cancels it.
     running: HashMap<u64, Task>,
     /// Hooks of the author's that run beside the handlers.
@@ -107,11 +107,11 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             transport,
             journal,
             writing: None,
+            wrote: Instant::now(),
             app,
             executor,
             backlog,
             machine: Machine::new(policy),
-            pace: Pace::default(),
             running: HashMap::new(),
             hooks: Vec::new(),
             asks,
@@ -214,7 +214,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     Output::Died(dead) => self.mourn(*dead),
                 }
             }
-            let due = self.write();
+            self.write();
             self.backlog.settle(self.machine.room());
             let is_quiet = ends.arrivals.is_empty() && asked.is_empty() && finished.is_empty();
             if is_quiet && self.machine.is_idle() {
@@ -223,8 +223,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     return Ok(End::Quiet(deadline, ended));
                 }
             }
-            let alarm =
-                self.machine.next_alarm().into_iter().chain(due).min().map(|elapsed| self.began + elapsed);
+            let alarm = self.machine.next_alarm().map(|elapsed| self.began + elapsed);
             let input = tokio::select! {
                 // In order, so that what is rare and urgent is not starved by what is always ready.
                 biased;
@@ -272,7 +271,6 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 }
                 1.. = ends.arrivals.recv_many(&mut arrived, TURN) => {
                     let now = self.now();
-                    self.pace.arrived(arrived.len(), now.elapsed);
                     for arrival in arrived.drain(..) {
                         self.machine.step(Input::Arrived(arrival), now)?;
                     }
@@ -296,22 +294,15 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         }
     }
 
-    /// Writes the next batch, or says when.
-    fn write(&mut self) -> Option<Duration> {
-        let entries = self.machine.entries();
-        if self.writing.is_some() || entries == 0 {
-            return None;
+    /// Begins to write the next batch as soon as the one before is written; what comes meanwhile fills it.
+    fn write(&mut self) {
+        if self.writing.is_some() {
+            return;
         }
-        let (now, (_, held_up, _)) = (self.machine.elapsed(), self.machine.load());
-        if self.journal.is_kept() && !self.is_draining {
-            let due = self.pace.waits(entries, held_up, now);
-            if due.is_some() {
-                return due;
-            }
+        if let Some(batch) = self.machine.batch() {
+            self.wrote = Instant::now();
+            self.writing = Some(Box::pin(self.journal.write(batch)));
         }
-        self.pace.wrote(now);
-        self.writing = self.machine.batch().map(|batch| Box::pin(self.journal.write(batch)));
-        None
     }
 
     fn start(&mut self, work: Work) {
@@ -399,7 +390,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
 
     /// For how long the batch that is being written has been, if that is long.
     fn stalled(&self) -> Duration {
-        let since = self.writing.is_some().then(|| self.began.elapsed().saturating_sub(self.pace.began()));
+        let since = self.writing.is_some().then(|| self.wrote.elapsed());
         since.filter(|since| *since >= STALLED).unwrap_or_default()
     }
 
