@@ -1,6 +1,7 @@
 //! How long to wait before the next attempt to connect.
 
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
@@ -38,8 +39,9 @@ impl<'a> Backoff<'a> {
             return Duration::ZERO;
         }
         let whole = FIRST.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
-        // Whatever the source returns, the wait stays within its bounds.
-        let chance = Some((self.random)()).filter(|chance| (0.0..=1.0).contains(chance));
+        // Whatever the source returns, the wait stays within its bounds; the author's own may even panic.
+        let drawn = catch_unwind(AssertUnwindSafe(self.random)).ok();
+        let chance = drawn.filter(|chance| (0.0..=1.0).contains(chance));
         whole.mul_f64(0.5 + chance.unwrap_or(0.0) / 2.0)
     }
 }
@@ -60,8 +62,10 @@ mod tests {
 
     #[test]
     fn chance_halves_a_wait_at_most() {
-        let random: Random = Box::new(|| f64::NAN);
-        assert!(Backoff { attempt: 1, random: &random }.next() <= FIRST);
+        let odd: [Random; 2] = [Box::new(|| f64::NAN), Box::new(|| panic!("in the source of chance"))];
+        for random in &odd {
+            assert!(Backoff { attempt: 1, random }.next() <= FIRST);
+        }
         let random: Random = Box::new(|| -7.0);
         assert_eq!(Backoff { attempt: 1, random: &random }.next(), FIRST / 2);
         assert!((0.0..1.0).contains(&system_random()()));

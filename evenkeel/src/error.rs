@@ -53,6 +53,12 @@ enum Kind {
     Config,
 }
 
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
+
 impl Error {
     /// An error with a message for the log.
     #[track_caller]

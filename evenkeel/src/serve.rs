@@ -1,7 +1,9 @@
 //! The running bot: from the transport through lanes and handlers back to the transport.
 
 mod attempt;
+mod clock;
 mod commands;
+mod foreign;
 mod handling;
 mod lane;
 mod outbox;
@@ -10,27 +12,30 @@ mod settings;
 mod wire;
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use evenkeel_guard::Executor;
+use evenkeel_guard::{Executor, Label, Task};
+use futures_util::FutureExt;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
 #[cfg(feature = "page")]
 use crate::console::{About, Console, Desk};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_message};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
 use crate::operator::{DeadLetters, Jobs, Operator, Wish};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
 use crate::transport::{Backlog, Inbox, Transport};
+use clock::Source;
 pub(crate) use settings::guarding;
 use settings::{Guard, Settings, start_log};
-use wire::{Ends, Wire, let_go};
+use wire::{Ends, GRACE, Wire, let_go};
 
 /// How long a bot that was told to stop goes on finishing, unless told otherwise.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -74,15 +79,6 @@ pub async fn serve(transport: impl Transport, app: impl IntoApp) -> Result<()> {
 
 /// Opens the journal, once the settings are known.
 type OpenJournal<J> = Box<dyn FnOnce(Place) -> Result<J> + Send>;
-/// Tells the time in milliseconds since 1970.
-type Clock = Box<dyn Fn() -> u64 + Send>;
-
-/// The time by the system's clock.
-fn wall_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// A bot with all its options, for those who need more than [`run`] and [`serve`].
 #[must_use = "a bot does nothing until `run` or `serve`"]
 pub struct Bot<T, J = DefaultJournal> {
@@ -95,7 +91,7 @@ pub struct Bot<T, J = DefaultJournal> {
     shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     status: (Status, mpsc::Receiver<Question>),
     operator: (Operator, mpsc::Receiver<Wish>),
-    clock: Clock,
+    clock: Source,
     settings: Option<Settings>,
     #[cfg(feature = "page")]
     console: Option<Console>,
@@ -114,7 +110,7 @@ impl<T: Transport> Bot<T> {
             shutdown: None,
             status: Status::new(),
             operator: Operator::new(),
-            clock: Box::new(wall_ms),
+            clock: Source::system(),
             settings: None,
             #[cfg(feature = "page")]
             console: None,
@@ -167,10 +163,19 @@ impl<T: Transport, J: Journal> Bot<T, J> {
 
     /// Tells the time by another clock than the system's, in milliseconds since 1970. Jobs go by it.
     ///
+    /// It runs where handlers run, and is read once a second; in between, time goes on by the monotonic clock. One that
+    /// panics or blocks is named in the log, and time goes on from its last reading.
+    ///
     /// Under tokio's paused clock, give one that moves with it: `tokio::time::Instant` is what pauses, and the system's
     /// clock is not.
     pub fn with_clock(mut self, clock: impl Fn() -> u64 + Send + 'static) -> Self {
-        self.clock = Box::new(clock);
+        self.clock = Source::Authors(Box::new(clock));
+        self
+    }
+
+    /// The same, with a clock that is known neither to panic nor to block, and is read whenever the time is asked for.
+    pub(crate) fn with_own_clock(mut self, clock: impl Fn() -> u64 + Send + 'static) -> Self {
+        self.clock = Source::Own(Box::new(clock));
         self
     }
 
@@ -181,7 +186,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         self
     }
 
-    /// Stops when this future ends, instead of at SIGTERM or Ctrl-C.
+    /// Stops when this future ends, instead of at SIGTERM or Ctrl-C. It runs where handlers run; should it panic, the bot
+    /// stops as well, since nothing else would tell it to.
     pub fn with_shutdown(mut self, shutdown: impl Future<Output = ()> + Send + 'static) -> Self {
         self.shutdown = Some(Box::pin(shutdown));
         self
@@ -248,7 +254,9 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             .enable_all()
             .build()
             .map_err(|error| Error::from(error).context("starting the runtime of the wire"))?;
+        let app = self.app.clone();
         let result = ours.block_on(self.serve());
+        foreign::drop_within(GRACE, theirs.handle().clone(), app);
         // A handler that is stuck must not keep the process, nor must a name look-up of the transport.
         theirs.shutdown_background();
         ours.shutdown_background();
@@ -267,7 +275,11 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     pub async fn serve(mut self) -> Result<()> {
         // Before anything else, so that a signal during a slow start stops the bot and not the process.
         let (stop, stops) = mpsc::channel(2);
-        let _stopper = Owned(tokio::spawn(stopper(stop, self.shutdown.take())));
+        let executor = self.executor.get_or_insert_with(|| Executor::on_with(Handle::current(), &guarding()));
+        let _stopper = match self.shutdown.take() {
+            Some(shutdown) => Stopper::Authors(executor.spawn(&Label::new("shutdown"), told(stop, shutdown))),
+            None => Stopper::Signals(Owned(tokio::spawn(signals(stop)))),
+        };
         self.serve_until(stops).await
     }
 
@@ -290,6 +302,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         } = self;
         let ((status, questions), (operator, wishes)) = (status, operator);
         let executor = executor.unwrap_or_else(|| Executor::on_with(Handle::current(), &guarding()));
+        let clock = clock.start(&executor).await;
         let transport = Arc::new(transport);
         let name = transport.name();
         // Before the network is told anything: a journal in other hands ends the bot here.
@@ -308,7 +321,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
             let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
             let recovered = journal.recover().await?;
-            let greeting = opener.open().await.map_err(|error| {
+            let greeting = foreign::caught("the transport", opener.open()).await.map_err(|error| {
                 let context = format!("the {name} transport could not start");
                 error.context(context)
             })?;
@@ -334,9 +347,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             .transpose()?;
         let backlog = Arc::new(Backlog::new(backlog_bytes));
         let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status, operator);
-        let receiver = Arc::clone(&transport);
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.
-        let receiving = Owned(tokio::spawn(async move { receiver.receive(inbox).await }));
+        let receiving = Owned(tokio::spawn(foreign::receive(Arc::clone(&transport), inbox)));
         let (wire, inner) = Wire::new(transport, journal, app, executor, backlog, clock);
         let ends = Ends { arrivals, questions, wishes, stops };
         wire.run(recovered, ends, inner, receiving, drain.unwrap_or(DRAIN)).await
@@ -369,22 +381,33 @@ impl<R> Drop for Owned<R> {
     }
 }
 
-/// Sends one message for each request to stop.
-async fn stopper(stop: mpsc::Sender<()>, shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
-    if let Some(shutdown) = shutdown {
-        shutdown.await;
-        // A wire that is gone has stopped already.
-        let _told = stop.send(()).await;
-        return;
+/// Who says when the bot stops; ends with the bot.
+enum Stopper {
+    /// Both are held for their ends alone.
+    Authors(#[expect(dead_code, reason = "dropping it cancels the future")] Task),
+    Signals(#[expect(dead_code, reason = "dropping it ends the task")] Owned<()>),
+}
+
+/// Sends one message once the author's future has ended.
+async fn told(stop: mpsc::Sender<()>, shutdown: Pin<Box<dyn Future<Output = ()> + Send>>) {
+    if let Err(panic) = AssertUnwindSafe(shutdown).catch_unwind().await {
+        let error = panic_message(&*panic);
+        tracing::error!(error, "the future of `Bot::with_shutdown` panicked: the bot stops");
     }
-    if let Err(error) = signals(stop).await {
+    // A wire that is gone has stopped already.
+    let _told = stop.send(()).await;
+}
+
+/// Sends one message for each signal to stop.
+async fn signals(stop: mpsc::Sender<()>) {
+    if let Err(error) = each_signal(stop).await {
         tracing::warn!(%error, "no signals here: the bot ends only with its process");
         std::future::pending::<()>().await;
     }
 }
 
 #[cfg(unix)]
-async fn signals(stop: mpsc::Sender<()>) -> std::io::Result<()> {
+async fn each_signal(stop: mpsc::Sender<()>) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     loop {
@@ -399,7 +422,7 @@ async fn signals(stop: mpsc::Sender<()>) -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-async fn signals(stop: mpsc::Sender<()>) -> std::io::Result<()> {
+async fn each_signal(stop: mpsc::Sender<()>) -> std::io::Result<()> {
     loop {
         tokio::signal::ctrl_c().await?;
         if stop.send(()).await.is_err() {

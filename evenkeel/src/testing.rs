@@ -50,7 +50,7 @@ pub fn chat(app: impl IntoApp) -> Chat {
     let sandbox = Sandbox::new();
     let executor = Executor::strict_with(runtime, &guarding().with_strictness());
     let bot = Bot::new(sandbox.clone(), app).in_memory().with_executor(executor.clone());
-    let bot = bot.with_shutdown(std::future::pending()).with_clock(clock());
+    let bot = bot.with_shutdown(std::future::pending()).with_own_clock(clock());
     let status = bot.status();
     let changes = sandbox.changes();
     let bot = Stopped(tokio::spawn(bot.serve()));

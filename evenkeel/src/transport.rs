@@ -50,6 +50,11 @@ pub trait Transport: Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// The future is dropped when the bot stops receiving; nothing that was handed over may be lost by that.
+    ///
+    /// # Panics
+    ///
+    /// A call that panics costs what it was reading: it is logged, and this is called again after a pause. After five panics
+    /// within a minute of a start the bot drains and stops.
     fn receive(&self, inbox: Inbox) -> impl Future<Output = Result<()>> + Send;
 
     /// Carries one action out. Calls for one conversation never overlap; calls for several do.

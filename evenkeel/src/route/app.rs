@@ -1,8 +1,7 @@
 //! A finished bot: what an event goes through once its handler is found.
 
-use std::any::Any;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use evenkeel_guard::Label;
@@ -12,7 +11,7 @@ use super::compile::Compiled;
 use super::matcher::Matcher;
 use crate::breaker::Breakers;
 use crate::context::{Attempt, Context, Left, Tools, Wire};
-use crate::error::Error;
+use crate::error::{Error, panic_message};
 use crate::event::Event;
 use crate::guarantee::OnUnknown;
 use crate::job::Body;
@@ -58,6 +57,14 @@ impl Answer {
             )
         });
         Self { name: None, outbound, changes, failure, retry }
+    }
+
+    /// A filter of `on` panicked: who would have been asked is not known, so nobody hears of it.
+    fn of_filter(panic: &(dyn std::any::Any + Send), retry: Retry) -> Self {
+        let error = Error::new(format!("a filter of `Router::on` panicked: {}", panic_message(panic)))
+            .with_hint("a filter gives `None` for whatever it does not know");
+        let failure = Some((error, Reason::Panicked));
+        Self { name: None, outbound: Vec::new(), changes: Vec::new(), failure, retry }
     }
 }
 
@@ -123,17 +130,19 @@ impl App {
 
     /// Which route an event goes to, if any, and how many of its words are those of the command.
     pub(super) fn find(&self, event: &Event) -> Option<(&Compiled, usize)> {
-        let allows = |index: usize| {
-            let facts = &self.routes[index].matched.facts;
-            facts.allows(event.sender(), event.conversation())
-        };
-        let found = self.matcher.find(event, &allows)?;
+        let found = self.matcher.find(event, &|index| self.allows(index, event))?;
         Some((&self.routes[found.route], found.command_words))
     }
 
-    /// The name of what handles an event; empty if nothing does.
+    fn allows(&self, index: usize, event: &Event) -> bool {
+        self.routes[index].matched.facts.allows(event.sender(), event.conversation())
+    }
+
+    /// The name of the command that an event's text asks for; empty if none. It runs no filter: this is asked on the wire,
+    /// of events during which the process ended, perhaps in a filter.
     pub(crate) fn command(&self, event: &Event) -> String {
-        self.find(event).map(|(compiled, _)| compiled.label.name().to_owned()).unwrap_or_default()
+        let named = self.matcher.find_without_filters(event, &|index| self.allows(index, event));
+        named.map(|found| self.routes[found.route].label.name().to_owned()).unwrap_or_default()
     }
 
     /// Whether any trigger wants this event, for benchmarks of the router.
@@ -143,7 +152,11 @@ impl App {
 
     /// Finds the handler, runs it with its layers, and collects what it promised. A panic is a failure like others.
     pub(crate) async fn answer(&self, event: Event, attempt: Attempt, wire: Wire) -> Answer {
-        let Some((Compiled { matched, label, route }, command_words)) = self.find(&event) else {
+        let found = match catch_unwind(AssertUnwindSafe(|| self.find(&event))) {
+            Ok(found) => found,
+            Err(panic) => return Answer::of_filter(&*panic, self.tools.retry),
+        };
+        let Some((Compiled { matched, label, route }, command_words)) = found else {
             return Answer::unwanted(&event);
         };
         let retry = matched.facts.retry.unwrap_or(self.tools.retry);
@@ -171,11 +184,6 @@ impl App {
         let failure = failure.map(|error| (error, reason));
         Answer { name: Some(label.clone()), outbound, changes, failure, retry }
     }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 /// What [`run`](crate::run) and [`serve`](crate::serve) take: an [`App`], or a [`Router`](crate::Router) that needs no state.

@@ -99,6 +99,18 @@ impl Matcher {
         found.or_else(by_kind).or_else(|| self.fallback.as_ref()?.resolve(0, text?, allows))
     }
 
+    /// The same, without the filters of `on`, which are the author's code. Where there are some, they come before the
+    /// fallback, so it is not known whether that would be asked.
+    pub(super) fn find_without_filters(
+        &self,
+        event: &Event,
+        allows: &dyn Fn(usize) -> bool,
+    ) -> Option<Found> {
+        let text = event.text()?;
+        let fallback = || self.fallback.as_ref().filter(|_| self.events.is_empty())?.resolve(0, text, allows);
+        self.find_text(text, allows).or_else(fallback)
+    }
+
     fn find_text(&self, text: &str, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
         let text = text.trim();
         let exact = || self.exacts.find(text, |target| target.resolve(0, "", allows));

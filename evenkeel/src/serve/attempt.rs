@@ -37,8 +37,9 @@ pub(super) struct Finished {
 pub(super) enum Ending {
     Done,
     Failed(Failure),
-    /// The future was dropped before its end, because its executor is gone.
-    CutShort,
+    /// The future was dropped before its end. While the bot stops, the event is left to the next start; otherwise its
+    /// executor is at fault, and this is a failure like others.
+    CutShort(Failure),
 }
 
 /// Why an attempt failed, and what its author wants done.

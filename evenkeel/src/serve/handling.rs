@@ -1,35 +1,92 @@
 //! Runs the handler of one event and reports back to the wire, whatever happens.
+//!
+//! Whatever the author wrote may panic, also what nobody thinks of as a handler: the `Display` of an error, a `Drop`, a
+//! filter. None of it costs more than this event.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use evenkeel_guard::Label;
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use super::attempt::{Ending, Failure, Finished, Work};
 use crate::context::{Attempt, Wire};
+use crate::error::{Error, panic_message};
 use crate::journal::Reason;
+use crate::retry::Retry;
 use crate::route::{Answer, App};
 
-/// Runs the handler. A future that is dropped before its end reports that, too.
-pub(super) async fn handle(app: App, work: Work, asks: Wire, reports: mpsc::UnboundedSender<Finished>) {
+/// Runs the handler. A future that is dropped before its end reports that, too, also one that was never polled.
+pub(super) fn handle(
+    app: App,
+    work: Work,
+    asks: Wire,
+    reports: mpsc::UnboundedSender<Finished>,
+) -> impl Future<Output = ()> + Send {
     let Work { event, sequence, attempt, facts, now_ms } = work;
-    let mut report = Report { sequence: Some(sequence), reports };
-    let Answer { name, outbound, changes, failure, retry } =
-        app.answer(event, Attempt { sequence, attempt, facts, now_ms }, asks).await;
+    let retry = app.tools().retry;
+    // Before the first poll, which may never come.
+    let mut report = Report { sequence: Some(sequence), retry, reports };
+    async move {
+        let attempt = Attempt { sequence, attempt, facts, now_ms };
+        let finished = AssertUnwindSafe(run(&app, event, attempt, asks)).catch_unwind().await;
+        report.send(finished.unwrap_or_else(|panic| {
+            let error = format!("the attempt panicked at its end: {}", panic_message(&*panic));
+            // A payload may panic when it is dropped.
+            std::mem::forget(panic);
+            tracing::error!(sequence, error, "a handler failed");
+            let failure = Failure { error, reason: Reason::Panicked, retry, is_worth_another: false };
+            finished_without_reply(sequence, Ending::Failed(failure))
+        }));
+    }
+}
+
+async fn run(app: &App, event: crate::event::Event, attempt: Attempt, asks: Wire) -> Finished {
+    let (sequence, number) = (attempt.sequence, attempt.attempt);
+    let Answer { name, outbound, changes, failure, retry } = app.answer(event, attempt, asks).await;
     let ending = match failure {
         None => Ending::Done,
         Some((error, reason)) => {
             let command = name.as_ref().map_or("?", Label::name);
-            let (hint, line, chain) = (error.hint(), error.location(), error.chain());
-            tracing::error!(command, sequence, attempt, error = chain, %line, hint, "a handler failed");
-            let is_worth_another = reason == Reason::Failed && retry.wants(&error);
-            Ending::Failed(Failure { error: chain, reason, retry, is_worth_another })
+            Ending::Failed(judge(error, reason, retry, (command, sequence, number)))
         }
     };
-    report.send(Finished { sequence, command: name, outbound, changes, ending });
+    Finished { sequence, command: name, outbound, changes, ending }
+}
+
+/// Prints an error of the author's and decides whether another attempt may help. Printing it may panic, and so may letting
+/// it go.
+fn judge(
+    error: Error,
+    reason: Reason,
+    retry: Retry,
+    (command, sequence, attempt): (&str, u64, u32),
+) -> Failure {
+    let location = error.location();
+    let judged = catch_unwind(AssertUnwindSafe(|| {
+        let (hint, line, chain) = (error.hint(), error.location(), error.chain());
+        tracing::error!(command, sequence, attempt, error = chain, %line, hint, "a handler failed");
+        let is_worth_another = reason == Reason::Failed && retry.wants(&error);
+        drop(error);
+        Failure { error: chain, reason, retry, is_worth_another }
+    }));
+    judged.unwrap_or_else(|panic| {
+        let error = format!("the handler's error panicked when it was looked at: {}", panic_message(&*panic));
+        std::mem::forget(panic);
+        tracing::error!(command, sequence, attempt, error, line = %location, "a handler failed");
+        Failure { error, reason: Reason::Panicked, retry, is_worth_another: false }
+    })
+}
+
+fn finished_without_reply(sequence: u64, ending: Ending) -> Finished {
+    Finished { sequence, command: None, outbound: Vec::new(), changes: Vec::new(), ending }
 }
 
 /// Reports once: when told to, or when dropped with the future it belongs to.
 struct Report {
     sequence: Option<u64>,
+    retry: Retry,
     reports: mpsc::UnboundedSender<Finished>,
 }
 
@@ -45,8 +102,10 @@ impl Report {
 impl Drop for Report {
     fn drop(&mut self) {
         if let Some(sequence) = self.sequence {
-            let (outbound, changes) = (Vec::new(), Vec::new());
-            self.send(Finished { sequence, command: None, outbound, changes, ending: Ending::CutShort });
+            let error = "the attempt was dropped before its end: its executor is gone".to_owned();
+            let failure =
+                Failure { error, reason: Reason::Failed, retry: self.retry, is_worth_another: true };
+            self.send(finished_without_reply(sequence, Ending::CutShort(failure)));
         }
     }
 }

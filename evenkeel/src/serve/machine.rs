@@ -237,7 +237,9 @@ impl Machine {
             }
             Ending::Failed(failure) => self.failed(sequence, failure, outbound, command.as_ref()),
             // The bot is ending: the event keeps its place for the next start.
-            Ending::CutShort => self.give_back(sequence),
+            Ending::CutShort(_) if self.is_draining => self.give_back(sequence),
+            // Nobody would ever take it up again, and its lane would wait for ever.
+            Ending::CutShort(failure) => self.failed(sequence, failure, outbound, None),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
+use super::foreign;
 use crate::reply::{Action, Outbound};
 use crate::transport::{SendError, Sent, Transport};
 
@@ -38,7 +39,7 @@ pub(super) async fn deliver<T: Transport>(
     letter: Letter,
 ) -> (Letter, Result<Sent, SendError>) {
     let deadline = transport.send_deadline();
-    let result = timeout(deadline, transport.send(&letter.outbound)).await.unwrap_or_else(|_| {
+    let result = timeout(deadline, foreign::send(&*transport, &letter.outbound)).await.unwrap_or_else(|_| {
         let transport = transport.name();
         tracing::warn!(transport, ?deadline, "a send did not end in time: nobody knows whether it happened");
         Err(SendError::unknown(format!("sending did not end within {deadline:?}")))

@@ -17,10 +17,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use self::ending::End;
-pub(super) use self::ending::let_go;
-use super::Clock;
+pub(super) use self::ending::{GRACE, let_go};
 use super::attempt::{Finished, Work};
+use super::clock::WallClock;
 use super::commands::Commands;
+use super::foreign;
 use super::handling::handle;
 use super::machine::{Input, Machine, Now, Output, Policy};
 use super::outbox::deliver;
@@ -78,7 +79,7 @@ pub(super) struct Wire<T, J: Journal> {
     unmatched: Label,
     began: Instant,
     hands: Hands,
-    clock: Clock,
+    clock: WallClock,
 }
 
 impl<T: Transport, J: Journal> Wire<T, J> {
@@ -88,7 +89,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         app: App,
         executor: Executor,
         backlog: Arc<Backlog>,
-        clock: Clock,
+        clock: WallClock,
     ) -> (Self, Inner) {
         // Bounded by the handlers that run: each reports once.
         let (reports, finished) = mpsc::unbounded_channel();
@@ -143,20 +144,24 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         drain: Duration,
     ) -> Result<()> {
         let (mut ends, mut inner) = (ends, inner);
-        match self.turn(recovered, &mut ends, &mut inner, receiving, drain).await {
+        let app = self.app.clone();
+        let turned = self.turn(recovered, &mut ends, &mut inner, receiving, drain);
+        let ended = match foreign::caught("the journal, or the wire itself,", turned).await {
             Ok(end) => self.finish(end, ends, &inner).await,
             // The journal itself has failed: there is nothing to give back to it.
             Err(error) => {
                 self.failed(inner.asked.len()).await;
                 Err(error)
             }
-        }
+        };
+        foreign::drop_caught(app);
+        ended
     }
 
     /// The present moment, by a clock that follows no wrong reading.
     fn now(&mut self) -> Now {
         let elapsed = self.began.elapsed();
-        let Reading { now_ms, step, .. } = self.hands.read((self.clock)(), elapsed);
+        let Reading { now_ms, step, .. } = self.hands.read(self.clock.now_ms(), elapsed);
         match step {
             Some(Step::Forward(by)) => {
                 tracing::warn!(
@@ -318,7 +323,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             tokio::spawn(async move {
                 let mut answer = answer;
                 tokio::select! {
-                    file = transport.download(&attachment, limit_bytes) => drop(answer.send(file)),
+                    file = foreign::download(&*transport, &attachment, limit_bytes) => drop(answer.send(file)),
                     () = answer.closed() => {}
                 }
             });
@@ -331,7 +336,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         tracing::warn!(%id, %reason, command, "given up: kept as a dead letter");
         if let Some(hook) = &self.app.tools().on_dead {
             self.hooks.retain(|hook| !hook.is_finished());
-            let task = self.executor.spawn(&Label::new("on_dead"), hook(dead));
+            let notice = foreign::notify_dead(Arc::clone(hook), dead);
+            let task = self.executor.spawn(&Label::new("on_dead"), notice);
             self.hooks.push(task);
         }
     }

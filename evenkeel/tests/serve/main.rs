@@ -5,6 +5,7 @@
 mod blocking;
 mod durable;
 mod ending;
+mod foreign;
 mod guard;
 mod home;
 mod line;

@@ -33,6 +33,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         }),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(who, is_passing)| Move::Fail { who, is_passing }),
         1 => any::<u8>().prop_map(|who| Move::Panic { who }),
+        1 => any::<u8>().prop_map(|who| Move::CutShort { who }),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(who, listens)| Move::ReplyNow { who, listens }),
         3 => any::<u8>().prop_map(|who| Move::Wait { who }),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(who, takes)| Move::Offered { who, takes }),

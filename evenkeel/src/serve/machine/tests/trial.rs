@@ -48,6 +48,10 @@ pub(super) enum Move {
     Panic {
         who: u8,
     },
+    /// The future of an attempt is dropped before its end, though nobody stops the bot.
+    CutShort {
+        who: u8,
+    },
     ReplyNow {
         who: u8,
         listens: bool,
@@ -273,6 +277,7 @@ impl Trial {
                 self.fail(who, Reason::Failed, is_passing && self.wishes.retry.attempts > 1);
             }
             Move::Panic { who } => self.fail(who, Reason::Panicked, false),
+            Move::CutShort { who } => self.cut_short(who),
             Move::ReplyNow { who, listens } => self.reply_now(who, listens),
             Move::Wait { who } => self.wait(who),
             Move::Offered { who, takes } => self.offered(who, takes),
@@ -661,6 +666,14 @@ impl Trial {
         let failure =
             Failure { error: "on purpose".to_owned(), reason, retry: self.wishes.retry, is_worth_another };
         self.finish(sequence, outbound, Vec::new(), Ending::Failed(failure));
+    }
+
+    fn cut_short(&mut self, who: u8) {
+        let Some(sequence) = self.ending(who) else { return };
+        let (error, retry) = ("dropped".to_owned(), self.wishes.retry);
+        let is_worth_another = retry.attempts > 1;
+        let failure = Failure { error, reason: Reason::Failed, retry, is_worth_another };
+        self.finish(sequence, Vec::new(), Vec::new(), Ending::CutShort(failure));
     }
 
     fn finish(&mut self, sequence: u64, outbound: Vec<Outbound>, changes: Vec<Entry>, ending: Ending) {

@@ -1,0 +1,117 @@
+//! What time it is. A clock of the author's is code of the author's: it runs where handlers run, not on the wire.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use evenkeel_guard::{Executor, Label, Task};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::error::panic_message;
+
+/// Tells the time in milliseconds since 1970.
+pub(super) type Clock = Box<dyn Fn() -> u64 + Send>;
+
+/// How often an author's clock is read; in between, time goes on by the monotonic clock.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long the start waits for the first reading.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where the time comes from.
+pub(super) enum Source {
+    /// A function that neither panics nor blocks: the system's clock, or the one of the testing kit.
+    Own(Clock),
+    Authors(Clock),
+}
+
+impl Source {
+    pub(super) fn system() -> Self {
+        Self::Own(Box::new(wall_ms))
+    }
+
+    /// Begins to tell the time.
+    pub(super) async fn start(self, executor: &Executor) -> WallClock {
+        match self {
+            Self::Own(clock) => WallClock::Own(clock),
+            Self::Authors(clock) => WallClock::read(clock, executor).await,
+        }
+    }
+}
+
+/// The time by the system's clock.
+fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The clock that the wire looks at. It neither panics nor blocks.
+pub(super) enum WallClock {
+    Own(Clock),
+    /// The last reading of an author's clock, and the task that takes the readings and ends with this.
+    Read {
+        last: Arc<Mutex<Reading>>,
+        _reader: Task,
+    },
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Reading {
+    wall_ms: u64,
+    at: Instant,
+}
+
+impl Reading {
+    fn new(wall_ms: u64) -> Self {
+        Self { wall_ms, at: Instant::now() }
+    }
+}
+
+impl WallClock {
+    async fn read(clock: Clock, executor: &Executor) -> Self {
+        let last = Arc::new(Mutex::new(Reading::new(wall_ms())));
+        let (first, has_read) = oneshot::channel();
+        let reader = executor.spawn(&Label::new("clock"), keep_reading(clock, Arc::clone(&last), first));
+        if timeout(PATIENCE, has_read).await.is_err() {
+            tracing::error!(
+                "the clock of `Bot::with_clock` does not answer: the system's clock is used until it does"
+            );
+        }
+        Self::Read { last, _reader: reader }
+    }
+
+    /// Milliseconds since 1970.
+    pub(super) fn now_ms(&self) -> u64 {
+        match self {
+            Self::Own(clock) => clock(),
+            Self::Read { last, .. } => {
+                let Reading { wall_ms, at } = *last.lock().unwrap_or_else(PoisonError::into_inner);
+                wall_ms.saturating_add(u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX))
+            }
+        }
+    }
+}
+
+async fn keep_reading(clock: Clock, last: Arc<Mutex<Reading>>, first: oneshot::Sender<()>) {
+    let (mut first, mut has_panicked) = (Some(first), false);
+    loop {
+        match catch_unwind(AssertUnwindSafe(&clock)) {
+            Ok(wall_ms) => *last.lock().unwrap_or_else(PoisonError::into_inner) = Reading::new(wall_ms),
+            Err(panic) if !has_panicked => {
+                has_panicked = true;
+                let error = panic_message(&*panic);
+                tracing::error!(
+                    error,
+                    "the clock of `Bot::with_clock` panicked: time goes on by its last reading"
+                );
+            }
+            Err(_) => {}
+        }
+        if let Some(first) = first.take() {
+            // The start may have stopped waiting.
+            let _heard = first.send(());
+        }
+        sleep(EVERY).await;
+    }
+}
