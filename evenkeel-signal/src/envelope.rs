@@ -29,6 +29,7 @@ use self::people::Source;
 use self::wire::{Destination, Envelope, Frame, Sync};
 use crate::config::OwnMessages;
 use crate::ids::Account;
+use crate::own::OwnSends;
 
 /// What became of a frame.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(crate) enum Parsed {
 pub(crate) struct Reader<'a> {
     pub(crate) account: &'a Account,
     pub(crate) own_messages: OwnMessages,
+    pub(crate) own_sends: &'a OwnSends,
 }
 
 const NOT_UNDERSTOOD: &str = "a frame that is no message in JSON";
@@ -155,6 +157,9 @@ impl Reader<'_> {
             Some(edit) => self.contents().edit(source, edit)?,
             None => self.contents().data(source, &serde_json::from_str(sent.get()).ok()?)?,
         };
+        if self.own_sends.is_echo(source.timestamp, &content.what) {
+            return Some(Parsed::Nothing);
+        }
         let Some(id) = source.id() else {
             return Some(Parsed::Undeliverable(WITHOUT_SENDER));
         };

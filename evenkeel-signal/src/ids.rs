@@ -112,6 +112,11 @@ impl Account {
         MessageId::new(format!("{timestamp}/{SELF}"))
     }
 
+    /// The timestamp of a message of the bot's own.
+    pub(crate) fn own_timestamp(id: &MessageId) -> Option<u64> {
+        id.as_str().split_once('/')?.0.parse().ok()
+    }
+
     /// Returns when the message was sent and by whom, as endpoints want it; `None` if it is no name of ours.
     pub(crate) fn target<'a>(&'a self, id: &'a MessageId) -> Option<(u64, &'a str)> {
         let (timestamp, author) = id.as_str().split_once('/')?;

@@ -47,6 +47,7 @@ mod config;
 mod loose;
 mod utf16;
 mod ids;
+mod own;
 mod envelope;
 mod api;
 mod backoff;

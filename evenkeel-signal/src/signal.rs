@@ -17,6 +17,7 @@ use crate::config::{Address, OwnMessages, Timings, Wanted, bearer, header, perce
 use crate::envelope::{Parsed, Reader};
 use crate::ids::Account;
 use crate::open::{open, uri};
+use crate::own::OwnSends;
 use crate::receive::Receiver;
 use crate::send::{Endpoints, Sender};
 
@@ -35,6 +36,7 @@ use crate::send::{Endpoints, Sender};
 pub struct Signal {
     account: Account,
     own_messages: OwnMessages,
+    own_sends: OwnSends,
     /// Where requests go.
     address: Address,
     /// Where the WebSocket is.
@@ -116,6 +118,7 @@ impl Signal {
         Ok(Self {
             account: Account::new(number),
             own_messages: OwnMessages::default(),
+            own_sends: OwnSends::default(),
             address,
             service,
             token,
@@ -209,7 +212,8 @@ impl Signal {
     ///
     /// When the frame is no message, or one that signal-cli could not read.
     pub fn parse(&self, frame: &str) -> Result<Option<Event>, &'static str> {
-        let reader = Reader { account: &self.account, own_messages: self.own_messages };
+        let reader =
+            Reader { account: &self.account, own_messages: self.own_messages, own_sends: &self.own_sends };
         match reader.read(frame) {
             Parsed::Event(event) => Ok(Some(event)),
             Parsed::Nothing => Ok(None),
@@ -238,8 +242,24 @@ impl Signal {
             url: &self.wires.receive_url,
             headers: &self.wires.receive_headers,
             timings: &self.timings,
-            reader: Reader { account: &self.account, own_messages: self.own_messages },
+            reader: Reader {
+                account: &self.account,
+                own_messages: self.own_messages,
+                own_sends: &self.own_sends,
+            },
             sockets: self.sockets,
+        }
+    }
+
+    /// Whether a copy of this could be taken for something that the account's owner wrote.
+    fn may_come_back(&self, outbound: &Outbound) -> bool {
+        match self.own_messages {
+            OwnMessages::Ignore => false,
+            OwnMessages::NoteToSelf => {
+                let id = outbound.conversation.id();
+                self.account.is(Some(id), None) || self.account.is(None, Some(id))
+            }
+            OwnMessages::All => true,
         }
     }
 
@@ -318,7 +338,13 @@ impl Transport for Signal {
     async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
         let sender =
             Sender { account: &self.account, api: &self.wires.api, endpoints: &self.wires.endpoints };
-        sender.send(outbound).await
+        if !self.may_come_back(outbound) {
+            return sender.send(outbound).await;
+        }
+        let sending = self.own_sends.begin(&outbound.action);
+        let result = sender.send(outbound).await;
+        sending.ended(&result);
+        result
     }
 
     /// One request, which is given up by itself long before.

@@ -1,6 +1,7 @@
 //! The transport against the stand-in: what is promised while the server is at its worst.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
 
+use std::future::pending;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use evenkeel::config::Config;
 use evenkeel::transport::{Collected, Inbox, Outcome, SendError, Sent};
 use evenkeel::{
-    Action, Attachment, Conversation, Event, File, IntoReply, MessageId, Outbound, Reply, SendKey, Sender,
-    Transport,
+    Action, Attachment, Bot, Conversation, Event, File, IntoReply, MessageId, Outbound, Reply, Router,
+    SendKey, Sender, Text, Transport,
 };
 use evenkeel_signal::standin::Standin;
 use evenkeel_signal::standin::answer::{Answer, Failure, Route};
@@ -486,4 +487,39 @@ async fn a_file_is_downloaded_up_to_its_limit() {
     assert!(signal.download(&file, 1 << 20).await.is_err());
     file.id = "..".into();
     assert!(signal.download(&file, 1 << 20).await.is_err());
+}
+
+/// What a server sends to the other devices of an account: here to the bot itself, before it answers the request.
+fn copy_of(text: &str, timestamp: i64) -> serde_json::Value {
+    serde_json::json!({
+        "source": BOT, "sourceNumber": BOT, "sourceDevice": 2, "timestamp": timestamp,
+        "syncMessage": { "sentMessage": {
+            "destination": BOT, "destinationNumber": BOT, "timestamp": timestamp, "message": text,
+        } },
+    })
+}
+
+#[tokio::test]
+async fn what_the_bot_sent_itself_is_never_answered_and_what_its_owner_notes_is() {
+    let options = Options::default().on_send(|switchboard, sent| {
+        let copy = copy_of(&sent.message, sent.timestamp);
+        switchboard.deliver(&copy);
+        // Once more, as a server does that delivers at least once.
+        switchboard.deliver(&copy);
+    });
+    let standin = Standin::start(options).unwrap();
+    // It answers whatever it reads with a command.
+    let app = Router::new().fallback(async |Text(text): Text| format!("!again {}", text.len()));
+    let transport = signal(&standin);
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().with_shutdown(pending()).serve());
+    standin.wait_for_sockets(1).await;
+    for text in ["a", "note", "third one"] {
+        standin.deliver(&copy_of(text, standin.timestamp()));
+    }
+    standin.say(&Person::alice(), "last");
+    let sent = standin.wait_for_sends(4).await;
+    let mut texts: Vec<_> = sent.iter().map(|sent| sent.message.clone()).collect();
+    texts.sort();
+    assert_eq!(texts, ["!again 1", "!again 4", "!again 4", "!again 9"]);
+    bot.abort();
 }

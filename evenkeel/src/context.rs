@@ -110,6 +110,8 @@ pub(crate) struct Tools {
     /// What happens to an event whose handler failed, unless its trigger says otherwise.
     pub(crate) retry: Retry,
     pub(crate) on_unknown: OnUnknown,
+    /// Whether the same may be said to the same conversation again and again.
+    pub(crate) is_unbraked: bool,
     /// Told of each dead letter.
     pub(crate) on_dead: Option<OnDead>,
     /// The functions that jobs may call.
@@ -286,6 +288,9 @@ impl Context {
             return Err(error);
         }
         let conversation = self.event.conversation();
+        if conversation.is_nowhere() {
+            return Err(nowhere());
+        }
         let sent: Vec<_> = actions.into_iter().map(|action| self.act(conversation, action)).collect();
         let mut last = None;
         for answer in sent {
@@ -309,6 +314,9 @@ impl Context {
 
     /// Shows in this conversation that the bot is typing. It ends by itself with the next message, or after a while.
     pub fn typing(&self) {
+        if self.event.conversation().is_nowhere() {
+            return;
+        }
         // Nothing is kept of it, so it takes no index from what is.
         let key = SendKey { sequence: self.call.attempt.sequence, index: u32::MAX };
         let (conversation, action) = (self.event.conversation().clone(), Action::Typing { is_started: true });
@@ -357,12 +365,20 @@ impl Context {
     pub(crate) fn finish(&self, reply: Reply) -> Left {
         let (actions, failure) = self.resolve(reply);
         let mut promised = std::mem::take(&mut *self.promised());
+        let failure = failure.or_else(|| {
+            let mut elsewhere = promised.actions.iter().map(|(conversation, _)| conversation);
+            let is_here = !actions.is_empty() && self.event.conversation().is_nowhere();
+            (is_here || elsewhere.any(Conversation::is_nowhere)).then(nowhere)
+        });
         if failure.is_some() {
             promised = Promised::default();
         }
         let first = if failure.is_some() { self.free_index().max(APOLOGY) } else { self.free_index() };
         let here = self.event.conversation();
-        promised.actions.extend(actions.into_iter().map(|action| (here.clone(), action)));
+        // Nobody is spoken to who did not speak: what is said after a failure answers a message.
+        let is_answer = failure.is_none() || self.event.message().is_some();
+        let actions = actions.into_iter().filter(|_| is_answer);
+        promised.actions.extend(actions.map(|action| (here.clone(), action)));
         let outbound = promised.actions.into_iter().zip(first..).map(|((conversation, action), index)| {
             let key = SendKey { sequence: self.call.attempt.sequence, index };
             Outbound { conversation, action, key }
@@ -407,6 +423,13 @@ impl Context {
             Quoting::Message(Quote { id: message.id.clone(), author, text: message.text.clone() })
         });
     }
+}
+
+/// Something was to be said in the conversation of a schedule.
+#[track_caller]
+fn nowhere() -> Error {
+    Error::new("there is nobody to reply to: a schedule belongs to no conversation")
+        .with_hint("say where it goes: `cx.send(&Conversation::direct(\"..\"), text)`")
 }
 
 /// The first index that no action has of which these facts tell.

@@ -274,6 +274,11 @@ impl Conversation {
     pub fn is_group(&self) -> bool {
         self.kind == ConversationKind::Group
     }
+
+    /// Whether nobody is there: schedules belong to such a one.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.id.starts_with('\0')
+    }
 }
 
 /// Who caused an event. Cloning is cheap.

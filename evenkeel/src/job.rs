@@ -44,8 +44,8 @@ use crate::journal::{Entry, Job as Kept, NewJob};
 use crate::schedule::{Misfire, Overlap, Schedule};
 use crate::trigger::Trigger;
 pub(crate) use body::{Body, SCHEDULES};
-pub use function::JobFunction;
 pub(crate) use function::name_of;
+pub use function::{JobFunction, Unspoken};
 
 /// The arguments of a job, as they were given to [`Context::after`] and its siblings: the last argument of its function.
 ///

@@ -111,7 +111,7 @@ pub use event::{
 };
 pub use extract::{Args, Captures, FromEvent, FromRef, Rejection, Rest, State, Text};
 pub use handler::{FromEventAll, Handler};
-pub use job::{Job, JobFunction, JobId};
+pub use job::{Job, JobFunction, JobId, Unspoken};
 pub use layer::{FromFn, HandlerLayer, LayerFunction, Next, Route, from_fn};
 pub use reply::{Action, Draft, File, IntoReply, Outbound, Quoting, Reply, SendKey};
 pub use route::{App, IntoApp, Router};

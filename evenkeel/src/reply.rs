@@ -146,7 +146,7 @@ impl Reply {
     /// A failure: the person sees one polite sentence (or the text of [`Error::tell`]), the log gets the chain.
     pub fn failed(error: impl Into<Error>) -> Self {
         let error = error.into();
-        let apology = error.told().unwrap_or("Sorry, something went wrong. It has been logged.").to_owned();
+        let apology = error.told().unwrap_or(SORRY).to_owned();
         let failure = (!error.is_answer()).then_some(error);
         Self { failure, ..Self::text(apology) }
     }
@@ -224,6 +224,13 @@ impl Reply {
         }
     }
 }
+
+/// What people read after a failure.
+const SORRY: &str = "Sorry, something went wrong. It has been logged.";
+/// What people hear when too many of them wait for a command that blocks.
+pub(crate) const BUSY: &str = "I am busy with that just now. Please try again in a moment.";
+/// What bots like this one say after a failure. None is said in answer to one of them.
+pub(crate) const APOLOGIES: [&str; 2] = [SORRY, BUSY];
 
 /// What a handler may return.
 ///

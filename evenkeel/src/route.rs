@@ -16,7 +16,7 @@ use crate::context::{Context, Matched, Tools};
 use crate::event::Event;
 use crate::extract::FromEvent;
 use crate::handler::{self, FromEventAll, Handler};
-use crate::job::{Body, Repeat, name_of};
+use crate::job::{Body, Repeat, Unspoken, name_of};
 use crate::layer::{HandlerLayer, Route};
 use crate::reply::IntoReply;
 use crate::schedule::Schedule;
@@ -226,7 +226,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
 
     /// Runs `handler` again and again, by a schedule such as `every 90s`, `daily 09:30 Europe/Berlin` or
     /// `cron 0 9 * * 1-5` ([`Schedule`](crate::schedule::Schedule) says what else). It belongs to no conversation: the
-    /// handler says where it writes, with [`Context::send`].
+    /// handler returns `()` or `Result<()>` and says where it writes, with [`Context::send`]. A failure is logged, and the
+    /// firing becomes a dead letter; nobody reads an apology.
     ///
     /// The journal keeps when it is due, so that what was missed while the bot was down is made up for once.
     ///
@@ -236,7 +237,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     #[track_caller]
     pub fn schedule<H, Args>(self, schedule: &str, handler: H) -> Self
     where
-        H: Handler<Args, Future: Send, Reply: IntoReply>,
+        H: Handler<Args, Future: Send, Reply: Unspoken>,
         Args: FromEventAll<S> + Send,
     {
         match schedule.parse::<Schedule>() {
@@ -253,7 +254,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     #[track_caller]
     pub fn schedule_with<H, Args>(self, repeat: Repeat, handler: H) -> Self
     where
-        H: Handler<Args, Future: Send, Reply: IntoReply>,
+        H: Handler<Args, Future: Send, Reply: Unspoken>,
         Args: FromEventAll<S> + Send,
     {
         let mut router = self.job(handler);

@@ -45,6 +45,9 @@ pub struct Snapshot {
     pub failed: u64,
     /// Failed attempts after which another one followed.
     pub retried: u64,
+    /// Apologies that were withheld, one a minute for each conversation being enough, and replies that had to wait because
+    /// the same went to the same conversation again and again.
+    pub braked: u64,
     /// Events and replies that were given up since the bot began: dead letters, and parked events.
     pub dead: u64,
     /// Actions that the network took.

@@ -3,6 +3,8 @@
 use std::future::Future;
 
 use super::Job;
+use crate::error::Error;
+use crate::reply::IntoReply;
 
 /// A function whose last argument is a [`Job<T>`](Job): what [`Context::defer`](crate::Context::defer) and its siblings
 /// take, with a `T` of the same type. Implemented for all of them; nobody else needs to.
@@ -32,6 +34,20 @@ arity!(A B C D);
 arity!(A B C D E);
 arity!(A B C D E F);
 arity!(A B C D E F G);
+
+/// What a handler of [`Router::schedule`](crate::Router::schedule) may return: nothing, or a failure.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is said to nobody: a schedule belongs to no conversation",
+    label = "expected `()` or `Result<()>`",
+    note = "say where it goes: take a `Context` and write `cx.send(&Conversation::direct(\"..\"), text)`"
+)]
+pub trait Unspoken: IntoReply {}
+
+impl Unspoken for () {}
+
+impl<T: Unspoken> Unspoken for Option<T> {}
+
+impl<T: Unspoken, E: Into<Error>> Unspoken for Result<T, E> {}
 
 /// The name under which a function is kept: the same in each run of a program that still has it.
 pub(crate) fn name_of<F>() -> &'static str {

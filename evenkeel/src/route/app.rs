@@ -17,11 +17,8 @@ use crate::guarantee::OnUnknown;
 use crate::job::Body;
 use crate::journal::{Dead, Entry, Reason};
 use crate::limit::RateLimit;
-use crate::reply::{Outbound, Reply};
+use crate::reply::{BUSY, Outbound, Reply};
 use crate::retry::Retry;
-
-/// What people hear when too many of them wait for a command that blocks.
-const BUSY: &str = "I am busy with that just now. Please try again in a moment.";
 
 /// A finished bot: routes, state and tools, ready for [`run`](crate::run) or [`serve`](crate::serve). Cloning is cheap.
 #[derive(Clone)]
@@ -98,6 +95,14 @@ impl App {
     #[must_use]
     pub fn with_on_unknown(self, on_unknown: OnUnknown) -> Self {
         self.with_tools(|tools| tools.on_unknown = on_unknown)
+    }
+
+    /// Slows no reply down. Without this, the same text that goes to the same conversation for the 21st time within a minute
+    /// waits for a second, and each further one longer, up to 16 s: two bots that answer each other do so for ever. Only
+    /// replies to what came after the last one count, and none of a job.
+    #[must_use]
+    pub fn without_loop_brake(self) -> Self {
+        self.with_tools(|tools| tools.is_unbraked = true)
     }
 
     /// Runs `hook` for each event and each reply that is given up, once it is among the dead letters. It runs beside the

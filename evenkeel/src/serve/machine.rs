@@ -14,6 +14,7 @@
 mod alarms;
 mod arriving;
 mod asking;
+mod brake;
 mod failing;
 mod following;
 mod held;
@@ -37,6 +38,7 @@ use super::outbox::Letter;
 use crate::error::Result;
 use crate::journal::Entry;
 use alarms::{Alarm, Alarms, Key};
+use brake::Brake;
 use following::After;
 use held::{Held, Place};
 pub(super) use leaving::Left;
@@ -84,6 +86,7 @@ pub(super) struct Machine {
     /// Whether the journal has been asked what is due.
     is_asking: bool,
     room: Room,
+    brake: Brake,
     now: Now,
     outputs: Vec<Output>,
     is_draining: bool,
@@ -112,6 +115,7 @@ impl Machine {
             next_job_ms: None,
             is_asking: false,
             room: Room::default(),
+            brake: Brake::default(),
             now: Now::default(),
             outputs: Vec::new(),
             is_draining: false,
@@ -279,6 +283,11 @@ impl Machine {
     /// Running events, those that wait, and replies on their way.
     pub(super) fn load(&self) -> (usize, usize, usize) {
         (self.lanes.running() - self.parked.len(), self.lanes.waiting(), self.outbox.len())
+    }
+
+    /// Apologies that were withheld, and replies that had to wait because they looked like a loop.
+    pub(super) fn braked(&self) -> u64 {
+        self.brake.braked()
     }
 
     pub(super) fn held(&self, sequence: u64) -> Option<&Held> {

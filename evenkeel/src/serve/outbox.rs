@@ -1,6 +1,7 @@
 //! A reply on its way out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 
@@ -16,11 +17,13 @@ pub(super) struct Letter {
     pub(super) command: Box<str>,
     /// How often it was tried.
     pub(super) attempts: u32,
+    /// Until when it is held back, where the same was said too often.
+    pub(super) held_until: Option<Duration>,
 }
 
 impl Letter {
     pub(super) fn new(outbound: Outbound, command: Box<str>) -> Self {
-        Self { outbound, command, attempts: 0 }
+        Self { outbound, command, attempts: 0, held_until: None }
     }
 
     /// Whether it is neither kept nor tried again: a typing notice that comes late is a lie.

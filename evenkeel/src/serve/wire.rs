@@ -102,6 +102,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let policy = Policy {
             resends_safely,
             on_unknown,
+            brakes: !app.tools().is_unbraked,
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
         };
         let wire = Self {
@@ -375,6 +376,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             handled: tally.handled,
             failed: tally.failed,
             retried: tally.retried,
+            braked: self.machine.braked(),
             dead: tally.dead,
             sent: tally.sent,
             not_sent: tally.not_sent,

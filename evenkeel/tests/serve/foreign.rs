@@ -192,12 +192,12 @@ async fn whatever_panics_costs_one_event_and_its_conversation_goes_on() {
         let bot = tokio::spawn(bot.serve());
         far.say("alice", "!trap");
         far.say("alice", "!ping 1");
-        let mut reply = far.reply().await.1;
-        if reply.starts_with("Sorry") {
-            reply = far.reply().await.1;
-        }
         // Layers cover `!ping`, too.
         let is_layer = ["poll_ready", "call"].contains(&name);
+        let mut reply = far.reply().await.1;
+        if reply.starts_with("Sorry") && !is_layer {
+            reply = far.reply().await.1;
+        }
         assert!(reply == "pong 1" || is_layer, "{name}: {reply}");
         status.idle().await;
         let dead = letters.list(DeadFilter::default()).await.expect(name);

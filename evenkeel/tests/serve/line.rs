@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::transport::{Inbox, SendError, Sent};
-use evenkeel::{Action, Conversation, Error, Event, Message, MessageId, Outbound, Result, Sender, Transport};
+use evenkeel::{
+    Action, Conversation, Error, Event, Message, MessageId, Outbound, Result, Sender, Transport, What,
+};
 use tokio::sync::{Mutex, mpsc};
 
 /// What the transport does with one send.
@@ -46,6 +48,14 @@ impl Far {
     pub(crate) fn repeat(&self, id: &str, who: &str, text: &str) {
         let what = Message::text(id, text);
         self.events.send(Event::new(id, Conversation::direct(who), Sender::new(who), what)).unwrap();
+    }
+
+    /// Does something that is no message.
+    pub(crate) fn act(&mut self, who: &str, what: impl Into<What>) {
+        self.count += 1;
+        let id: Arc<str> = self.count.to_string().into();
+        let (conversation, sender) = (Conversation::direct(who), Sender::new(who));
+        self.events.send(Event::new(id, conversation, sender, what)).unwrap();
     }
 
     pub(crate) async fn reply(&mut self) -> (String, String) {

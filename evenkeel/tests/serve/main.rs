@@ -13,6 +13,7 @@ mod operator;
 mod refused;
 mod restart;
 mod stuck;
+mod unasked;
 
 use std::collections::HashMap;
 use std::future::pending;

@@ -33,7 +33,7 @@ impl Machine {
             return self.try_again(sequence, pause, retry.order);
         }
         let name = command.map_or("", |label| label.name());
-        for outbound in apology {
+        for outbound in self.apologies(sequence, apology) {
             if let Some(held) = self.held.get_mut(&sequence) {
                 // Should the operator replay a parked event, the next apology has another key.
                 held.facts.push(Fact::Buried { index: outbound.key.index });
@@ -50,6 +50,16 @@ impl Machine {
         }
         self.bury(sequence, failure.reason, failure.error, name);
         self.let_go(sequence);
+    }
+
+    /// What is said after a failure, if anything may be.
+    fn apologies(&mut self, sequence: u64, apology: Vec<Outbound>) -> Vec<Outbound> {
+        let Some(held) = self.held.get(&sequence).filter(|_| !apology.is_empty()) else { return apology };
+        let (conversation, text) = (held.event.conversation().id(), held.event.text().unwrap_or_default());
+        match self.brake.may_apologize(conversation, text, self.now.elapsed) {
+            true => apology,
+            false => Vec::new(),
+        }
     }
 
     fn try_again(&mut self, sequence: u64, pause: Duration, order: Order) {

@@ -20,9 +20,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Machine {
     /// A reply that is in nobody's way leaves as soon as it is written down; others wait for their turn.
-    pub(super) fn promise(&mut self, letter: Letter) {
+    pub(super) fn promise(&mut self, mut letter: Letter) {
         let lane = letter.outbound.conversation.shared_id();
-        let begins = self.outbox.start(&lane);
+        letter.held_until = self.braked_until(&letter.outbound);
+        let begins = letter.held_until.is_none() && self.outbox.start(&lane);
         if letter.is_fleeting() {
             match begins {
                 true => self.outputs.push(Output::Send(letter)),
@@ -42,7 +43,10 @@ impl Machine {
     }
 
     /// A reply has its lane.
-    pub(super) fn send(&mut self, letter: Letter) {
+    pub(super) fn send(&mut self, mut letter: Letter) {
+        if let Some(until) = letter.held_until.take().filter(|until| *until > self.now.elapsed) {
+            return self.hold_back(letter, until.saturating_sub(self.now.elapsed));
+        }
         if letter.is_fleeting() {
             self.outputs.push(Output::Send(letter));
             return;
@@ -120,7 +124,10 @@ impl Machine {
     /// The reply keeps its lane, so that none overtakes it, and is tried again.
     fn postpone(&mut self, letter: Letter, wait: Option<Duration>) {
         let doubled = FIRST_PAUSE * (1 << letter.attempts.saturating_sub(1).min(8));
-        let wait = wait.unwrap_or(doubled.min(LONGEST_PAUSE));
+        self.hold_back(letter, wait.unwrap_or(doubled.min(LONGEST_PAUSE)));
+    }
+
+    fn hold_back(&mut self, letter: Letter, wait: Duration) {
         let send_key = letter.outbound.key;
         let due_ms = self.now.wall_ms + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         self.enter(Entry::Postpone { key: send_key, due_ms }, After::Nothing);
@@ -140,7 +147,7 @@ impl Machine {
             Outcome::NotSent(_) => Reason::NotSent,
             Outcome::Refused => Reason::Refused,
         };
-        let Letter { outbound, command, attempts } = letter;
+        let Letter { outbound, command, attempts, .. } = letter;
         let chain = Error::from(error).chain();
         let answers = self.outstanding.remove(&key(outbound.key)).unwrap_or_default();
         let heard = answers.into_iter().filter_map(|answer| answer.send(Err(Error::new(chain.clone()))).ok());

@@ -48,7 +48,7 @@ impl Machine {
         let PendingEvent { sequence, event, attempts, crashes, facts, .. } = pending;
         let conversation =
             event.message().filter(|_| !command.is_empty()).map(|_| event.conversation().clone());
-        let index = free_index(&facts).max(APOLOGY);
+        let (index, text) = (free_index(&facts).max(APOLOGY), event.text().unwrap_or_default().to_owned());
         self.room.take(&event);
         self.hold(sequence, event, facts).attempts = attempts;
         let error = format!("the process ended {crashes} times while this was being handled");
@@ -57,6 +57,9 @@ impl Machine {
         self.forget(sequence);
         let (mut actions, _) = Reply::failed(Error::new(error)).into_parts();
         let (conversation, action) = conversation.zip(actions.pop())?;
+        if !self.brake.may_apologize(conversation.id(), &text, self.now.elapsed) {
+            return None;
+        }
         let outbound = Outbound { conversation, action, key: SendKey { sequence, index } };
         Some(Letter::new(outbound, command.into()))
     }
@@ -94,7 +97,7 @@ impl Machine {
             }
         }
         let wait = Duration::from_millis(due_ms.saturating_sub(self.now.wall_ms));
-        let letter = Letter { outbound, command: command.into(), attempts };
+        let letter = Letter { outbound, command: command.into(), attempts, held_until: None };
         let SendKey { sequence, index } = letter.outbound.key;
         match self.held.get_mut(&sequence) {
             // As in `failed`.

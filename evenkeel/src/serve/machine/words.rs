@@ -56,6 +56,8 @@ pub(in crate::serve) struct Policy {
     /// Whether the network recognizes a reply that is sent twice.
     pub(in crate::serve) resends_safely: bool,
     pub(in crate::serve) on_unknown: OnUnknown,
+    /// Whether what is said again and again is slowed down.
+    pub(in crate::serve) brakes: bool,
     /// Seeds the pauses between attempts.
     pub(in crate::serve) seed: u64,
 }

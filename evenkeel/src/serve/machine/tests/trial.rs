@@ -895,7 +895,7 @@ impl Truth {
 }
 
 fn policy(wishes: Wishes) -> Policy {
-    Policy { resends_safely: false, on_unknown: wishes.on_unknown, seed: 4 }
+    Policy { brakes: true, resends_safely: false, on_unknown: wishes.on_unknown, seed: 4 }
 }
 
 /// The value of a future that never waits.

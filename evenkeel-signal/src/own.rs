@@ -1,0 +1,199 @@
+//! What the bot sent itself, so that it does not answer it when the server sends it back.
+//!
+//! Another device of the account reads what this one sends (a *sync message*), and in "Note to Self" a bot listens to those.
+//! A message is known by the timestamp that the server gave it. The copy may come before the answer to the request does, or the
+//! answer may never come, and a reaction gets no timestamp: these are known by what they say.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use evenkeel::transport::{Outcome, SendError, Sent};
+use evenkeel::{Action, MessageId, What};
+use tokio::time::Instant;
+
+use crate::ids::Account;
+
+/// So many timestamps are remembered.
+const TIMESTAMPS: usize = 4_096;
+/// So many sends whose timestamps are not known, and for so long.
+const WORDS: usize = 1_024;
+const KEPT_FOR: Duration = Duration::from_secs(600);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct OwnSends {
+    random: RandomState,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    timestamps: VecDeque<u64>,
+    /// What was or is being sent under no known timestamp, and since when.
+    words: VecDeque<(u64, Instant)>,
+}
+
+/// A send under way. What becomes of it is noted by [`Self::made`]; dropped before that, it may have happened.
+#[derive(Debug)]
+pub(crate) struct Sending<'a> {
+    own: &'a OwnSends,
+    words: Option<u64>,
+}
+
+impl OwnSends {
+    /// Notes that this is about to be sent.
+    pub(crate) fn begin(&self, action: &Action) -> Sending<'_> {
+        let words = self.words_of(action);
+        if let Some(words) = words {
+            let mut inner = self.locked();
+            inner.words.push_back((words, Instant::now()));
+            if inner.words.len() > WORDS {
+                inner.words.pop_front();
+            }
+        }
+        Sending { own: self, words }
+    }
+
+    /// Whether the bot itself sent what comes back under this timestamp. A send of unknown timestamp is taken off the list by
+    /// that: the owner may say the same later.
+    pub(crate) fn is_echo(&self, timestamp: u64, what: &What) -> bool {
+        let words = self.words_of_event(what);
+        let mut inner = self.locked();
+        if inner.timestamps.contains(&timestamp) {
+            return true;
+        }
+        let now = Instant::now();
+        inner.words.retain(|(_, since)| now.saturating_duration_since(*since) < KEPT_FOR);
+        let Some(at) = inner.words.iter().position(|(known, _)| Some(*known) == words) else { return false };
+        inner.words.remove(at);
+        inner.note(timestamp);
+        true
+    }
+
+    fn words_of(&self, action: &Action) -> Option<u64> {
+        match action {
+            Action::Send(draft) | Action::Edit { draft, .. } => Some(self.text(&draft.text)),
+            Action::React { target, emoji, .. } => Some(self.reaction(target, emoji)),
+            _ => None,
+        }
+    }
+
+    fn words_of_event(&self, what: &What) -> Option<u64> {
+        match what {
+            What::Message(message) => Some(self.text(&message.text)),
+            What::Edit(edit) => Some(self.text(&edit.message.text)),
+            What::Reaction(reaction) => Some(self.reaction(&reaction.target, &reaction.emoji)),
+            _ => None,
+        }
+    }
+
+    /// Styles and mentions are written otherwise in what comes back.
+    fn text(&self, text: &str) -> u64 {
+        let plain: String = text.chars().filter(|letter| !"*_~|`\\\u{fffc}".contains(*letter)).collect();
+        self.random.hash_one(plain.trim())
+    }
+}
+
+impl OwnSends {
+    fn reaction(&self, target: &MessageId, emoji: &str) -> u64 {
+        self.random.hash_one((target.as_str(), emoji))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Inner> {
+        // Each section leaves the lists whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn note(&mut self, timestamp: u64) {
+        self.timestamps.push_back(timestamp);
+        if self.timestamps.len() > TIMESTAMPS {
+            self.timestamps.pop_front();
+        }
+    }
+}
+
+impl Sending<'_> {
+    /// Notes what came of it: the message that was made, if one was; or that nothing was sent.
+    pub(crate) fn ended(self, result: &Result<Sent, SendError>) {
+        let timestamp = match result {
+            Ok(sent) => sent.id.as_ref().and_then(Account::own_timestamp),
+            Err(error) if error.outcome() == Outcome::Unknown => None,
+            // Nothing will come back.
+            Err(_) => Some(0),
+        };
+        let (Some(timestamp), Some(words)) = (timestamp, self.words) else { return };
+        let mut inner = self.own.locked();
+        // The newest one with these words; the copy may have taken it off already.
+        if let Some(at) = inner.words.iter().rposition(|(known, _)| *known == words) {
+            inner.words.remove(at);
+        }
+        inner.note(timestamp);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel::{Message, Reply};
+
+    use super::*;
+
+    fn action(text: &str) -> Action {
+        Reply::text(text).actions()[0].clone()
+    }
+
+    fn comes_back(own: &OwnSends, timestamp: u64, text: &str) -> bool {
+        own.is_echo(timestamp, &What::Message(Message::text("x", text)))
+    }
+
+    fn made(timestamp: u64) -> Result<Sent, SendError> {
+        Ok(Sent::message(Account::own_message_id(timestamp)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_sent_is_known_by_its_timestamp_for_ever_and_by_its_words_once() {
+        let own = OwnSends::default();
+        let sending = own.begin(&action("pong"));
+        assert!(!comes_back(&own, 6, "!ping"), "the owner's own");
+        sending.ended(&made(7));
+        assert!(comes_back(&own, 7, "pong"));
+        assert!(comes_back(&own, 7, "pong"), "a repeated delivery");
+        assert!(!comes_back(&own, 8, "pong"), "the owner says the same");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_may_come_before_the_answer_to_the_request() {
+        let own = OwnSends::default();
+        let sending = own.begin(&action("*pong* for you"));
+        assert!(comes_back(&own, 7, "pong for you"), "without its style");
+        sending.ended(&made(7));
+        assert!(comes_back(&own, 7, "pong for you"));
+        assert!(!comes_back(&own, 9, "pong for you"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_send_of_unknown_outcome_is_known_for_ten_minutes_and_a_refused_one_never() {
+        let own = OwnSends::default();
+        own.begin(&action("one")).ended(&Err(SendError::unknown("no answer")));
+        let _dropped = own.begin(&action("two"));
+        own.begin(&action("three")).ended(&Err(SendError::refused("no")));
+        assert!(comes_back(&own, 1, "one") && comes_back(&own, 2, "two") && !comes_back(&own, 3, "three"));
+        let _dropped = own.begin(&action("four"));
+        tokio::time::advance(KEPT_FOR).await;
+        assert!(!comes_back(&own, 4, "four"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_is_bounded() {
+        let own = OwnSends::default();
+        for timestamp in 1..100_000 {
+            let _dropped = own.begin(&action(&timestamp.to_string()));
+            own.begin(&action("x")).ended(&made(timestamp));
+        }
+        let inner = own.locked();
+        assert!(inner.timestamps.len() <= TIMESTAMPS && inner.words.len() <= WORDS);
+    }
+}
