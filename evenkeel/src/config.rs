@@ -4,6 +4,9 @@
 //! table `[signal]` of `evenkeel.toml`. Both files are optional and are looked for in the current directory. An
 //! empty value counts as no value. Nothing is ever written to the process's environment.
 //!
+//! In `.env` a value is what is written: `$` is a letter like any other. What other programs would read in another way is
+//! refused, with how to write it.
+//!
 //! ```
 //! use evenkeel::config::Config;
 //!
@@ -17,14 +20,34 @@
 //! # Ok::<(), evenkeel::Error>(())
 //! ```
 
+mod dotenv;
+mod near;
+mod text;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use near::nearest;
 
 const DOTENV: &str = ".env";
 const FILE: &str = "evenkeel.toml";
+
+/// The settings of every bot, which one reader need not ask for; the last two are those of this project's own tests.
+const OWN: [&str; 11] = [
+    "EVENKEEL_LOG",
+    "EVENKEEL_JOURNAL",
+    "EVENKEEL_JOURNAL_KEY",
+    "EVENKEEL_JOURNAL_ACCOUNT",
+    "EVENKEEL_WORKERS",
+    "EVENKEEL_GUARD",
+    "EVENKEEL_GUARD_ALLOW",
+    "EVENKEEL_DRAIN_SECONDS",
+    "EVENKEEL_CONSOLE",
+    "EVENKEEL_LONG",
+    "EVENKEEL_SEED",
+];
 
 /// Everything that was set, before anybody has asked for it.
 ///
@@ -32,7 +55,7 @@ const FILE: &str = "evenkeel.toml";
 #[derive(Clone, Default)]
 pub struct Config {
     environment: BTreeMap<String, String>,
-    dotenv: BTreeMap<String, String>,
+    dotenv: BTreeMap<String, dotenv::Value>,
     /// By flat name.
     file: BTreeMap<String, Entry>,
 }
@@ -53,13 +76,19 @@ enum Place {
     File,
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Place {
+    fn text(self) -> &'static str {
+        match self {
             Self::Environment => "the environment",
             Self::Dotenv => "`.env`",
             Self::File => "`evenkeel.toml`",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 
@@ -87,28 +116,50 @@ impl Config {
 
     /// Begins to read settings; see [`Settings`].
     pub fn read(&self) -> Settings<'_> {
-        Settings { config: self, names: Vec::new(), problems: Vec::new(), examples: Vec::new() }
+        Settings {
+            config: self,
+            names: Vec::new(),
+            prefixes: Vec::new(),
+            problems: Vec::new(),
+            examples: Vec::new(),
+        }
+    }
+
+    /// Where a setting is read from, as a text that can stand in a sentence; `None` where it is not set.
+    pub fn origin(&self, name: &str) -> Option<&'static str> {
+        self.find(name).map(|(place, _)| place.text())
     }
 
     fn load_beside(environment: BTreeMap<String, String>, directory: &Path) -> Result<Self> {
         let dotenv =
-            contents(directory, DOTENV)?.map_or_else(|| Ok(BTreeMap::new()), |text| parse_dotenv(&text))?;
+            text::of(directory, DOTENV)?.map_or_else(|| Ok(BTreeMap::new()), |text| dotenv::parse(&text))?;
         let file =
-            contents(directory, FILE)?.map_or_else(|| Ok(BTreeMap::new()), |text| parse_file(&text))?;
+            text::of(directory, FILE)?.map_or_else(|| Ok(BTreeMap::new()), |text| parse_file(&text))?;
         Ok(Self { environment, dotenv, file })
     }
 
-    fn find(&self, name: &str) -> Option<(Place, Option<&str>)> {
+    /// The place, and the value or what is wrong with how it is written there.
+    fn find(&self, name: &str) -> Option<(Place, Result<&str, &str>)> {
         let filled = |value: &&String| !value.trim().is_empty();
         if let Some(value) = self.environment.get(name).filter(filled) {
-            return Some((Place::Environment, Some(value)));
+            return Some((Place::Environment, Ok(value)));
         }
-        if let Some(value) = self.dotenv.get(name).filter(filled) {
-            return Some((Place::Dotenv, Some(value)));
+        match self.dotenv.get(name) {
+            Some(Ok(value)) if filled(&value) => return Some((Place::Dotenv, Ok(value))),
+            Some(Err(problem)) => return Some((Place::Dotenv, Err(problem))),
+            _ => {}
         }
-        let entry = self.file.get(name)?;
-        let value = entry.value.as_deref();
-        (value != Some("")).then_some((Place::File, value))
+        let value = self.file.get(name)?.value.as_deref();
+        let value = value.ok_or("must be a text, a number, `true` or `false`");
+        (value != Ok("")).then_some((Place::File, value))
+    }
+
+    /// The names that are set in the environment and in `.env`, with the place of each.
+    fn variables(&self) -> impl Iterator<Item = (Place, &str)> {
+        let environment = self.environment.keys().map(|name| (Place::Environment, &**name));
+        let dotenv = self.dotenv.keys().filter(|name| !self.environment.contains_key(*name));
+        let set = environment.chain(dotenv.map(|name| (Place::Dotenv, &**name)));
+        set.filter(|(_, name)| self.find(name).is_some())
     }
 }
 
@@ -154,6 +205,8 @@ impl fmt::Display for Secret {
 pub struct Settings<'a> {
     config: &'a Config,
     names: Vec<&'static str>,
+    /// Whose names are all asked for here.
+    prefixes: Vec<&'static str>,
     problems: Vec<String>,
     /// `NAME=value` lines for the hint.
     examples: Vec<String>,
@@ -165,7 +218,15 @@ pub struct Required<T>(Option<T>);
 
 /// The proof that every required setting was found.
 #[derive(Debug)]
-pub struct Complete(());
+pub struct Complete(Vec<String>);
+
+impl Complete {
+    /// What the operator should know of the settings all the same: names that are set and that nobody knows, and that are no
+    /// obvious slip. Each is one line.
+    pub fn warnings(&self) -> &[String] {
+        &self.0
+    }
+}
 
 impl<T> Required<T> {
     /// Returns the value.
@@ -205,8 +266,8 @@ impl Settings<'_> {
         self.names.push(name);
         let (place, value) = self.config.find(name)?;
         let parsed = match value {
-            Some(value) => parse(value.trim()).map_err(|error| error.to_string()),
-            None => Err("must be a text, a number, `true` or `false`".to_owned()),
+            Ok(value) => parse(value.trim()).map_err(|error| error.to_string()),
+            Err(problem) => Err(problem.to_owned()),
         };
         parsed.map_err(|error| self.wrong(name, place, &error, example)).ok()
     }
@@ -219,6 +280,12 @@ impl Settings<'_> {
     /// Declares a setting that another room reads, so that it is not taken for a misspelt one.
     pub fn known(&mut self, name: &'static str) {
         self.names.push(name);
+    }
+
+    /// Declares that all names with this prefix, such as `SIGNAL_`, are asked for here, or [known](Self::known). A variable
+    /// that is nearly one of them is then an error, and another one with the prefix a [warning](Complete::warnings).
+    pub fn owns(&mut self, prefix: &'static str) {
+        self.prefixes.push(prefix);
     }
 
     /// Adds a problem that concerns several settings, for example that one of two is needed.
@@ -241,19 +308,20 @@ impl Settings<'_> {
     ///
     /// # Errors
     ///
-    /// One error for all settings that are missing or wrong, and for keys in the tables of `evenkeel.toml` which nobody
-    /// asked for.
+    /// One error for all settings that are missing or wrong, for keys in the tables of `evenkeel.toml` which nobody asked
+    /// for, and for variables that are nearly one of those that [are owned](Self::owns).
     #[track_caller]
     pub fn finish(mut self) -> Result<Complete> {
         self.look_for_strays();
+        let warnings = self.look_for_variables();
         let (count, problems) = (self.problems.len(), self.problems.join("; "));
         let message = match count {
-            0 => return Ok(Complete(())),
+            0 => return Ok(Complete(warnings)),
             1 => format!("a setting is missing or wrong: {problems}"),
             _ => format!("{count} settings are missing or wrong: {problems}"),
         };
         let hint = if self.examples.is_empty() {
-            "correct `evenkeel.toml`".to_owned()
+            "correct the name, or take it away".to_owned()
         } else {
             let examples = self.examples.join("\n  ");
             format!(
@@ -265,8 +333,7 @@ impl Settings<'_> {
 
     fn missing(&mut self, name: &str, example: &str) {
         let mut text = format!("`{name}` is missing");
-        let set = self.config.environment.keys().chain(self.config.dotenv.keys());
-        if let Some(near) = nearest(name, set.map(String::as_str)) {
+        if let Some(near) = nearest(name, self.config.variables().map(|(_, name)| name)) {
             text.push_str(&format!(", but there is `{near}`"));
         }
         self.problem(text, name, example);
@@ -280,62 +347,54 @@ impl Settings<'_> {
     /// Keys of our tables that nobody asked for, and tables whose name is nearly one of ours.
     fn look_for_strays(&mut self) {
         let tables: Vec<_> = self.names.iter().map(|name| split(name).0).collect();
+        let known: Vec<_> = self.known_names().collect();
         let mut strays = Vec::new();
-        for (_, entry) in self.config.file.iter().filter(|(name, _)| !self.names.contains(&name.as_str())) {
+        for (_, entry) in self.config.file.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
             let (table, key) = (&entry.table, &entry.key);
             if tables.contains(&table.to_lowercase()) {
-                let keys: Vec<_> = self.names.iter().map(|name| split(name)).collect();
+                let keys: Vec<_> = known.iter().map(|name| split(name)).collect();
                 let ours = keys.iter().filter(|(known, _)| known == table);
                 let near = nearest(key, ours.map(|(_, key)| key.as_str()));
-                strays.push(stray(&format!("`{key}` in the table `[{table}]`"), near));
+                strays.push(stray(&format!("`{key}` in the table `[{table}]` of `{FILE}`"), near));
             } else if let Some(near) = nearest(table, tables.iter().map(String::as_str)) {
-                strays.push(stray(&format!("the table `[{table}]`"), Some(near)));
+                strays.push(stray(&format!("the table `[{table}]` of `{FILE}`"), Some(near)));
             }
         }
         strays.dedup();
         self.problems.append(&mut strays);
     }
+
+    /// Variables that are nearly one of ours are problems; the others that look like ours are returned, to be told.
+    fn look_for_variables(&mut self) -> Vec<String> {
+        let ours = |name: &&str| self.prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let known: Vec<_> = self.known_names().filter(ours).collect();
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        for (place, name) in self.config.variables().filter(|(_, name)| !known.contains(name)) {
+            let what = format!("`{name}` from {place}");
+            match near::stray(name, &known, &self.prefixes) {
+                near::Stray::None => {}
+                near::Stray::Slip(near) => problems.push(stray(&what, Some(near))),
+                near::Stray::Unknown(near) => warnings.push(stray(&what, near)),
+            }
+        }
+        self.problems.append(&mut problems);
+        warnings
+    }
+
+    fn known_names(&self) -> impl Iterator<Item = &'static str> {
+        self.names.iter().copied().chain(OWN)
+    }
 }
 
 fn stray(what: &str, near: Option<&str>) -> String {
     let question = near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
-    format!("nobody knows {what} of `evenkeel.toml`{question}")
+    format!("nobody knows {what}{question}")
 }
 
 /// `SIGNAL_PHONE_NUMBER` is `phone_number` in the table `signal`.
 fn split(name: &str) -> (String, String) {
     let (table, key) = name.split_once('_').unwrap_or((name, ""));
     (table.to_lowercase(), key.to_lowercase())
-}
-
-/// Returns the text of a file, or `None` where there is none.
-fn contents(directory: &Path, name: &str) -> Result<Option<String>> {
-    match std::fs::read_to_string(directory.join(name)) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            let hint = format!("make `{name}` a readable text file in UTF-8, or remove it");
-            Err(Error::from(error).context(format!("reading `{name}`")).with_hint(hint))
-        }
-    }
-}
-
-fn parse_dotenv(text: &str) -> Result<BTreeMap<String, String>> {
-    dotenvy::Iter::new(text.as_bytes()).map(|pair| pair.map_err(|error| dotenv_error(text, &error))).collect()
-}
-
-/// The library's own message quotes the line, which may hold a secret; the line's number does not.
-fn dotenv_error(text: &str, error: &dotenvy::Error) -> Error {
-    let place = match error {
-        dotenvy::Error::LineParse(line, _) => {
-            let first = line.lines().next().unwrap_or_default();
-            let number = text.lines().position(|one| one.contains(first.trim()));
-            number.map_or_else(String::new, |number| format!(" line {}", number + 1))
-        }
-        _ => String::new(),
-    };
-    Error::config(format!("`{DOTENV}`{place} is not of the form `NAME=value`"))
-        .with_hint("put a value with spaces, quotes or `$` into single quotes: `NAME='a $ b'`")
 }
 
 fn parse_file(text: &str) -> Result<BTreeMap<String, Entry>> {
@@ -376,31 +435,6 @@ fn plain(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// The candidate that is most like `name`, if one is alike at all: a third of its letters may differ.
-fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .filter(|candidate| candidate.len() < 2 * name.len() + 2)
-        .map(|candidate| (distance(name, candidate), candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance > 0 && *distance <= candidate.len().max(3) / 3)
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many letters have to be inserted, removed or replaced to make `b` of `a`.
-fn distance(a: &str, b: &str) -> usize {
-    let b = b.as_bytes();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,7 +442,7 @@ mod tests {
     fn files(environment: &[(&str, &str)], dotenv: &str, file: &str) -> Result<Config> {
         Ok(Config {
             environment: Config::from_pairs(environment.iter().copied()).environment,
-            dotenv: parse_dotenv(dotenv)?,
+            dotenv: dotenv::parse(dotenv)?,
             file: parse_file(file)?,
         })
     }
@@ -472,6 +506,35 @@ mod tests {
         let told = number(&config).unwrap_err().to_string();
         assert!(told.contains("but there is `SIGNAL_PHONE_NUMER`"), "{told}");
         assert!(told.contains("`[signl]` of `evenkeel.toml`, did you mean `signal`?"), "{told}");
+    }
+
+    #[test]
+    fn a_misspelt_variable_of_ours_is_an_error_and_another_one_a_warning() {
+        let read = |environment: &[(&str, &str)], dotenv: &str| {
+            let config = files(environment, dotenv, "").unwrap();
+            let mut settings = config.read();
+            settings.owns("EVENKEEL_");
+            settings.finish().map(|complete| complete.warnings().to_vec()).map_err(|error| error.to_string())
+        };
+        let told = read(&[("EVENKEEL_JURNAL", "a")], "EVENKEEL_JOURNL=b\nEVENKEEL_CONSOL=").unwrap_err();
+        for part in ["`EVENKEEL_JURNAL` from the environment", "`EVENKEEL_JOURNL` from `.env`"] {
+            assert!(told.contains(&format!("{part}, did you mean `EVENKEEL_JOURNAL`?")), "{told}");
+        }
+        assert!(!told.contains("CONSOL"), "{told}");
+        let warnings = read(&[("HOME", "/root")], "EVENKEEL_DRAIN=5\nEVENKEEL_JOURNAL=x").unwrap();
+        assert_eq!(warnings, ["nobody knows `EVENKEEL_DRAIN` from `.env`, did you mean `EVENKEEL_DRAIN_SECONDS`?"]);
+    }
+
+    #[test]
+    fn a_value_of_dotenv_that_cannot_be_read_is_told_to_whoever_asks_for_it() {
+        let config = files(&[], "SIGNAL_PHONE_NUMBER=1\nSHOP_KEY=${hunter2}", "").unwrap();
+        assert_eq!(number(&config).unwrap(), "1");
+        let mut settings = config.read();
+        assert!(settings.secret("SHOP_KEY").is_none());
+        let told = settings.finish().unwrap_err().to_string();
+        assert!(told.contains("`SHOP_KEY` from `.env`: in line 2, it has `${`"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+        assert_eq!((config.origin("SHOP_KEY"), config.origin("SHOP_PORT")), (Some("`.env`"), None));
     }
 
     #[test]

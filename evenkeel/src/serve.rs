@@ -8,7 +8,9 @@ mod handling;
 mod lane;
 mod outbox;
 mod machine;
+mod log;
 mod settings;
+mod signals;
 mod wire;
 
 use std::future::Future;
@@ -34,7 +36,7 @@ use crate::status::{Question, Status};
 use crate::transport::{Backlog, Inbox, Transport};
 use clock::Source;
 pub(crate) use settings::guarding;
-use settings::{Guard, Settings, start_log};
+use settings::{Guard, Settings};
 use wire::{Ends, GRACE, Wire, let_go};
 
 /// How long a bot that was told to stop goes on finishing, unless told otherwise.
@@ -42,7 +44,7 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// Bytes of accepted events that may wait or run, unless told otherwise.
 const BACKLOG_BYTES: usize = 256 << 20;
 
-/// Runs a bot until SIGTERM or Ctrl-C, on runtimes of its own: this is what `main` calls.
+/// Runs a bot until SIGTERM, SIGHUP or Ctrl-C, on runtimes of its own: this is what `main` calls.
 ///
 /// The wire has a thread to itself, handlers have watched worker threads, and what handlers spawn has another
 /// thread. Logs go to standard error. `EVENKEEL_LOG`, `EVENKEEL_WORKERS`, `EVENKEEL_GUARD`, `EVENKEEL_DRAIN_SECONDS`
@@ -61,7 +63,7 @@ pub fn run(transport: impl Transport, app: impl IntoApp) -> Result<()> {
     Bot::new(transport, app).run()
 }
 
-/// Runs a bot until SIGTERM or Ctrl-C, inside the caller's runtime, which may be a `current_thread` one.
+/// Runs a bot until SIGTERM, SIGHUP or Ctrl-C, inside the caller's runtime, which may be a `current_thread` one.
 ///
 /// Handlers run as tasks of that runtime: one that blocks is named in the log, and blocks whatever shares its thread.
 /// `EVENKEEL_JOURNAL` and `EVENKEEL_CONSOLE` are read from the environment, `.env` or `evenkeel.toml`.
@@ -186,7 +188,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         self
     }
 
-    /// Stops when this future ends, instead of at SIGTERM or Ctrl-C. It runs where handlers run; should it panic, the bot
+    /// Stops when this future ends, instead of at SIGTERM, SIGHUP or Ctrl-C. It runs where handlers run; should it panic, the bot
     /// stops as well, since nothing else would tell it to.
     pub fn with_shutdown(mut self, shutdown: impl Future<Output = ()> + Send + 'static) -> Self {
         self.shutdown = Some(Box::pin(shutdown));
@@ -233,7 +235,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     pub fn run(mut self) -> Result<()> {
         assert!(Handle::try_current().is_err(), "`run` has runtimes of its own: call `serve(..).await` here");
         let mut settings = self.settings.take().map_or_else(Settings::load, Ok)?;
-        start_log(settings.log.as_deref());
+        // Dropped last, with a word about everything that came before.
+        let _log = log::start(settings.log.as_deref())?;
         self.drain = self.drain.or(settings.drain);
         let (guard, workers, allow) = (settings.guard, settings.workers, settings.allow.take());
         self.settings = Some(settings);
@@ -315,6 +318,9 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             }
             (given, _) => given,
         };
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
         let place = settings.place;
         let opener = Arc::clone(&transport);
         let opening = async move {
@@ -400,34 +406,9 @@ async fn told(stop: mpsc::Sender<()>, shutdown: Pin<Box<dyn Future<Output = ()> 
 
 /// Sends one message for each signal to stop.
 async fn signals(stop: mpsc::Sender<()>) {
-    if let Err(error) = each_signal(stop).await {
+    if let Err(error) = signals::listen(stop).await {
         tracing::warn!(%error, "no signals here: the bot ends only with its process");
         std::future::pending::<()>().await;
-    }
-}
-
-#[cfg(unix)]
-async fn each_signal(stop: mpsc::Sender<()>) -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        if stop.send(()).await.is_err() {
-            return Ok(());
-        }
-    }
-}
-
-#[cfg(not(unix))]
-async fn each_signal(stop: mpsc::Sender<()>) -> std::io::Result<()> {
-    loop {
-        tokio::signal::ctrl_c().await?;
-        if stop.send(()).await.is_err() {
-            return Ok(());
-        }
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Snapshot {
     /// another program keeps it to itself: nothing is accepted, done or sent meanwhile.
     #[serde(rename = "stalled_seconds", serialize_with = "as_seconds")]
     pub stalled: Duration,
+    /// Lines of the log that could not be written, since the start of the process.
+    pub lost_log_lines: u64,
     /// Conversations whose handler is running.
     pub running: usize,
     /// Events waiting behind another one of their conversation.

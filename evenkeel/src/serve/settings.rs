@@ -1,12 +1,11 @@
 //! What the operator may set.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use evenkeel_guard::{Allow, Executor, Options, Words};
 use tokio::runtime::Handle;
-use tracing_subscriber::EnvFilter;
 
+use super::log;
 use crate::config::Config;
 use crate::error::Result;
 use crate::journal::Place;
@@ -64,6 +63,10 @@ pub(super) struct Settings {
     /// The guard's options with the operator's list of what may block.
     pub(super) allow: Option<Options>,
     pub(super) place: Place,
+    /// The account that the journal is to belong to from now on.
+    pub(super) account: Option<String>,
+    /// What to say of the settings once there is a log.
+    pub(super) warnings: Vec<String>,
     /// The address of the console, if there is to be one.
     #[cfg(feature = "page")]
     pub(super) console: Option<String>,
@@ -76,8 +79,9 @@ impl Settings {
 
     pub(super) fn read(config: &Config) -> Result<Self> {
         let mut settings = config.read();
+        settings.owns("EVENKEEL_");
         let log = settings
-            .optional("EVENKEEL_LOG", "info", |filter| EnvFilter::try_new(filter).map(|_| filter.to_owned()));
+            .optional("EVENKEEL_LOG", "info", |filter| log::filter(filter).map(|_| filter.to_owned()));
         let workers = settings.optional("EVENKEEL_WORKERS", "4", |count| match count.parse() {
             Ok(count @ 1..=1024) => Ok(count),
             _ => Err("must be a number from 1 to 1024"),
@@ -95,12 +99,14 @@ impl Settings {
             guarding().with_allow(Allow::default().with_text(list))
         });
         let place = Place::read(&mut settings);
+        let account = settings
+            .optional("EVENKEEL_JOURNAL_ACCOUNT", "..", |account| Ok::<_, String>(account.to_owned()));
         // Read in any case: whoever sets it wants to see it.
         #[cfg(feature = "page")]
         let console = settings.optional("EVENKEEL_CONSOLE", "127.0.0.1:4243", console);
         #[cfg(not(feature = "page"))]
         settings.optional("EVENKEEL_CONSOLE", "127.0.0.1:4243", no_console);
-        settings.finish()?;
+        let warnings = settings.finish()?.warnings().to_vec();
         let guard = guard.unwrap_or(Guard::Full);
         let cores = || std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         Ok(Self {
@@ -110,6 +116,8 @@ impl Settings {
             guard,
             allow,
             place,
+            account,
+            warnings,
             #[cfg(feature = "page")]
             console,
         })
@@ -128,12 +136,4 @@ fn console(address: &str) -> Result<String, String> {
 #[cfg(not(feature = "page"))]
 fn no_console(_: &str) -> Result<(), &'static str> {
     Err("needs a bot that is built with the feature `page` of `evenkeel`")
-}
-
-/// Logs to standard error, unless the program has set up logging before.
-pub(super) fn start_log(filter: Option<&str>) {
-    let filter = EnvFilter::new(filter.unwrap_or("info"));
-    // The program's own subscriber, if there is one, stays.
-    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _set = format.with_ansi(std::io::stderr().is_terminal()).try_init();
 }

@@ -23,6 +23,7 @@ use super::clock::WallClock;
 use super::commands::Commands;
 use super::foreign;
 use super::handling::handle;
+use super::log::lost_lines;
 use super::machine::{Input, Machine, Now, Output, Policy};
 use super::outbox::deliver;
 use crate::context::{Ask, Wire as Asks};
@@ -385,6 +386,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             undeliverable: self.backlog.undeliverable(),
             gaps: self.backlog.gaps(),
             stalled: self.stalled(),
+            lost_log_lines: lost_lines(),
             running,
             waiting,
             outbox,

@@ -1,0 +1,81 @@
+//! Names that are nearly right.
+
+/// How many letters a name may differ in to be an obvious slip.
+const SLIP: usize = 2;
+
+/// What Kubernetes and Docker set by themselves for each service, whatever its name.
+const OF_SERVICES: [&str; 7] = ["_HOST", "_PORT", "_TCP", "_UDP", "_ADDR", "_PROTO", "_NAME"];
+
+/// What a variable is that nobody asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stray<'a> {
+    /// None of ours, nor like one.
+    None,
+    /// Surely meant for this one.
+    Slip(&'a str),
+    /// It looks like ours, and perhaps is meant for this one.
+    Unknown(Option<&'a str>),
+}
+
+/// Judges a variable by the known names and the prefixes that are ours.
+pub(super) fn stray<'a>(name: &str, known: &[&'a str], prefixes: &[&str]) -> Stray<'a> {
+    let upper = name.to_ascii_uppercase().replace(['-', '.'], "_");
+    let slip = known.iter().map(|known| (distance(&upper, known), *known)).min();
+    if let Some((0..=SLIP, near)) = slip {
+        return Stray::Slip(near);
+    }
+    let is_ours = prefixes.iter().any(|prefix| upper.starts_with(prefix));
+    if !is_ours || OF_SERVICES.iter().any(|ending| upper.ends_with(ending)) {
+        return Stray::None;
+    }
+    let part = |known: &&&str| known.starts_with(&upper) || upper.starts_with(**known);
+    let near = nearest(&upper, known.iter().copied()).or_else(|| known.iter().find(part).copied());
+    // A prefix that other programs may have, too, such as that of the server, is no reason to warn.
+    if near.is_none() && !upper.starts_with("EVENKEEL_") { Stray::None } else { Stray::Unknown(near) }
+}
+
+/// The candidate that is most like `name`, if one is alike at all: a third of its letters may differ.
+pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .filter(|candidate| candidate.len() < 2 * name.len() + 2)
+        .map(|candidate| (distance(name, candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance > 0 && *distance <= candidate.len().max(3) / 3)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters have to be inserted, removed or replaced to make `b` of `a`.
+fn distance(a: &str, b: &str) -> usize {
+    let b = b.as_bytes();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, right) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_is_nearly_ours_is_a_slip_and_what_is_like_ours_is_told() {
+        let known = ["EVENKEEL_JOURNAL", "EVENKEEL_DRAIN_SECONDS", "SIGNAL_API_URL", "SIGNAL_API_TOKEN"];
+        let judge = |name| stray(name, &known, &["EVENKEEL_", "SIGNAL_"]);
+        for name in ["EVENKEEL_JURNAL", "EVENKEL_JOURNAL", "evenkeel_journal", "EVENKEEL-JOURNAL", "EVENKEEL_JOURNALS"] {
+            assert_eq!(judge(name), Stray::Slip("EVENKEEL_JOURNAL"), "{name}");
+        }
+        assert_eq!(judge("SIGNAL_API_TOKN"), Stray::Slip("SIGNAL_API_TOKEN"));
+        assert_eq!(judge("EVENKEEL_DRAIN"), Stray::Unknown(Some("EVENKEEL_DRAIN_SECONDS")));
+        assert_eq!(judge("EVENKEEL_COLOUR"), Stray::Unknown(None));
+        assert_eq!(judge("SIGNAL_TOKEN"), Stray::Unknown(Some("SIGNAL_API_TOKEN")));
+        for name in ["HOME", "PATH", "SIGNAL_CLI_UID", "SIGNAL_API_PORT", "SIGNAL_SERVICE_HOST", "EVENKEEL_PORT"] {
+            assert_eq!(judge(name), Stray::None, "{name}");
+        }
+    }
+}

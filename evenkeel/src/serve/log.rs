@@ -1,0 +1,326 @@
+//! The log on standard error: whoever logs never waits for its reader, and never fails because of it.
+//!
+//! A thread of its own writes. What it cannot write, because the reader is gone, does not read, or the disk of the file is
+//! full, is lost and counted, and the log says how much once it works again.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::error::{Error, Result};
+
+/// How much may wait to be written; beyond it, lines are lost.
+const WAITING_BYTES: usize = 1 << 20;
+/// How long the end of the process waits for what is not written yet.
+const LAST: Duration = Duration::from_secs(1);
+/// Between two tries on a standard error that takes nothing and does not wait either.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Libraries that write what they carry (headers with tokens, addresses with numbers, texts) into their log. A filter that
+/// names one of them, as `tungstenite=trace` does, is still obeyed.
+const TELLTALES: [&str; 14] = [
+    "async_tungstenite",
+    "h2",
+    "hyper",
+    "hyper_rustls",
+    "hyper_util",
+    "isahc",
+    "mio",
+    "reqwest",
+    "rustls",
+    "sqlx",
+    "tokio_tungstenite",
+    "tower_http",
+    "tungstenite",
+    "ureq",
+];
+
+/// Standard error belongs to the process, and so does this.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines could not be written, since the start of the process.
+pub(super) fn lost_lines() -> u64 {
+    LOST.load(Relaxed)
+}
+
+/// The filter that an operator wrote, with what libraries log held down.
+pub(super) fn filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    // A level without a target is for everything that is not named; where it lets no more through, nothing is held.
+    let levels = text.split(',').map(|part| part.trim().trim_start_matches('='));
+    let general = levels.filter_map(|level| level.parse::<LevelFilter>().ok()).last();
+    if general.is_none_or(|level| level <= LevelFilter::INFO) {
+        return EnvFilter::try_new(text);
+    }
+    let held: Vec<_> = TELLTALES.iter().map(|library| format!("{library}=info")).collect();
+    // What stands later wins over the same target.
+    EnvFilter::try_new(format!("{},{text}", held.join(",")))
+}
+
+/// Logs to standard error until it is dropped, which writes what is left; `None` where the program has set up logging before.
+pub(super) fn start(text: Option<&str>) -> Result<Option<Log>> {
+    let filter = filter(text.unwrap_or("info")).map_err(Error::from)?;
+    let log = Log(Arc::default());
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines(Arc::clone(&log.0)));
+    // Its complaint about a line that cannot be written would go to standard error as well, and panic.
+    let format = format.log_internal_errors(false).with_ansi(io::stderr().is_terminal());
+    // The program's own subscriber, if there is one, stays.
+    if format.try_init().is_err() {
+        return Ok(None);
+    }
+    let shared = Arc::clone(&log.0);
+    let writing = std::thread::Builder::new().name("evenkeel-log".to_owned());
+    let started = writing.spawn(move || Writer { out: io::stderr(), lost: 0, is_torn: false, why: None }.run(&shared));
+    started.map_err(|error| Error::from(error).context("cannot start the log's thread"))?;
+    Ok(Some(log))
+}
+
+/// The end that the bot holds. The thread ends with the process: what handlers log that outlive the bot is written, too.
+#[derive(Debug)]
+pub(super) struct Log(Arc<Shared>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let queue = self.0.queue();
+        let is_busy = |queue: &mut Queue| queue.is_writing || !queue.bytes.is_empty();
+        drop(self.0.written.wait_timeout_while(queue, LAST, is_busy));
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// The writer waits for it.
+    filled: Condvar,
+    /// Whoever ends the process waits for it.
+    written: Condvar,
+}
+
+/// Whole lines. Held for a copy, never while anything is written.
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    /// Lines that found no room since the writer last looked.
+    lost: u64,
+    is_writing: bool,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, line: &[u8]) {
+        let mut queue = self.queue();
+        if queue.bytes.len() + line.len() > WAITING_BYTES {
+            queue.lost += 1;
+            LOST.fetch_add(1, Relaxed);
+            return;
+        }
+        queue.bytes.extend_from_slice(line);
+        self.filled.notify_one();
+    }
+}
+
+/// What `tracing` writes into: one call for one line.
+struct Lines(Arc<Shared>);
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = &'a Shared;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        &self.0
+    }
+}
+
+impl Write for &Shared {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.add(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes lines to where they can be read.
+struct Writer<W> {
+    out: W,
+    /// Lines that are not told of yet.
+    lost: u64,
+    /// Whether the last line was written in part.
+    is_torn: bool,
+    /// The last error.
+    why: Option<ErrorKind>,
+}
+
+impl<W: Write> Writer<W> {
+    fn run(mut self, shared: &Shared) {
+        loop {
+            let is_idle = |queue: &mut Queue| queue.bytes.is_empty();
+            let waiting = shared.filled.wait_while(shared.queue(), is_idle);
+            let mut queue = waiting.unwrap_or_else(PoisonError::into_inner);
+            let (bytes, lost) = (std::mem::take(&mut queue.bytes), std::mem::take(&mut queue.lost));
+            queue.is_writing = true;
+            drop(queue);
+            self.write(&bytes);
+            // They came when no more found room behind these.
+            self.lost += lost;
+            self.tell();
+            shared.queue().is_writing = false;
+            shared.written.notify_all();
+        }
+    }
+
+    /// Writes whole lines, after a word about those that are missing before them.
+    fn write(&mut self, lines: &[u8]) {
+        self.tell();
+        // While it cannot be said that lines are missing, none is written that would hide it.
+        let written = if self.lost > 0 { Err(0) } else { self.put(lines) };
+        if let Err(written) = written {
+            let left = lines.get(written..).unwrap_or_default();
+            let lost = left.iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.lost += lost;
+            LOST.fetch_add(lost, Relaxed);
+        }
+    }
+
+    /// Says how many lines are missing, if it can.
+    fn tell(&mut self) {
+        if self.lost == 0 || self.is_torn && self.put(b"\n").is_err() {
+            return;
+        }
+        if self.put(self.missing().as_bytes()).is_ok() {
+            (self.lost, self.why) = (0, None);
+        }
+    }
+
+    fn missing(&self) -> String {
+        let (now, lost) = (jiff::Timestamp::now(), self.lost);
+        let lines = if lost == 1 { "line is" } else { "lines are" };
+        let why = self.why.map_or_else(|| "nobody read them in time".to_owned(), |why| why.to_string());
+        format!("{now:.6}  WARN evenkeel::log: {lost} {lines} missing here: {why}\n")
+    }
+
+    /// Writes all of it, or says how much was written. Waits where the other end takes its time.
+    fn put(&mut self, mut bytes: &[u8]) -> Result<(), usize> {
+        let whole = bytes.len();
+        while !bytes.is_empty() {
+            match self.out.write(bytes) {
+                Ok(0) => self.why = Some(ErrorKind::WriteZero),
+                Ok(count) => {
+                    self.is_torn = bytes.get(count - 1) != Some(&b'\n');
+                    bytes = bytes.get(count..).unwrap_or_default();
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(error) => self.why = Some(error.kind()),
+            }
+            return Err(whole - bytes.len());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader that takes so many bytes, and then is as it is told to be.
+    #[derive(Default)]
+    struct Reader {
+        read: Vec<u8>,
+        room: usize,
+        errors: Vec<ErrorKind>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room);
+            if count == 0 {
+                return Err(self.errors.pop().unwrap_or(ErrorKind::BrokenPipe).into());
+            }
+            self.room -= count;
+            self.read.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn writer(room: usize) -> Writer<Reader> {
+        Writer { out: Reader { room, ..Reader::default() }, lost: 0, is_torn: false, why: None }
+    }
+
+    fn read(writer: &Writer<Reader>) -> Vec<&str> {
+        std::str::from_utf8(&writer.out.read).unwrap().lines().collect()
+    }
+
+    #[test]
+    fn lines_that_nobody_reads_are_lost_and_counted_and_told_of() {
+        let mut writer = writer(4);
+        writer.write(b"one\ntwo\nthree\n");
+        writer.write(b"four\n");
+        assert_eq!((read(&writer), writer.lost), (vec!["one"], 3));
+        writer.out.room = 1_000;
+        writer.write(b"five\n");
+        let lines = read(&writer);
+        assert!(lines[1].ends_with("WARN evenkeel::log: 3 lines are missing here: broken pipe"), "{lines:?}");
+        assert_eq!((lines.len(), lines[2], writer.lost), (3, "five", 0));
+    }
+
+    #[test]
+    fn a_line_that_was_torn_ends_before_the_next_begins() {
+        let mut writer = writer(6);
+        writer.out.errors = vec![ErrorKind::StorageFull];
+        writer.write(b"one\ntwo\n");
+        writer.out.room = 1_000;
+        writer.write(b"three\n");
+        let lines = read(&writer);
+        assert_eq!((lines[0], lines[1], lines[3]), ("one", "tw", "three"));
+        assert!(lines[2].ends_with("1 line is missing here: no storage space"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_asks_to_try_again_loses_nothing() {
+        let mut writer = writer(0);
+        writer.out.errors = vec![ErrorKind::BrokenPipe, ErrorKind::Interrupted, ErrorKind::WouldBlock];
+        assert_eq!(writer.put(b"one\n"), Err(0));
+        assert!(writer.out.errors.is_empty(), "both were tried again");
+    }
+
+    #[test]
+    fn whoever_logs_waits_for_nobody() {
+        let (shared, line) = (Shared::default(), [b'x'; 1 << 10]);
+        let before = lost_lines();
+        for _ in 0..WAITING_BYTES / line.len() + 3 {
+            (&shared).write_all(&line).unwrap();
+        }
+        assert_eq!((shared.queue().lost, shared.queue().bytes.len()), (3, WAITING_BYTES));
+        assert!(lost_lines() >= before + 3);
+    }
+
+    #[test]
+    fn a_filter_holds_down_libraries_unless_it_names_them() {
+        for text in ["trace", "info,TRACE", "debug,evenkeel=trace"] {
+            assert!(filter(text).unwrap().to_string().contains("tungstenite=info"), "{text}");
+        }
+        for text in ["off", "warn", "evenkeel=trace"] {
+            assert!(!filter(text).unwrap().to_string().contains("tungstenite"), "{text}");
+        }
+        let named = filter("trace,tungstenite=trace").unwrap().to_string();
+        assert!(named.contains("tungstenite=trace") && !named.contains(",tungstenite=info"), "{named}");
+        assert!(filter("a=b=c").is_err());
+    }
+}
