@@ -63,6 +63,16 @@ cargo clippy -p evenkeel-guard --no-default-features --all-targets -- -D warning
 cargo clippy -p evenkeel-signal --no-default-features -- -D warnings
 cargo clippy -p evenkeel-signal --no-default-features --features standin -- -D warnings
 
+# Compiling has no bound: beside other work it takes as long as it takes. What is bounded below only runs.
+step "compiling the tests"
+cargo test --workspace --features "$features" --all-targets --no-run
+cargo test -p evenkeel --features sqlcipher --test journal --test serve --test loom --no-run
+cargo test --release -p evenkeel-guard --test corpus --test loom --no-run
+cargo test -p evenkeel-guard --no-default-features --no-run
+cargo build --release --workspace
+# They compile all dependencies once more, into a folder of their own, while they run.
+cargo test --workspace --features "$features" --test ui
+
 step "tests"
 bounded "$minutes" cargo test --workspace --features "$features" --all-targets
 

@@ -38,6 +38,7 @@ async fn examine() -> Report {
                 false => no_signal(error),
             });
             findings.extend(unfit);
+            findings.extend(warnings(&config, signal.as_ref().ok()));
             // A bot that never runs: it reads the settings that every bot has.
             let bot = Bot::new(Sandbox::empty(), Router::new()).in_memory().with_settings(&config);
             findings.extend(bot.as_ref().err().map(|error| Finding::fail("settings of the bot", error)));
@@ -106,11 +107,21 @@ fn settings(config: &Config) -> Vec<Finding> {
         "EVENKEEL_CONSOLE",
     ];
     let found = names.into_iter().filter_map(|name| {
-        let place = place(config, name)?;
+        let place = config.origin(name)?;
         // Numbers, tokens, and addresses with passwords in them: reports end up in public places.
         Some(Finding::ok(name, format!("set, from {place}")))
     });
     found.collect()
+}
+
+/// Names that nobody knows, and a token in the open.
+fn warnings(config: &Config, signal: Option<&Signal>) -> Vec<Finding> {
+    let mut settings = config.read();
+    settings.owns("EVENKEEL_");
+    // Slips are errors, which are told elsewhere.
+    let own = settings.finish().map(|complete| complete.warnings().to_vec()).unwrap_or_default();
+    let told = own.into_iter().chain(signal.map(Signal::warnings).unwrap_or_default());
+    told.map(|text| Finding::warn("settings", text, "correct it, or take it away")).collect()
 }
 
 /// Whether the operator has begun to set Signal up: a setting was found, or something that is nearly one.
@@ -125,15 +136,6 @@ fn no_signal(error: &Error) -> Finding {
     let text = "none of its settings is set: a bot of `evenkeel new` runs on a page in the browser, one that takes its \
                 settings with `Signal::from_env` does not start";
     Finding::warn("Signal", text, error.hint().unwrap_or("set `SIGNAL_PHONE_NUMBER` and `SIGNAL_API_URL`"))
-}
-
-/// Where a setting comes from. Refusing it makes the settings say so: it is the only way to ask.
-fn place(config: &Config, name: &'static str) -> Option<String> {
-    let mut settings = config.read();
-    let _refused = settings.optional(name, "", |_| Err::<(), _>("refused"));
-    let error = settings.finish().err()?.to_string();
-    let (_, after) = error.split_once(&format!("`{name}` from "))?;
-    Some(after.split_once(": refused")?.0.to_owned())
 }
 
 async fn connection(signal: Signal) -> Vec<Finding> {

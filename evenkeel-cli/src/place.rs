@@ -14,7 +14,8 @@ pub(crate) fn place(given: Option<PathBuf>) -> Result<Place, Failure> {
     let config = Config::load()?;
     let mut settings = config.read();
     let mut place = Place::read(&mut settings);
-    if settings.problem_count() > 0 {
+    settings.owns("EVENKEEL_");
+    if settings.problem_count() > 0 || settings.finish().is_err() {
         // Asked as a bot asks, the settings know all their names, and name no stray that is none.
         let _sound = Bot::new(Sandbox::empty(), Router::new()).with_settings(&config)?;
     }

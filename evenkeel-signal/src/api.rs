@@ -113,6 +113,8 @@ fn secure(plain: HttpConnector) -> std::io::Result<hyper_rustls::HttpsConnector<
 /// An answer that has arrived in full.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    /// Whether it says of itself that it is a web page.
+    pub(crate) is_html: bool,
     pub(crate) body: Bytes,
 }
 
@@ -122,6 +124,20 @@ impl Answer {
     pub(crate) fn is_of_a_proxy(&self) -> bool {
         let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii_start();
         self.status.is_redirection() || self.status.is_success() && body.first() == Some(&b'<')
+    }
+}
+
+impl Answer {
+    /// Whether a page, such as one for logging in, stands in the place of a file. A person may send a page, too: what has the
+    /// length that the message told is the file, and where it told none, what was sent as a page is.
+    pub(crate) fn is_no_file(&self, content_type: &str, size_bytes: Option<u64>) -> bool {
+        let begin = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii_start();
+        let begin = begin.get(..14).unwrap_or(begin).to_ascii_lowercase();
+        let is_page = self.is_html || begin.starts_with(b"<!doctype html") || begin.starts_with(b"<html");
+        match size_bytes.filter(|size| *size > 0) {
+            Some(size) => size != self.body.len() as u64 && (is_page || self.body.is_empty()),
+            None => is_page && !content_type.to_ascii_lowercase().contains("html"),
+        }
     }
 }
 
@@ -236,9 +252,13 @@ impl Api {
                 }
             };
             let status = response.status();
+            let is_html = response
+                .headers()
+                .get(CONTENT_TYPE)
+                .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
             let body = connection.body(response, limit_bytes).await?;
             self.keep(connection);
-            return Ok(Answer { status, body });
+            return Ok(Answer { status, is_html, body });
         }
     }
 
@@ -366,5 +386,28 @@ impl Connection {
             Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
             Some(Err(error)) => Err(Failure::unknown("the answer broke off", Some(error.into()))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_page_is_no_file_and_a_page_that_was_sent_is_one() {
+        let page = |body: &'static str, is_html| Answer {
+            status: StatusCode::OK,
+            is_html,
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        let login = page("<!DOCTYPE html><title>log in</title>", true);
+        assert!(login.is_no_file("image/png", Some(4_000)) && login.is_no_file("image/png", None));
+        assert!(login.is_no_file("text/html", Some(4_000)), "the page has another length");
+        assert!(!login.is_no_file("text/html", None));
+        assert!(!login.is_no_file("application/octet-stream", Some(login.body.len() as u64)));
+        assert!(page("<HTML>", false).is_no_file("image/png", None));
+        assert!(page("", false).is_no_file("image/png", Some(4)));
+        assert!(!page("<svg/>", false).is_no_file("image/svg+xml", Some(4_000)));
+        assert!(!page("\u{89}PNG", false).is_no_file("image/png", None));
     }
 }

@@ -69,6 +69,14 @@ impl Address {
         self.origin.scheme_str() == Some("https")
     }
 
+    /// Whether credentials, those in the address or others, leave this host without encryption.
+    pub(crate) fn is_open(&self, has_token: bool) -> bool {
+        let host = self.origin.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_here = host.eq_ignore_ascii_case("localhost")
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        (has_token || self.basic.is_some()) && !self.is_tls() && !is_here
+    }
+
     /// Puts the base path before `path`.
     pub(crate) fn path(&self, path: &str) -> String {
         format!("{}{path}", self.base)
@@ -302,6 +310,21 @@ mod tests {
         let headers = address.headers(None, &HeaderMap::new());
         assert_eq!(headers[AUTHORIZATION], "Basic YW5uOmh1bnRlcjIy");
         assert!(!format!("{headers:?}").contains("YW5u"));
+    }
+
+    #[test]
+    fn credentials_that_leave_the_host_in_the_open_are_noticed() {
+        for (text, has_token, is_open) in [
+            ("http://signal.example.com", true, true),
+            ("ws://10.0.0.7:8080", true, true),
+            ("http://ann:hunter2@signal:8080", false, true),
+            ("http://signal.example.com", false, false),
+            ("http://LOCALHOST:8080", true, false),
+            ("127.0.0.9:8080", true, false),
+            ("http://[::1]:8080", true, false),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().is_open(has_token), is_open, "{text}");
+        }
     }
 
     #[test]

@@ -83,7 +83,9 @@ impl Reader<'_> {
     }
 
     fn envelope(&self, envelope: &Envelope<'_>) -> Parsed {
-        let source = Source::of(envelope);
+        let named = Source::of(envelope);
+        let (number, uuid) = self.account.people.complete(named.number, named.uuid);
+        let source = Source { number: number.as_deref(), uuid: uuid.as_deref(), ..named };
         let is_own = self.account.is(source.number, source.uuid);
         if let Some(sync) = envelope.sync_message {
             return self.sync(&source, sync).unwrap_or(Parsed::Undeliverable(BROKEN));

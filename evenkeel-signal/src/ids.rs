@@ -10,8 +10,9 @@
 //! by its number and now by its uuid, and one message should have one name.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -62,6 +63,11 @@ impl GroupId {
     }
 }
 
+/// Whether this is the internal id of a group: base64 of 32 bytes, or of the 16 that groups of old had.
+pub(crate) fn is_group_id(id: &str) -> bool {
+    STANDARD.decode(id).is_ok_and(|bytes| matches!(bytes.len(), 16 | 32))
+}
+
 /// The bot's own account.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -70,6 +76,44 @@ pub(crate) struct Account {
     uuid: OnceLock<String>,
     /// Tells accounts apart in the ids of events without showing the number.
     pub(crate) mark: u32,
+    pub(crate) people: Pairs,
+}
+
+/// Who has which number: the wire does not always name both. Forgotten with the process.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs(Mutex<HashMap<Box<str>, Box<str>>>);
+
+/// A pair is kept from both sides; people beyond are known by what each frame says of them.
+const MOST_PAIRS: usize = 50_000;
+
+impl Pairs {
+    /// What is known of somebody, given what a frame says: number and uuid.
+    pub(crate) fn complete(
+        &self,
+        number: Option<&str>,
+        uuid: Option<&str>,
+    ) -> (Option<String>, Option<String>) {
+        // Nothing panics under this lock; a poisoned one would be as good as new.
+        let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |one: Option<&str>| pairs.get(one?).map(|other| other.clone().into_string());
+        let found = match (number, uuid) {
+            (Some(number), Some(uuid)) => {
+                let is_known = pairs.get(uuid).is_some_and(|known| **known == *number)
+                    && pairs.get(number).is_some_and(|known| **known == *uuid);
+                if !is_known && pairs.len() < 2 * MOST_PAIRS {
+                    // A number that has changed hands is nobody else's any more.
+                    let former = [pairs.remove(number), pairs.remove(uuid)];
+                    former.into_iter().flatten().for_each(|former| drop(pairs.remove(&former)));
+                    pairs.insert(number.into(), uuid.into());
+                    pairs.insert(uuid.into(), number.into());
+                }
+                return (Some(number.to_owned()), Some(uuid.to_owned()));
+            }
+            (number, None) => (number.map(str::to_owned), known(number)),
+            (None, uuid) => (known(uuid), uuid.map(str::to_owned)),
+        };
+        found
+    }
 }
 
 impl Account {
@@ -78,7 +122,13 @@ impl Account {
         let mark = number
             .bytes()
             .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        Self { number, uuid: OnceLock::new(), mark }
+        Self { number, uuid: OnceLock::new(), mark, people: Pairs::default() }
+    }
+
+    /// Tells accounts apart without showing the number, the same in each run: FNV-1a.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let add = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        self.number.bytes().fold(0xcbf2_9ce4_8422_2325, add)
     }
 
     /// Whether either of these names the bot; remembers the uuid that comes with its number.
@@ -156,6 +206,28 @@ mod tests {
         for id in ["", "7", "x/y", "-1/y"] {
             assert_eq!(account.target(&MessageId::new(id)), None, "{id}");
         }
+    }
+
+    #[test]
+    fn what_is_no_id_of_a_group_is_told() {
+        assert!(is_group_id("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="));
+        assert!(is_group_id("AAECAwQFBgcICQoLDA0ODw=="));
+        for id in ["", " ", "%%", "AAEC", "group.AAEC", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"] {
+            assert!(!is_group_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn who_was_seen_with_number_and_uuid_is_known_by_either() {
+        let (number, uuid) = ("+15550100001", UUID);
+        let pairs = Pairs::default();
+        assert_eq!(pairs.complete(None, Some(uuid)), (None, Some(uuid.to_owned())));
+        let both = pairs.complete(Some(number), Some(uuid));
+        assert_eq!(pairs.complete(None, Some(uuid)), both);
+        assert_eq!(pairs.complete(Some(number), None), both);
+        pairs.complete(Some(number), Some("another"));
+        assert_eq!(pairs.complete(None, Some(uuid)), (None, Some(uuid.to_owned())), "it has changed hands");
+        assert_eq!(pairs.complete(None, None), (None, None));
     }
 
     #[test]

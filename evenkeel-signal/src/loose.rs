@@ -10,9 +10,9 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
 
 impl Text<'_> {
-    /// Returns the text unless there is none or it is empty.
+    /// Returns the text unless there is none or nothing is in it.
     pub(crate) fn filled(&self) -> Option<&str> {
-        self.0.as_deref().filter(|text| !text.is_empty())
+        self.0.as_deref().filter(|text| !text.trim().is_empty())
     }
 }
 

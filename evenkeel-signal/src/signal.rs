@@ -47,6 +47,8 @@ pub struct Signal {
     random: Random,
     /// How many WebSockets are read at all times.
     sockets: usize,
+    /// What the settings have to say to the operator.
+    warnings: Vec<String>,
     /// Made from the above; every setter makes it anew.
     wires: Wires,
 }
@@ -80,14 +82,16 @@ impl Signal {
     pub fn from_config(config: &Config) -> Result<Self> {
         let mut settings = config.read();
         let wanted = Wanted::read(&mut settings);
+        settings.owns("SIGNAL_");
         let complete = settings.finish()?;
+        let warnings = complete.warnings().to_vec();
         let address = wanted.api.clone().or_else(|| wanted.service.clone());
         let service = wanted.service.or(wanted.api);
         let (Some(address), Some(service)) = (address, service) else {
             return Err(Error::config("`SIGNAL_API_URL` is missing"));
         };
         let signal = Self::wired(wanted.number.get(&complete), address, service, wanted.token)?;
-        Ok(Self { sockets: wanted.sockets.unwrap_or(1), ..signal })
+        Ok(Self { sockets: wanted.sockets.unwrap_or(1), warnings, ..signal })
     }
 
     /// The account `number` on the server at `api_url`, such as `http://localhost:8080` or `localhost:8080`.
@@ -126,6 +130,7 @@ impl Signal {
             timings,
             random: system_random(),
             sockets: 1,
+            warnings: Vec::new(),
             wires,
         })
     }
@@ -205,6 +210,17 @@ impl Signal {
         self
     }
 
+    /// What the operator should know of the settings: names that nobody knows, and credentials that go over a network for
+    /// everybody to read. The log says it at the start.
+    pub fn warnings(&self) -> Vec<String> {
+        let has_token = self.token.is_some() || self.headers.keys().any(|name| is_credential(name.as_str()));
+        let open = [&self.address, &self.service].into_iter().find(|address| address.is_open(has_token));
+        let told = open.map(|address| {
+            format!("the token for {address} goes over the network for everybody to read: use `https`, or a server on this host")
+        });
+        self.warnings.iter().cloned().chain(told).collect()
+    }
+
     /// Reads one frame as the WebSocket would: `Ok(None)` carries nothing for a bot, `Err` says what was lost without
     /// quoting it. Also understands the bodies that `RECEIVE_WEBHOOK_URL` posts. Never panics.
     ///
@@ -278,6 +294,10 @@ impl Signal {
     }
 }
 
+fn is_credential(header: &str) -> bool {
+    ["auth", "token", "key", "cookie", "secret", "session"].iter().any(|part| header.contains(part))
+}
+
 impl Wires {
     fn new(
         number: &str,
@@ -324,7 +344,14 @@ impl Transport for Signal {
         "signal"
     }
 
+    fn identity(&self) -> Option<String> {
+        Some(format!("signal-{:016x}", self.account.fingerprint()))
+    }
+
     fn open(&self) -> impl Future<Output = Result<String>> + Send {
+        for warning in self.warnings() {
+            tracing::warn!("{warning}");
+        }
         open(&self.wires.api, &self.address, &self.account.number)
     }
 
@@ -372,6 +399,10 @@ impl Transport for Signal {
             Some(source) => Error::from(std::io::Error::other(source)).context(failure.what),
             None => Error::new(failure.what),
         })?;
+        if answer.status.is_success() && answer.is_no_file(&attachment.content_type, attachment.size_bytes) {
+            return Err(Error::new("what is at the server's address answered with a web page in place of the file")
+                .with_hint("check `SIGNAL_API_TOKEN` and `SIGNAL_API_URL`: something in front of the server wants a login"));
+        }
         if answer.status.is_success() {
             return Ok(answer.body);
         }

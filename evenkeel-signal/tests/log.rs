@@ -67,8 +67,7 @@ async fn logs_tell_of_gaps_and_hold_no_number_token_or_words() {
     let told = log.0.lock().unwrap().clone();
     assert!(told.contains("check `SIGNAL_API_TOKEN`"), "{told}");
     assert!(told.contains("gap_ms=") && told.contains("no reader for 0."), "{told}");
-    let visible: String = told.lines().filter(|line| !line.contains("a 400 of unknown")).collect();
     for secret in ["hunter2", "555", "secret words"] {
-        assert!(!visible.contains(secret), "{secret} in {told}");
+        assert!(!told.contains(secret), "{secret} in {told}");
     }
 }

@@ -196,6 +196,9 @@ fn what_decides_words_and_place_may_not() {
         r#"{"message":7}"#,
         r#"{"message":"hi","groupInfo":{}}"#,
         r#"{"message":"hi","groupInfo":{"groupId":null}}"#,
+        r#"{"message":"hi","groupInfo":{"groupId":""}}"#,
+        r#"{"message":"hi","groupInfo":{"groupId":" "}}"#,
+        r#"{"message":"hi","groupInfo":{"groupId":"not base64"}}"#,
         r#""hi""#,
         r#"{"reaction":{"emoji":"x"}}"#,
     ] {

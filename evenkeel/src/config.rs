@@ -522,7 +522,10 @@ mod tests {
         }
         assert!(!told.contains("CONSOL"), "{told}");
         let warnings = read(&[("HOME", "/root")], "EVENKEEL_DRAIN=5\nEVENKEEL_JOURNAL=x").unwrap();
-        assert_eq!(warnings, ["nobody knows `EVENKEEL_DRAIN` from `.env`, did you mean `EVENKEEL_DRAIN_SECONDS`?"]);
+        assert_eq!(
+            warnings,
+            ["nobody knows `EVENKEEL_DRAIN` from `.env`, did you mean `EVENKEEL_DRAIN_SECONDS`?"]
+        );
     }
 
     #[test]

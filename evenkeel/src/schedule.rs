@@ -5,6 +5,7 @@
 
 mod cron;
 mod due;
+mod field;
 mod hands;
 mod text;
 mod zone;
@@ -88,6 +89,8 @@ impl Schedule {
     /// By a cron pattern: minute, hour, day of the month, month and day of the week, with seconds before them if there
     /// are six fields.
     ///
+    /// In place of the fields there may be `@hourly`, `@daily` or `@midnight`, `@weekly`, `@monthly`, `@yearly` or `@annually`.
+    ///
     /// A field is `*`, a number, a range `1-5`, a list `1,15`, or steps `*/5` and `10-50/20`. Months and days of the week
     /// have names too, `JAN` and `MON`; Sunday is 0 and 7. The day of the month may be `L` (the last) or `15W` (the
     /// weekday nearest to the 15th), the day of the week `5L` or `FRI#L` (the last Friday) or `5#2` (the second). Where
@@ -99,7 +102,7 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// When a field cannot be read, when there are not five or six, or when no day matches, as with `0 0 30 2 *`.
+    /// When a field cannot be read, when a step leaves only one time, when a range runs backwards, when there are not five or six, or when no day matches, as with `0 0 30 2 *`.
     pub fn cron(pattern: &str) -> Result<Self> {
         let pattern = Box::new(Cron::new(pattern, pattern)?);
         Ok(Self { parts: vec![Part::Cron { pattern, zone: None }] })
@@ -228,6 +231,9 @@ impl Part {
                     }
                 };
                 Ok(Self::Daily { at, zone })
+            }
+            ["cron", name] if name.starts_with('@') => {
+                Ok(Self::Cron { pattern: Box::new(Cron::new(whole, name)?), zone: None })
             }
             ["cron", fields @ .., last] if text::is_zone(last) => {
                 let zone = Some(Zone::new(whole, last)?);

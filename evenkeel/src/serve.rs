@@ -1,5 +1,6 @@
 //! The running bot: from the transport through lanes and handlers back to the transport.
 
+mod account;
 mod attempt;
 mod clock;
 mod commands;
@@ -321,12 +322,13 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }
-        let place = settings.place;
+        let (place, account) = (settings.place, settings.account);
         let opener = Arc::clone(&transport);
         let opening = async move {
             let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
             let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
             let recovered = journal.recover().await?;
+            account::claim(&mut journal, opener.identity().as_deref(), account.as_deref()).await?;
             let greeting = foreign::caught("the transport", opener.open()).await.map_err(|error| {
                 let context = format!("the {name} transport could not start");
                 error.context(context)

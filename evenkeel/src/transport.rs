@@ -32,6 +32,12 @@ pub trait Transport: Send + Sync + 'static {
     /// The network's name for logs and pages, in lower case.
     fn name(&self) -> &'static str;
 
+    /// The account that it speaks for, by a text that is no secret and the same in each run, such as a hash of its number. A
+    /// journal belongs to the first account that is named to it: what one account promised must not leave from another.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     /// Checks settings and far side before anything else happens, and says in one line what was found.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use super::wire::{
     Attached, Data, Deleted, Edited, Group, Named, Pointer, Quoted, Raw, ReceiptNotice, Story, TypingNotice,
     elements, has_entries,
 };
-use crate::ids::Account;
+use crate::ids::{Account, is_group_id};
 use crate::loose::Flag;
 use crate::utf16::Units;
 
@@ -54,13 +54,13 @@ impl Contents<'_> {
         let edit: Edited<'_> = serde_json::from_str(edit.get()).ok()?;
         let target = self.account.message_id(edit.target_sent_timestamp.0?, source.number, source.uuid);
         let message = self.message(source, &edit.data_message);
-        Some(Content::new("edit", Edit { target, message }, group(edit.data_message.group_info.as_ref())))
+        Some(Content::new("edit", Edit { target, message }, group(edit.data_message.group_info.as_ref())?))
     }
 
     /// `None` if a strict part is broken.
     pub(super) fn data(&self, source: &Source<'_>, data: &Data<'_>) -> Option<Content> {
         let text = data.message.as_ref().map_or("", |text| &*text.0);
-        let group = group(data.group_info.as_ref());
+        let group = group(data.group_info.as_ref())?;
         if let Some(edit) = data.edit_message {
             return Some(Content { group, ..self.edit(source, edit)? });
         }
@@ -130,8 +130,14 @@ impl Contents<'_> {
     }
 }
 
-fn group(info: Option<&Group<'_>>) -> Option<String> {
-    info.map(|info| info.group_id.to_string())
+/// The outer `None` is a group without a proper id.
+fn group(info: Option<&Group<'_>>) -> Option<Option<String>> {
+    info.map_or(Some(None), |info| proper(info.group_id.to_string()).map(Some))
+}
+
+/// An answer to anything else would go nowhere, or to somebody else.
+fn proper(id: String) -> Option<String> {
+    is_group_id(&id).then_some(id)
 }
 
 /// What a message without words, files and targets is.
@@ -170,7 +176,11 @@ pub(super) fn story_notice(story: &RawValue) -> Option<Content> {
 
 /// The outer `None` is a group without a proper id.
 fn group_id(id: Raw<'_>) -> Option<Option<String>> {
-    id.map_or(Some(None), |id| serde_json::from_str(id.get()).ok())
+    let read = |id: &RawValue| serde_json::from_str::<Option<String>>(id.get()).ok();
+    match id.map_or(Some(None), read)? {
+        Some(id) => proper(id).map(Some),
+        None => Some(None),
+    }
 }
 
 pub(super) fn receipt_notice(notice: &RawValue) -> Option<Content> {

@@ -54,8 +54,10 @@ fn not_an_assignment(number: usize) -> Error {
 }
 
 fn without_end(number: usize) -> Error {
-    let text = format!("`.env` line {number}: the quotation mark before the value has no end on its line or below");
-    Error::config(text).with_hint("close it, or put a value that begins with one kind into the other: `NAME='\"a'`")
+    let text =
+        format!("`.env` line {number}: the quotation mark before the value has no end on its line or below");
+    Error::config(text)
+        .with_hint("close it, or put a value that begins with one kind into the other: `NAME='\"a'`")
 }
 
 /// The name of a line, and all that follows the `=`, the further lines included.
@@ -124,7 +126,9 @@ fn quoted(inner: &str, mark: char) -> Option<Read<'_>> {
         if content.contains('\n') {
             return None;
         }
-        Err(format!("goes on behind a quotation mark ({mark}) that ended it: put all of it into the other kind"))
+        Err(format!(
+            "goes on behind a quotation mark ({mark}) that ended it: put all of it into the other kind"
+        ))
     } else if mark == '\'' {
         Ok(content.to_owned())
     } else {
@@ -161,7 +165,10 @@ fn escape(letter: Option<char>) -> Result<char, String> {
         Some('r') => Ok('\r'),
         Some('t') => Ok('\t'),
         Some(letter @ ('\\' | '"' | '\'' | '$')) => Ok(letter),
-        _ => Err("has a backslash that means nothing between double quotes: write `\\\\`, or use single quotes".to_owned()),
+        _ => Err(
+            "has a backslash that means nothing between double quotes: write `\\\\`, or use single quotes"
+                .to_owned(),
+        ),
     }
 }
 
@@ -170,7 +177,10 @@ mod tests {
     use super::*;
 
     fn value(written: &str) -> Result<String, String> {
-        parse(&format!("A=1\nNAME={written}\nZ=2\n")).map_err(|error| error.to_string())?.remove("NAME").unwrap()
+        parse(&format!("A=1\nNAME={written}\nZ=2\n"))
+            .map_err(|error| error.to_string())?
+            .remove("NAME")
+            .unwrap()
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) fn stray<'a>(name: &str, known: &[&'a str], prefixes: &[&str]) -> Str
         return Stray::None;
     }
     let part = |known: &&&str| known.starts_with(&upper) || upper.starts_with(**known);
-    let near = nearest(&upper, known.iter().copied()).or_else(|| known.iter().find(part).copied());
+    let near = known.iter().find(part).copied().or_else(|| nearest(&upper, known.iter().copied()));
     // A prefix that other programs may have, too, such as that of the server, is no reason to warn.
     if near.is_none() && !upper.starts_with("EVENKEEL_") { Stray::None } else { Stray::Unknown(near) }
 }
@@ -67,14 +67,22 @@ mod tests {
     fn a_variable_that_is_nearly_ours_is_a_slip_and_what_is_like_ours_is_told() {
         let known = ["EVENKEEL_JOURNAL", "EVENKEEL_DRAIN_SECONDS", "SIGNAL_API_URL", "SIGNAL_API_TOKEN"];
         let judge = |name| stray(name, &known, &["EVENKEEL_", "SIGNAL_"]);
-        for name in ["EVENKEEL_JURNAL", "EVENKEL_JOURNAL", "evenkeel_journal", "EVENKEEL-JOURNAL", "EVENKEEL_JOURNALS"] {
+        for name in [
+            "EVENKEEL_JURNAL",
+            "EVENKEL_JOURNAL",
+            "evenkeel_journal",
+            "EVENKEEL-JOURNAL",
+            "EVENKEEL_JOURNALS",
+        ] {
             assert_eq!(judge(name), Stray::Slip("EVENKEEL_JOURNAL"), "{name}");
         }
         assert_eq!(judge("SIGNAL_API_TOKN"), Stray::Slip("SIGNAL_API_TOKEN"));
         assert_eq!(judge("EVENKEEL_DRAIN"), Stray::Unknown(Some("EVENKEEL_DRAIN_SECONDS")));
         assert_eq!(judge("EVENKEEL_COLOUR"), Stray::Unknown(None));
         assert_eq!(judge("SIGNAL_TOKEN"), Stray::Unknown(Some("SIGNAL_API_TOKEN")));
-        for name in ["HOME", "PATH", "SIGNAL_CLI_UID", "SIGNAL_API_PORT", "SIGNAL_SERVICE_HOST", "EVENKEEL_PORT"] {
+        for name in
+            ["HOME", "PATH", "SIGNAL_CLI_UID", "SIGNAL_API_PORT", "SIGNAL_SERVICE_HOST", "EVENKEEL_PORT"]
+        {
             assert_eq!(judge(name), Stray::None, "{name}");
         }
     }

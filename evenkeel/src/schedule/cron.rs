@@ -5,6 +5,7 @@ use std::fmt;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::{DateTime, date};
 
+use super::field;
 use super::text;
 use crate::error::Result;
 
@@ -28,12 +29,19 @@ impl Cron {
         if fields.len() > LONGEST {
             return Err(wrong(fields, &format!("longer than {LONGEST} bytes")));
         }
+        if fields.starts_with('@') {
+            let pattern = nickname(fields).map_err(|problem| wrong(fields, problem))?;
+            return Self::new(pattern, pattern);
+        }
         let words: Vec<_> = fields.split_whitespace().collect();
         if !(5..=6).contains(&words.len()) {
             return Err(wrong(
                 fields,
                 &format!("{} fields, where cron has 5, or 6 with seconds", words.len()),
             ));
+        }
+        if let Some((word, problem)) = field::first_slip(&words) {
+            return Err(wrong(word, &problem));
         }
         let text = words.join(" ").to_uppercase();
         let pattern = read(&text).ok_or_else(|| match misread(&words) {
@@ -55,6 +63,22 @@ impl Cron {
     /// Whether it is for certain hours of the day, not for each.
     pub(super) fn names_hours(&self) -> bool {
         !(0..24).all(|hour| self.pattern.pattern.hour_match(hour).unwrap_or(false))
+    }
+}
+
+/// The pattern that a name with `@` stands for.
+fn nickname(name: &str) -> Result<&'static str, &'static str> {
+    match name.to_ascii_lowercase().as_str() {
+        "@yearly" | "@annually" => Ok("0 0 1 1 *"),
+        "@monthly" => Ok("0 0 1 * *"),
+        "@weekly" => Ok("0 0 * * 0"),
+        "@daily" | "@midnight" => Ok("0 0 * * *"),
+        "@hourly" => Ok("0 * * * *"),
+        "@reboot" => Err("a start is no time: do it in `main`, before the bot runs"),
+        "@every" => Err("write `every 90s` in place of `cron @every 90s`"),
+        _ => {
+            Err("none of `@hourly`, `@daily`, `@midnight`, `@weekly`, `@monthly`, `@yearly` and `@annually`")
+        }
     }
 }
 

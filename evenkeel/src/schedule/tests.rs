@@ -259,7 +259,16 @@ fn an_error_names_the_text_the_place_and_an_example() {
         ("cron 61 0 0 * * *", 6, "61", "no second"),
         ("cron 0 0 * *", 6, "0 0 * *", "4 fields, where cron has 5"),
         ("cron 0 0 0 * * * *", 6, "0 0 0 * * * *", "7 fields"),
-        ("cron @daily", 6, "@daily", ""),
+        ("cron @reboot", 6, "@reboot", "a start is no time"),
+        ("cron @fortnightly", 6, "@fortnightly", "none of `@hourly`"),
+        ("cron */61 * * * *", 6, "*/61", "a step of 61 leaves only the value 0"),
+        ("cron 0 */24 * * *", 8, "*/24", "a step of 24 leaves only the value 0"),
+        ("cron 10-20/11 * * * *", 6, "10-20/11", "a step of 11 leaves only the value 10"),
+        ("cron */0 * * * *", 6, "*/0", "a step of zero"),
+        ("cron */x * * * *", 6, "*/x", "no number behind the `/`"),
+        ("cron 1,,2 * * * *", 6, "1,,2", "an empty place in a list"),
+        ("cron 0 22-2 * * *", 8, "22-2", "a range that runs backwards: write `22-23,0-2`"),
+        ("cron 0 0 * * FRI-MON", 14, "FRI-MON", "a range that runs backwards: write `5-6,0-1`"),
         ("cron 0 0 30 2 *", 6, "0 0 30 2 *", "no day is like this"),
         ("cron 0 0 * * * Europe/Berlinn", 16, "Europe/Berlinn", "no time zone"),
         ("hourly", 1, "hourly", "neither `every`, `daily` nor `cron`"),
@@ -275,6 +284,23 @@ fn an_error_names_the_text_the_place_and_an_example() {
     let error = Schedule::cron(&"9 ".repeat(10_000)).unwrap_err().to_string();
     assert!(error.len() < 400 && error.contains("longer than 256 bytes"), "{error}");
     assert!("daily\n 25:00".parse::<Schedule>().unwrap_err().to_string().contains("daily\\n 25:00"));
+}
+
+#[test]
+fn a_name_with_an_at_stands_for_its_pattern() {
+    for (name, pattern) in [
+        ("@yearly", "0 0 1 1 *"),
+        ("@annually", "0 0 1 1 *"),
+        ("@monthly", "0 0 1 * *"),
+        ("@weekly", "0 0 * * 0"),
+        ("@daily", "0 0 * * *"),
+        ("@Midnight", "0 0 * * *"),
+        ("@hourly", "0 * * * *"),
+    ] {
+        assert_eq!(Schedule::cron(name).unwrap(), Schedule::cron(pattern).unwrap(), "{name}");
+    }
+    let there = "cron @daily Europe/Berlin".parse::<Schedule>().unwrap();
+    assert_eq!(there.to_string(), "cron 0 0 * * * Europe/Berlin");
 }
 
 /// Seeds are fixed; a failure prints the input that it shrank to.
@@ -293,7 +319,7 @@ fn field(least: u32, most: u32) -> impl Strategy<Value = (String, BTreeSet<u32>)
     prop_oneof![
         3 => Just(("*".to_owned(), all(1))),
         2 => (least..=most).prop_map(|number| (number.to_string(), BTreeSet::from([number]))),
-        2 => (2..=most).prop_map(move |step| (format!("*/{step}"), all(step))),
+        2 => (2..=most - least).prop_map(move |step| (format!("*/{step}"), all(step))),
         1 => (least..=most, least..=most).prop_map(|(one, other)| {
             let (low, high) = (one.min(other), one.max(other));
             (format!("{low}-{high}"), (low..=high).collect())

@@ -74,7 +74,8 @@ pub(super) fn start(text: Option<&str>) -> Result<Option<Log>> {
     }
     let shared = Arc::clone(&log.0);
     let writing = std::thread::Builder::new().name("evenkeel-log".to_owned());
-    let started = writing.spawn(move || Writer { out: io::stderr(), lost: 0, is_torn: false, why: None }.run(&shared));
+    let started =
+        writing.spawn(move || Writer { out: io::stderr(), lost: 0, is_torn: false, why: None }.run(&shared));
     started.map_err(|error| Error::from(error).context("cannot start the log's thread"))?;
     Ok(Some(log))
 }
@@ -307,7 +308,8 @@ mod tests {
         for _ in 0..WAITING_BYTES / line.len() + 3 {
             (&shared).write_all(&line).unwrap();
         }
-        assert_eq!((shared.queue().lost, shared.queue().bytes.len()), (3, WAITING_BYTES));
+        let queue = shared.queue();
+        assert_eq!((queue.lost, queue.bytes.len()), (3, WAITING_BYTES));
         assert!(lost_lines() >= before + 3);
     }
 

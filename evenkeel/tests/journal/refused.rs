@@ -26,6 +26,37 @@ fn check(folder: &Folder, file: &Path, options: SqliteOptions, line: &str) {
     assert_eq!((looked.to_string(), looked.hint()), (text, error.hint()));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_others_own_or_write_or_lead_elsewhere_is_refused() {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    for (ending, line) in [(".lock", "is a link"), ("-wal", "is a link"), ("-shm", "is a link")] {
+        let folder = Folder::new("planted-link");
+        let file = folder.file();
+        drop(SqliteOptions::new().open(&file).unwrap());
+        let beside = folder.path().join(format!("{}{ending}", file.file_name().unwrap().display()));
+        let _ = fs::remove_file(&beside);
+        symlink(folder.path().join("nowhere"), beside).unwrap();
+        check(&folder, &file, SqliteOptions::new(), line);
+    }
+    for is_empty in [true, false] {
+        let folder = Folder::new("planted-mode");
+        let file = folder.file();
+        if is_empty {
+            drop(fs::File::create(&file).unwrap())
+        } else {
+            drop(SqliteOptions::new().open(&file).unwrap())
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        check(&folder, &file, SqliteOptions::new(), "can be written by everybody");
+        // Only root may give a file away.
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        if chown(&file, Some(65_534), None).is_ok() {
+            check(&folder, &file, SqliteOptions::new(), "belongs to another user (uid 65534");
+        }
+    }
+}
+
 fn content(folder: &Folder) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder.path())
         .unwrap()

@@ -167,6 +167,66 @@ pub(super) fn is_open_to_all(_: &Path) -> bool {
     false
 }
 
+/// Why a file is not to be trusted with what people write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Distrust {
+    /// It leads elsewhere.
+    Link,
+    /// Its owner, and the user that this process runs as.
+    Owner(u32, u32),
+    /// Everybody may write it.
+    Writable,
+}
+
+impl std::fmt::Display for Distrust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Link => f.write_str("is a link, which may lead anywhere"),
+            Self::Owner(owner, own) => {
+                write!(f, "belongs to another user (uid {owner}, and the bot is {own})")
+            }
+            Self::Writable => f.write_str("can be written by everybody on this computer"),
+        }
+    }
+}
+
+impl Distrust {
+    pub(super) fn advice(self, file: &Path) -> String {
+        let shown = file.display();
+        match self {
+            Self::Link => format!("remove it, if no bot runs: `rm {shown}`"),
+            Self::Owner(_, own) => {
+                format!(
+                    "run the bot as that user, name another file, or if what is in it is yours: `chown {own} {shown}`"
+                )
+            }
+            Self::Writable => {
+                format!("name another file, or if what is in it is yours: `chmod o-rwx {shown}`")
+            }
+        }
+    }
+}
+
+/// Looks at a file that may be there, without following a link.
+#[cfg(unix)]
+pub(super) fn distrust(path: &Path) -> Option<Distrust> {
+    use std::os::unix::fs::MetadataExt;
+    let data = std::fs::symlink_metadata(path).ok()?;
+    if data.is_symlink() {
+        return Some(Distrust::Link);
+    }
+    #[cfg(target_os = "linux")]
+    if data.uid() != rustix::process::geteuid().as_raw() {
+        return Some(Distrust::Owner(data.uid(), rustix::process::geteuid().as_raw()));
+    }
+    (data.mode() & 0o002 != 0).then_some(Distrust::Writable)
+}
+
+#[cfg(not(unix))]
+pub(super) fn distrust(_: &Path) -> Option<Distrust> {
+    None
+}
+
 /// How many names a file has that is there.
 #[cfg(unix)]
 pub(super) fn count_names(path: &Path) -> u64 {

@@ -104,6 +104,7 @@ impl Place {
                 .with_hint("name a file, there or not: a folder, a device and a pipe are none"));
         }
         self.check_names()?;
+        self.check_owner()?;
         let mut head = Vec::new();
         match File::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
@@ -138,6 +139,16 @@ impl Place {
         if disk::is_mount(&self.path) {
             return Err(Error::config(format!("the journal {shown} is mounted alone, without its folder"))
                 .with_hint("mount the folder that it is in: what belongs to it lies beside it"));
+        }
+        Ok(())
+    }
+
+    /// What others own, write or lead elsewhere is no record of this bot.
+    fn check_owner(&self) -> Result<()> {
+        for file in ["", "-wal", "-shm", ".lock"].map(|ending| beside(&self.path, ending)) {
+            let Some(problem) = disk::distrust(&file) else { continue };
+            let (shown, advice) = (file.display(), problem.advice(&file));
+            return Err(Error::config(format!("{shown} {problem}")).with_hint(advice));
         }
         Ok(())
     }

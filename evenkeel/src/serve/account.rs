@@ -1,0 +1,76 @@
+//! A journal belongs to one account: what one has promised never leaves from another.
+
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+use crate::journal::{Answer, Entry, Journal};
+
+/// The value of no conversation in which a journal keeps whose it is.
+const NAME: &str = "evenkeel.account";
+
+/// Looks whose journal it is, and makes it this account's if it is nobody's, or if `granted` names the account.
+pub(super) async fn claim(
+    journal: &mut impl Journal,
+    account: Option<&str>,
+    granted: Option<&str>,
+) -> Result<()> {
+    let recall = Entry::Recall { conversation: String::new(), name: NAME.to_owned() };
+    let answers = journal.write(vec![recall]).await?.answers;
+    let owner = answers.into_iter().next().and_then(|answer| match answer {
+        Answer::Recalled(owner) => owner,
+        _ => None,
+    });
+    match (owner, account) {
+        (None, None) => return Ok(()),
+        (Some(owner), Some(account)) if owner == account.as_bytes() => return Ok(()),
+        (Some(_), account) if account.is_none() || account != granted => return Err(others(account)),
+        _ => {}
+    }
+    let value = account.map(|account| Bytes::copy_from_slice(account.as_bytes()));
+    let remember = Entry::Remember { conversation: String::new(), name: NAME.to_owned(), value };
+    journal.write(vec![remember]).await?;
+    Ok(())
+}
+
+fn others(account: Option<&str>) -> Error {
+    let error = Error::config(
+        "the journal belongs to another account: what that one promised would leave from this one",
+    );
+    let Some(account) = account else {
+        return error
+            .with_hint("set `EVENKEEL_JOURNAL` to a file for this bot: this transport names no account");
+    };
+    error.with_hint(format!(
+        "set `EVENKEEL_JOURNAL` to a file for this account; or, if it is the same bot under a new number, start it with \
+         `EVENKEEL_JOURNAL_ACCOUNT={account}`, and the journal is this account's from then on"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::memory::MemoryJournal;
+
+    #[tokio::test]
+    async fn a_journal_belongs_to_the_first_account_that_is_named_to_it() {
+        let mut journal = MemoryJournal::default();
+        for (account, granted, is_fine) in [
+            (None, None, true),
+            (Some("signal a"), None, true),
+            (Some("signal a"), None, true),
+            (Some("signal b"), None, false),
+            (Some("signal b"), Some("signal c"), false),
+            (None, None, false),
+            (Some("signal b"), Some("signal b"), true),
+            (Some("signal b"), Some("signal b"), true),
+            (Some("signal a"), Some("signal b"), false),
+        ] {
+            let claimed = claim(&mut journal, account, granted).await;
+            assert_eq!(claimed.is_ok(), is_fine, "{account:?} {granted:?}");
+            if let (Err(error), Some(account)) = (claimed, account) {
+                let grant = format!("`EVENKEEL_JOURNAL_ACCOUNT={account}`");
+                assert!(error.hint().is_some_and(|hint| hint.contains(&grant)), "{error:?}");
+            }
+        }
+    }
+}
