@@ -30,8 +30,12 @@ pub(super) fn stray<'a>(name: &str, known: &[&'a str], prefixes: &[&str]) -> Str
     }
     let part = |known: &&&str| known.starts_with(&upper) || upper.starts_with(**known);
     let near = known.iter().find(part).copied().or_else(|| nearest(&upper, known.iter().copied()));
-    // A prefix that other programs may have, too, such as that of the server, is no reason to warn.
-    if near.is_none() && !upper.starts_with("EVENKEEL_") { Stray::None } else { Stray::Unknown(near) }
+    if upper.starts_with("EVENKEEL_") {
+        return Stray::Unknown(near);
+    }
+    // Other programs may have the prefix as well, the server for one: only what is much like ours is told.
+    let alike = near.filter(|near| distance(&upper, near) * 4 <= near.len());
+    alike.map_or(Stray::None, |near| Stray::Unknown(Some(near)))
 }
 
 /// The candidate that is most like `name`, if one is alike at all: a third of its letters may differ.
