@@ -85,11 +85,11 @@ Options:
   --listen ADDRESS:PORT    where the page is; 127.0.0.1:8787, or a free port if that one is taken
   --no-open                opens no browser
   --standin [ADDRESS:PORT] in place of a bot, starts a server that behaves as signal-cli-rest-api does, for bots
-                           of your own: prints their settings, and you type as Alice
+                           of your own: prints their settings, and you type as Alice, as Bob, or in a group of theirs
   -h, --help               this text
 
-The first line on standard output is the page's address. The log is on standard error; EVENKEEL_LOG filters it.
-Ctrl-C ends it.
+The first line on standard output is the page's address; with --standin the first three are the settings. The log is on
+standard error; EVENKEEL_LOG filters it. Ctrl-C ends it.
 
 Examples:
   evenkeel demo

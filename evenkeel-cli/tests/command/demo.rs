@@ -91,46 +91,86 @@ fn an_address_open_to_others_is_refused() {
     assert!(err.contains("asks for no password"), "{err}");
 }
 
+/// Starts the stand-in and reads what it says at first: the settings, and the rest.
+fn standin() -> (Running, [String; 3], String) {
+    let standin = Running::start(evenkeel(["demo", "--standin"]));
+    let settings = [(); 3].map(|()| standin.line());
+    let mut told = String::new();
+    while !told.contains("(you write as ") {
+        told.push_str(&format!("{}\n", standin.line()));
+    }
+    (standin, settings, told)
+}
+
 #[test]
 fn the_standin_tells_its_settings_and_ends_with_its_input() {
-    let mut standin = Running::start(evenkeel(["demo", "--standin"]));
-    assert_eq!(standin.line(), "export SIGNAL_PHONE_NUMBER=+15550100000");
-    let url = standin.line();
+    let (mut standin, [number, url, service], told) = standin();
+    assert_eq!(number, "export SIGNAL_PHONE_NUMBER=+15550100000");
     let url = url.strip_prefix("export SIGNAL_API_URL=").expect("the address");
-    assert!(standin.line().starts_with("export SIGNAL_SERVICE_URL=127.0.0.1:"));
-    standin.line();
+    assert!(service.starts_with("export SIGNAL_SERVICE_URL=127.0.0.1:"));
+    assert!(told.starts_with("Paste these three lines into another terminal"), "{told}");
     read_until(request(url, "GET /v1/about", ""), "json-rpc");
     standin.types("!ping");
     assert_eq!(standin.line(), "(no bot is connected: this is lost, as it would be upstream)");
-    let send = r#"{"number": "+15550100000", "recipients": ["+15550100001"], "message": "pong"}"#;
+    let send = r#"{"number": "+15550100000", "recipients": ["+15550109999"], "message": "pong"}"#;
     read_until(request(url, "POST /v2/send", send), "201 Created");
-    assert_eq!(standin.line(), "bot: pong");
+    assert_eq!(
+        standin.line(),
+        "bot to +15550109999: pong",
+        "somebody who is not there is named as the bot does"
+    );
     assert!(standin.leave().success());
 }
 
-/// A line that arrives before the bot has connected is lost, and the stand-in says so: then it is typed again.
-#[tokio::test]
-async fn what_alice_types_reaches_a_bot_and_its_answer_the_terminal() {
-    async fn ping() -> &'static str {
-        "pong"
+#[test]
+fn the_standin_has_two_people_with_numbers_and_a_group_with_its_id() {
+    let (mut standin, [_, url, _], told) = standin();
+    let id = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    for part in ["Alice, +15550100001", "Bob, +15550100002", id, "(you write as Alice, alone with the bot)"] {
+        assert!(told.contains(part), "`{part}` is missing in:\n{told}");
     }
-    let mut standin = Running::start(evenkeel(["demo", "--standin"]));
-    let settings = [(); 3].map(|()| standin.line());
+    let url = url.strip_prefix("export SIGNAL_API_URL=").expect("the address");
+    read_until(request(url, "GET /v1/groups/%2B15550100000", ""), id);
+    standin.types("/people");
+    assert!(standin.line().contains("/alice"), "the list again");
+    (0..4).for_each(|_| drop(standin.line()));
+    standin.line();
+    standin.types("/bob");
+    assert_eq!(standin.line(), "(you write as Bob, alone with the bot)");
+    standin.types("/group");
+    assert_eq!(standin.line(), "(you write as Bob, in the group `Test Group`)");
+    assert!(standin.leave().success());
+}
+
+/// Whoever has connected is told at once, and each step is told once the one before has been answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_standin_leads_from_alice_to_bob_to_the_group() {
+    async fn whoami(who: evenkeel::Sender, here: evenkeel::Conversation) -> String {
+        format!("{} {}", who.display_name(), if here.is_group() { "in a group" } else { "alone" })
+    }
+    let (mut standin, settings, _) = standin();
     let pairs = settings.iter().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
     let signal = Signal::from_config(&Config::from_pairs(pairs)).expect("the settings are complete");
-    let bot =
-        tokio::spawn(evenkeel::Bot::new(signal, Router::new().command("!ping", ping)).in_memory().serve());
-    standin.line();
+    let router = Router::new().command("!me", whoami);
+    let bot = tokio::spawn(evenkeel::Bot::new(signal, router).in_memory().serve());
     let typing = tokio::task::spawn_blocking(move || {
-        loop {
-            standin.types("!ping");
-            let line = standin.line();
-            if !line.starts_with("(no bot is connected") {
-                return (line, standin);
+        let mut says = |typed: &str, lines: &[&str]| {
+            typed.split('|').filter(|line| !line.is_empty()).for_each(|line| standin.types(line));
+            for line in lines {
+                let said = standin.line();
+                assert!(said.starts_with(line), "`{line}` is not the beginning of: {said}");
             }
-        }
+        };
+        says("", &["(a bot is connected: write to it as Alice"]);
+        says("!me", &["bot to Alice: Alice alone", "(Alice has an answer. Now write as Bob: type `/bob`"]);
+        says("/bob|!me", &["(you write as Bob, alone", "bot to Bob: Bob alone", "(Bob has a conversation"]);
+        says(
+            "/group|!me",
+            &["(you write as Bob, in", "bot to Test Group: Bob in a group", "(in a group, all"],
+        );
+        says("/direct|!me", &["(you write as Bob, alone", "bot to Bob: Bob alone"]);
+        says("/alice|!me", &["(you write as Alice, alone", "bot to Alice: Alice alone"]);
     });
-    let (line, _standin) = typing.await.expect("the stand-in goes on");
-    assert_eq!(line, "bot: pong");
+    typing.await.expect("the stand-in goes on");
     bot.abort();
 }

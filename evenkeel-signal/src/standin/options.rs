@@ -10,6 +10,7 @@ use super::switchboard::Switchboard;
 use super::transcript::Sent;
 
 pub(super) type OnSend = Arc<dyn Fn(&Switchboard, &Sent) + Send + Sync>;
+pub(super) type OnSocket = Arc<dyn Fn() + Send + Sync>;
 
 /// The mode that `/v1/about` reports, which decides how messages are received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,7 @@ pub struct Options {
     pub(super) groups: Vec<Group>,
     pub(super) attachments: Vec<(String, Vec<u8>)>,
     pub(super) on_send: Option<OnSend>,
+    pub(super) on_socket: Option<OnSocket>,
 }
 
 impl Default for Options {
@@ -90,6 +92,7 @@ impl Default for Options {
             groups: Vec::new(),
             attachments: Vec::new(),
             on_send: None,
+            on_socket: None,
         }
     }
 }
@@ -187,6 +190,14 @@ impl Options {
     /// It may deliver further frames; it must not block, for nothing else is served meanwhile.
     pub fn on_send(mut self, notice: impl Fn(&Switchboard, &Sent) + Send + Sync + 'static) -> Self {
         self.on_send = Some(Arc::new(notice));
+        self
+    }
+
+    /// Calls `notice` for each WebSocket that a client opens, on the stand-in's thread, once frames reach it.
+    ///
+    /// It must not block, for nothing else is served meanwhile.
+    pub fn on_socket(mut self, notice: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_socket = Some(Arc::new(notice));
         self
     }
 }

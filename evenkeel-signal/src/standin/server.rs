@@ -115,6 +115,9 @@ impl Server {
             state.transcript.sockets = state.sockets.len();
             state.transcript.sockets_opened += 1;
         });
+        if let Some(notice) = &self.options.on_socket {
+            notice();
+        }
         receiver
     }
 
