@@ -61,5 +61,6 @@ pub mod standin;
 
 pub use config::OwnMessages;
 pub use ids::GroupId;
+pub use open::Examined;
 pub use send::answer::RateLimited;
 pub use signal::Signal;

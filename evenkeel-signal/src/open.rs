@@ -20,26 +20,80 @@ struct About<'a> {
     version: Text<'a>,
 }
 
-/// Asks both questions at once, and says in one line what was found.
-pub(crate) async fn open(api: &Api, address: &Address, number: &str) -> Result<String> {
+/// What a look at the server found, part by part: see [`Signal::examine`](crate::Signal::examine).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Examined {
+    /// It runs as it should: its version and address. Whether it lists the bot's account among its own; it may list none.
+    Fit {
+        /// Version, address and mode, in one line.
+        server: String,
+        /// `Ok(false)` where the server does not say which accounts it has; an error where it has others.
+        account: Result<bool>,
+    },
+    /// Something answers, and does not say what it is.
+    Unknown(String),
+    /// It is the server, in a mode in which no bot can receive.
+    Mode {
+        /// Version and address.
+        server: String,
+        /// What to change.
+        error: Error,
+    },
+    /// Nothing answers, or something that is not the server.
+    Unfit(Error),
+}
+
+/// Asks both questions at once.
+pub(crate) async fn examine(api: &Api, address: &Address, number: &str) -> Examined {
     let (about_uri, accounts_uri) = (uri(address, "/v1/about"), uri(address, "/v1/accounts"));
     let (about, accounts) = tokio::join!(
         api.call(Method::GET, &about_uri, Bytes::new(), LIMIT_BYTES),
         api.call(Method::GET, &accounts_uri, Bytes::new(), LIMIT_BYTES),
     );
-    let about = about.map_err(|failure| unreachable_server(address, failure))?;
-    check_credentials(address, &about)?;
-    check_way(address, &about)?;
-    let found = check_mode(address, &about)?;
-    match accounts {
-        Ok(accounts) => {
-            check_credentials(address, &accounts)?;
-            check_way(address, &accounts)?;
-            check_number(address, &accounts, number)?;
-        }
-        Err(failure) => tracing::warn!(why = failure.what, "the server does not list its accounts; going on"),
+    let about = match about.map_err(|failure| unreachable_server(address, failure)) {
+        Ok(about) => about,
+        Err(error) => return Examined::Unfit(error),
+    };
+    let asked = [Some(&about), accounts.as_ref().ok()].into_iter().flatten();
+    let refused =
+        asked.map(|answer| check_credentials(address, answer).and_then(|()| check_way(address, answer)));
+    if let Err(error) = refused.collect::<Result<()>>() {
+        return Examined::Unfit(error);
     }
-    Ok(found)
+    let found: About<'_> = serde_json::from_slice(&about.body).unwrap_or_default();
+    let version = found.version.filled().unwrap_or("of unknown version");
+    let server = format!("signal-cli-rest-api {version} at {address}");
+    let account = check_number(address, accounts.as_ref().ok(), number);
+    match found.mode.filled() {
+        Some("json-rpc") => Examined::Fit { server: format!("{server}, mode json-rpc"), account },
+        Some(mode) => Examined::Mode { server, error: wrong_mode(address, mode) },
+        // Servers of another make may still take messages: only an account that is not there is sure.
+        None => match account {
+            Err(error) => Examined::Unfit(error),
+            Ok(_) => Examined::Unknown(format!(
+                "a server at {address} that does not say what it is ({})",
+                about.status
+            )),
+        },
+    }
+}
+
+/// The same for the start of a bot: one line on what was found, or the first thing that stops it.
+pub(crate) async fn open(api: &Api, address: &Address, number: &str) -> Result<String> {
+    match examine(api, address, number).await {
+        Examined::Fit { server, account } => {
+            if !account? {
+                tracing::warn!("the server does not list its accounts; going on");
+            }
+            Ok(server)
+        }
+        Examined::Unknown(server) => {
+            tracing::warn!("the server does not say what it is; going on");
+            Ok(server)
+        }
+        Examined::Mode { error, .. } | Examined::Unfit(error) => Err(error),
+    }
 }
 
 pub(crate) fn uri(address: &Address, path: &str) -> Uri {
@@ -81,36 +135,26 @@ fn check_way(address: &Address, answer: &Answer) -> Result<()> {
     ))
 }
 
-fn check_mode(address: &Address, answer: &Answer) -> Result<String> {
-    let about: About<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let version = about.version.filled().unwrap_or("of unknown version");
-    match about.mode.filled() {
-        Some("json-rpc") => Ok(format!("signal-cli-rest-api {version} at {address}, mode json-rpc")),
-        Some(mode) => {
-            let text = format!(
-                "the Signal server at {address} runs in mode `{mode}`, in which it pushes no messages"
-            );
-            Err(Error::config(text)
-                .with_hint("start `signal-cli-rest-api` with `MODE=json-rpc` in its environment"))
-        }
-        None => {
-            tracing::warn!(status = answer.status.as_u16(), "the server does not say what it is; going on");
-            Ok(format!("a server at {address} that does not say what it is"))
-        }
-    }
+fn wrong_mode(address: &Address, mode: &str) -> Error {
+    let text =
+        format!("the Signal server at {address} runs in mode `{mode}`, in which it pushes no messages");
+    Error::config(text).with_hint("start `signal-cli-rest-api` with `MODE=json-rpc` in its environment")
 }
 
-fn check_number(address: &Address, answer: &Answer, number: &str) -> Result<()> {
-    let listed = serde_json::from_slice::<Vec<String>>(&answer.body);
-    let (true, Ok(accounts)) = (answer.status.is_success(), listed) else {
-        tracing::warn!(status = answer.status.as_u16(), "the server does not list its accounts; going on");
-        return Ok(());
-    };
+/// Whether the account is listed, or nothing is; an error where others are.
+fn check_number(address: &Address, answer: Option<&Answer>, number: &str) -> Result<bool> {
+    let success = answer.filter(|answer| answer.status.is_success());
+    let listed = success.and_then(|answer| serde_json::from_slice::<Vec<String>>(&answer.body).ok());
+    let Some(accounts) = listed else { return Ok(false) };
     if accounts.iter().any(|account| account == number) {
-        return Ok(());
+        return Ok(true);
     }
-    let count = accounts.len();
-    let text = format!("the Signal server at {address} does not have the bot's account; it has {count}");
+    let others = match accounts.len() {
+        0 => "it has none".to_owned(),
+        1 => "it has one, and that is another".to_owned(),
+        count => format!("it has {count} others"),
+    };
+    let text = format!("the Signal server at {address} does not have the bot's account: {others}");
     Err(Error::config(text).with_hint(
         "check `SIGNAL_PHONE_NUMBER`, or link the account to the server: open `/v1/qrcodelink?device_name=bot` of the \
          server in a browser and scan it with Signal (Settings, Linked devices)",

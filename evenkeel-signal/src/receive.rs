@@ -269,7 +269,11 @@ fn told(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        let line = cause.to_string();
+        // The library repeats some sources in its own message; once is enough.
+        if !text.ends_with(&line) {
+            text = format!("{text}: {line}");
+        }
         source = cause.source();
     }
     text

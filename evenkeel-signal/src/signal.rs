@@ -16,7 +16,7 @@ use crate::backoff::{Backoff, Random, system_random};
 use crate::config::{Address, OwnMessages, Timings, Wanted, bearer, header, percent_encoded, phone_number};
 use crate::envelope::{Parsed, Reader};
 use crate::ids::Account;
-use crate::open::{open, uri};
+use crate::open::{Examined, examine, open, uri};
 use crate::own::OwnSends;
 use crate::receive::Receiver;
 use crate::send::{Endpoints, Sender};
@@ -250,6 +250,15 @@ impl Signal {
     /// Dropping the future closes what it has opened.
     pub async fn measure_reconnect(&self) -> Result<Duration> {
         self.receiver().measure().await.map_err(|why| Error::new(format!("no WebSocket: {why}")))
+    }
+
+    /// Looks at the server as [`Transport::open`] does, and says part by part what it found.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: it only asks.
+    pub async fn examine(&self) -> Examined {
+        examine(&self.wires.api, &self.address, &self.account.number).await
     }
 
     fn receiver(&self) -> Receiver<'_> {

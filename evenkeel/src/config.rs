@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use near::nearest;
 
 const DOTENV: &str = ".env";
@@ -116,18 +116,12 @@ impl Config {
 
     /// Begins to read settings; see [`Settings`].
     pub fn read(&self) -> Settings<'_> {
-        Settings {
-            config: self,
-            names: Vec::new(),
-            prefixes: Vec::new(),
-            problems: Vec::new(),
-            examples: Vec::new(),
-        }
+        Settings { config: self, names: Vec::new(), prefixes: Vec::new(), problems: Vec::new() }
     }
 
-    /// Where a setting is read from, as a text that can stand in a sentence; `None` where it is not set.
-    pub fn origin(&self, name: &str) -> Option<&'static str> {
-        self.find(name).map(|(place, _)| place.text())
+    /// Says where a setting is read from, such as `the environment`; `None` where it is not set.
+    pub fn origin(&self, name: &str) -> Option<String> {
+        self.find(name).map(|(place, _)| place.to_string())
     }
 
     fn load_beside(environment: BTreeMap<String, String>, directory: &Path) -> Result<Self> {
@@ -207,9 +201,7 @@ pub struct Settings<'a> {
     names: Vec<&'static str>,
     /// Whose names are all asked for here.
     prefixes: Vec<&'static str>,
-    problems: Vec<String>,
-    /// `NAME=value` lines for the hint.
-    examples: Vec<String>,
+    problems: Vec<Problem>,
 }
 
 /// A required setting, which is there once [`Settings::finish`] has said so.
@@ -290,8 +282,8 @@ impl Settings<'_> {
 
     /// Adds a problem that concerns several settings, for example that one of two is needed.
     pub fn problem(&mut self, text: impl Into<String>, name: &str, example: &str) {
-        self.problems.push(text.into());
-        self.examples.push(format!("{name}={example}"));
+        let (setting, example) = (name.to_owned(), format!("{name}={example}"));
+        self.problems.push(Problem { setting, text: text.into(), example });
     }
 
     /// How many problems there are so far.
@@ -314,21 +306,25 @@ impl Settings<'_> {
     pub fn finish(mut self) -> Result<Complete> {
         self.look_for_strays();
         let warnings = self.look_for_variables();
-        let (count, problems) = (self.problems.len(), self.problems.join("; "));
+        let count = self.problems.len();
+        let texts: Vec<_> = self.problems.iter().map(|problem| problem.text.as_str()).collect();
+        let problems = texts.join("; ");
         let message = match count {
             0 => return Ok(Complete(warnings)),
             1 => format!("a setting is missing or wrong: {problems}"),
             _ => format!("{count} settings are missing or wrong: {problems}"),
         };
-        let hint = if self.examples.is_empty() {
+        let examples: Vec<_> = self.problems.iter().map(|problem| problem.example.as_str()).collect();
+        let examples: Vec<_> = examples.into_iter().filter(|example| !example.is_empty()).collect();
+        let hint = if examples.is_empty() {
             "correct the name, or take it away".to_owned()
         } else {
-            let examples = self.examples.join("\n  ");
+            let examples = examples.join("\n  ");
             format!(
                 "set these in the environment, in `.env` or in `evenkeel.toml`, for example in `.env`:\n\n  {examples}"
             )
         };
-        Err(Error::config(message).with_hint(hint))
+        Err(Error::config(message).with_hint(hint).with_problems(self.problems))
     }
 
     fn missing(&mut self, name: &str, example: &str) {
@@ -361,7 +357,7 @@ impl Settings<'_> {
             }
         }
         strays.dedup();
-        self.problems.append(&mut strays);
+        self.problems.extend(strays.into_iter().map(of_a_name));
     }
 
     /// Variables that are nearly one of ours are problems; the others that look like ours are returned, to be told.
@@ -373,7 +369,7 @@ impl Settings<'_> {
             let what = format!("`{name}` from {place}");
             match near::stray(name, &known, &self.prefixes) {
                 near::Stray::None => {}
-                near::Stray::Slip(near) => problems.push(stray(&what, Some(near))),
+                near::Stray::Slip(near) => problems.push(of_a_name(stray(&what, Some(near)))),
                 near::Stray::Unknown(near) => warnings.push(stray(&what, near)),
             }
         }
@@ -384,6 +380,11 @@ impl Settings<'_> {
     fn known_names(&self) -> impl Iterator<Item = &'static str> {
         self.names.iter().copied().chain(OWN)
     }
+}
+
+/// A name that nobody asked for: there is nothing to set.
+fn of_a_name(text: String) -> Problem {
+    Problem { setting: String::new(), text, example: String::new() }
 }
 
 fn stray(what: &str, near: Option<&str>) -> String {

@@ -40,7 +40,21 @@ struct Inner {
     told: Option<Cow<'static, str>>,
     /// Whether it may pass by itself, if somebody said so.
     is_passing: Option<bool>,
+    /// Each setting that is missing or wrong.
+    problems: Vec<Problem>,
     location: &'static Location<'static>,
+}
+
+/// One setting that is missing or wrong: see [`Error::problems`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// Its flat name, such as `SIGNAL_API_URL`; empty where the name itself is the problem.
+    pub setting: String,
+    /// What is wrong with it.
+    pub text: String,
+    /// `NAME=value` as it would be right; empty where nothing is to be set.
+    pub example: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,7 +99,17 @@ impl Error {
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         let location = Location::caller();
-        Self(Box::new(Inner { kind, message, source, hint: None, told: None, is_passing: None, location }))
+        let (is_passing, problems) = (None, Vec::new());
+        Self(Box::new(Inner {
+            kind,
+            message,
+            source,
+            hint: None,
+            told: None,
+            is_passing,
+            problems,
+            location,
+        }))
     }
 
     /// Adds what to change, shown after the error. Code goes in backticks.
@@ -100,8 +124,9 @@ impl Error {
     pub fn context(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         let (hint, told) = (self.0.hint.take(), self.told().map(|told| told.to_owned().into()));
         let (kind, location, message) = (self.0.kind, self.0.location, message.into());
+        let problems = std::mem::take(&mut self.0.problems);
         let (is_passing, source) = (self.0.is_passing, Some(Box::new(Cause(self)) as _));
-        Self(Box::new(Inner { kind, message, source, hint, told, is_passing, location }))
+        Self(Box::new(Inner { kind, message, source, hint, told, is_passing, problems, location }))
     }
 
     /// Lets the person read `text` instead of the general apology. The error stays a failure: counted, and logged.
@@ -128,6 +153,17 @@ impl Error {
     /// What [`Error::passing`] or [`Error::lasting`] said, if either did.
     pub(crate) fn marked_passing(&self) -> Option<bool> {
         self.0.is_passing
+    }
+
+    /// Notes what the message says as a list.
+    pub(crate) fn with_problems(mut self, problems: Vec<Problem>) -> Self {
+        self.0.problems = problems;
+        self
+    }
+
+    /// The settings that are missing or wrong, one by one, where that is what the error is about.
+    pub fn problems(&self) -> &[Problem] {
+        &self.0.problems
     }
 
     /// Notes another line than the caller's.

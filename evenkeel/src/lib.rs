@@ -103,7 +103,7 @@ pub mod docs;
 
 pub use context::Context;
 pub use dialogue::Dialogue;
-pub use error::{Error, Result};
+pub use error::{Error, Problem, Result};
 pub use evenkeel_guard::isolate;
 pub use event::{
     Attachment, Conversation, ConversationKind, Deletion, Due, Edit, Event, Mention, Message, MessageId,

@@ -37,6 +37,10 @@ impl Finding {
         Self { mark: Mark::Warn, name, text: text.into(), fix: Some(fix.into()) }
     }
 
+    pub(super) fn wrong(name: &'static str, text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { mark: Mark::Fail, name, text: text.into(), fix: Some(fix.into()) }
+    }
+
     /// A failure with the hint that came with the error.
     pub(super) fn fail(name: &'static str, error: &evenkeel::Error) -> Self {
         Self { mark: Mark::Fail, name, text: error.chain(), fix: error.hint().map(str::to_owned) }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel_signal::standin::Standin;
+use evenkeel_signal::standin::answer::{Answer, Route};
 use evenkeel_signal::standin::options::{Mode, Options};
 
 use crate::running::{directory, evenkeel, finished};
@@ -25,12 +26,34 @@ fn examined(options: Options, number: &str, name: &str) -> (Option<i32>, String)
 }
 
 fn check(out: &str, lines: &[&str]) {
+    every_finding_says_what_to_do(out);
     for line in lines {
         assert!(
             out.lines().any(|written| written.trim_start().starts_with(line)),
             "`{line}` is missing in:\n{out}"
         );
     }
+}
+
+/// What is not ok has a fix below it, nothing is both ok and not, and the last line counts what stands there.
+fn every_finding_says_what_to_do(out: &str) {
+    let lines: Vec<_> = out.lines().map(str::trim_start).collect();
+    let names = |mark: &str| {
+        let marked = lines.iter().filter_map(|line| line.strip_prefix(mark));
+        marked.filter_map(|line| line.split_once(": ")).map(|(name, _)| name.trim()).collect::<Vec<_>>()
+    };
+    let (fine, warned, failed) = (names("ok "), names("warn "), names("FAIL "));
+    assert!(!failed.iter().any(|name| fine.contains(name)), "ok and FAIL of one thing:\n{out}");
+    let unmended = lines.windows(2).find(|pair| {
+        (pair[0].starts_with("warn ") || pair[0].starts_with("FAIL ")) && !pair[1].starts_with("fix: ")
+    });
+    assert!(unmended.is_none(), "nothing to do about {unmended:?}");
+    let told = match (warned.len(), failed.len()) {
+        (0, 0) => "all is well".to_owned(),
+        (warnings, 0) => format!("the bot can run; to know about: {warnings}"),
+        (warnings, failures) => format!("the bot cannot run; to mend: {failures}, to know about: {warnings}"),
+    };
+    assert_eq!(lines.last(), Some(&told.as_str()), "{out}");
 }
 
 #[test]
@@ -41,6 +64,7 @@ fn a_healthy_server_gives_ok_and_the_known_warnings() {
         &[
             "ok    SIGNAL_PHONE_NUMBER: set, from the environment",
             "ok    server: signal-cli-rest-api 0.100 at http://127.0.0.1:",
+            "ok    account: the server has it",
             "ok    receive mode: json-rpc, by WebSocket; a lost connection leaves no reader for 0.",
             "ok    receiving: json-rpc, by WebSocket, one connection",
             "warn  while the bot is away: lost",
@@ -62,8 +86,8 @@ fn a_server_in_the_wrong_mode_fails_with_the_fix() {
     check(
         &out,
         &[
-            "ok    server: it answers",
-            "FAIL  account and mode: ",
+            "ok    server: signal-cli-rest-api 0.100 at http://127.0.0.1:",
+            "FAIL  mode: the Signal server at",
             "fix: start `signal-cli-rest-api` with `MODE=json-rpc`",
         ],
     );
@@ -73,7 +97,9 @@ fn a_server_in_the_wrong_mode_fails_with_the_fix() {
 #[test]
 fn a_number_that_the_server_does_not_have_fails_with_the_fix() {
     let (code, out) = examined(Options::default(), "+15550109999", "number");
-    check(&out, &["FAIL  account and mode: the Signal server at", "fix: check `SIGNAL_PHONE_NUMBER`"]);
+    let told = "FAIL  account: the Signal server at";
+    check(&out, &["ok    server: signal-cli-rest-api", told, "fix: check `SIGNAL_PHONE_NUMBER`"]);
+    assert!(out.contains("does not have the bot's account: it has one, and that is another"), "{out}");
     assert!(!out.contains("5550109999"), "{out}");
     assert_eq!(code, Some(1), "{out}");
 }
@@ -94,12 +120,83 @@ fn a_server_that_is_not_there_fails_with_the_fix() {
 }
 
 #[test]
-fn everything_that_is_missing_is_named_at_once() {
-    for begun in ["SIGNAL_SOCKETS", "SIGNAL_PHONE_NUMER"] {
-        let (code, out) = doctor(&[(begun, "2")], &directory(begun));
-        check(&out, &["FAIL  settings: 2 settings are missing or wrong", "SIGNAL_PHONE_NUMBER=+15550100000"]);
+fn what_answers_in_the_servers_place_is_one_fault_with_its_fix() {
+    let page = Answer::Status(200, "<html>Please log in</html>".into());
+    let silent = Answer::Status(404, "404 page not found".into());
+    for (name, answer, line, fix) in [
+        ("token", Answer::Status(401, String::new()), "refused the credentials", "set `SIGNAL_API_TOKEN`"),
+        ("page", page, "answers with a web page (200 OK)", "set `SIGNAL_API_TOKEN`"),
+        ("silent", silent, "that does not say what it is (404 Not Found)", "check that the address is that"),
+    ] {
+        let standin = Standin::start(Options::default()).expect("a free port");
+        [Route::About, Route::Accounts, Route::Receive]
+            .into_iter()
+            .for_each(|route| standin.answer_always(route, answer.clone()));
+        let settings = [("SIGNAL_PHONE_NUMBER", NUMBER), ("SIGNAL_API_URL", &*standin.url())];
+        let (code, out) = doctor(&settings, &directory(&format!("place {name}")));
+        check(
+            &out,
+            &["FAIL  server: ", &format!("fix: {fix}"), "the bot cannot run; to mend: 1, to know about: 0"],
+        );
+        assert!(out.contains(line) && !out.contains("ok    server"), "{out}");
+        assert!(!out.contains("guarantees in force"), "what does not run promises nothing:\n{out}");
         assert_eq!(code, Some(1), "{out}");
     }
+}
+
+#[test]
+fn a_server_that_lists_no_accounts_is_a_warning_with_the_place_to_look_at() {
+    let standin = Standin::start(Options::default()).expect("a free port");
+    standin.answer_always(Route::Accounts, Answer::Status(500, String::new()));
+    let settings = [("SIGNAL_PHONE_NUMBER", NUMBER), ("SIGNAL_API_URL", &*standin.url())];
+    let (code, out) = doctor(&settings, &directory("unlisted"));
+    check(
+        &out,
+        &["warn  account: the server does not say", "fix: see that `/v1/accounts` of the server lists"],
+    );
+    assert_eq!(code, Some(0), "{out}");
+}
+
+#[test]
+fn everything_that_is_missing_or_wrong_is_named_and_counted_once() {
+    for begun in ["SIGNAL_SOCKETS", "SIGNAL_PHONE_NUMER"] {
+        let (code, out) = doctor(&[(begun, "2")], &directory(begun));
+        check(
+            &out,
+            &[
+                "FAIL  SIGNAL_PHONE_NUMBER: is missing",
+                "fix: set it in the environment, in `.env` or in `evenkeel.toml`; in `.env`: SIGNAL_PHONE_NUMBER=+15550100000",
+                "FAIL  SIGNAL_API_URL: is missing",
+                "the bot cannot run; to mend: 2, to know about: 0",
+            ],
+        );
+        assert_eq!(code, Some(1), "{out}");
+    }
+}
+
+#[test]
+fn a_setting_that_is_wrong_is_not_ok_as_well() {
+    let wrong = [
+        ("SIGNAL_PHONE_NUMBER", "015550100000"),
+        ("SIGNAL_API_URL", "http://host:x"),
+        ("EVENKEEL_GUARD", "on"),
+    ];
+    let place = directory("wrong");
+    let stray = "[signal]\nphone_numer = \"1\"\n[evenkel]\nlog = \"info\"\n";
+    std::fs::write(place.join("evenkeel.toml"), stray).expect("it was just made");
+    let (code, out) = doctor(&wrong, &place);
+    check(
+        &out,
+        &[
+            "FAIL  SIGNAL_PHONE_NUMBER: from the environment: must be a phone number",
+            "FAIL  SIGNAL_API_URL: from the environment: has no host, or no number of a port",
+            "FAIL  EVENKEEL_GUARD: from the environment: must be off, watch or full",
+            "FAIL  settings: nobody knows `phone_numer` in the table `[signal]`",
+            "FAIL  settings: nobody knows the table `[evenkel]`",
+            "the bot cannot run; to mend: 5, to know about: 0",
+        ],
+    );
+    assert_eq!(code, Some(1), "{out}");
 }
 
 #[test]
@@ -173,7 +270,7 @@ fn a_place_of_the_journal_that_is_none_is_not_taken_for_the_usual_one() {
     let place = directory("no place");
     std::fs::write(place.join("evenkeel.toml"), "[evenkeel]\njournal = [\"a\"]\n").expect("it was just made");
     let (code, out) = doctor(&[], &place);
-    check(&out, &["FAIL  settings of the bot: a setting is missing or wrong: `EVENKEEL_JOURNAL`"]);
+    check(&out, &["FAIL  EVENKEEL_JOURNAL: from `evenkeel.toml`: must be a text"]);
     assert!(!out.contains("file: "), "{out}");
     assert_eq!(code, Some(1), "{out}");
 }
@@ -195,8 +292,7 @@ fn the_mode_of_the_guard_is_told_and_a_wrong_one_is_named() {
     assert!(!out.contains("blocking calls"), "{out}");
     assert_eq!(code, Some(0), "{out}");
     let (code, out) = with("on");
-    check(&out, &["FAIL  settings of the bot: ", "warn  a power cut: "]);
-    assert!(out.contains("EVENKEEL_GUARD") && out.contains("must be off, watch or full"), "{out}");
+    check(&out, &["FAIL  EVENKEEL_GUARD: from the environment: must be off, watch or full"]);
     assert_eq!(code, Some(1), "{out}");
 }
 
@@ -229,11 +325,11 @@ fn the_guarantees_are_those_of_the_settings() {
         ("EVENKEEL_JOURNAL_KEY", "hunter2"),
     ];
     let (_, out) = doctor(&settings, &directory("settings with a key"));
-    // A program that cannot encrypt promises nothing of the kind.
+    // A program that cannot encrypt does not start, and promises nothing.
     let record = if cfg!(feature = "sqlcipher") {
         "ok    the record itself: `kept.db`, encrypted"
     } else {
-        "warn  the record itself: `kept.db`, not"
+        "FAIL  file: a key for the journal is set, but this program cannot encrypt"
     };
     check(&out, &[record]);
     assert!(!out.contains("hunter2"), "{out}");
