@@ -1,5 +1,7 @@
 //! One attempt to handle an event: what it begins with, and how it ends.
 
+use std::panic::Location;
+
 use evenkeel_guard::Label;
 
 use crate::event::Event;
@@ -47,8 +49,19 @@ pub(super) enum Ending {
 pub(super) struct Failure {
     /// The error with its causes.
     pub(super) error: String,
+    /// Where it was made, if it was an error of the author's.
+    pub(super) line: Option<&'static Location<'static>>,
+    /// What to change, if somebody knows.
+    pub(super) hint: Option<String>,
     pub(super) reason: Reason,
     pub(super) retry: Retry,
     /// Whether the error is one after which another attempt may help.
     pub(super) is_worth_another: bool,
+}
+
+impl Failure {
+    /// One after which no attempt helps.
+    pub(super) fn new(error: String, reason: Reason, retry: Retry) -> Self {
+        Self { error, line: None, hint: None, reason, retry, is_worth_another: false }
+    }
 }

@@ -6,7 +6,6 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use evenkeel_guard::Label;
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
@@ -35,47 +34,36 @@ pub(super) fn handle(
             let error = format!("the attempt panicked at its end: {}", panic_message(&*panic));
             // A payload may panic when it is dropped.
             std::mem::forget(panic);
-            tracing::error!(sequence, error, "a handler failed");
-            let failure = Failure { error, reason: Reason::Panicked, retry, is_worth_another: false };
+            let failure = Failure::new(error, Reason::Panicked, retry);
             finished_without_reply(sequence, Ending::Failed(failure))
         }));
     }
 }
 
 async fn run(app: &App, event: crate::event::Event, attempt: Attempt, asks: Wire) -> Finished {
-    let (sequence, number) = (attempt.sequence, attempt.attempt);
+    let sequence = attempt.sequence;
     let Answer { name, outbound, changes, failure, retry } = app.answer(event, attempt, asks).await;
     let ending = match failure {
         None => Ending::Done,
-        Some((error, reason)) => {
-            let command = name.as_ref().map_or("?", Label::name);
-            Ending::Failed(judge(error, reason, retry, (command, sequence, number)))
-        }
+        Some((error, reason)) => Ending::Failed(judge(error, reason, retry)),
     };
     Finished { sequence, command: name, outbound, changes, ending }
 }
 
 /// Prints an error of the author's and decides whether another attempt may help. Printing it may panic, and so may letting
 /// it go.
-fn judge(
-    error: Error,
-    reason: Reason,
-    retry: Retry,
-    (command, sequence, attempt): (&str, u64, u32),
-) -> Failure {
-    let location = error.location();
+fn judge(error: Error, reason: Reason, retry: Retry) -> Failure {
+    let line = error.location();
     let judged = catch_unwind(AssertUnwindSafe(|| {
-        let (hint, line, chain) = (error.hint(), error.location(), error.chain());
-        tracing::error!(command, sequence, attempt, error = chain, %line, hint, "a handler failed");
+        let (hint, chain) = (error.hint().map(str::to_owned), error.chain());
         let is_worth_another = reason == Reason::Failed && retry.wants(&error);
         drop(error);
-        Failure { error: chain, reason, retry, is_worth_another }
+        Failure { error: chain, line: Some(line), hint, reason, retry, is_worth_another }
     }));
     judged.unwrap_or_else(|panic| {
         let error = format!("the handler's error panicked when it was looked at: {}", panic_message(&*panic));
         std::mem::forget(panic);
-        tracing::error!(command, sequence, attempt, error, line = %location, "a handler failed");
-        Failure { error, reason: Reason::Panicked, retry, is_worth_another: false }
+        Failure { line: Some(line), ..Failure::new(error, Reason::Panicked, retry) }
     })
 }
 
@@ -104,7 +92,7 @@ impl Drop for Report {
         if let Some(sequence) = self.sequence {
             let error = "the attempt was dropped before its end: its executor is gone".to_owned();
             let failure =
-                Failure { error, reason: Reason::Failed, retry: self.retry, is_worth_another: true };
+                Failure { is_worth_another: true, ..Failure::new(error, Reason::Failed, self.retry) };
             self.send(finished_without_reply(sequence, Ending::CutShort(failure)));
         }
     }

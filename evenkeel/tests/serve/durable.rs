@@ -278,3 +278,69 @@ async fn a_question_survives_a_restart_and_is_asked_once() {
     bot.await.unwrap().unwrap();
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+async fn unregistered(cx: Context) -> Result<&'static str> {
+    cx.after(Duration::from_secs(1), ring, ())?;
+    Ok("planned")
+}
+
+/// What is logged while `said` is answered by a bot with these commands.
+async fn logged(router: Router, said: &str) -> String {
+    let (lines, _logging) = crate::stuck::log();
+    // Where another test has reached a place without a log, it would be silent here.
+    tracing::callsite::rebuild_interest_cache();
+    let mut chat = evenkeel::testing::chat(router);
+    chat.say(said).await;
+    let lines = lines.lock().unwrap().clone();
+    String::from_utf8(lines).unwrap()
+}
+
+fn only<'a>(log: &'a str, level: &str) -> Vec<&'a str> {
+    log.lines().filter(|line| line.contains(level) && line.contains("a handler failed")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_followed_by_another_is_a_warning_that_says_when_and_the_last_is_an_error() {
+    async fn never() -> Result<()> {
+        Err(Error::new("on purpose").passing())
+    }
+    let thrice = Retry::strict().with_attempts(3).within(Duration::from_secs(600));
+    let router = || Router::new().route(Trigger::command("!never").retry(thrice), never);
+    let log = logged(router(), "!never").await;
+    let (warned, failed) = (only(&log, "WARN"), only(&log, "ERROR"));
+    assert_eq!((warned.len(), failed.len()), (2, 1), "{log}");
+    assert!(warned[0].contains("tried again in 0.") && warned[0].contains(" s, attempt 2 of 3"), "{log}");
+    assert!(warned[1].contains(" s, attempt 3 of 3"), "{log}");
+    assert!(failed[0].contains("a handler failed, and is not tried again"), "{log}");
+    assert!(log.contains("durable.rs:"), "each names the line of the author: {log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_cannot_pass_is_one_error() {
+    async fn wrong() -> Result<()> {
+        Err(Error::new("on purpose").lasting())
+    }
+    async fn panics() {
+        panic!("on purpose")
+    }
+    for (router, said) in [
+        (Router::new().command("!wrong", wrong), "!wrong"),
+        (Router::new().command("!panics", panics), "!panics"),
+    ] {
+        let log = logged(router, said).await;
+        assert_eq!((only(&log, "WARN").len(), only(&log, "ERROR").len()), (0, 1), "{log}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn planning_a_function_that_is_no_job_names_it_and_what_to_add() {
+    let log = logged(Router::new().command("!plan", unregistered), "!plan").await;
+    let failed = only(&log, "ERROR");
+    assert_eq!((only(&log, "WARN").len(), failed.len()), (0, 1), "it does not pass by itself: {log}");
+    assert!(failed[0].contains("::ring` was planned, and is not a job of this bot"), "{log}");
+    assert!(failed[0].contains("add `.job(ring)` to the router"), "{log}");
+    assert!(failed[0].contains("durable.rs:"), "the line of the call: {log}");
+    let router = Router::new().command("!plan", unregistered).job(ring);
+    let mut chat = evenkeel::testing::chat(router);
+    assert_eq!(chat.say("!plan").await, ["planned"]);
+}

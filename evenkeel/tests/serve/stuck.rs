@@ -50,7 +50,7 @@ fn router() -> Router<()> {
 
 /// What is logged on this thread, while the guard lives. Every test here has one: where a place in the code is reached first
 /// by a thread without a log, it is silent for all.
-fn log() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
+pub(crate) fn log() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
     struct Lines(Arc<Mutex<Vec<u8>>>);
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

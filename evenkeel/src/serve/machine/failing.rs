@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_guard::Label;
+use tracing::field::display;
 
 use super::alarms::Alarm;
 use super::{After, Machine, Output, Place};
@@ -27,11 +28,13 @@ impl Machine {
         let Some(held) = self.held.get(&sequence) else { return };
         let retry = failure.retry;
         let since_first = held.first.map_or(Duration::ZERO, |first| self.now.elapsed.saturating_sub(first));
-        let attempt = held.attempts + 1;
+        let (failed, attempt) = (held.attempts, held.attempts + 1);
         let pause = pause(attempt, self.alarms.share());
         if failure.is_worth_another && attempt <= retry.attempts && since_first + pause <= retry.within {
+            log_retry(sequence, command, &failure, (failed, pause));
             return self.try_again(sequence, pause, retry.order);
         }
+        log_failure(sequence, command, &failure, failed);
         let name = command.map_or("", |label| label.name());
         for outbound in self.apologies(sequence, apology) {
             if let Some(held) = self.held.get_mut(&sequence) {
@@ -118,4 +121,38 @@ impl Machine {
         }
         self.begin(sequence);
     }
+}
+
+/// An attempt that is followed by another is no error yet: whoever is woken by errors sleeps on.
+fn log_retry(sequence: u64, command: Option<&Label>, failure: &Failure, (failed, pause): (u32, Duration)) {
+    let (command, Failure { error, line, hint, retry, .. }) = (named(command), failure);
+    let line = line.map(display);
+    let (next, last, wait) = (failed + 1, retry.attempts, pause.as_secs_f64());
+    tracing::warn!(
+        command,
+        sequence,
+        attempt = failed,
+        error,
+        line,
+        hint,
+        "a handler failed: tried again in {wait:.1} s, attempt {next} of {last}"
+    );
+}
+
+fn log_failure(sequence: u64, command: Option<&Label>, failure: &Failure, attempt: u32) {
+    let (command, Failure { error, line, hint, .. }) = (named(command), failure);
+    let line = line.map(display);
+    tracing::error!(
+        command,
+        sequence,
+        attempt,
+        error,
+        line,
+        hint,
+        "a handler failed, and is not tried again"
+    );
+}
+
+fn named(command: Option<&Label>) -> &str {
+    command.map_or("?", |label| label.name())
 }

@@ -663,8 +663,8 @@ impl Trial {
         let handler = &self.handlers[&sequence];
         let index = handler.free_index().max(APOLOGY);
         let outbound = vec![self.outbound(sequence, index)];
-        let failure =
-            Failure { error: "on purpose".to_owned(), reason, retry: self.wishes.retry, is_worth_another };
+        let failure = Failure::new("on purpose".to_owned(), reason, self.wishes.retry);
+        let failure = Failure { is_worth_another, ..failure };
         self.finish(sequence, outbound, Vec::new(), Ending::Failed(failure));
     }
 
@@ -672,7 +672,7 @@ impl Trial {
         let Some(sequence) = self.ending(who) else { return };
         let (error, retry) = ("dropped".to_owned(), self.wishes.retry);
         let is_worth_another = retry.attempts > 1;
-        let failure = Failure { error, reason: Reason::Failed, retry, is_worth_another };
+        let failure = Failure { is_worth_another, ..Failure::new(error, Reason::Failed, retry) };
         self.finish(sequence, Vec::new(), Vec::new(), Ending::CutShort(failure));
     }
 
