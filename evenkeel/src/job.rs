@@ -174,7 +174,9 @@ impl Context {
     /// # Errors
     ///
     /// When the function is not registered with [`Router::job`](crate::Router::job), or the arguments cannot be written
-    /// as JSON.
+    /// as JSON. Neither passes by itself, so the event is not tried again. No router can know what its handlers plan before
+    /// they do: a test that runs the command once does.
+    #[track_caller]
     pub fn defer<F, A, T>(&self, function: F, args: T) -> Result<JobId>
     where
         F: JobFunction<A, T>,
@@ -188,6 +190,7 @@ impl Context {
     /// # Errors
     ///
     /// As [`Context::defer`].
+    #[track_caller]
     pub fn after<F, A, T>(&self, pause: Duration, function: F, args: T) -> Result<JobId>
     where
         F: JobFunction<A, T>,
@@ -205,6 +208,7 @@ impl Context {
     /// # Errors
     ///
     /// As [`Context::defer`].
+    #[track_caller]
     pub fn at<F, A, T>(&self, time: SystemTime, function: F, args: T) -> Result<JobId>
     where
         F: JobFunction<A, T>,
@@ -218,6 +222,7 @@ impl Context {
     /// # Errors
     ///
     /// As [`Context::defer`], and when the schedule never comes.
+    #[track_caller]
     pub fn repeat<F, A, T>(&self, repeat: impl Into<Repeat>, function: F, args: T) -> Result<JobId>
     where
         F: JobFunction<A, T>,
@@ -254,6 +259,7 @@ impl Context {
         Ok(jobs.iter().filter_map(Body::waiting).collect())
     }
 
+    #[track_caller]
     fn plan<F, A, T>(&self, due_ms: u64, _: F, args: T, repeat: Option<Repeat>) -> Result<JobId>
     where
         F: JobFunction<A, T>,
@@ -261,8 +267,10 @@ impl Context {
     {
         let function = name_of::<F>();
         if !self.knows_job(function) {
-            return Err(Error::new(format!("`{function}` is not a job of this bot"))
-                .with_hint("add `.job(function)` to the router"));
+            let name = function.rsplit("::").next().unwrap_or(function);
+            return Err(Error::new(format!("`{function}` was planned, and is not a job of this bot"))
+                .with_hint(format!("add `.job({name})` to the router"))
+                .lasting());
         }
         let args = serde_json::to_string(&args)
             .map_err(|error| Error::from(error).context(format!("writing the arguments of `{function}`")))?;
