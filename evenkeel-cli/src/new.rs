@@ -41,8 +41,8 @@ const KEYWORDS: &str = "abstract as async await become box break const continue 
 pub(crate) fn run(name: &str, directory: Option<PathBuf>) -> Result<(), Failure> {
     check(name)?;
     let directory = directory.unwrap_or_else(|| PathBuf::from(name));
+    let sources = sources(Path::new(env!("CARGO_MANIFEST_DIR")))?;
     make(&directory)?;
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(""));
     for (path, template) in FILES {
         write(&directory.join(path), &filled(template, name, sources))?;
     }
@@ -108,25 +108,37 @@ fn filled(template: &str, name: &str, sources: &Path) -> String {
     template.replace("{{evenkeel-signal}}", &dependency("evenkeel-signal", sources))
 }
 
-/// The source tree that this command was built from, as long as it is there; else the released version.
 fn dependency(name: &str, sources: &Path) -> String {
-    match Some(sources.join(name)).filter(|source| source.join("Cargo.toml").is_file()) {
-        // `Debug` quotes and escapes as TOML does, for all that paths hold in practice.
-        Some(source) => format!("path = {:?}", source.display().to_string()),
-        None => format!("version = {:?}", env!("CARGO_PKG_VERSION")),
+    // `Debug` quotes and escapes as TOML does, for all that paths hold in practice.
+    format!("path = {:?}", sources.join(name).display().to_string())
+}
+
+/// The source tree that this command was built from: no version is published on which a project could depend.
+fn sources(manifest: &Path) -> Result<&Path, Misuse> {
+    let sources = manifest.parent().unwrap_or(Path::new(""));
+    if ["evenkeel", "evenkeel-signal"].iter().all(|name| sources.join(name).join("Cargo.toml").is_file()) {
+        return Ok(sources);
     }
+    Err(Misuse(format!(
+        "a project needs the source tree of Evenkeel, and `{}` is there no more: put it back, or type `cargo install --locked \
+         --path evenkeel-cli` where it is now",
+        sources.display()
+    )))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::{check, filled};
+    use super::{check, filled, sources};
 
     #[test]
-    fn without_sources_a_project_depends_on_the_released_version() {
-        let filled = filled("evenkeel = { {{evenkeel}} }", "bot", Path::new("/nowhere"));
-        assert_eq!(filled, concat!("evenkeel = { version = \"", env!("CARGO_PKG_VERSION"), "\" }"));
+    fn a_project_depends_on_the_source_tree_and_none_is_made_without_it() {
+        let tree = sources(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("this is one");
+        let filled = filled("evenkeel = { {{evenkeel}} }", "bot", tree);
+        assert_eq!(filled, format!("evenkeel = {{ path = {:?} }}", tree.join("evenkeel")));
+        let gone = sources(Path::new("/nowhere/evenkeel-cli")).expect_err("there is none").0;
+        assert!(gone.contains("`/nowhere` is there no more") && gone.contains("cargo install"), "{gone}");
     }
 
     #[test]

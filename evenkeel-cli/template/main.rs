@@ -2,7 +2,7 @@
 
 use evenkeel::config::Config;
 use evenkeel::sandbox::{Page, Sandbox};
-use evenkeel::{App, Args, Rest, Router, Sender, Trigger};
+use evenkeel::{App, Args, Conversation, Rest, Router, Sender, Trigger};
 use evenkeel_signal::Signal;
 
 async fn ping() -> &'static str {
@@ -17,6 +17,11 @@ async fn echo(Rest(text): Rest) -> String {
     text
 }
 
+/// The id of a group is on no phone: here it is told.
+async fn id(here: Conversation) -> String {
+    here.id().to_owned()
+}
+
 /// Words become types; what does not fit is answered with the usage.
 async fn add(Args((a, b)): Args<(i64, i64)>) -> String {
     a.saturating_add(b).to_string()
@@ -28,6 +33,7 @@ fn app() -> App {
         .route(Trigger::command("!hello").about("greets you"), hello)
         .route(Trigger::command("!echo").usage("!echo <text>").about("repeats you"), echo)
         .route(Trigger::command("!add").usage("!add <number> <number>").about("adds"), add)
+        .route(Trigger::command("!id").about("says the id of this conversation"), id)
         .help("!help")
         .with_state(())
 }
@@ -61,6 +67,7 @@ mod tests {
         assert_eq!(chat.say("!ping").await, ["pong"]);
         assert_eq!(chat.say_as("bob", "!hello").await, ["Hello, Bob!"]);
         assert_eq!(chat.say("!add 40 2").await, ["42"]);
+        assert_eq!(chat.in_group("crew").say("!id").await, ["crew"]);
     }
 
     #[tokio::test(start_paused = true)]
