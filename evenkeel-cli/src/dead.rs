@@ -14,7 +14,7 @@ use evenkeel::journal::{Dead, DeadFilter, DeadId};
 use crate::command::{Chosen, DeadAction};
 use crate::place::place;
 use crate::table::{count, now_ms};
-use crate::terminal::{Failure, Misuse, complain, say};
+use crate::terminal::{Failure, Misuse, ask, complain, say};
 
 /// How many are read at once: replies come with their files.
 const PAGE: usize = 100;
@@ -38,8 +38,20 @@ pub(crate) fn run(journal: Option<PathBuf>, action: DeadAction) -> Result<ExitCo
         DeadAction::Show { id, has_text } => show(&letters, id, has_text)?,
         DeadAction::Replay(chosen) if chosen.is_dry => return count_only(&letters, &chosen, "replayed"),
         DeadAction::Discard(chosen) if chosen.is_dry => return count_only(&letters, &chosen, "discarded"),
-        DeadAction::Replay(chosen) => return change(&mut letters, &chosen, "replayed", replay),
-        DeadAction::Discard(chosen) => return change(&mut letters, &chosen, "discarded", discard),
+        DeadAction::Replay(chosen) => {
+            let asks = chosen.filters.iter().any(|filter| *filter == of_all(filter));
+            let Some(chosen) = agreed(&letters, chosen, asks, "replay")? else {
+                return Ok(ExitCode::FAILURE);
+            };
+            return change(&mut letters, &chosen, "replayed", replay);
+        }
+        DeadAction::Discard(chosen) => {
+            let asks = chosen.filters.iter().any(|filter| filter.id.is_none());
+            let Some(chosen) = agreed(&letters, chosen, asks, "discard")? else {
+                return Ok(ExitCode::FAILURE);
+            };
+            return change(&mut letters, &chosen, "discarded", discard);
+        }
         DeadAction::Export { file, filter, has_text } => export(&letters, file.as_deref(), filter, has_text)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -170,6 +182,44 @@ fn count_only(letters: &DeadLetters, chosen: &Chosen, done: &str) -> Result<Exit
     }
     say(&format!("{} would be {done}\n", count(number, "dead letter", "dead letters")));
     Ok(if is_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The filter that leaves nothing out but what comes after so many.
+fn of_all(filter: &DeadFilter) -> DeadFilter {
+    DeadFilter { limit: filter.limit, ..DeadFilter::default() }
+}
+
+/// Asks before more is changed than was named one by one; `None` when the answer is no. What was agreed to is what was there
+/// when it was asked, and no more.
+fn agreed(letters: &DeadLetters, chosen: Chosen, asks: bool, verb: &str) -> Result<Option<Chosen>, Failure> {
+    if chosen.is_sure || !asks {
+        return Ok(Some(chosen));
+    }
+    let mut chosen = chosen;
+    let mut number = 0;
+    for filter in &mut chosen.filters {
+        let found = letters.count(filter)?;
+        filter.limit =
+            Some(usize::try_from(found).unwrap_or(usize::MAX)).filter(|found| *found > 0).or(filter.limit);
+        number += found;
+    }
+    if number == 0 {
+        return Ok(Some(chosen));
+    }
+    let (letters, for_good) =
+        (count(number, "dead letter", "dead letters"), if verb == "discard" { " for good" } else { "" });
+    match ask(&format!("{verb} {letters}{for_good}?")) {
+        Some(true) => Ok(Some(chosen)),
+        Some(false) => {
+            say(&format!("nothing was {verb}ed\n"));
+            Ok(None)
+        }
+        None => Err(Misuse(format!(
+            "this would {verb} {letters}{for_good}, and nobody is at the terminal to be asked: add `--yes`, or see with \
+             `--dry-run` first"
+        ))
+        .into()),
+    }
 }
 
 /// Does it filter by filter, and says how far it came, also when it came not to the end. When it came nowhere, the error is

@@ -107,6 +107,7 @@ Options:
   -h, --help          this text
 
 Without settings for Signal the bot runs on a page in the browser; `.env.example` says which settings there are.
+The project depends on the source tree that this command was installed from, by its path.
 
 Examples:
   evenkeel new my-bot
@@ -136,8 +137,8 @@ Shows what a bot gave up, gives it another chance, or forgets it: beside the run
 
 Usage: evenkeel dead [list] [filters] [--json]
        evenkeel dead show ID [--text]
-       evenkeel dead replay ID.. | --all | filters [--dry-run]
-       evenkeel dead discard ID.. | --all | filters [--dry-run]
+       evenkeel dead replay ID.. | --all | filters [--dry-run] [--yes]
+       evenkeel dead discard ID.. | --all | filters [--dry-run] [--yes]
        evenkeel dead export [FILE] [filters] [--text]
 
 Filters, which may be combined:
@@ -149,6 +150,7 @@ Filters, which may be combined:
 Options:
   --all                everything that was given up
   --dry-run            says how many there are, and changes nothing
+  --yes                asks nothing: see below
   --json               one object in JSON for each line
   --text               what people and the bot wrote, too; it is left out unless this is given
   --journal FILE       the bot's journal; what EVENKEEL_JOURNAL names, or evenkeel.db, unless told
@@ -158,9 +160,10 @@ An export without FILE, or to `-`, goes to standard output.
 An ID is 17 for an event, or 17.2 for a reply. Events come back at the end of their conversations, parked ones at their
 place, replies at the end of the outbox. What is replayed and fails again has a new ID; a parked event keeps its own.
 A filter is one transaction: all of it is done or nothing; IDs are one each.
+`discard` by anything but IDs, and `replay --all`, ask first. Where nobody is at the terminal, they want `--yes`.
 EVENKEEL_JOURNAL and EVENKEEL_JOURNAL_KEY are read as a bot reads them: from the environment, `.env`, `evenkeel.toml`.
 
-Exit code: 0 when it was done, 1 when something failed or an ID is not there, 2 for a slip.
+Exit code: 0 when it was done, 1 when something failed, an ID is not there or the answer was no, 2 for a slip.
 
 Examples:
   evenkeel dead
@@ -181,9 +184,14 @@ Options:
   --journal FILE    the bot's journal; what EVENKEEL_JOURNAL names, or evenkeel.db, unless told
   -h, --help        this text
 
-A schedule of the router's that is cancelled comes back at the next start: take it out of the program as well.
+NAME is a name of the list. The number before the dot, or the function with or without its path, will do where it is that
+of one job alone. A schedule of the router's that is cancelled comes back at the next start: take it out of the program as
+well.
+
+Exit code: 0 when it was done, 1 when something failed or there is no such job, 2 for a slip.
 
 Examples:
   evenkeel jobs
   evenkeel jobs cancel 17.1
+  evenkeel jobs cancel schedule my_bot::sweep
 ";

@@ -17,6 +17,9 @@ use crate::terminal::{Failure, say};
 /// How many are read at once.
 const PAGE: usize = 1_000;
 
+/// So many names are listed where one was not clear.
+const SHOWN: usize = 5;
+
 /// The name of a schedule of the router's begins so, after a letter that nobody can type.
 const SCHEDULE: &str = "schedule ";
 
@@ -102,16 +105,61 @@ fn chat(job: &Job) -> Option<&str> {
     Some(&*job.conversation).filter(|id| !id.is_empty() && !id.starts_with('\0'))
 }
 
+/// Cancels the job that is meant: by the name that the list shows, or, where that is one job alone, by the number of its
+/// event or by its function.
 fn cancel(jobs: &mut Jobs, name: &str) -> Result<(), Failure> {
     if jobs.cancel(name)? {
         say(&format!("cancelled {name}\n"));
         return Ok(());
     }
-    if name.starts_with(SCHEDULE) && jobs.cancel(&format!("\0{name}"))? {
-        say(&format!("cancelled {name}: the program has it still, and its next start brings it back\n"));
-        return Ok(());
+    let meant = meant(jobs, name)?;
+    let [one] = &meant[..] else { return Err(unclear(name, &meant).into()) };
+    let shown = line(one);
+    if !jobs.cancel(one)? {
+        return Err(unclear(name, &[]).into());
     }
-    Err(Error::new(format!("there is no job `{name}`"))
-        .with_hint("`evenkeel jobs` lists those that there are")
-        .into())
+    let again = if shown.starts_with(SCHEDULE) {
+        ": the program has it still, and its next start brings it back"
+    } else {
+        ""
+    };
+    say(&format!("cancelled {shown}{again}\n"));
+    Ok(())
+}
+
+/// The names, as the journal has them, of the jobs that somebody may have meant. One that is shown so is no other.
+fn meant(jobs: &Jobs, name: &str) -> Result<Vec<String>, Error> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = jobs.list(None, after, PAGE)?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after = Some((last.due_ms, last.id));
+        for job in &page {
+            if line(&job.name) == line(name) {
+                return Ok(vec![job.name.clone()]);
+            }
+            let function = Waiting::read(job).map(|waiting| waiting.function);
+            let is_function = function.is_some_and(|function| {
+                function == name || function.rsplit("::").next().is_some_and(|last| last == name)
+            });
+            let is_number = job.name.split_once('.').is_some_and(|(event, _)| event == name);
+            if is_function || is_number {
+                found.push(job.name.clone());
+            }
+        }
+    }
+}
+
+fn unclear(name: &str, meant: &[String]) -> Error {
+    if meant.is_empty() {
+        return Error::new(format!("there is no job `{name}`"))
+            .with_hint("`evenkeel jobs` lists those that there are");
+    }
+    let mut names: Vec<_> = meant.iter().take(SHOWN).map(|name| format!("`{}`", line(name))).collect();
+    if meant.len() > SHOWN {
+        names.push(format!("{} more", meant.len() - SHOWN));
+    }
+    let (number, first) = (meant.len(), line(&meant[0]));
+    Error::new(format!("`{name}` may be any of {number} jobs: {}", names.join(", ")))
+        .with_hint(format!("name one of them: `evenkeel jobs cancel {first}`"))
 }

@@ -33,10 +33,12 @@ pub(crate) struct Chosen {
     /// One for each transaction, at least one.
     pub(crate) filters: Vec<DeadFilter>,
     pub(crate) is_dry: bool,
+    /// Nobody is asked.
+    pub(crate) is_sure: bool,
 }
 
 const DEAD_VERBS: [&str; 5] = ["list", "show", "replay", "discard", "export"];
-const DEAD_OPTIONS: [&str; 10] = [
+const DEAD_OPTIONS: [&str; 11] = [
     "--all",
     "--command",
     "--conversation",
@@ -47,6 +49,7 @@ const DEAD_OPTIONS: [&str; 10] = [
     "--limit",
     "--reason",
     "--text",
+    "--yes",
 ];
 const FILTERS: [&str; 4] = ["--command", "--conversation", "--limit", "--reason"];
 
@@ -108,11 +111,12 @@ pub(super) fn jobs(parser: &mut Parser) -> Result<Command, Misuse> {
         }
         "cancel" => {
             typed.only(&[], "jobs cancel")?;
-            at_most(1, words, topic)?;
-            let name = words.first().ok_or_else(|| {
-                Misuse("which job? Type `evenkeel jobs cancel NAME`; `evenkeel jobs` has the names".into())
-            })?;
-            JobAction::Cancel { name: name.clone() }
+            if words.is_empty() {
+                let says = "which job? Type `evenkeel jobs cancel NAME`; `evenkeel jobs` has the names";
+                return Err(Misuse(says.into()));
+            }
+            // The names of schedules have a space in them, with or without quotation marks.
+            JobAction::Cancel { name: words.join(" ") }
         }
         other => return Err(unknown_verb("jobs", other, &["list", "cancel"])),
     };
@@ -155,11 +159,11 @@ impl Typed {
                 Ok(DeadAction::Show { id: dead_id(id)?, has_text: self.has("--text") })
             }
             "replay" => {
-                fits(&["--all", "--dry-run"])?;
+                fits(&["--all", "--dry-run", "--yes"])?;
                 self.chosen("replay", words).map(DeadAction::Replay)
             }
             "discard" => {
-                fits(&["--all", "--dry-run"])?;
+                fits(&["--all", "--dry-run", "--yes"])?;
                 self.chosen("discard", words).map(DeadAction::Discard)
             }
             "export" => {
@@ -197,7 +201,7 @@ impl Typed {
             ids.dedup();
             ids.into_iter().map(|id| DeadFilter { id: Some(id), ..DeadFilter::default() }).collect()
         };
-        Ok(Chosen { filters, is_dry: self.has("--dry-run") })
+        Ok(Chosen { filters, is_dry: self.has("--dry-run"), is_sure: self.has("--yes") })
     }
 }
 
@@ -272,22 +276,29 @@ mod tests {
         acts("dead show 17.2 --text", &DeadAction::Show { id: DeadId::Reply(17, 2), has_text: true });
         acts(
             "dead --reason not-sent replay --command !weather --limit 3",
-            &DeadAction::Replay(Chosen { filters: vec![weather], is_dry: false }),
+            &DeadAction::Replay(Chosen { filters: vec![weather], is_dry: false, is_sure: false }),
         );
         acts(
             "dead discard 18 17.2 18 --dry-run",
             &DeadAction::Discard(Chosen {
                 filters: vec![one(DeadId::Event(18)), one(DeadId::Reply(17, 2))],
                 is_dry: true,
+                is_sure: false,
             }),
         );
-        acts("dead replay --all", &DeadAction::Replay(Chosen { filters: vec![all.clone()], is_dry: false }));
+        acts(
+            "dead replay --all",
+            &DeadAction::Replay(Chosen { filters: vec![all.clone()], is_dry: false, is_sure: false }),
+        );
         acts(
             "dead export out.jsonl",
             &DeadAction::Export { file: Some("out.jsonl".into()), filter: all, has_text: false },
         );
         let cancel = Command::Jobs { journal: None, action: JobAction::Cancel { name: "17.1".into() } };
         assert_eq!(typed("jobs cancel 17.1"), Ok(cancel));
+        let name = "schedule bot::sweep".to_owned();
+        let cancel = Command::Jobs { journal: None, action: JobAction::Cancel { name } };
+        assert_eq!(typed("jobs cancel schedule bot::sweep"), Ok(cancel));
     }
 
     #[test]

@@ -299,15 +299,63 @@ async fn a_reply_that_is_named_together_with_its_event_goes_with_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_discarded_is_gone_for_the_bot_that_runs_and_for_the_next() {
     let tended = Tended::with_trouble("desk discard").await;
-    check(&tended.file, "dead discard --command !weather", &["discarded: 1 dead letter; the bot is running"]);
+    check(
+        &tended.file,
+        "dead discard --command !weather --yes",
+        &["discarded: 1 dead letter; the bot is running"],
+    );
     tended.has_dead(2).await;
     let (file, world, done) = tended.stop().await;
     check(&file, "dead discard 3.0", &["discarded: 1 dead letter\n"]);
     let tended = Tended::start_in(file, world, done);
     tended.has_dead(1).await;
     let (file, ..) = tended.stop().await;
-    check(&file, "dead discard --all", &["discarded: 1 dead letter"]);
+    check(&file, "dead discard --all --yes", &["discarded: 1 dead letter"]);
     check(&file, "dead discard --all", &["discarded: 0 dead letters\n"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_named_one_by_one_is_not_changed_without_a_yes() {
+    let (file, ..) = Tended::with_trouble("desk yes").await.stop().await;
+    for (line, says) in [
+        ("dead discard --all", "this would discard 3 dead letters for good, "),
+        ("dead discard --command !news", "this would discard 1 dead letter for good, "),
+        ("dead discard --all --limit 2", "this would discard 2 dead letters for good, "),
+        ("dead replay --all", "this would replay 3 dead letters, "),
+    ] {
+        let (code, out, err) = tend(&file, line);
+        assert_eq!((code, out.as_str(), err.lines().count()), (Some(2), "", 1), "{line}: {err}");
+        assert!(err.contains(says) && err.contains("add `--yes`"), "{line}: {err}");
+    }
+    check(&file, "dead", &["3 dead letters\n"]);
+    check(&file, "dead discard --all --dry-run", &["3 dead letters would be discarded"]);
+    check(&file, "dead replay --command !weather", &["replayed: 1 dead letter"]);
+    check(&file, "dead discard 2", &["discarded: 1 dead letter"]);
+    check(&file, "dead discard --all --yes", &["discarded: 1 dead letter"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_is_cancelled_by_the_name_that_is_shown_or_by_what_means_one_alone() {
+    let tended = Tended::start(directory("desk names").join("evenkeel.db"));
+    (1..=3).for_each(|hours| tended.say(&format!("!remind {hours}")));
+    while !check(&tended.file, "jobs", &[]).contains("4 jobs\n") {
+        tokio::task::yield_now().await;
+    }
+    let (file, ..) = tended.stop().await;
+    let (code, _, err) = tend(&file, "jobs cancel ring");
+    assert_eq!(code, Some(1));
+    assert!(err.contains("`ring` may be any of 3 jobs: `1.1`, `2.1`, `3.1`"), "{err}");
+    assert!(err.contains("name one of them: `evenkeel jobs cancel 1.1`"), "{err}");
+    check(&file, "jobs cancel 2", &["cancelled 2.1\n"]);
+    check(&file, "jobs cancel 1.1", &["cancelled 1.1\n"]);
+    check(&file, "jobs cancel ring", &["cancelled 3.1\n"]);
+    let listed = check(&file, "jobs", &["1 job\n"]);
+    let row = listed.lines().nth(1).expect("the schedule");
+    let shown = row.split("  ").next().expect("its name");
+    // As it stands there, without quotation marks.
+    check(&file, &format!("jobs cancel {shown}"), &["cancelled schedule ", "its next start brings it back"]);
+    let (code, _, err) = tend(&file, "jobs cancel sweep");
+    assert!(code == Some(1) && err.contains("there is no job `sweep`"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -330,7 +378,7 @@ async fn what_cannot_be_written_is_an_error_and_nothing_else() {
     for action in ["discard", "replay"] {
         // No file may grow, as on a disk without room.
         let mut command = std::process::Command::new("sh");
-        command.args(["-c", r#"trap "" XFSZ; ulimit -f 0; exec "$0" dead "$1" --all"#]);
+        command.args(["-c", r#"trap "" XFSZ; ulimit -f 0; exec "$0" dead "$1" --all --yes"#]);
         command.args([env!("CARGO_BIN_EXE_evenkeel"), action]);
         command.env_clear().env("EVENKEEL_JOURNAL", &tended.file);
         let (code, out, err) = finished(command);
