@@ -538,7 +538,10 @@ mod tests {
         let told = settings.finish().unwrap_err().to_string();
         assert!(told.contains("`SHOP_KEY` from `.env`: in line 2, it has `${`"), "{told}");
         assert!(!told.contains("hunter2"), "{told}");
-        assert_eq!((config.origin("SHOP_KEY"), config.origin("SHOP_PORT")), (Some("`.env`"), None));
+        assert_eq!(
+            (config.origin("SHOP_KEY").as_deref(), config.origin("SHOP_PORT")),
+            (Some("`.env`"), None)
+        );
     }
 
     #[test]
