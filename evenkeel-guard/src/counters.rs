@@ -26,6 +26,9 @@ pub struct Counters {
     /// 99 of 100 did.
     #[serde(rename = "taken_over_p99_seconds", serialize_with = "as_seconds")]
     pub taken_over_p99: Duration,
+    /// All did, since the start.
+    #[serde(rename = "taken_over_max_seconds", serialize_with = "as_seconds")]
+    pub taken_over_max: Duration,
     /// Blocked threads for which there was no successor, because there are too many threads already.
     pub not_taken_over: u64,
     /// Commands put in quarantine.
@@ -50,6 +53,8 @@ pub(crate) struct Tally {
     blocked: [AtomicU64; Class::ALL.len()],
     taken_over: AtomicU64,
     times: Mutex<Vec<u32>>,
+    /// The longest of all times, in nanoseconds.
+    longest: AtomicU64,
     pub(crate) not_taken_over: AtomicU64,
     pub(crate) strikes: AtomicU64,
     pub(crate) paroles: AtomicU64,
@@ -75,6 +80,7 @@ impl Tally {
     pub(crate) fn took_over(&self, elapsed: Duration) {
         let before = self.taken_over.fetch_add(1, Ordering::Relaxed);
         let nanos = u32::try_from(elapsed.as_nanos()).unwrap_or(u32::MAX);
+        self.longest.fetch_max(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let mut times = locked(&self.times);
         match times.get_mut(before as usize % KEPT) {
             Some(oldest) => *oldest = nanos,
@@ -96,9 +102,10 @@ impl Tally {
     pub(crate) fn counters(&self) -> Counters {
         let mut times = locked(&self.times).clone();
         times.sort_unstable();
+        // The shortest time that such a share did not exceed: half of two is one.
         let at = |share: f64| {
-            let place = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
-            Duration::from_nanos(times.get(place).copied().unwrap_or(0).into())
+            let count = (times.len() as f64 * share).ceil() as usize;
+            Duration::from_nanos(times.get(count.saturating_sub(1)).copied().unwrap_or(0).into())
         };
         let blocked = Class::ALL.iter().zip(&self.blocked);
         let blocked = blocked.map(|(class, count)| (*class, count.load(Ordering::Relaxed)));
@@ -108,6 +115,7 @@ impl Tally {
             taken_over: of(&self.taken_over),
             taken_over_p50: at(0.5),
             taken_over_p99: at(0.99),
+            taken_over_max: Duration::from_nanos(of(&self.longest)),
             not_taken_over: of(&self.not_taken_over),
             strikes: of(&self.strikes),
             paroles: of(&self.paroles),
@@ -117,5 +125,37 @@ impl Tally {
             spares: 0,
             waiting_in_quarantine: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_share_of_the_times_is_longer_than_it_was() {
+        let ms = Duration::from_millis;
+        for (times, p50, p99, max) in [
+            (vec![12], 12, 12, 12),
+            (vec![1, 12], 1, 12, 12),
+            (vec![30, 1, 12], 12, 30, 30),
+            ((1..=100).collect(), 50, 99, 100),
+            ((1..=200).rev().collect(), 100, 198, 200),
+        ] {
+            let tally = Tally::default();
+            times.iter().for_each(|time| tally.took_over(ms(*time)));
+            let counters = tally.counters();
+            let found = (counters.taken_over_p50, counters.taken_over_p99, counters.taken_over_max);
+            assert_eq!(found, (ms(p50), ms(p99), ms(max)), "{times:?}");
+        }
+        let tally = Tally::default();
+        tally.took_over(ms(100));
+        (0..2 * KEPT).for_each(|_| tally.took_over(ms(1)));
+        let counters = tally.counters();
+        assert_eq!(
+            (counters.taken_over_p99, counters.taken_over_max),
+            (ms(1), ms(100)),
+            "a report may tell of the first"
+        );
     }
 }
