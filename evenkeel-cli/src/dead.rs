@@ -3,7 +3,7 @@
 mod shown;
 
 use std::fs::OpenOptions;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,10 +14,19 @@ use evenkeel::journal::{Dead, DeadFilter, DeadId};
 use crate::command::{Chosen, DeadAction};
 use crate::place::place;
 use crate::table::{count, now_ms};
-use crate::terminal::{Failure, Misuse, ask, complain, say};
+use crate::terminal::{Failure, Misuse, ask, complain, say, say_json, visible_json};
 
 /// How many are read at once: replies come with their files.
 const PAGE: usize = 100;
+
+/// Who reads an export.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// Somebody at a terminal, which is to obey nothing.
+    Person,
+    /// A file or a pipe.
+    Program,
+}
 
 /// What became of those that were chosen.
 #[derive(Default)]
@@ -84,7 +93,7 @@ fn list(letters: &DeadLetters, filter: DeadFilter, is_json: bool) -> Result<(), 
         number += page.len() as u64;
         for dead in page {
             if is_json {
-                say(&format!("{}\n", shown::json(dead, false)?));
+                say_json(&format!("{}\n", shown::json(dead, false)?));
             } else {
                 say(&shown::row(dead, now_ms));
             }
@@ -115,7 +124,8 @@ fn export(
     has_text: bool,
 ) -> Result<(), Failure> {
     let Some(path) = file.filter(|path| *path != Path::new("-")) else {
-        return match write(letters, filter, has_text, &mut io::stdout().lock()) {
+        let to = if io::stdout().is_terminal() { Reader::Person } else { Reader::Program };
+        return match write(letters, filter, has_text, to, &mut io::stdout().lock()) {
             // A reader that is gone (`evenkeel dead export | head -1`) has read what it wanted.
             Err(Failure::Failed(error)) if is_gone(&error) => Ok(()),
             written => written.map(drop),
@@ -127,7 +137,7 @@ fn export(
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = BufWriter::new(options.open(path).map_err(|error| unwritable(path, &error))?);
-    let written = write(letters, filter, has_text, &mut file).and_then(|number| {
+    let written = write(letters, filter, has_text, Reader::Program, &mut file).and_then(|number| {
         file.get_ref().sync_all().map(|()| number).map_err(|error| Error::from(error).into())
     });
     let number = written.inspect_err(|_| {
@@ -156,12 +166,15 @@ fn write(
     letters: &DeadLetters,
     filter: DeadFilter,
     has_text: bool,
+    reader: Reader,
     out: &mut impl Write,
 ) -> Result<u64, Failure> {
     let mut number = 0;
     pages(letters, filter, |page| {
         for dead in page {
-            writeln!(out, "{}", shown::json(dead, has_text)?).map_err(Error::from)?;
+            let line = shown::json(dead, has_text)?;
+            let line = if reader == Reader::Person { visible_json(&line) } else { line };
+            writeln!(out, "{line}").map_err(Error::from)?;
             number += 1;
         }
         Ok(())

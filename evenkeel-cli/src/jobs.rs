@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::command::JobAction;
 use crate::place::place;
 use crate::table::{count, cut, line, now_ms, short, span, time};
-use crate::terminal::{Failure, say};
+use crate::terminal::{Failure, say, say_json};
 
 /// How many are read at once.
 const PAGE: usize = 1_000;
@@ -60,7 +60,7 @@ fn list(jobs: &Jobs, is_json: bool) -> Result<(), Failure> {
         for job in &page {
             text.push_str(&if is_json { json(job)? } else { row(width, job, now_ms) });
         }
-        say(&text);
+        if is_json { say_json(&text) } else { say(&text) }
     }
     if !is_json {
         say(&format!("{}\n", count(number, "job", "jobs")));

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use evenkeel::visible;
 use jiff::Timestamp;
 
 /// The present time, in milliseconds since 1970.
@@ -37,10 +38,10 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// The text on one line.
+/// The text on one line, with everything in it visible.
 pub(crate) fn line(text: &str) -> String {
-    let words = text.split(|letter: char| letter.is_control() || letter == ' ');
-    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    let words = text.split([' ', '\n', '\r', '\t']).filter(|word| !word.is_empty());
+    visible(&words.collect::<Vec<_>>().join(" ")).into_owned()
 }
 
 /// The text on one line of at most so many letters.
@@ -80,7 +81,8 @@ mod tests {
         assert_eq!(sizes, ["1023 B", "1 KiB", "1023 KiB", "1.5 MiB", "2.0 GiB"]);
         assert_eq!(time(1_000), "1970-01-01 00:00:01 UTC");
         assert_eq!(time(u64::MAX), "18446744073709551615 ms");
-        assert_eq!(line("a\n\tb\u{1b}[31m"), "a b [31m");
+        assert_eq!(line("a\r\n\tb\u{1b}[31m \u{202e}c"), "a b\\u{1b}[31m \\u{202e}c");
+        assert_eq!(cut("\u{9b}2J", 30), "\\u{9b}2J", "what a cell shows is what it is as wide as");
         assert_eq!((cut("äöüß", 4), cut("äöüßx", 4)), ("äöüß".into(), "äöü…".into()));
         assert_eq!((short("alice"), short("+15550100000")), ("alice".into(), "+1555…0000".into()));
     }

@@ -33,6 +33,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
+//! | [`visible()`] | text of others, fit for a terminal |
 //! | [`Error`], [`Result`] | what went wrong, where, and what to do about it |
 //! | [`config`] | settings from the environment, `.env` and `evenkeel.toml` |
 //! | [`http`] | one pooled HTTP client with limits (feature `http`, on by default) |
@@ -66,6 +67,7 @@
 
 #![forbid(unsafe_code)]
 
+mod visible;
 mod error;
 pub mod config;
 
@@ -118,3 +120,4 @@ pub use route::{App, IntoApp, Router};
 pub use serve::{Bot, run, serve};
 pub use transport::Transport;
 pub use trigger::Trigger;
+pub use visible::visible;

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use evenkeel::Error;
 use evenkeel::journal::Dead;
+use evenkeel::{Error, visible};
 
-use crate::table::{cut, line, short, span, time};
+use crate::table::{cut, short, span, time};
 
 /// The names of the columns.
 pub(super) fn head() -> String {
@@ -74,7 +74,7 @@ impl Lines {
         let mut name = name;
         for part in text.split('\n') {
             // Text is never missing from a `String`.
-            let _ = writeln!(self.0, "{}", format!("{name:<13} {}", line(part)).trim_end());
+            let _ = writeln!(self.0, "{}", format!("{name:<13} {}", visible(part)).trim_end());
             name = "";
         }
     }
