@@ -25,6 +25,7 @@ pub(crate) enum Command {
     Doctor,
     Dead { journal: Option<PathBuf>, action: DeadAction },
     Jobs { journal: Option<PathBuf>, action: JobAction },
+    Console { journal: Option<PathBuf> },
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "doctor" => doctor(&mut parser),
             "dead" => desk::dead(&mut parser),
             "jobs" => desk::jobs(&mut parser),
+            "console" => console(&mut parser),
             "help" => help(&mut parser),
             other => Err(unknown_command(other)),
         },
@@ -105,6 +107,18 @@ fn doctor(parser: &mut Parser) -> Result<Command, Misuse> {
         Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help(Topic::Doctor)),
         Some(other) => Err(unknown(&other, &["--help"], Topic::Doctor)),
     }
+}
+
+fn console(parser: &mut Parser) -> Result<Command, Misuse> {
+    let (topic, mut journal) = (Topic::Console, None);
+    while let Some(argument) = next(parser, topic)? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(topic)),
+            Arg::Long("journal") => journal = Some(PathBuf::from(text(parser, "--journal evenkeel.db")?)),
+            other => return Err(unknown(&other, &["--journal", "--help"], topic)),
+        }
+    }
+    Ok(Command::Console { journal })
 }
 
 fn next(parser: &mut Parser, topic: Topic) -> Result<Option<Arg<'_>>, Misuse> {
@@ -179,6 +193,9 @@ mod tests {
             ("demo --standin 127.0.0.1:1 --no-open", Command::Standin { listen: "127.0.0.1:1".parse().ok() }),
             ("new shop --path there", Command::New { name: "shop".into(), directory }),
             ("doctor", Command::Doctor),
+            ("console", Command::Console { journal: None }),
+            ("console --journal a.db", Command::Console { journal: Some("a.db".into()) }),
+            ("help console", Command::Help(Topic::Console)),
         ] {
             assert_eq!(typed(line), Ok(command), "{line}");
         }
@@ -190,13 +207,15 @@ mod tests {
             ("dmeo", "there is no command `dmeo`: did you mean `evenkeel demo`?"),
             (
                 "frobnicate",
-                "there is no command `frobnicate`: the commands are `demo`, `new`, `doctor`, `dead`, `jobs`, `help`",
+                "there is no command `frobnicate`: the commands are `demo`, `new`, `doctor`, `dead`, `jobs`, `console`, `help`",
             ),
             ("demo --lisen x", "there is no option `--lisen`: did you mean `--listen`?"),
             ("demo --standin here", "`here` is no address: write `--standin 127.0.0.1:8080`"),
             ("demo --listen", "missing argument for option '--listen': write `--listen 127.0.0.1:8787`"),
             ("demo now", "`now` is one word too many: see `evenkeel demo --help`"),
             ("new", "the project needs a name: type `evenkeel new my-bot`"),
+            ("console here", "`here` is one word too many: see `evenkeel console --help`"),
+            ("console --jurnal x", "there is no option `--jurnal`: did you mean `--journal`?"),
             ("doctor --fast", "there is no option `--fast`: see `evenkeel doctor --help`"),
         ] {
             assert_eq!(typed(line), Err(Misuse(says.into())), "{line}");

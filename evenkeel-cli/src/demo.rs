@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use evenkeel::Bot;
 use evenkeel::config::Config;
-use evenkeel::sandbox::{Page, Sandbox};
+use evenkeel::sandbox::{Page, Sandbox, Sign, Step};
 
 use crate::command::DemoOptions;
 use crate::terminal::{Failure, Misuse, complain, say};
@@ -34,7 +34,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
         Some(address) => Page::bind(address).map_err(|error| misuse(&error))?,
         None => Page::bind(LISTEN).or_else(|_| elsewhere())?,
     };
-    let page = page.with_chips(app::CHIPS);
+    let page = page.with_name("Evenkeel demo").with_chips(app::CHIPS).with_story(story());
     let url = page.url();
     let bot = Bot::new(Sandbox::new().with_page(page), app::app(app::Demo::default())).in_memory();
     let bot = bot.with_settings(&config).map_err(|error| misuse(&error))?;
@@ -44,6 +44,33 @@ pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
         browser::open(&url);
     }
     Ok(bot.with_drain(DRAIN).run()?)
+}
+
+/// What is worth seeing first.
+fn story() -> [Step; 6] {
+    [
+        Step::new("This is a bot. As Alice, say `!ping` to it.", Sign::said("alice", "!ping")),
+        Step::new(
+            "Now say `!freeze`. Its handler blocks its thread for five seconds, as a careless one does.",
+            Sign::said("alice", "!freeze"),
+        ),
+        Step::new(
+            "Meanwhile, write as Bob: `!ping`. He is answered at once, since Alice's freeze holds up nobody but Alice.",
+            Sign::said("bob", "!ping"),
+        ),
+        Step::new(
+            "The live view names what blocked: the call, the line of the program, and what to write instead.",
+            Sign::Blocked { command: "!freeze".into() },
+        ),
+        Step::new(
+            "Still as Bob, say `!fail`. The answer is polite, the cause stays in the log, and the message is kept as a dead letter.",
+            Sign::said("bob", "!fail"),
+        ),
+        Step::new(
+            "Under Dead letters, replay it: it has another chance. (This one fails again. Mended bots do better.)",
+            Sign::Decided,
+        ),
+    ]
 }
 
 fn elsewhere() -> evenkeel::Result<Page> {

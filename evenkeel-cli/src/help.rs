@@ -9,10 +9,11 @@ pub(crate) enum Topic {
     Doctor,
     Dead,
     Jobs,
+    Console,
 }
 
 /// The commands by name.
-pub(crate) const COMMANDS: [&str; 6] = ["demo", "new", "doctor", "dead", "jobs", "help"];
+pub(crate) const COMMANDS: [&str; 7] = ["demo", "new", "doctor", "dead", "jobs", "console", "help"];
 
 impl Topic {
     /// The topic of a command's name.
@@ -23,6 +24,7 @@ impl Topic {
             "doctor" => Some(Self::Doctor),
             "dead" => Some(Self::Dead),
             "jobs" => Some(Self::Jobs),
+            "console" => Some(Self::Console),
             "help" => Some(Self::Everything),
             _ => None,
         }
@@ -37,6 +39,7 @@ impl Topic {
             Self::Doctor => "evenkeel doctor --help",
             Self::Dead => "evenkeel dead --help",
             Self::Jobs => "evenkeel jobs --help",
+            Self::Console => "evenkeel console --help",
         }
     }
 }
@@ -49,6 +52,7 @@ pub(crate) fn text(topic: Topic) -> &'static str {
         Topic::Doctor => DOCTOR,
         Topic::Dead => DEAD,
         Topic::Jobs => JOBS,
+        Topic::Console => CONSOLE,
     }
 }
 
@@ -63,6 +67,7 @@ Commands:
   doctor     checks settings, journal and connection before a bot starts
   dead       shows what a bot gave up, gives it another chance, or forgets it
   jobs       shows what a bot will do later, and cancels it
+  console    prints the address at which a running bot shows itself in the browser
   help       tells about a command
 
 Options:
@@ -194,4 +199,25 @@ Examples:
   evenkeel jobs
   evenkeel jobs cancel 17.1
   evenkeel jobs cancel schedule my_bot::sweep
+";
+
+const CONSOLE: &str = "\
+Prints the address at which a running bot shows itself in the browser, with the token that opens it.
+
+Usage: evenkeel console [--journal FILE]
+
+Options:
+  --journal FILE    the bot's journal; what EVENKEEL_JOURNAL names, or evenkeel.db, unless told
+  -h, --help        this text
+
+A bot has a console if it is built with the feature `page` and started with EVENKEEL_CONSOLE, for example 127.0.0.1:4243.
+The token is in a file beside the journal that only the bot's account may read, `evenkeel.db.console`. It outlives a
+restart of the bot; take the file away and start the bot again for a new one.
+
+Exit code: 0 when the console is there, 1 when there is none, 2 for a slip.
+
+Examples:
+  evenkeel console
+  xdg-open \"$(evenkeel console)\"
+  evenkeel console --journal /var/lib/bot/evenkeel.db
 ";

@@ -13,6 +13,7 @@ mod place;
 mod table;
 mod dead;
 mod jobs;
+mod console;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ fn run() -> Result<ExitCode, Failure> {
         Command::New { name, directory } => new::run(&name, directory)?,
         Command::Doctor => return doctor::run(),
         Command::Dead { journal, action } => return dead::run(journal, action),
+        Command::Console { journal } => return console::run(journal),
         Command::Jobs { journal, action } => return jobs::run(journal, action),
     }
     Ok(ExitCode::SUCCESS)

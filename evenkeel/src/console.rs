@@ -1,15 +1,20 @@
 //! The console of a running bot: what blocks, what waits, what was given up, what is planned and what is promised, in the
 //! browser.
 
+mod token;
+mod kept;
+mod visits;
 mod gate;
 mod panels;
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::io::IsTerminal;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -23,16 +28,27 @@ use crate::error::{Error, Result};
 use crate::operator::{DeadLetters, Jobs};
 use crate::status::Status;
 
-pub(crate) use gate::guard;
+pub(crate) use gate::{Keys, guard};
+use kept::Kept;
+pub(crate) use token::Token;
+pub(crate) use visits::{Limits, serve};
 
 /// How often the state of the bot is looked at.
 const STATUS_EVERY: Duration = Duration::from_millis(500);
+/// How long a console of this computer is waited for.
+const CONNECTED: Duration = Duration::from_secs(2);
+/// The largest body that the panels are sent.
+const LIMIT_BODY_BYTES: usize = 64 << 10;
 
 /// A page at which the operator watches a running bot, decides about dead letters and cancels jobs. Any bot may have one:
 /// [`Bot::with_console`](crate::Bot::with_console), or `EVENKEEL_CONSOLE=127.0.0.1:4243` in its settings.
 ///
+/// It answers nobody who does not have the token in its address, which the browser exchanges for a cookie; programs send it as
+/// `Authorization: Bearer`. The token is kept in a file beside the journal, for its owner alone: `evenkeel.db.console`.
+///
 /// It answers this computer only: it binds to loopback addresses, and no other web site can read from it or post to it
-/// through the operator's browser. It has a thread to itself, so that neither the bot nor its handlers wait for it.
+/// through the operator's browser. It has a thread to itself, so that neither the bot nor its handlers wait for it, and 64
+/// connections at most.
 ///
 /// ```no_run
 /// use evenkeel::{Bot, Router, console::Console, sandbox::Sandbox};
@@ -47,6 +63,7 @@ const STATUS_EVERY: Duration = Duration::from_millis(500);
 pub struct Console {
     listener: TcpListener,
     address: SocketAddr,
+    token: Token,
 }
 
 impl Console {
@@ -57,28 +74,85 @@ impl Console {
     /// When the address is not of this computer alone, is in use, or is none.
     pub fn bind(address: &str) -> Result<Self> {
         let (listener, address) = listen("the console", address)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, token: Token::random()? })
     }
 
-    /// Where to point the browser.
+    /// Where to point the browser, with a token that is good for as long as this console is there.
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        url(self.address, &self.token)
+    }
+
+    /// The address, with its token, of the console of the bot that runs on this journal. Blocks while it looks.
+    ///
+    /// # Errors
+    ///
+    /// When no bot on this journal has a console now, or when the file that says so may be somebody else's.
+    pub fn find(journal: &Path) -> Result<String> {
+        let none = |what: &str| {
+            Error::config(format!("{what} {}", journal.display())).with_hint(
+                "start the bot with `EVENKEEL_CONSOLE=127.0.0.1:4243`; it has to be built with the feature `page`",
+            )
+        };
+        let Some(Kept { token, address }) = kept::read(&kept::beside(journal))? else {
+            return Err(none("there is no console of a bot on the journal"));
+        };
+        match address {
+            // Nothing is sent: whoever listens there may be another program by now.
+            Some(address) if TcpStream::connect_timeout(&address, CONNECTED).is_ok() => {
+                Ok(url(address, &token))
+            }
+            _ => Err(none("no console is open of a bot on the journal")),
+        }
+    }
+
+    /// Takes the address out of the file of a journal whose bot has no console.
+    pub(crate) fn forget(journal: &Path) {
+        if let Err(error) = kept::forget_address(&kept::beside(journal)) {
+            tracing::warn!("the address of an earlier console stays: {}", error.chain());
+        }
+    }
+
+    /// The tokens that are good here; with a journal in a file, that of an earlier run is one of them. Answers whether
+    /// `evenkeel console` knows the address.
+    fn keys(&self, journal: Option<&Path>) -> (Vec<Token>, bool) {
+        let own = self.token.clone();
+        let Some(path) = journal.map(kept::beside) else { return (vec![own], false) };
+        let found = kept::read(&path).unwrap_or_else(|error| {
+            tracing::warn!("the console has a new token, since the old one may be known to others: {error}");
+            None
+        });
+        let token = found.as_ref().map_or_else(|| own.clone(), |found| found.token.clone());
+        let kept = Kept { token, address: Some(self.address) };
+        if found.as_ref() != Some(&kept)
+            && let Err(error) = kept::write(&path, &kept)
+        {
+            tracing::warn!("the token of the console is not kept: {}", error.chain());
+            return (vec![own], false);
+        }
+        (vec![kept.token, own], true)
     }
 
     /// Serves on a thread of its own until the answer is dropped.
-    pub(crate) fn serve(self, about: About, desk: Desk) -> Result<Serving> {
+    pub(crate) fn serve(self, about: About, desk: Desk, journal: Option<&Path>) -> Result<Serving> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (serving, stopped) = watch::channel(());
-        let window = Window { about, status: desk.status.clone(), stopped: stopped.clone() };
-        let url = self.url();
+        let window = Window { about, desk: desk.clone(), stopped: stopped.clone() };
+        let (tokens, is_kept) = self.keys(journal);
+        // A log goes to more people than a journal does.
+        let url = if is_kept && !std::io::stderr().is_terminal() {
+            format!("http://{}/; `evenkeel console` prints its address with the token", self.address)
+        } else {
+            url(self.address, &tokens[0])
+        };
+        let keys = Keys::new(tokens);
         let thread = std::thread::Builder::new().name("evenkeel-console".to_owned());
         thread.spawn(move || {
             let served = runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(self.listener)?;
                 tokio::select! {
                     // Whoever is still connected does not hold it up.
-                    () = gone(stopped) => Ok(()),
-                    served = async { axum::serve(listener, router(window, desk)).await } => served,
+                    () = gone(stopped) => Ok::<_, std::io::Error>(()),
+                    never = serve(listener, router(window, desk, keys), Limits::default()) => match never {},
                 }
             });
             if let Err(error) = served {
@@ -90,6 +164,11 @@ impl Console {
     }
 }
 
+/// The address that is printed.
+pub(crate) fn url(address: SocketAddr, token: &Token) -> String {
+    format!("http://{address}/?token={}", token.text())
+}
+
 /// Ends the console's thread when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Serving {
@@ -99,9 +178,18 @@ pub(crate) struct Serving {
 /// What the head of the console says.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct About {
+    /// What the bot is called.
+    pub(crate) name: String,
     pub(crate) transport: &'static str,
     /// What the transport said when it opened.
     pub(crate) greeting: String,
+}
+
+/// The name of this program, for a bot that was given none.
+pub(crate) fn program() -> String {
+    let path = std::env::current_exe().ok();
+    let name = path.as_deref().and_then(Path::file_stem).map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| "bot".to_owned())
 }
 
 /// What the panels work with.
@@ -133,7 +221,7 @@ pub(crate) fn loopback(what: &str, address: &str) -> Result<Vec<SocketAddr>> {
         return Ok(addresses);
     };
     let port = open.port();
-    Err(Error::config(format!("{what} asks for no password, so it does not listen on {open}"))
+    Err(Error::config(format!("{what} is for this computer alone, so it does not listen on {open}"))
         .with_hint(format!("use `127.0.0.1:{port}`, and `ssh -L {port}:127.0.0.1:{port}` from elsewhere")))
 }
 
@@ -162,6 +250,7 @@ pub(crate) fn shared(desk: Desk) -> Router {
         .route("/operator.js", get(|| async { asset(SCRIPT, include_str!("console/web/operator.js")) }))
         .route("/icon.svg", get(|| async { asset("image/svg+xml", include_str!("console/web/icon.svg")) }))
         .merge(panels::routes())
+        .layer(DefaultBodyLimit::max(LIMIT_BODY_BYTES))
         .with_state(desk)
 }
 
@@ -184,11 +273,11 @@ pub(crate) fn page(above: &str, below: &str) -> Response {
 #[derive(Clone)]
 struct Window {
     about: About,
-    status: Status,
+    desk: Desk,
     stopped: watch::Receiver<()>,
 }
 
-fn router(window: Window, desk: Desk) -> Router {
+fn router(window: Window, desk: Desk, keys: Keys) -> Router {
     let front =
         || async { page(include_str!("console/web/top.html"), include_str!("console/web/bottom.html")) };
     Router::new()
@@ -198,18 +287,24 @@ fn router(window: Window, desk: Desk) -> Router {
         .route("/api/stream", get(follow))
         .with_state(window)
         .merge(shared(desk))
-        .layer(axum::middleware::from_fn(guard))
+        .layer(axum::middleware::from_fn_with_state(keys, guard))
 }
 
 /// What the bot is, then its state whenever that has changed.
 async fn follow(State(window): State<Window>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let about = stream::iter([event("about", &window.about)]);
-    let both = about.chain(statuses(window.status)).map(Ok);
+    let both = about.chain(looks(&window.desk)).map(Ok);
     Sse::new(both.take_until(Box::pin(gone(window.stopped)))).keep_alive(KeepAlive::default())
 }
 
+/// What all pages hear of a bot whenever it has changed: its state, and how many dead letters wait.
+pub(crate) fn looks(desk: &Desk) -> impl Stream<Item = Event> + use<> {
+    let letters = panels::waiting_letters(desk.letters.clone()).map(|count| event("letters", &count));
+    stream::select(statuses(desk.status.clone()), letters)
+}
+
 /// The state of the bot whenever it has changed. Stays silent once the bot has stopped.
-pub(crate) fn statuses(status: Status) -> impl Stream<Item = Event> {
+fn statuses(status: Status) -> impl Stream<Item = Event> {
     let mut tick = interval(STATUS_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     stream::unfold((status, tick, String::new()), |(status, mut tick, last)| async move {

@@ -86,6 +86,14 @@ impl Keeping {
         Self { kind, is_synced: true, known_days: Some(30), known_rows: 5_000_000, is_encrypted: false }
     }
 
+    /// The file in which it keeps its record, if it is in one.
+    pub fn path(&self) -> Option<&std::path::Path> {
+        match &self.kind {
+            Kind::Sqlite(path) | Kind::Volatile(path) => Some(path),
+            Kind::Memory => None,
+        }
+    }
+
     fn is_memory(&self) -> bool {
         self.kind == Kind::Memory
     }

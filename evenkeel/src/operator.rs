@@ -65,6 +65,7 @@ pub struct Jobs {
 #[derive(Debug)]
 pub(crate) enum Wish {
     List(DeadFilter, oneshot::Sender<Vec<Dead>>),
+    Count(DeadFilter, oneshot::Sender<u64>),
     Replay(DeadFilter, oneshot::Sender<u64>),
     Discard(DeadFilter, oneshot::Sender<u64>),
     Jobs {
@@ -104,6 +105,17 @@ impl DeadLetters {
         let (answer, dead) = oneshot::channel();
         self.wishes.send(Wish::List(filter, answer)).await.ok()?;
         dead.await.ok()
+    }
+
+    /// How many fit, at most as many as [`DeadFilter::limit`] says; `None` once the bot has stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the question.
+    pub async fn count(&self, filter: DeadFilter) -> Option<u64> {
+        let (answer, count) = oneshot::channel();
+        self.wishes.send(Wish::Count(filter, answer)).await.ok()?;
+        count.await.ok()
     }
 
     /// Gives those that fit another chance, all or none: events come after what their conversations hold now, except

@@ -32,7 +32,7 @@ mod page;
 pub use changes::{Change, Room};
 pub use log::{Entry, Tally};
 #[cfg(feature = "page")]
-pub use page::Page;
+pub use page::{Page, Sign, Step};
 pub use reader::{Changes, Lagged};
 
 use network::{Network, No, State};

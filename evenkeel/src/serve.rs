@@ -10,6 +10,7 @@ mod lane;
 mod outbox;
 mod machine;
 mod log;
+mod shown;
 mod settings;
 mod signals;
 mod wire;
@@ -27,7 +28,7 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 #[cfg(feature = "page")]
-use crate::console::{About, Console, Desk};
+use crate::console::{About, Console, Desk, program};
 use crate::error::{Error, Result, panic_message};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
@@ -98,6 +99,8 @@ pub struct Bot<T, J = DefaultJournal> {
     settings: Option<Settings>,
     #[cfg(feature = "page")]
     console: Option<Console>,
+    #[cfg(feature = "page")]
+    bot_name: Option<String>,
 }
 
 impl<T: Transport> Bot<T> {
@@ -117,6 +120,8 @@ impl<T: Transport> Bot<T> {
             settings: None,
             #[cfg(feature = "page")]
             console: None,
+            #[cfg(feature = "page")]
+            bot_name: None,
         }
     }
 }
@@ -138,6 +143,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             settings: self.settings,
             #[cfg(feature = "page")]
             console: self.console,
+            #[cfg(feature = "page")]
+            bot_name: self.bot_name,
         }
     }
 
@@ -186,6 +193,13 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     #[cfg(feature = "page")]
     pub fn with_console(mut self, console: Console) -> Self {
         self.console = Some(console);
+        self
+    }
+
+    /// Calls the bot by this name in its console; by that of its program unless told.
+    #[cfg(feature = "page")]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.bot_name = Some(name.into());
         self
     }
 
@@ -302,6 +316,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             clock,
             #[cfg(feature = "page")]
             console,
+            #[cfg(feature = "page")]
+            bot_name,
             ..
         } = self;
         let ((status, questions), (operator, wishes)) = (status, operator);
@@ -346,13 +362,18 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         };
         tracing::info!(transport = name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
         #[cfg(feature = "page")]
-        let _console = console
-            .map(|console| {
-                let about = About { transport: name, greeting };
+        let _console = {
+            let file = journal.keeping().path().map(std::path::Path::to_owned);
+            if let (None, Some(file)) = (&console, &file) {
+                Console::forget(file);
+            }
+            let serve = |console: Console| {
+                let about = About { name: bot_name.unwrap_or_else(program), transport: name, greeting };
                 let Operator { letters, jobs } = operator.clone();
-                console.serve(about, Desk { status: status.clone(), letters, jobs })
-            })
-            .transpose()?;
+                console.serve(about, Desk { status: status.clone(), letters, jobs }, file.as_deref())
+            };
+            console.map(serve).transpose()?
+        };
         let backlog = Arc::new(Backlog::new(backlog_bytes));
         let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status, operator);
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.

@@ -33,6 +33,11 @@ pub(crate) enum Question {
 pub struct Snapshot {
     /// Events that the journal took.
     pub accepted: u64,
+    /// Events that were taken up again: those that an earlier run had accepted and left, and dead letters that were replayed.
+    ///
+    /// Each event that was accepted or taken up ends once: `accepted + resumed` is `handled + failed` and those that still
+    /// wait or run.
+    pub resumed: u64,
     /// Events that had come before.
     pub duplicates: u64,
     /// Events refused because too many were waiting, or because the bot was stopping.
@@ -90,13 +95,13 @@ pub struct CommandSnapshot {
     pub name: String,
     /// How many events it handled.
     pub handled: u64,
-    /// How many of them failed.
+    /// How many it gave up.
     pub failed: u64,
-    /// Half of the events were handled within this many microseconds of being accepted.
+    /// Half of both came to their end within this many microseconds of being accepted, or taken up.
     pub p50_us: u64,
-    /// 99 of 100 were.
+    /// 99 of 100 did.
     pub p99_us: u64,
-    /// All were.
+    /// All did.
     pub max_us: u64,
 }
 

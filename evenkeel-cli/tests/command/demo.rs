@@ -11,15 +11,20 @@ use crate::running::{Running, evenkeel, finished, read_until, request};
 fn demo() -> (Running, String) {
     let demo = Running::start(evenkeel(["demo", "--listen", "127.0.0.1:0", "--no-open"]));
     let url = demo.line();
-    assert!(url.starts_with("http://127.0.0.1:") && url.ends_with('/'), "{url}");
+    assert!(url.starts_with("http://127.0.0.1:") && url.contains("/?token="), "{url}");
     (demo, url)
 }
 
 #[test]
 fn the_page_is_served_at_the_first_line() {
     let (_demo, url) = demo();
-    let page = read_until(request(&url, "GET /", ""), "</html>");
-    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    let (address, path) = url.split_at(url.rfind("/?").expect("it has a token"));
+    let page = read_until(request(address, &format!("GET {path}"), ""), "</html>");
+    assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("SameSite=Strict"), "{page}");
+    for path in ["/", "/page.js", "/api/stream", "/?token=0"] {
+        let refused = read_until(request(address, &format!("GET {path}"), ""), "with its token");
+        assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+    }
 }
 
 #[test]
@@ -88,7 +93,7 @@ fn a_busy_port_that_was_asked_for_is_one_line() {
 fn an_address_open_to_others_is_refused() {
     let (code, _, err) = finished(evenkeel(["demo", "--no-open", "--listen", "0.0.0.0:0"]));
     assert_eq!((code, err.lines().count()), (Some(2), 1), "{err}");
-    assert!(err.contains("asks for no password"), "{err}");
+    assert!(err.contains("is for this computer alone"), "{err}");
 }
 
 /// Starts the stand-in and reads what it says at first: the settings, and the rest.

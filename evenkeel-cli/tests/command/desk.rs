@@ -209,6 +209,61 @@ async fn dead_letters_are_seen_beside_the_bot_and_after_it_without_anybodys_word
     look(&file);
 }
 
+/// What a terminal would obey, or would not show.
+const HOSTILE: &str = "\u{202e}evil\u{9b}2J\u{1b}]0;title\u{7}\u{feff}\rover";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_wrote_is_made_visible_for_people_and_kept_exact_for_programs() {
+    let tended = Tended::start(directory("desk hostile").join("evenkeel.db"));
+    tended.sandbox.add_person(HOSTILE, HOSTILE).expect("any name");
+    tended.sandbox.say(HOSTILE, HOSTILE, format!("!weather {HOSTILE}\n\tnext")).expect("they are there");
+    tended.has_dead(1).await;
+    let (file, ..) = tended.stop().await;
+    for line in ["dead", "dead show 1", "dead show 1 --text", "jobs"] {
+        let (code, out, _) = tend(&file, line);
+        assert_eq!(code, Some(0), "{line}: {out}");
+        let is_harmless = |letter: char| matches!(letter, '\n' | '\t') || !letter.is_control();
+        assert!(out.chars().all(is_harmless), "{line}: {out:?}");
+        assert!(!out.contains(['\u{202e}', '\u{feff}']), "{line}: {out:?}");
+    }
+    let (_, out, _) = tend(&file, "dead show 1 --text");
+    assert!(out.contains("\\u{202e}evil\\u{9b}2J\\u{1b}]0;title\\u{7}\\u{feff}\\u{d}over\n"), "{out}");
+    let (_, lines, _) = tend(&file, "dead export --text");
+    let found: serde_json::Value = serde_json::from_str(&lines).expect("a line of JSON");
+    let text = format!("!weather {HOSTILE}\n\tnext");
+    assert!(found.to_string().contains(&serde_json::to_string(&text).expect("a string")), "{lines}");
+    assert!(lines.contains('\u{202e}'), "a program gets it as it is");
+    let (code, _, err) = tend(&file, &format!("jobs cancel {}", HOSTILE.replace('\r', "")));
+    assert!(code == Some(1) && err.contains("\\u{202e}evil") && !err.contains('\u{202e}'), "{err:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_address_of_a_console_is_printed_for_whoever_may_read_the_journal() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = directory("desk console").join("evenkeel.db");
+    let (code, _, err) = tend(&file, "console");
+    assert!(code == Some(2) && err.contains("there is no journal"), "{err}");
+    let console = evenkeel::console::Console::bind("127.0.0.1:0").expect("a free port");
+    let (url, (stop, stopped)) = (console.url(), oneshot::channel::<()>());
+    let bot = Bot::new(Sandbox::new(), Router::new()).with_console(console);
+    let bot = bot.with_journal(SqliteJournal::open(&file).expect("the folder is there"));
+    let bot = bot.with_shutdown(async { drop(stopped.await) });
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    status.snapshot().await.expect("the bot runs");
+    assert_eq!(tend(&file, "console"), (Some(0), format!("{url}\n"), String::new()));
+    let kept = file.with_file_name("evenkeel.db.console");
+    assert_eq!(std::fs::metadata(&kept).expect("it is there").permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let (code, out, err) = tend(&file, "console");
+    assert!(code == Some(1) && out.is_empty() && err.contains("others on this computer"), "{err}");
+    drop(stop);
+    bot.await.expect("no panic").expect("a good end");
+    let (code, out, err) = tend(&file, "console");
+    assert!(code == Some(1) && out.is_empty() && err.contains("EVENKEEL_CONSOLE"), "{err}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_is_a_new_file_with_texts_only_on_demand() {
     let (file, ..) = Tended::with_trouble("desk export").await.stop().await;

@@ -12,6 +12,7 @@ fn help_and_version_go_to_standard_output() {
         (&["doctor", "-h"], "Exit code: 0"),
         (&["help", "dead"], "evenkeel dead replay --command"),
         (&["jobs", "--help"], "evenkeel jobs cancel 17.1"),
+        (&["console", "--help"], "xdg-open \"$(evenkeel console)\""),
         (&["--version"], concat!("evenkeel ", env!("CARGO_PKG_VERSION"))),
     ] {
         let (code, out, err) = finished(evenkeel(arguments));

@@ -102,12 +102,13 @@ impl Drop for Running {
 
 /// Sends a request to a page and returns the open connection.
 pub(crate) fn request(url: &str, head: &str, body: &str) -> TcpStream {
-    let host = url.trim_start_matches("http://").trim_end_matches('/');
+    let (host, token) = url.trim_start_matches("http://").split_once("/?token=").unwrap_or((url, ""));
+    let host = host.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(host).expect("the page listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
     let length = body.len();
     let request = format!(
-        "{head} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        "{head} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     );
     stream.write_all(request.as_bytes()).expect("the page reads");
     stream

@@ -1,25 +1,104 @@
-//! Keeps other web sites away from the page.
+//! Keeps everybody away from a page who was not given its address: other accounts of the computer, and other web sites.
 //!
-//! A browser sends requests to `127.0.0.1` for any site that asks. Three checks tell these apart from the page's own:
+//! Whoever asks has to have the token, which is in the printed address. The first visit exchanges it for a cookie; programs
+//! send it as `Authorization: Bearer`. Without it nothing is answered, whatever is asked for.
+//!
+//! A browser that has the cookie sends requests to `127.0.0.1` for any site that asks. Three checks tell these apart from the page's own:
 //! `Host` is this computer (else a site has pointed its own name here, DNS rebinding), `Origin` is the page's own,
 //! and `Sec-Fetch-Site` does not speak of another site.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 
-/// Refuses foreign requests and adds the security headers to every answer.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
-    let is_front = request.method() == Method::GET && request.uri().path() == "/";
+use super::token::Token;
+use super::visits::Visitor;
+
+/// How long an answer may take to begin, with the body of its request.
+const ANSWERED: Duration = Duration::from_secs(30);
+const STRANGER: &str = "this page needs the address that the bot has printed, with its token; \
+    `evenkeel console` prints that of a running bot\n";
+
+/// The tokens of a page. Each is as good as the other: that of the file, and the one that was printed.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys(Arc<[Token]>);
+
+impl Keys {
+    pub(crate) fn new(tokens: impl IntoIterator<Item = Token>) -> Self {
+        Self(tokens.into_iter().collect())
+    }
+
+    fn find(&self, tried: &str) -> Option<&Token> {
+        // Each is looked at, so that the time says nothing of which one it was.
+        self.0.iter().fold(None, |found, token| if token.is(tried) { Some(token) } else { found })
+    }
+
+    /// Whether a request shows a token as a cookie or as `Authorization`.
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let name = cookie_name(headers);
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let cookies = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let shown = cookies.filter(|(found, _)| *found == name).map(|(_, value)| value);
+        let bearer = only(headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
+        shown.chain(bearer).any(|tried| self.find(tried).is_some())
+    }
+
+    /// The token in the printed address, on the first visit.
+    fn printed(&self, request: &Request) -> Option<&Token> {
+        let pairs = request.uri().query()?.split('&');
+        pairs.filter_map(|pair| pair.strip_prefix("token=")).find_map(|tried| self.find(tried))
+    }
+}
+
+/// Cookies do not tell the ports of a computer apart: their names have to. It is the port that the browser sees, which may be
+/// that of a tunnel.
+fn cookie_name(headers: &HeaderMap) -> String {
+    let host = only(headers, "host").unwrap_or("");
+    let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
+    format!("evenkeel_{}", if port.bytes().all(|digit| digit.is_ascii_digit()) { port } else { "80" })
+}
+
+/// For this session of the browser, for this page alone, and for no script.
+fn cookie(headers: &HeaderMap, token: &Token) -> HeaderValue {
+    let (name, token) = (cookie_name(headers), token.text());
+    HeaderValue::from_str(&format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict"))
+        .expect("a name of letters and digits, and a token of hexadecimal digits")
+}
+
+/// Refuses strangers and foreign requests, and adds the security headers to every answer.
+pub(crate) async fn guard(State(keys): State<Keys>, request: Request, next: Next) -> Response {
+    let is_front = matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().path() == "/";
+    let printed = keys.printed(&request).filter(|_| is_front);
     let mut response = match refusal(request.headers(), is_front) {
         Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
-        None => next.run(request).await,
+        None if printed.is_none() && !keys.knows(request.headers()) => {
+            (StatusCode::FORBIDDEN, STRANGER).into_response()
+        }
+        None => {
+            let cookie = printed.map(|token| cookie(request.headers(), token));
+            let mut response = answer(request, next).await;
+            response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+            response
+        }
     };
     secure(response.headers_mut());
     response
+}
+
+async fn answer(request: Request, next: Next) -> Response {
+    if let Some(visitor) = request.extensions().get::<Visitor>() {
+        visitor.is_known();
+    }
+    let answered = timeout(ANSWERED, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        (StatusCode::REQUEST_TIMEOUT, "the request did not come to its end\n").into_response()
+    })
 }
 
 fn refusal(headers: &HeaderMap, is_front: bool) -> Option<&'static str> {

@@ -8,9 +8,9 @@ use axum::extract::{Json, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Desk, Refusal};
 use crate::error::{Error, Result};
@@ -25,6 +25,8 @@ const SHOWN: usize = 50;
 const MOST_SHOWN: usize = 1000;
 /// Dead letters that an export asks for at once: replies come with their files.
 const EXPORTED: usize = 100;
+/// How often the letters are counted.
+const COUNTED_EVERY: Duration = Duration::from_secs(1);
 /// How long an answer that the journal gives is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -115,6 +117,24 @@ async fn dead(State(desk): State<Desk>, Query(look): Query<Look>) -> Result<Resp
     Ok(Json(Letters { letters, given_up }).into_response())
 }
 
+/// How many dead letters wait for a decision, whenever that has changed; at most [`MOST_SHOWN`] are counted. While the journal
+/// does not answer, nothing is said. Stays silent once the bot has stopped.
+pub(super) fn waiting_letters(letters: DeadLetters) -> impl Stream<Item = u64> {
+    let mut tick = interval(COUNTED_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::unfold((letters, tick, None), |(letters, mut tick, last)| async move {
+        loop {
+            tick.tick().await;
+            let filter = DeadFilter { limit: Some(MOST_SHOWN), ..DeadFilter::default() };
+            let Ok(count) = timeout(PATIENCE, letters.count(filter)).await else { continue };
+            let count = count?;
+            if last != Some(count) {
+                return Some((count, (letters, tick, Some(count))));
+            }
+        }
+    })
+}
+
 /// The same lines as those of `evenkeel dead export`, read while they are sent.
 async fn export(State(desk): State<Desk>, Query(look): Query<Look>) -> Response {
     let filter = Some(look.filter(EXPORTED));
@@ -190,14 +210,26 @@ struct Planned<'a> {
     schedule: Option<String>,
     /// `None` for the schedules of the router.
     conversation: Option<&'a str>,
+    /// What the function will be given, as JSON: a reminder says here what it will say. `None` for none, and where it cannot be
+    /// read.
+    args: Option<serde_json::Value>,
 }
 
 impl<'a> Planned<'a> {
     fn new(job: &'a Job) -> Self {
-        let (function, schedule) =
-            Waiting::read(job).map(|waiting| (waiting.function, waiting.schedule)).unzip();
+        let waiting = Waiting::read(job);
+        let args = waiting.as_ref().and_then(|waiting| waiting.args::<serde_json::Value>().ok());
+        let args = args.filter(|args| !args.is_null());
+        let (function, schedule) = waiting.map(|waiting| (waiting.function, waiting.schedule)).unzip();
         let conversation = Some(&*job.conversation).filter(|id| !id.is_empty() && !id.starts_with('\0'));
-        Self { name: &job.name, due_ms: job.due_ms, function, schedule: schedule.flatten(), conversation }
+        Self {
+            name: &job.name,
+            due_ms: job.due_ms,
+            function,
+            schedule: schedule.flatten(),
+            conversation,
+            args,
+        }
     }
 }
 

@@ -5,18 +5,140 @@ use tower::ServiceExt;
 use super::*;
 use crate::operator::Operator;
 
+/// The token of the file, and the one that was printed.
+fn tokens() -> [Token; 2] {
+    ["0123456789abcdef0123456789abcdef", "ffffffffffffffffffffffffffffffff"]
+        .map(|text| Token::read(text).unwrap())
+}
+
 fn console() -> (Router, watch::Sender<()>) {
     let ((status, _), (Operator { letters, jobs }, _)) = (Status::new(), Operator::new());
     let (serving, stopped) = watch::channel(());
-    let about = About { transport: "pigeons", greeting: "two of them".to_owned() };
-    let window = Window { about, status: status.clone(), stopped };
-    (router(window, Desk { status, letters, jobs }), serving)
+    let about = About { name: "shop".to_owned(), transport: "pigeons", greeting: "two of them".to_owned() };
+    let desk = Desk { status, letters, jobs };
+    let window = Window { about, desk: desk.clone(), stopped };
+    (router(window, desk, Keys::new(tokens())), serving)
 }
 
-async fn get_from(host: &str, path: &str) -> Response {
-    let request = Request::builder().uri(path).header("host", host).body(Body::empty()).unwrap();
+async fn ask(method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
     let (console, _serving) = console();
-    console.oneshot(request).await.unwrap()
+    console.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+const BEARER: (&str, &str) = ("authorization", "Bearer 0123456789abcdef0123456789abcdef");
+
+async fn get_from(host: &str, path: &str) -> Response {
+    ask("GET", path, &[("host", host), BEARER]).await
+}
+
+#[tokio::test]
+async fn nothing_is_there_without_the_token() {
+    let host = ("host", "127.0.0.1:4243");
+    let paths = [
+        "/",
+        "/base.css",
+        "/console.js",
+        "/icon.svg",
+        "/nowhere",
+        "/api/stream",
+        "/api/dead?text=true",
+        "/api/jobs",
+        "/api/dead/export",
+        "/api/guarantees",
+        "/api/dead/discard",
+        "/api/dead/replay",
+        "/api/pardon",
+        "/?token=",
+        "/?token=0123456789abcdef0123456789abcde0",
+        "/api/dead?token=0123456789abcdef0123456789abcdef",
+        "//",
+        "/?TOKEN=0123456789abcdef0123456789abcdef",
+    ];
+    let wrong = [
+        ("accept", "*/*"),
+        ("authorization", "Bearer 0123456789abcdef0123456789abcde0"),
+        ("authorization", "Bearer "),
+        ("authorization", "0123456789abcdef0123456789abcdef"),
+        ("cookie", "evenkeel_4244=0123456789abcdef0123456789abcdef"),
+        ("cookie", "evenkeel_4243=0123456789abcdef"),
+        ("cookie", "evenkeel_4243"),
+        ("cookie", "evenkeel_4243=0123456789ABCDEF0123456789ABCDEF"),
+    ];
+    for path in paths {
+        for method in ["GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "BREW"] {
+            for header in wrong {
+                let response = ask(method, path, &[host, header]).await;
+                assert_eq!(response.status(), 403, "{method} {path} {header:?}");
+                assert!(!response.headers().contains_key("set-cookie"), "{method} {path} {header:?}");
+            }
+        }
+    }
+    let body = to_bytes(ask("GET", "/api/jobs", &[host]).await.into_body(), 1 << 20).await.unwrap();
+    assert!(std::str::from_utf8(&body).unwrap().contains("`evenkeel console`"), "it says how to come in");
+}
+
+#[tokio::test]
+async fn the_token_in_the_address_is_exchanged_for_a_strict_cookie() {
+    for (host, name) in
+        [("127.0.0.1:4243", "evenkeel_4243"), ("localhost:9000", "evenkeel_9000"), ("[::1]", "evenkeel_80")]
+    {
+        for token in tokens() {
+            let text = token.text();
+            let page = ask("GET", &format!("/?token={text}"), &[("host", host)]).await;
+            assert_eq!(page.status(), 200);
+            let cookie = page.headers()["set-cookie"].to_str().unwrap();
+            assert_eq!(cookie, format!("{name}={text}; Path=/; HttpOnly; SameSite=Strict"));
+            assert_eq!(page.headers()["referrer-policy"], "no-referrer");
+            let cookies = format!("other=1; {name}={text}");
+            let again =
+                ask("GET", "/icon.svg", &[("host", host), ("cookie", "x=y"), ("cookie", &cookies)]).await;
+            assert_eq!((again.status().as_u16(), again.headers().contains_key("set-cookie")), (200, false));
+        }
+    }
+    let foreign = [("host", "127.0.0.1:4243"), BEARER, ("origin", "http://evil.example")];
+    assert_eq!(
+        ask("POST", "/api/dead/discard", &foreign).await.status(),
+        403,
+        "a token opens no door to other sites"
+    );
+}
+
+#[test]
+fn the_address_says_the_token_and_a_printed_console_does_not() {
+    let console = Console::bind("127.0.0.1:0").unwrap();
+    let url = console.url();
+    let (_, token) = url.split_once("/?token=").unwrap();
+    assert_eq!(token.len(), 32);
+    assert!(!format!("{console:?}").contains(token));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_token_outlives_a_restart_and_is_found_beside_the_journal() {
+    let folder = std::env::temp_dir().join(format!("evenkeel-console-found-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let journal = folder.join("evenkeel.db");
+    assert!(Console::find(&journal).unwrap_err().hint().unwrap().contains("EVENKEEL_CONSOLE"));
+    let first = Console::bind("127.0.0.1:0").unwrap();
+    let (kept, is_kept) = first.keys(Some(&journal));
+    assert!(is_kept && first.url().ends_with(kept[0].text()));
+    assert_eq!(Console::find(&journal).unwrap(), first.url());
+    drop(first);
+    assert!(Console::find(&journal).is_err(), "nobody listens there any more");
+
+    let second = Console::bind("127.0.0.1:0").unwrap();
+    let (again, _) = second.keys(Some(&journal));
+    assert_eq!(again[0], kept[0], "the token of before");
+    assert!(second.url().ends_with(again[1].text()), "and the one that this program has printed");
+    assert_eq!(Console::find(&journal).unwrap(), url(second.address, &kept[0]));
+    Console::forget(&journal);
+    assert!(Console::find(&journal).is_err(), "a bot without a console has no address");
+    assert_eq!(second.keys(None), (vec![again[1].clone()], false), "a journal in memory keeps nothing");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test]
@@ -45,7 +167,7 @@ async fn the_console_answers_this_computer_alone() {
     assert!(error.hint().unwrap().contains("ssh -L"));
     assert!(Console::bind("nonsense").is_err());
     let first = Console::bind("127.0.0.1:0").unwrap();
-    let error = Console::bind(first.url().trim_start_matches("http://").trim_end_matches('/')).unwrap_err();
+    let error = Console::bind(&first.address.to_string()).unwrap_err();
     assert!(error.hint().unwrap().contains("another program"));
 }
 
@@ -53,11 +175,15 @@ async fn the_console_answers_this_computer_alone() {
 async fn the_stream_says_which_bot_it_is_and_ends_with_the_console() {
     let (console, serving) = console();
     let request =
-        Request::builder().uri("/api/stream").header("host", "localhost").body(Body::empty()).unwrap();
+        Request::builder().uri("/api/stream").header("host", "localhost").header(BEARER.0, BEARER.1);
+    let request = request.body(Body::empty()).unwrap();
     let mut events = console.oneshot(request).await.unwrap().into_body().into_data_stream();
     let about = events.next().await.unwrap().unwrap();
     let about = std::str::from_utf8(&about).unwrap();
-    assert!(about.starts_with("event: about\n") && about.contains("two of them"), "{about}");
+    assert!(
+        about.starts_with("event: about\n") && about.contains("two of them") && about.contains("shop"),
+        "{about}"
+    );
     drop(serving);
     assert!(events.next().await.is_none());
 }

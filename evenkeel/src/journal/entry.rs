@@ -179,6 +179,8 @@ pub enum Entry {
     },
     /// Asks for dead letters, the oldest first. Answered by [`Answer::Dead`].
     ListDead(DeadFilter),
+    /// Asks how many dead letters there are. Answered by [`Answer::Count`].
+    CountDead(DeadFilter),
     /// Gives dead letters another chance, at the end of their lanes. Answered by [`Answer::Replayed`].
     ///
     /// What a handler sent at once, and what is sent when it fails, belongs to its event. A dead event takes its own dead
@@ -216,6 +218,7 @@ impl Entry {
             | Self::Due { .. }
             | Self::Jobs { .. }
             | Self::ListDead(_)
+            | Self::CountDead(_)
             | Self::Adopt => true,
             Self::Accept { .. }
             | Self::Done { .. }
@@ -237,7 +240,12 @@ impl Entry {
     pub fn is_question(&self) -> bool {
         matches!(
             self,
-            Self::Recall { .. } | Self::Due { .. } | Self::Jobs { .. } | Self::ListDead(_) | Self::Adopt
+            Self::Recall { .. }
+                | Self::Due { .. }
+                | Self::Jobs { .. }
+                | Self::ListDead(_)
+                | Self::CountDead(_)
+                | Self::Adopt
         )
     }
 }

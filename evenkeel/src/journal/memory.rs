@@ -179,6 +179,7 @@ impl MemoryJournal {
             Entry::ListDead(filter) => {
                 return Answer::Dead(self.dead(filter).into_iter().filter_map(|id| self.show(id)).collect());
             }
+            Entry::CountDead(filter) => return Answer::Count(self.dead(filter).len() as u64),
             Entry::Replay { filter, now_ms } => {
                 self.latest_ms = latest(self.latest_ms, *now_ms);
                 return Answer::Replayed(self.replay(filter));

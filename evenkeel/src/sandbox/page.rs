@@ -1,5 +1,7 @@
 //! The sandbox in a browser: people on the left, the chat in the middle, the running bot on the right.
 
+mod story;
+
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -18,13 +20,15 @@ use tokio::sync::watch;
 
 use super::{Changes, Sandbox, Scene};
 use crate::console::{
-    Desk, Refusal, SCRIPT, STYLE, asset, event, gone, guard, listen, page, shared, statuses,
+    Desk, Keys, Limits, Refusal, SCRIPT, STYLE, Token, asset, event, gone, guard, listen, looks, page,
+    program, serve, shared, url,
 };
 use crate::error::{Error, Result};
 use crate::event::{Attachment, MessageId};
 use crate::reply::{Draft, File, Quoting};
-use crate::status::Status;
 use crate::transport::Inbox;
+
+pub use story::{Sign, Step};
 
 /// The largest JSON body: the longest text, with every character escaped.
 const LIMIT_JSON_BYTES: usize = 512 << 10;
@@ -35,8 +39,9 @@ const LIMIT_FILES: usize = 10;
 
 /// A page at which people talk to the bot and watch it run.
 ///
-/// It answers this computer only: it binds to loopback addresses, and no other web site can read from it or post to
-/// it through the visitor's browser.
+/// It answers nobody who does not have the token in its address, which is new for each page: the browser exchanges it for a
+/// cookie, and programs send it as `Authorization: Bearer`. It answers this computer only: it binds to loopback addresses,
+/// and no other web site can read from it or post to it through the visitor's browser.
 ///
 /// ```no_run
 /// use evenkeel::sandbox::{Page, Sandbox};
@@ -50,7 +55,10 @@ const LIMIT_FILES: usize = 10;
 pub struct Page {
     listener: TcpListener,
     address: SocketAddr,
+    token: Token,
+    name: String,
     chips: Vec<String>,
+    story: Vec<Step>,
 }
 
 impl Page {
@@ -61,7 +69,15 @@ impl Page {
     /// When the address is not of this computer alone, is in use, or is none.
     pub fn bind(address: &str) -> Result<Self> {
         let (listener, address) = listen("the page", address)?;
-        Ok(Self { listener, address, chips: vec!["!help".to_owned(), "!ping".to_owned()] })
+        let chips = vec!["!help".to_owned(), "!ping".to_owned()];
+        Ok(Self { listener, address, token: Token::random()?, name: program(), chips, story: Vec::new() })
+    }
+
+    /// Calls the bot by this name in the page's title; by that of its program unless told.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
     }
 
     /// Sets the texts that the page offers to a first-time visitor; a click sends one.
@@ -71,9 +87,16 @@ impl Page {
         self
     }
 
-    /// Where to point the browser.
+    /// Leads whoever is here for the first time step by step through what the bot shows. Each step ticks itself off.
+    #[must_use]
+    pub fn with_story(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.story = steps.into_iter().collect();
+        self
+    }
+
+    /// Where to point the browser, with the token.
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        url(self.address, &self.token)
     }
 
     /// Serves until it is dropped. Connections end with it: they watch the sender that this future owns.
@@ -85,13 +108,11 @@ impl Page {
             letters: inbox.dead_letters().clone(),
             jobs: inbox.jobs().clone(),
         };
-        let status = desk.status.clone();
-        let room = Room { sandbox, status, chips: self.chips.as_slice().into(), stopped: stopped.clone() };
-        let until = gone(stopped);
-        axum::serve(listener, router(room, desk))
-            .with_graceful_shutdown(until)
-            .await
-            .map_err(|error| Error::from(error).context("serving the page"))
+        let (name, chips) = (self.name.as_str().into(), self.chips.as_slice().into());
+        let story = self.story.as_slice().into();
+        let room = Room { sandbox, desk: desk.clone(), name, chips, story, stopped };
+        let keys = Keys::new([self.token.clone()]);
+        match serve(listener, router(room, desk, keys), Limits::default()).await {}
     }
 }
 
@@ -99,19 +120,23 @@ impl Page {
 #[derive(Clone)]
 struct Room {
     sandbox: Sandbox,
-    status: Status,
+    desk: Desk,
+    /// What the bot is called.
+    name: Arc<str>,
     chips: Arc<[String]>,
+    story: Arc<[Step]>,
     /// Ends the streams; `Page::serve` holds the sender.
     stopped: watch::Receiver<()>,
 }
 
-fn router(room: Room, desk: Desk) -> Router {
+fn router(room: Room, desk: Desk, keys: Keys) -> Router {
     let front = || async { page(include_str!("page/top.html"), include_str!("page/bottom.html")) };
     let upload = post(upload).layer(DefaultBodyLimit::max(LIMIT_UPLOAD_BYTES));
     Router::new()
         .route("/", get(front))
         .route("/page.css", get(|| async { asset(STYLE, include_str!("page/page.css")) }))
         .route("/page.js", get(|| async { asset(SCRIPT, include_str!("page/page.js")) }))
+        .route("/story.js", get(|| async { asset(SCRIPT, include_str!("page/story.js")) }))
         .route("/api/stream", get(follow))
         .route("/api/say", post(say))
         .route("/api/react", post(react))
@@ -123,7 +148,7 @@ fn router(room: Room, desk: Desk) -> Router {
         .route("/api/file", upload)
         .with_state(room)
         .merge(shared(desk))
-        .layer(axum::middleware::from_fn(guard))
+        .layer(axum::middleware::from_fn_with_state(keys, guard))
 }
 
 /// What people do on the page.
@@ -271,8 +296,8 @@ fn percent(name: &str) -> String {
 /// Everything there is, then every change, with the state of the bot in between.
 async fn follow(State(room): State<Room>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let stopped = Box::pin(gone(room.stopped.clone()));
-    let statuses = statuses(room.status.clone());
-    let both = stream::select(changes(room), statuses).map(Ok);
+    let looks = looks(&room.desk);
+    let both = stream::select(changes(room), looks).map(Ok);
     Sse::new(both.take_until(stopped)).keep_alive(KeepAlive::default())
 }
 
@@ -281,7 +306,9 @@ async fn follow(State(room): State<Room>) -> Sse<impl Stream<Item = Result<Event
 struct Opening<'a> {
     #[serde(flatten)]
     scene: Scene,
+    name: &'a str,
     chips: &'a [String],
+    story: &'a [Step],
 }
 
 fn changes(room: Room) -> impl Stream<Item = Event> {
@@ -292,7 +319,7 @@ fn changes(room: Room) -> impl Stream<Item = Event> {
             return Some((event("change", &change), (room, Some(reader))));
         }
         let (scene, reader) = room.sandbox.watch();
-        let opening = Opening { scene, chips: &room.chips };
+        let opening = Opening { scene, name: &room.name, chips: &room.chips, story: &room.story };
         Some((event("scene", &opening), (room, Some(reader))))
     })
 }

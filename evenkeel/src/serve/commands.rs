@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::attempt::Ending;
 use crate::status::{CommandSnapshot, Latency};
 
 /// Grows with the routes of the app, not with the events.
@@ -18,13 +17,12 @@ struct Command {
 }
 
 impl Commands {
-    /// Notes one attempt, which ended so long after its event was accepted.
-    pub(super) fn count(&mut self, name: &str, ending: &Ending, elapsed: Duration) {
+    /// Notes the end of one event, so long after it was accepted or taken up.
+    pub(super) fn count(&mut self, name: &str, is_failed: bool, elapsed: Duration) {
         let command = match self.0.get_mut(name) {
             Some(command) => command,
             None => self.0.entry(name.into()).or_default(),
         };
-        let is_failed = !matches!(ending, Ending::Done);
         command.handled += u64::from(!is_failed);
         command.failed += u64::from(is_failed);
         command.latency.record(elapsed);

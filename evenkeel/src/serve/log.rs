@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::shown::Shown;
 use crate::error::{Error, Result};
 
 /// How much may wait to be written; beyond it, lines are lost.
@@ -65,9 +66,11 @@ pub(super) fn filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter
 pub(super) fn start(text: Option<&str>) -> Result<Option<Log>> {
     let filter = filter(text.unwrap_or("info")).map_err(Error::from)?;
     let log = Log(Arc::default());
-    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines(Arc::clone(&log.0)));
+    let is_coloured = io::stderr().is_terminal();
+    let writer = Shown { to: Lines(Arc::clone(&log.0)), is_coloured };
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // Its complaint about a line that cannot be written would go to standard error as well, and panic.
-    let format = format.log_internal_errors(false).with_ansi(io::stderr().is_terminal());
+    let format = format.log_internal_errors(false).with_ansi(is_coloured);
     // The program's own subscriber, if there is one, stays.
     if format.try_init().is_err() {
         return Ok(None);

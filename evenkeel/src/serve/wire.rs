@@ -259,9 +259,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                         self.machine.step(Input::Asked(ask), now)?;
                     }
                     for one in done.drain(..) {
-                        self.count(&one, now);
                         self.running.remove(&one.sequence);
-                        self.machine.step(Input::Finished(one), now)?;
+                        self.ended(one, now)?;
                     }
                     continue;
                 }
@@ -344,12 +343,20 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         }
     }
 
-    /// Notes how a command fared.
-    fn count(&mut self, finished: &Finished, now: Now) {
-        let (Some(label), Some(held)) = (&finished.command, self.machine.held(finished.sequence)) else {
-            return;
-        };
-        self.commands.count(label.name(), &finished.ending, now.elapsed.saturating_sub(held.at));
+    /// A handler is done. Whether that is the end of its event is for the machine to say: only an end counts.
+    fn ended(&mut self, finished: Finished, now: Now) -> Result<()> {
+        let held = self.machine.held(finished.sequence);
+        let ended = held.zip(finished.command.clone()).map(|(held, command)| (held.at, command));
+        let before = self.machine.tally;
+        self.machine.step(Input::Finished(finished), now)?;
+        let after = self.machine.tally;
+        let is_failed = after.failed > before.failed;
+        if let Some((at, command)) = ended
+            && (is_failed || after.handled > before.handled)
+        {
+            self.commands.count(command.name(), is_failed, now.elapsed.saturating_sub(at));
+        }
+        Ok(())
     }
 
     fn answer(&mut self, question: Question) {
@@ -373,6 +380,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let (tally, (running, waiting, outbox)) = (self.machine.tally, self.machine.load());
         Snapshot {
             accepted: tally.accepted,
+            resumed: tally.resumed,
             duplicates: tally.duplicates,
             handled: tally.handled,
             failed: tally.failed,

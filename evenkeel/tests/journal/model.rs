@@ -143,6 +143,7 @@ fn of_the_rest() -> impl Strategy<Value = Entry> {
         }),
         Just(()).prop_map(move |()| Entry::Recall { conversation: conversation(), name: "x".to_owned() }),
         filter().prop_map(Entry::ListDead),
+        filter().prop_map(Entry::CountDead),
         (filter(), time()).prop_map(|(filter, now_ms)| Entry::Replay { filter, now_ms }),
         filter().prop_map(Entry::Discard),
         Just(Entry::Adopt),

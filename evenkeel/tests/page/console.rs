@@ -28,9 +28,12 @@ impl Watched {
         let ((_, ice), mended) = (channel(), Mended::default());
         let (stop, stopped) = oneshot::channel::<()>();
         let app: App = app(ice, mended.clone());
-        let bot = Bot::new(sandbox.clone(), app).in_memory().with_console(console).with_shutdown(async {
-            let _ = stopped.await;
-        });
+        let bot =
+            Bot::new(sandbox.clone(), app).in_memory().with_name("shop").with_console(console).with_shutdown(
+                async {
+                    let _ = stopped.await;
+                },
+            );
         let bot = std::thread::spawn(move || bot.run());
         let mut browser = Browser::start(name).await;
         browser.go(&url).await;
@@ -55,7 +58,7 @@ impl Watched {
 #[tokio::test]
 async fn an_operator_watches_any_bot_and_decides_about_its_letters() {
     let mut watched = Watched::open("console").await;
-    watched.browser.wait("document.title === 'sandbox · Evenkeel console'").await;
+    watched.browser.wait("document.title === 'shop · Evenkeel console'").await;
     watched.say("!ping");
     watched.browser.wait("document.querySelector('#commands').textContent.includes('!ping')").await;
     assert_eq!(watched.browser.evaluate("document.querySelector('#pings-card').hidden").await, json!(true));

@@ -6,6 +6,7 @@ mod browser;
 mod console;
 mod operator;
 mod reports;
+mod visit;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -132,6 +133,11 @@ impl Stage {
     /// The same, with a script that runs before those of the page.
     async fn open_with(name: &str, script: &str) -> Self {
         let page = Page::bind("127.0.0.1:0").unwrap().with_chips(["!ping", "!weather", "!freeze", "!cheer"]);
+        Self::open_page(name, script, page).await
+    }
+
+    /// The same, with a page of the test's own.
+    async fn open_page(name: &str, script: &str, page: Page) -> Self {
         let url = page.url();
         let sandbox = Sandbox::new();
         let ((thaw, ice), mended) = (channel(), Mended::default());

@@ -59,7 +59,7 @@ impl Stage {
         self.browser.wait("window.told && document.querySelector('#beat.on')").await;
         let change = json!({ "blocked": blocked, "quarantined": quarantined });
         let tell = "window.stream.dispatchEvent(new MessageEvent('status', { data: JSON.stringify(state) }))";
-        let guard = "{ ...told.guard, taken_over: 7, taken_over_p50_seconds: 1.9e-5, taken_over_p99_seconds: 1.1e-4 }";
+        let guard = "{ ...told.guard, taken_over: 7, taken_over_p50_seconds: 1.9e-5, taken_over_p99_seconds: 1.1e-4, taken_over_max_seconds: 1.1e-4 }";
         let state = format!("{{ ...told, guard: {guard}, ...{change} }}");
         self.browser.evaluate(&format!("(() => {{ const state = {state}; {tell}; }})()")).await;
     }
@@ -79,7 +79,10 @@ async fn a_report_says_what_where_how_long_and_what_to_write_instead() {
     assert_eq!(stage.text("#blocked .now .what strong").await, "!freeze", "what lasts comes first");
     assert_eq!(stage.text("#blocked .now .class").await, "sleep");
     assert_eq!(stage.text("#blocked .now .where").await, "std::thread::sleep at src/trouble.rs:78");
-    assert_eq!(stage.text("#blocked .now .facts").await, "others waited 21 µs · 3 times · strike 2");
+    assert_eq!(
+        stage.text("#blocked .now .facts").await,
+        "others waited 21 µs the last time · 3 times · strike 2"
+    );
     let advice = "tokio::time::sleep(..).await gives the thread back while it waits";
     assert_eq!(stage.text("#blocked .now .advice").await, advice);
     assert_eq!(stage.text("#blocked .now .advice code").await, "tokio::time::sleep(..).await");
@@ -89,7 +92,7 @@ async fn a_report_says_what_where_how_long_and_what_to_write_instead() {
     assert!(stage.text("#blocked .over .where").await.starts_with("named at src/a/"));
     let absent = "document.querySelectorAll('#blocked .over :is(.advice, details, .call)').length";
     assert_eq!(stage.browser.evaluate(absent).await, 0, "what is not known takes no room");
-    assert!(stage.text("#guard").await.starts_with("7 taken over, half within 19 µs, 99 % within 110 µs; "));
+    assert!(stage.text("#guard").await.starts_with("7 taken over, half within 19 µs, all within 110 µs; "));
     assert_eq!(
         stage.text("#quarantine li:first-child .facts").await,
         "since 3 min · until pardoned · strike 2"

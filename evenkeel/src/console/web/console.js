@@ -1,8 +1,8 @@
 // The console of a running bot.
 
-import { $ } from "./parts.js";
+import { $, isLockedOut } from "./parts.js";
 import { showBeat, showStatus } from "./live.js";
-import { lookAgain } from "./operator.js";
+import { lookAgain, showLetters } from "./operator.js";
 
 let retry = 500;
 
@@ -12,14 +12,18 @@ function connect() {
   hear("about", (about) => {
     retry = 500;
     $("about").textContent = about.greeting ? `${about.transport} · ${about.greeting}` : about.transport;
-    document.title = `${about.transport} · Evenkeel console`;
+    $("name").textContent = about.name;
+    $("locked").hidden = true;
+    document.title = `${about.name} · Evenkeel console`;
     showBeat(true);
     lookAgain();
   });
   hear("status", showStatus);
+  hear("letters", showLetters);
   source.onerror = () => {
     source.close();
     showBeat(false);
+    isLockedOut();
     setTimeout(connect, retry);
     retry = Math.min(retry * 2, 5000);
   };

@@ -16,10 +16,10 @@ const SHOWN_REPORTS = 20;
 export function showStatus(now) {
   $("beat").textContent = now.is_draining ? "finishing" : "running";
   tiles($("lanes"), [["Running", now.running, "busy"], ["Waiting", now.waiting, "warn"], ["Outbox", now.outbox, "busy"]]);
-  const rare = [["Retried", now.retried, "warn"], ["Given up", now.dead, "bad"], ["Duplicates", now.duplicates], ["Refused", now.refused, "bad"], ["Unreadable", now.undeliverable, "bad"], ["Not sent", now.not_sent, "bad"], ["Unknown", now.unknown, "bad"], ["Log lines lost", now.lost_log_lines, "bad"]];
-  tiles($("counters"), [["Accepted", now.accepted], ["Handled", now.handled], ["Sent", now.sent], ["Failed", now.failed, "bad"], ...rare.filter(([, value]) => value)]);
+  const rare = [["Retried", now.retried, "warn"], ["Slowed down", now.braked, "warn"], ["Given up", now.dead, "bad"], ["Duplicates", now.duplicates], ["Refused", now.refused, "bad"], ["Unreadable", now.undeliverable, "bad"], ["Not sent", now.not_sent, "bad"], ["Unknown", now.unknown, "bad"], ["Log lines lost", now.lost_log_lines, "bad"]];
+  tiles($("counters"), [["Accepted", now.accepted], ...(now.resumed ? [["Taken up", now.resumed]] : []), ["Handled", now.handled], ["Sent", now.sent], ["Failed", now.failed, "bad"], ...rare.filter(([, value]) => value)]);
   $("commands-none").hidden = now.commands.length > 0;
-  $("commands-table").hidden = !now.commands.length;
+  $("commands-table").hidden = $("commands-legend").hidden = !now.commands.length;
   $("commands").replaceChildren(...now.commands.map((command) => {
     const cell = (text, className = "") => make("td", { textContent: text, className });
     return make("tr", {}, make("th", { scope: "row", textContent: command.name, title: command.name }), cell(command.handled),
@@ -76,7 +76,9 @@ function fillReport(node, report) {
 }
 
 function facts(report) {
-  const waited = report.taken_over_seconds !== null ? `others waited ${duration(Math.round(report.taken_over_seconds * 1e6))}`
+  const last = report.times > 1 ? " the last time" : "";
+  const micros = Math.round((report.taken_over_seconds ?? 0) * 1e6);
+  const waited = report.taken_over_seconds !== null ? (micros ? `others waited ${duration(micros)}${last}` : `nobody waited${last}`)
     : report.strikes ? "nobody waited: it has threads of its own" : "nothing took its place";
   const times = report.times > 1 ? `${report.times} times` : "once";
   return [waited, times, ...(report.strikes ? [`strike ${report.strikes}`] : [])].join(" · ");
@@ -108,9 +110,12 @@ function path(frames, isOpen) {
 }
 
 function showGuard(guard) {
+  $("guard-words").hidden = !$("blocked").children.length && !guard.taken_over;
   $("guard").hidden = !guard.taken_over && !guard.not_taken_over;
   const ms = (seconds) => duration(Math.round(seconds * 1e6));
-  const over = `${guard.taken_over} taken over, half within ${ms(guard.taken_over_p50_seconds)}, 99 % within ${ms(guard.taken_over_p99_seconds)}`;
+  // Of fewer than a hundred, 99 of 100 are all.
+  const most = guard.taken_over < 100 ? "" : `, 99 % within ${ms(guard.taken_over_p99_seconds)}`;
+  const over = `${guard.taken_over} taken over, half within ${ms(guard.taken_over_p50_seconds)}${most}, all within ${ms(guard.taken_over_max_seconds)}`;
   const none = guard.not_taken_over ? `; ${guard.not_taken_over} not, for want of threads` : "";
   $("guard").textContent = `${over}${none}; ${guard.threads} threads, ${guard.spares} ready to take over`;
 }

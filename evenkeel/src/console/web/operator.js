@@ -1,6 +1,6 @@
 // What the operator sees beside the live view: dead letters, jobs, and what the bot promises.
 
-import { $, act, long, make, reorder } from "./parts.js";
+import { $, act, coded, long, make, reorder } from "./parts.js";
 
 const REASONS = {
   failed: "The handler failed, and trying again was of no use or not asked for.",
@@ -39,6 +39,16 @@ export function lookAgain() {
   arePromisesKnown = false;
   seen = null;
   look();
+}
+
+/// So many letters wait for a decision, those of earlier runs among them.
+export function showLetters(count) {
+  const shown = count < MOST ? String(count) : `${MOST - 1}+`;
+  $("dead-count").hidden = !count;
+  $("dead-count").textContent = shown;
+  $("dead-count").ariaLabel = `${shown} waiting`;
+  $("waiting").hidden = !count;
+  $("waiting-text").textContent = count === 1 ? "1 dead letter waits for a decision" : `${shown} dead letters wait for a decision`;
 }
 
 /// The tab tells of letters that nobody has looked at.
@@ -82,6 +92,12 @@ VIEWS.forEach((name, at) => {
 });
 
 // ---- looking ------------------------------------------------------------------------------------------------------
+
+export const showDead = () => choose("dead");
+$("waiting").onclick = () => {
+  showDead();
+  $("tab-dead").focus();
+};
 
 const isSeen = () => view !== "live" && !document.hidden && getComputedStyle($("live")).visibility !== "hidden";
 
@@ -191,6 +207,7 @@ function twice(button, action) {
 async function change(verb, done, chosen) {
   const count = await act(`dead/${verb}`, chosen);
   if (count === null) return;
+  if (count) document.dispatchEvent(new Event("decided"));
   $("announce").textContent = `${count} ${count === 1 ? "dead letter" : "dead letters"} ${done}`;
   look();
 }
@@ -269,8 +286,16 @@ function fillJob(job, time) {
     make("p", { className: "what" }, make("strong", { textContent: name, title: job.function }),
       make("span", { className: "class", textContent: job.schedule ?? "once" }), time),
     make("p", { className: "facts", textContent: `${isProgram ? "the program's" : chatName(job.conversation)} · ${moment.format(job.due_ms)}` }),
+    job.args === null ? null : make("p", { className: "said", dir: "auto", title: "What the function will be given", textContent: given(job.args) }),
     make("p", { className: "acts" }, button),
-  ];
+  ].filter(Boolean);
+}
+
+/// The arguments as a person reads them: texts as they are, the rest as JSON, up to a screenful.
+function given(args) {
+  const one = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+  const text = Array.isArray(args) ? args.map(one).join(" · ") : one(args);
+  return text.length > 600 ? `${text.slice(0, 600)}…` : text;
 }
 
 // ---- guarantees ---------------------------------------------------------------------------------------------------
@@ -283,9 +308,4 @@ async function loadPromises() {
     make("dt", { textContent: row.what }),
     make("dd", {}, make("span", { className: "hidden", textContent: row.is_limit ? "A limit: " : "" }), ...coded(row.promise)),
     make("dd", { className: "why" }, ...coded(row.why)))));
-}
-
-/// What stands between backticks is code.
-function coded(text) {
-  return text.split(/`([^`]+)`/u).map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
 }

@@ -2,6 +2,9 @@
 
 export const $ = (id) => document.getElementById(id);
 
+// The token has done its work, and the cookie has it now: it belongs into no history and no screenshot.
+if (location.search) history.replaceState(null, "", location.pathname);
+
 export function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -67,6 +70,22 @@ export async function request(path, type, body) {
     return null;
   }
   return answer.status === 204 ? true : answer.json();
+}
+
+/// Whether the bot has been started anew with another token: then only its new address helps.
+export async function isLockedOut() {
+  try {
+    const answer = await fetch("/icon.svg", { method: "HEAD", cache: "no-store" });
+    $("locked").hidden = answer.status !== 403;
+  } catch {
+    $("locked").hidden = true;
+  }
+  return !$("locked").hidden;
+}
+
+/// What stands between backticks is code.
+export function coded(text) {
+  return text.split(/`([^`]+)`/u).map((part, index) => (index % 2 ? make("code", { textContent: part }) : part));
 }
 
 export const act = (verb, what) => request(`/api/${verb}`, "application/json", JSON.stringify(what));

@@ -92,6 +92,7 @@ fn answer(store: &mut Store, entry: &Entry) -> rusqlite::Result<Answer> {
             }
         }
         Entry::ListDead(filter) => Answer::Dead(dead::list(&store.connection, filter)?),
+        Entry::CountDead(filter) => Answer::Count(dead::count(&store.connection, filter)?),
         Entry::Replay { filter, now_ms } => {
             store.saw(*now_ms);
             Answer::Replayed(dead::replay(store, filter, Teller::Bot)?)

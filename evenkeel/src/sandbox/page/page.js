@@ -1,8 +1,9 @@
 // The sandbox page. Everything people wrote reaches the document through textContent, never as markup.
 
-import { $, act, duration, iconButton, make, request, symbol, toast } from "./parts.js";
+import { $, act, duration, iconButton, isLockedOut, make, request, symbol, toast } from "./parts.js";
 import { showBeat, showStatus } from "./live.js";
-import { lookAgain, startOperator } from "./operator.js";
+import { lookAgain, showDead, showLetters, startOperator } from "./operator.js";
+import { storyHears, storySees, tellStory } from "./story.js";
 
 const EMOJI = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "🚀"];
 const KEPT_MESSAGES = 1000;
@@ -60,10 +61,15 @@ function connect() {
     showScene(scene);
   });
   hear("change", showChange);
-  hear("status", showStatus);
+  hear("status", (now) => {
+    showStatus(now);
+    storySees(now);
+  });
+  hear("letters", showLetters);
   source.onerror = () => {
     source.close();
     showLink(false, "Bot away, trying again");
+    isLockedOut().then((isOut) => isOut && showLink(false, "Bot has a new address"));
     setTimeout(connect, retry);
     retry = Math.min(retry * 2, 5000);
   };
@@ -91,9 +97,26 @@ function showScene(scene) {
   me = people.find((person) => person.id === me?.id) ?? people[0];
   room = rooms.get(room?.conversation.id) ?? rooms.get(me?.id);
   showLink(scene.is_connected, scene.is_connected ? "Bot connected" : "Bot away");
+  $("name").textContent = scene.name;
+  $("locked").hidden = true;
+  document.title = `${scene.name} · Evenkeel sandbox`;
   showChips(scene.chips);
   showAll();
   lookAgain();
+  tellStory(scene.story, doStep);
+  scene.entries.forEach(storyHears);
+}
+
+/// Does what a step of the story asks for.
+function doStep({ said, blocked }) {
+  if (said) {
+    const person = people.find((one) => one.id === said.person);
+    if (person && person !== me) choose(person, rooms.get(person.id));
+    return say(said.person, said.person, said.text);
+  }
+  if (!blocked) showDead();
+  if (getComputedStyle($("live")).visibility === "hidden") toggleLive(true);
+  return $(blocked ? "blocked-card" : "view-dead").scrollIntoView({ block: "nearest" });
 }
 
 function showChange(change) {
@@ -128,6 +151,7 @@ function showPosted(entry) {
   if (entries.size > KEPT_MESSAGES) forget(entries.keys().next().value);
   const place = entry.conversation.id;
   timePing(entry);
+  storyHears(entry);
   if (place === room.conversation.id) {
     const isNear = isAtEnd();
     append(entry);

@@ -4,9 +4,15 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::operator::Operator;
-use crate::status::Question;
+use crate::status::{Question, Status};
 
 mod operator;
+
+const BEARER: &str = "Bearer 0123456789abcdef0123456789abcdef";
+
+fn token() -> Token {
+    Token::read(BEARER.trim_start_matches("Bearer ")).unwrap()
+}
 
 fn desk() -> (Router, Sandbox, watch::Sender<()>) {
     let (status, _) = Status::new();
@@ -18,15 +24,22 @@ fn desk_of(status: Status, operator: Operator) -> (Router, Sandbox, watch::Sende
     let (running, stopped) = watch::channel(());
     let chips = ["!ping".to_owned()].into();
     let Operator { letters, jobs } = operator;
-    let desk = Desk { status: status.clone(), letters, jobs };
-    let room = Room { sandbox: sandbox.clone(), status, chips, stopped };
-    (router(room, desk), sandbox, running)
+    let desk = Desk { status, letters, jobs };
+    let room = Room {
+        sandbox: sandbox.clone(),
+        desk: desk.clone(),
+        name: "demo".into(),
+        chips,
+        story: [].into(),
+        stopped,
+    };
+    (router(room, desk, Keys::new([Page::bind("127.0.0.1:0").unwrap().token, token()])), sandbox, running)
 }
 
 /// A request as a browser on the page sends it, but for `headers`.
 fn request(method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
-    let usual = [("host", "127.0.0.1:4242"), ("content-type", "application/json")];
+    let usual = [("host", "127.0.0.1:4242"), ("content-type", "application/json"), ("authorization", BEARER)];
     for (name, value) in usual.iter().chain(headers) {
         let name = axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap();
         request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());

@@ -115,6 +115,7 @@ impl Machine {
         if !is_replayed {
             return self.let_go(sequence);
         }
+        self.tally.resumed += 1;
         if let Some(held) = self.held.get_mut(&sequence) {
             (held.is_parked, held.first, held.place) = (false, None, Place::Queued);
             (held.attempts, held.crashes) = (0, 0);

@@ -42,6 +42,7 @@ pub(super) enum After {
     JobsListed(oneshot::Sender<Vec<Job>>),
     Cancelled(oneshot::Sender<bool>),
     Listed(oneshot::Sender<Vec<Dead>>),
+    Counted(oneshot::Sender<u64>),
     Replayed(Option<oneshot::Sender<u64>>),
     Discarded(oneshot::Sender<u64>),
 }
@@ -93,6 +94,7 @@ impl Machine {
             }
             (After::Recalled(answer), _, Answer::Recalled(value)) => drop(answer.send(value)),
             (After::Listed(answer), _, Answer::Dead(dead)) => drop(answer.send(dead)),
+            (After::Counted(answer), _, Answer::Count(count)) => drop(answer.send(count)),
             (After::Replayed(told), _, Answer::Replayed(replayed)) => self.replayed(replayed, told),
             (After::Discarded(told), _, Answer::Discarded { count, unparked }) => {
                 unparked.into_iter().for_each(|sequence| self.unpark(sequence, false));

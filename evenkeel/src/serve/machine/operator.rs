@@ -11,6 +11,7 @@ impl Machine {
         let now_ms = self.now.wall_ms;
         match wish {
             Wish::List(filter, answer) => self.enter(Entry::ListDead(filter), After::Listed(answer)),
+            Wish::Count(filter, answer) => self.enter(Entry::CountDead(filter), After::Counted(answer)),
             Wish::Replay(filter, told) => {
                 self.enter(Entry::Replay { filter, now_ms }, After::Replayed(Some(told)));
             }

@@ -49,6 +49,7 @@ impl Machine {
         let conversation =
             event.message().filter(|_| !command.is_empty()).map(|_| event.conversation().clone());
         let (index, text) = (free_index(&facts).max(APOLOGY), event.text().unwrap_or_default().to_owned());
+        self.tally.resumed += 1;
         self.room.take(&event);
         self.hold(sequence, event, facts).attempts = attempts;
         let error = format!("the process ended {crashes} times while this was being handled");
@@ -67,6 +68,8 @@ impl Machine {
     pub(super) fn take_up(&mut self, pending: PendingEvent) {
         let PendingEvent { sequence, event, attempts, crashes, has_begun, due_ms, is_parked, facts } =
             pending;
+        // A parked one is a dead letter until somebody replays it.
+        self.tally.resumed += u64::from(!is_parked);
         self.room.take(&event);
         let held = self.hold(sequence, event, facts);
         (held.attempts, held.crashes, held.is_parked) = (attempts, crashes, is_parked);

@@ -73,6 +73,8 @@ impl Policy {
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::serve) struct Tally {
     pub(in crate::serve) accepted: u64,
+    /// Left by an earlier run, or replayed.
+    pub(in crate::serve) resumed: u64,
     pub(in crate::serve) duplicates: u64,
     pub(in crate::serve) handled: u64,
     pub(in crate::serve) failed: u64,
