@@ -105,8 +105,21 @@ impl Console {
         }
     }
 
+    /// Serves the console of a bot, if it has one.
+    pub(crate) fn start(
+        console: Option<Self>,
+        about: About,
+        desk: Desk,
+        journal: Option<&Path>,
+    ) -> Result<Option<Serving>> {
+        if let (None, Some(journal)) = (&console, journal) {
+            Self::forget(journal);
+        }
+        console.map(|console| console.serve(about, desk, journal)).transpose()
+    }
+
     /// Takes the address out of the file of a journal whose bot has no console.
-    pub(crate) fn forget(journal: &Path) {
+    fn forget(journal: &Path) {
         if let Err(error) = kept::forget_address(&kept::beside(journal)) {
             tracing::warn!("the address of an earlier console stays: {}", error.chain());
         }
@@ -133,7 +146,7 @@ impl Console {
     }
 
     /// Serves on a thread of its own until the answer is dropped.
-    pub(crate) fn serve(self, about: About, desk: Desk, journal: Option<&Path>) -> Result<Serving> {
+    fn serve(self, about: About, desk: Desk, journal: Option<&Path>) -> Result<Serving> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (serving, stopped) = watch::channel(());
         let window = Window { about, desk: desk.clone(), stopped: stopped.clone() };

@@ -363,16 +363,10 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         tracing::info!(transport = name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
         #[cfg(feature = "page")]
         let _console = {
-            let file = journal.keeping().path().map(std::path::Path::to_owned);
-            if let (None, Some(file)) = (&console, &file) {
-                Console::forget(file);
-            }
-            let serve = |console: Console| {
-                let about = About { name: bot_name.unwrap_or_else(program), transport: name, greeting };
-                let Operator { letters, jobs } = operator.clone();
-                console.serve(about, Desk { status: status.clone(), letters, jobs }, file.as_deref())
-            };
-            console.map(serve).transpose()?
+            let about = About { name: bot_name.unwrap_or_else(program), transport: name, greeting };
+            let Operator { letters, jobs } = operator.clone();
+            let desk = Desk { status: status.clone(), letters, jobs };
+            Console::start(console, about, desk, journal.keeping().path())?
         };
         let backlog = Arc::new(Backlog::new(backlog_bytes));
         let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status, operator);
