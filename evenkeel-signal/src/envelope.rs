@@ -21,7 +21,7 @@ mod wire;
 
 use std::fmt::Write;
 
-use evenkeel::{Conversation, Event, Sender};
+use evenkeel::{Conversation, Event, Sender, What};
 use serde_json::value::RawValue;
 
 use self::content::{Content, Contents, receipt_notice, story_notice, typing_notice};
@@ -135,7 +135,11 @@ impl Reader<'_> {
         );
         let alias = source.number.filter(|number| *number != sender);
         let sender = Sender::known_as(sender, source.name, alias);
-        Parsed::Event(Event::new(id, conversation, sender, content.what).with_sent_ms(source.timestamp))
+        let names_somebody =
+            matches!(&content.what, What::Message(m) if !m.mentions.is_empty() || m.quote.is_some());
+        let event = Event::new(id, conversation, sender, content.what).with_sent_ms(source.timestamp);
+        // Most name nobody: what they need not know is not kept with them.
+        Parsed::Event(if names_somebody { event.with_bot(self.account.person()) } else { event })
     }
 
     /// What the account's owner did on another device; `None` if a message is broken.

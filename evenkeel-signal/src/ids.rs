@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use evenkeel::{Conversation, MessageId};
+use evenkeel::{Conversation, MessageId, Sender};
 
 /// What a message id holds in place of the bot's own number or uuid.
 const SELF: &str = "self";
@@ -141,6 +141,12 @@ impl Account {
             return true;
         }
         uuid.is_some_and(|uuid| uuid == self.number || self.uuid.get().is_some_and(|own| own == uuid))
+    }
+
+    /// The bot, as far as its addresses are known.
+    pub(crate) fn person(&self) -> Sender {
+        let id = self.uuid.get().unwrap_or(&self.number);
+        Sender::known_as(id.as_str(), None::<&str>, Some(&*self.number).filter(|number| number != id))
     }
 
     /// Names the message that `author` sent at `timestamp`.

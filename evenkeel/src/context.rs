@@ -21,6 +21,7 @@ use crate::journal::{Dead, Entry, Fact, Job};
 use crate::limit::RateLimit;
 use crate::reply::{Action, Draft, IntoReply, Outbound, Quoting, Reply, SendKey};
 use crate::retry::Retry;
+use crate::text::{after_words, trim};
 use crate::trigger::Facts;
 pub(crate) use wait::Offer;
 
@@ -219,16 +220,13 @@ impl Context {
 
     /// The part of the text that the trigger was matched against: all of it, or what follows the words of `nest`.
     pub(crate) fn matched_text(&self) -> &str {
-        let text = self.event.text().unwrap_or_default();
-        match self.call.matched.nest_words {
-            0 => text.trim(),
-            words => after_words(text, words).trim_end(),
-        }
+        let text = trim(self.event.said().unwrap_or_default());
+        trim(after_words(text, self.call.matched.nest_words))
     }
 
     /// The text after the words of the command.
     pub(crate) fn rest(&self) -> &str {
-        after_words(self.matched_text(), self.call.command_words).trim_end()
+        trim(after_words(self.matched_text(), self.call.command_words))
     }
 
     /// The pattern that matched, if it was one.
@@ -439,16 +437,6 @@ pub(crate) fn free_index(facts: &[Fact]) -> u32 {
         Fact::Step { .. } => None,
     });
     sent.max().unwrap_or(0)
-}
-
-/// What follows the first `words` words of a text.
-fn after_words(text: &str, words: usize) -> &str {
-    let mut rest = text;
-    for _ in 0..words {
-        rest = rest.trim_start();
-        rest = &rest[rest.find(char::is_whitespace).unwrap_or(rest.len())..];
-    }
-    if words == 0 { text } else { rest.trim_start() }
 }
 
 impl std::fmt::Debug for Context {

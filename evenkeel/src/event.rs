@@ -1,5 +1,7 @@
 //! What came in: who, where, and what.
 
+mod addressed;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,6 +31,9 @@ struct Content {
     what: What,
     /// Milliseconds since 1970 by the sender's clock, 0 if unknown.
     sent_ms: u64,
+    /// Who the bot is, where the event may name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bot: Option<Sender>,
 }
 
 /// The kinds of event. Each has an accessor on [`Event`], which is also what [`Router::on`](crate::Router::on) takes.
@@ -63,7 +68,8 @@ impl Event {
         sender: Sender,
         what: impl Into<What>,
     ) -> Self {
-        Self(Arc::new(Content { id: id.into(), conversation, sender, what: what.into(), sent_ms: 0 }))
+        let (id, what) = (id.into(), what.into());
+        Self(Arc::new(Content { id, conversation, sender, what, sent_ms: 0, bot: None }))
     }
 
     /// Sets when it was sent, in milliseconds since 1970 by the sender's clock.

@@ -14,6 +14,7 @@ use crate::event::{
     Conversation, Deletion, Edit, Event, Message, Other, PollVote, Reaction, Receipt, Sender, Typing,
 };
 use crate::reply::{IntoReply, Reply};
+use crate::text::Clean;
 use crate::trigger::{Kind, Trigger};
 
 /// An argument of a handler. One of the three traits that a user may implement.
@@ -103,13 +104,26 @@ impl IntoReply for Rejection {
     }
 }
 
-/// The whole text of a message.
+/// The whole text of a message, as it was written. [`Message::text_with_names`] has the people's names in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text(pub String);
 
-/// The text of a message after the words of the command that matched, without space around it.
+/// The text of a message after the words of the command that matched, as it was written, without space around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rest(pub String);
+
+/// Whether the bot was spoken to, see [`Event::is_addressed`]: what the fallback of a bot in a group asks.
+///
+/// ```
+/// use evenkeel::{Addressed, Text};
+///
+/// async fn chat(Addressed(is_addressed): Addressed, Text(text): Text) -> Option<String> {
+///     is_addressed.then(|| format!("you said: {text}"))
+/// }
+/// # evenkeel::Router::new().fallback(chat).with_state(());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addressed(pub bool);
 
 /// What the groups of a pattern caught.
 ///
@@ -136,11 +150,13 @@ pub struct Rest(pub String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captures<T>(pub T);
 
-/// The words after a command, as a shell would split them: quotes and backslashes keep spaces.
+/// The words after a command. Quotes around words hold them together, typographic ones, too; other quotes and apostrophes
+/// are text.
 ///
 /// *Shape*: `"a 'b c' 3"` -> `Args<Vec<String>>` (the default) of three words, or `Args<(String, String, u8)>`.
-/// More words than a tuple or struct has places all go to the last one: `"10 tea with milk"` -> `Args<(u32, String)>`.
-/// Words that do not fit get the usage as a reply.
+/// More words than a tuple or struct has places are all the last one's, as they were written, line breaks and quotes
+/// included: `"10 tea  with \"milk\""` -> `Args<(u32, String)>`. A [`Duration`](std::time::Duration) is written `10s`,
+/// `2h30m` or `1d`. Words that do not fit get the usage as a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Args<T = Vec<String>>(pub T);
 
@@ -197,8 +213,7 @@ impl<S: Sync> FromEvent<S> for Rest {
 
 impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Args<T> {
     fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
-        let taken = words::split(cx.rest())
-            .and_then(|words| captures::from_words(cx.command(), &words))
+        let taken = captures::from_words(cx.command(), words::split(cx.rest()))
             .map(Self)
             .map_err(|problem| Rejection::usage(cx, problem));
         ready(taken)
@@ -214,13 +229,13 @@ impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Args<T> {
 
 impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Captures<T> {
     fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
-        let text = cx.matched_text();
+        let text = Clean::new(cx.matched_text());
         let Some(regex) = cx.pattern() else {
             return ready(Err(Rejection::silent("captures of a trigger that is no pattern")));
         };
-        let taken = match regex.captures(text) {
+        let taken = match regex.captures(text.text()) {
             Some(groups) => {
-                captures::from_groups(regex, &groups).map_err(|problem| Rejection::usage(cx, problem))
+                captures::from_groups(regex, &groups, &text).map_err(|problem| Rejection::usage(cx, problem))
             }
             None => Err(Rejection::silent("a layer changed the text so that the pattern fits no more")),
         };
@@ -251,6 +266,7 @@ macro_rules! parts {
 parts! {
     Context: |cx| Some(cx.clone());
     Event: |cx| Some(cx.event().clone());
+    Addressed: |cx| Some(Addressed(cx.event().is_addressed()));
     Sender: |cx| Some(cx.event().sender().clone());
     Conversation: |cx| Some(cx.event().conversation().clone());
     Text: |cx| cx.event().text().map(|text| Text(text.to_owned()));

@@ -80,6 +80,7 @@ pub mod batch;
 pub mod retry;
 pub mod schedule;
 
+mod text;
 mod event;
 mod reply;
 pub mod guarantee;
@@ -111,11 +112,11 @@ pub use event::{
     Attachment, Conversation, ConversationKind, Deletion, Due, Edit, Event, Mention, Message, MessageId,
     Other, PollVote, Quote, Reaction, Receipt, ReceiptKind, Sender, Typing, What,
 };
-pub use extract::{Args, Captures, FromEvent, FromRef, Rejection, Rest, State, Text};
+pub use extract::{Addressed, Args, Captures, FromEvent, FromRef, Rejection, Rest, State, Text};
 pub use handler::{FromEventAll, Handler};
 pub use job::{Job, JobFunction, JobId, Unspoken};
 pub use layer::{FromFn, HandlerLayer, LayerFunction, Next, Route, from_fn};
-pub use reply::{Action, Draft, File, IntoReply, Outbound, Quoting, Reply, SendKey};
+pub use reply::{Action, Draft, File, HandlerError, IntoReply, Outbound, Quoting, Reply, SendKey};
 pub use route::{App, IntoApp, Router};
 pub use serve::{Bot, run, serve};
 pub use transport::Transport;

@@ -300,9 +300,28 @@ impl<T: IntoReply> IntoReply for Option<T> {
     }
 }
 
-impl<T: IntoReply, E: Into<Error>> IntoReply for Result<T, E> {
+/// What a handler may fail with: [`Error`], and whatever `?` turns into one.
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot fail with `{Self}`",
+    label = "the error of this handler's result is `{Self}`, which is no error type",
+    note = "return `evenkeel::Result<..>`; `Error::tell(text)` makes an error of what the person is to read, `Error::new(text)` one for the log"
+)]
+pub trait HandlerError {
+    /// Turns it into the error that is logged.
+    fn into_error(self) -> Error;
+}
+
+// Without this the compiler tells of `Into`, and not of what to do.
+#[diagnostic::do_not_recommend]
+impl<E: Into<Error>> HandlerError for E {
+    fn into_error(self) -> Error {
+        self.into()
+    }
+}
+
+impl<T: IntoReply, E: HandlerError> IntoReply for Result<T, E> {
     fn into_reply(self) -> Reply {
-        self.map_or_else(Reply::failed, T::into_reply)
+        self.map_or_else(|error| Reply::failed(error.into_error()), T::into_reply)
     }
 }
 

@@ -20,7 +20,8 @@ use crate::job::{Body, Repeat, Unspoken, name_of};
 use crate::layer::{HandlerLayer, Route};
 use crate::reply::IntoReply;
 use crate::schedule::Schedule;
-use crate::trigger::{Facts, Kind, Trigger, tidy};
+use crate::text::tidy;
+use crate::trigger::{Facts, Kind, Trigger};
 pub(crate) use app::Answer;
 pub use app::{App, IntoApp};
 

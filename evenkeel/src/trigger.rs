@@ -7,6 +7,7 @@ use regex::Regex;
 
 use crate::event::{Conversation, Sender};
 use crate::retry::Retry;
+use crate::text::{clean, tidy};
 
 /// What starts a handler, and what people are told about it.
 ///
@@ -69,28 +70,31 @@ impl Trigger {
         Self::new(Kind::Command(vec![words.clone()]), words)
     }
 
-    /// A text that is exactly this one, apart from space around it.
+    /// A text that is this one and no more. However it is typed: how much space is between its words, full width, and
+    /// what nobody sees make no difference, here and for commands.
     ///
     /// # Panics
     ///
     /// When `text` is blank.
     #[track_caller]
     pub fn exact(text: impl Into<String>) -> Self {
-        let text = text.into().trim().to_owned();
+        let text = tidy(&text.into());
         assert!(!text.is_empty(), "an exact text needs at least one visible character");
         Self::new(Kind::Exact(vec![text.clone()]), text)
     }
 
     /// A text in which this regular expression is found. Anchor it with `^` and `$` where that is meant.
     ///
-    /// Matching takes time linear in the text, whatever the pattern.
+    /// Matching takes time linear in the text, whatever the pattern. It is found in the text without invisible characters
+    /// and with composed accents, and the pattern itself is taken so, too: `❤` matches, whatever selector stands behind it.
     ///
     /// # Panics
     ///
     /// When the pattern is not a regular expression, with the author's line.
     #[track_caller]
     pub fn regex(pattern: &str) -> Self {
-        match Regex::new(pattern) {
+        // One that is none without its invisible characters stays as it is.
+        match Regex::new(&clean(pattern)).or_else(|_| Regex::new(pattern)) {
             Ok(regex) => Self::new(Kind::Pattern(Arc::new(regex)), pattern.to_owned()),
             Err(error) => panic!("`{pattern}` is not a regular expression: {error}"),
         }
@@ -109,10 +113,10 @@ impl Trigger {
     /// When `spelling` is blank, and on a pattern: write `(a|b)` there.
     #[track_caller]
     pub fn alias(mut self, spelling: &str) -> Self {
-        assert!(!spelling.trim().is_empty(), "an alias needs at least one visible character");
+        let spelling = tidy(spelling);
+        assert!(!spelling.is_empty(), "an alias needs at least one visible character");
         match &mut self.kind {
-            Kind::Command(spellings) => spellings.push(tidy(spelling)),
-            Kind::Exact(spellings) => spellings.push(spelling.trim().to_owned()),
+            Kind::Command(spellings) | Kind::Exact(spellings) => spellings.push(spelling),
             Kind::Pattern(_) => {
                 panic!("a regular expression has no aliases: write `(one|other)` in the pattern")
             }
@@ -184,11 +188,6 @@ impl Facts {
         senders.is_none_or(|ids| ids.iter().any(|id| sender.is(id)))
             && conversations.is_none_or(|ids| ids.iter().any(|id| conversation.id() == id))
     }
-}
-
-/// Words with one space between them.
-pub(crate) fn tidy(words: &str) -> String {
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ impl Contents<'_> {
         let name = self.account.message_name(timestamp, source.number, source.uuid);
         let mut message = Message::text(name, text);
         if let Some(mentions) = data.mentions {
-            message.mentions = mentions_in(text, mentions);
+            message.mentions = self.mentions(text, mentions);
         }
         if let Some(attachments) = data.attachments {
             message.attachments = elements(attachments).filter_map(attachment).collect();
@@ -120,6 +120,26 @@ impl Contents<'_> {
             is_removed: reaction.is_remove.0,
         };
         Some(Content::new("reaction", what, group))
+    }
+
+    fn mentions(&self, text: &str, mentions: &RawValue) -> Vec<Mention> {
+        let mut elements = elements(mentions).peekable();
+        if elements.peek().is_none() {
+            return Vec::new();
+        }
+        let units = Units::new(text);
+        elements.filter_map(|element| self.mention(&units, element)).collect()
+    }
+
+    fn mention(&self, units: &Units, mention: &RawValue) -> Option<Mention> {
+        let mention: Named<'_> = serde_json::from_str(mention.get()).ok()?;
+        let (number, uuid) = (mention.number.filled(), mention.uuid.filled());
+        // One that names the bot by both of its addresses is how its uuid is learnt.
+        let _is_bot = self.account.is(number, uuid);
+        Some(Mention {
+            who: person(mention.name.filled(), number, uuid)?,
+            range: units.bytes(mention.start.0?, mention.length.0?)?,
+        })
     }
 
     fn target(&self, pointer: &Pointer<'_>) -> Option<MessageId> {
@@ -197,23 +217,6 @@ pub(super) fn receipt_notice(notice: &RawValue) -> Option<Content> {
     // Several receipts may be sent within one millisecond.
     let first = notice.timestamps.first().and_then(|timestamp| timestamp.0).unwrap_or(0);
     Some(Content::new(format!("{tag}/{first}"), Receipt { kind, targets }, None))
-}
-
-fn mentions_in(text: &str, mentions: &RawValue) -> Vec<Mention> {
-    let mut elements = elements(mentions).peekable();
-    if elements.peek().is_none() {
-        return Vec::new();
-    }
-    let units = Units::new(text);
-    elements.filter_map(|element| mention(&units, element)).collect()
-}
-
-fn mention(units: &Units, mention: &RawValue) -> Option<Mention> {
-    let mention: Named<'_> = serde_json::from_str(mention.get()).ok()?;
-    Some(Mention {
-        who: person(mention.name.filled(), mention.number.filled(), mention.uuid.filled())?,
-        range: units.bytes(mention.start.0?, mention.length.0?)?,
-    })
 }
 
 fn attachment(attachment: &RawValue) -> Option<Attachment> {

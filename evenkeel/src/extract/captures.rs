@@ -1,29 +1,34 @@
 //! Turns what a pattern caught, or the words after a command, into the author's types.
 
-use std::borrow::Cow;
-use std::fmt;
+mod value;
 
 use regex::Regex;
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess,
-    SeqAccess, VariantAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+    Visitor,
 };
-use serde::forward_to_deserialize_any;
 
-/// Fills `T` from the groups of a match.
+use super::words::Word;
+use crate::text::Clean;
+use value::{Misfit, Value};
+
+/// Fills `T` from the groups of a match in the clean `text`, as they are written.
 pub(super) fn from_groups<T: DeserializeOwned>(
     regex: &Regex,
     groups: &regex::Captures<'_>,
+    text: &Clean<'_>,
 ) -> Result<T, String> {
-    let texts = groups.iter().skip(1).map(|group| group.map(|group| Cow::Borrowed(group.as_str())));
-    let values = regex.capture_names().skip(1).zip(texts).map(|(name, text)| Value { name, text });
+    let texts = groups.iter().skip(1).map(|group| group.map(|group| text.written(group.range()).into()));
+    let values =
+        regex.capture_names().skip(1).zip(texts).map(|(name, text)| Value { name, text, onward: "" });
     T::deserialize(Values { values: values.collect(), source: Source::Groups })
         .map_err(|misfit| misfit.told("This"))
 }
 
 /// Fills `T` from words after a command, one after another; what is left over goes to the last place.
-pub(super) fn from_words<T: DeserializeOwned>(command: &str, words: &[String]) -> Result<T, String> {
-    let values = words.iter().map(|word| Value { name: None, text: Some(Cow::Borrowed(word.as_str())) });
+pub(super) fn from_words<T: DeserializeOwned>(command: &str, words: Vec<Word<'_>>) -> Result<T, String> {
+    let value = |Word { text, onward }| Value { name: None, text: Some(text), onward };
+    let values = words.into_iter().map(value);
     T::deserialize(Values { values: values.collect(), source: Source::Words })
         .map_err(|misfit| misfit.told(&format!("`{command}`")))
 }
@@ -32,7 +37,7 @@ pub(super) fn from_words<T: DeserializeOwned>(command: &str, words: &[String]) -
 ///
 /// Fills a `T` from made-up text: texts that do not parse tell nothing, missing fields and groups do.
 pub(super) fn check<T: DeserializeOwned>(regex: &Regex) -> Result<(), String> {
-    let value = |name| Value { name, text: Some(Cow::Borrowed("0")) };
+    let value = |name| Value { name, text: Some("0".into()), onward: "" };
     let values: Vec<_> = regex.capture_names().skip(1).map(value).collect();
     let names = values.iter().filter_map(|value| value.name).collect::<Vec<_>>().join("`, `");
     let groups = values.len();
@@ -48,53 +53,6 @@ pub(super) fn check<T: DeserializeOwned>(regex: &Regex) -> Result<(), String> {
         }
         Err(Misfit::Text(_)) | Ok(_) => Ok(()),
     }
-}
-
-/// Why values do not fill a type.
-#[derive(Debug)]
-enum Misfit {
-    /// A field for which there is no group of its name.
-    Missing(&'static str),
-    /// The type wants another number of values.
-    Count { wanted: usize },
-    /// A text that does not parse; the sentence is for the person who wrote it.
-    Text(String),
-}
-
-impl Misfit {
-    /// For the person who wrote to `taker`.
-    fn told(self, taker: &str) -> String {
-        match self {
-            Self::Missing(field) => format!("`{field}` is missing."),
-            Self::Count { wanted: 1 } => format!("{taker} takes 1 word."),
-            Self::Count { wanted } => format!("{taker} takes {wanted} words."),
-            Self::Text(text) => text,
-        }
-    }
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
-impl std::error::Error for Misfit {}
-
-impl serde::de::Error for Misfit {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::Text(format!("That does not fit: {message}."))
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self::Missing(field)
-    }
-}
-
-/// A text with the name of its group, or nothing if the group took no part.
-struct Value<'a> {
-    name: Option<&'a str>,
-    text: Option<Cow<'a, str>>,
 }
 
 /// All values, before anybody knows which shape they are to fill.
@@ -120,12 +78,14 @@ impl<'a> Values<'a> {
         fitted.next().ok_or(Misfit::Count { wanted: 1 })
     }
 
-    /// Exactly `wanted` values; surplus words become a part of the last one.
+    /// Exactly `wanted` values; surplus words become a part of the last one, which is then all that is written from
+    /// there on: line breaks, spaces and quotes included.
     fn fit(mut self, wanted: usize) -> Result<Vec<Value<'a>>, Misfit> {
         if self.source == Source::Words && self.values.len() > wanted && wanted > 0 {
-            let rest = self.values.drain(wanted - 1..).filter_map(|value| value.text);
-            let text = Some(Cow::Owned(rest.collect::<Vec<_>>().join(" ")));
-            self.values.push(Value { name: None, text });
+            self.values.truncate(wanted);
+            if let Some(last) = self.values.last_mut() {
+                last.text = Some(last.onward.into());
+            }
         }
         if self.values.len() == wanted { Ok(self.values) } else { Err(Misfit::Count { wanted }) }
     }
@@ -173,10 +133,13 @@ impl<'de> Deserializer<'de> for Values<'_> {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
+        if value::is_duration(name, fields) {
+            return self.single()?.deserialize_struct(name, fields, visitor);
+        }
         if self.source != Source::Words {
             return self.deserialize_map(visitor);
         }
@@ -263,116 +226,13 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     }
 }
 
-impl Value<'_> {
-    fn text(&self) -> Result<&str, Misfit> {
-        self.text.as_deref().ok_or_else(|| Misfit::Text("Something is missing.".into()))
-    }
-
-    fn parse<T: std::str::FromStr>(&self, wanted: &str) -> Result<T, Misfit> {
-        let text = self.text()?;
-        text.parse().map_err(|_| Misfit::Text(format!("`{text}` is not {wanted}.")))
-    }
-}
-
-/// Values that are parsed from their text.
-macro_rules! parsed {
-    ($($method:ident $visit:ident $wanted:literal;)*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-            visitor.$visit(self.parse($wanted)?)
-        }
-    )*};
-}
-
-impl<'de> Deserializer<'de> for Value<'_> {
-    type Error = Misfit;
-
-    parsed! {
-        deserialize_bool visit_bool "`true` or `false`";
-        deserialize_i8 visit_i8 "a whole number from -128 to 127";
-        deserialize_i16 visit_i16 "a whole number from -32768 to 32767";
-        deserialize_i32 visit_i32 "a whole number of that size";
-        deserialize_i64 visit_i64 "a whole number of that size";
-        deserialize_i128 visit_i128 "a whole number of that size";
-        deserialize_u8 visit_u8 "a whole number from 0 to 255";
-        deserialize_u16 visit_u16 "a whole number from 0 to 65535";
-        deserialize_u32 visit_u32 "a whole number from 0 up of that size";
-        deserialize_u64 visit_u64 "a whole number from 0 up of that size";
-        deserialize_u128 visit_u128 "a whole number from 0 up of that size";
-        deserialize_f32 visit_f32 "a number";
-        deserialize_f64 visit_f64 "a number";
-        deserialize_char visit_char "a single letter";
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_str(self.text()?)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        if self.text.is_some() { visitor.visit_some(self) } else { visitor.visit_none() }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        let text = self.text()?;
-        match variants.iter().find(|variant| variant.eq_ignore_ascii_case(text)) {
-            Some(variant) => visitor.visit_enum(Variant(variant)),
-            None => Err(Misfit::Text(format!("`{text}` is none of `{}`.", variants.join("`, `")))),
-        }
-    }
-
-    forward_to_deserialize_any! {
-        str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
-    }
-}
-
-/// A variant without content, chosen by its name.
-struct Variant(&'static str);
-
-impl<'de> EnumAccess<'de> for Variant {
-    type Error = Misfit;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Misfit> {
-        Ok((seed.deserialize(self.0.into_deserializer())?, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Variant {
-    type Error = Misfit;
-
-    fn unit_variant(self) -> Result<(), Misfit> {
-        Ok(())
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Misfit> {
-        Err(Misfit::custom("a choice cannot hold a value here"))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Misfit> {
-        Err(Misfit::custom("a choice cannot hold values here"))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Misfit> {
-        Err(Misfit::custom("a choice cannot hold values here"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde::Deserialize;
 
+    use super::super::words::split;
     use super::*;
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -390,8 +250,13 @@ mod tests {
 
     fn take<T: DeserializeOwned>(pattern: &str, text: &str) -> Result<T, String> {
         let regex = Regex::new(pattern).expect("a pattern");
-        let groups = regex.captures(text).expect("a match");
-        from_groups(&regex, &groups)
+        let clean = Clean::new(text);
+        let groups = regex.captures(clean.text()).expect("a match");
+        from_groups(&regex, &groups, &clean)
+    }
+
+    fn words<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+        from_words("!x", split(text))
     }
 
     fn fits<T: DeserializeOwned>(pattern: &str) -> Result<(), String> {
@@ -420,20 +285,63 @@ mod tests {
 
     #[test]
     fn words_fill_a_list_a_tuple_or_a_struct() {
-        let words = ["Oslo".to_owned(), "3".to_owned()];
-        assert_eq!(from_words("!weather", &words), Ok(vec!["Oslo".to_owned(), "3".to_owned()]));
-        assert_eq!(from_words("!weather", &words), Ok(("Oslo".to_owned(), 3i8)));
-        assert_eq!(from_words("!weather", &words), Ok(City { city: "Oslo".into(), days: Some(3) }));
-        assert_eq!(
-            from_words("!weather", &words),
-            Ok(("Oslo 3".to_owned(),)),
-            "the last place takes what is left"
-        );
-        assert_eq!(
-            from_words::<(String, u8, u8)>("!weather", &words),
-            Err("`!weather` takes 3 words.".into())
-        );
-        assert_eq!(from_words::<(u8,)>("!roll", &[]), Err("`!roll` takes 1 word.".into()));
+        assert_eq!(words("Oslo 3"), Ok(vec!["Oslo".to_owned(), "3".to_owned()]));
+        assert_eq!(words("Oslo 3"), Ok(("Oslo".to_owned(), 3i8)));
+        assert_eq!(words("Oslo 3"), Ok(City { city: "Oslo".into(), days: Some(3) }));
+        assert_eq!(words("Oslo 3"), Ok(("Oslo 3".to_owned(),)), "the last place takes what is left");
+        assert_eq!(words::<(String, u8, u8)>("Oslo 3"), Err("`!x` takes 3 words.".into()));
+        assert_eq!(words::<(u8,)>(""), Err("`!x` takes 1 word.".into()));
+    }
+
+    #[test]
+    fn the_last_text_is_what_was_written() {
+        for text in [
+            "line one\nline  two",
+            "'tis the season",
+            "say \"hi\" now",
+            "\"a b\" and 'c'",
+            "“a” b\u{a0} \\ c",
+        ] {
+            assert_eq!(words(&format!("5 {text}")), Ok((5u32, text.to_owned())));
+            assert_eq!(words(text), Ok(text.to_owned()));
+        }
+        assert_eq!(words("'old name' \"new name\""), Ok(("old name".to_owned(), "new name".to_owned())));
+    }
+
+    #[test]
+    fn numbers_and_choices_are_read_however_they_are_typed() {
+        assert_eq!(words("５ \u{2068}-7\u{2069} 1\u{200b}"), Ok((5u8, -7i8, 1.0f32)));
+        assert_eq!(words("\u{2212}7 True"), Ok((-7i32, true)));
+        assert_eq!(words("Ｍetric e\u{301}"), Ok((Unit::Metric, 'é')));
+        assert_eq!(words::<u8>("５００"), Err("`５００` is not a whole number from 0 to 255.".into()));
+    }
+
+    #[test]
+    fn a_duration_is_written_as_people_write_it() {
+        let seconds = Duration::from_secs;
+        for (text, expected) in [
+            ("10s", seconds(10)),
+            ("2h30m", seconds(9000)),
+            ("2H 30Min", seconds(9000)),
+            ("1d", seconds(86_400)),
+            ("1w2d", seconds(9 * 86_400)),
+            ("1.5h", seconds(5400)),
+            ("250ms", Duration::from_millis(250)),
+            ("９０ｓ", seconds(90)),
+            ("0s", seconds(0)),
+        ] {
+            assert_eq!(words(text), Ok(expected), "{text}");
+        }
+        assert_eq!(words("5m tea is  ready"), Ok((seconds(300), "tea is  ready".to_owned())));
+        assert_eq!(take("^in (.+)$", "in 5 minutes"), Ok(seconds(300)));
+        assert_eq!(fits::<Duration>("(.+)"), Ok(()));
+        for text in ["soon", "10", "-5m", "1mo", "1y", "2h30", "", "99999999999999999999s", "5m ago"] {
+            let told = words::<(Duration,)>(&format!("'{text}'")).expect_err(text);
+            assert_eq!(
+                told,
+                format!("`{text}` is not a length of time such as `10s`, `5m`, `2h30m` or `1d`.")
+            );
+        }
     }
 
     #[test]

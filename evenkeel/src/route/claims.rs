@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::Location;
 
 use super::When;
+use crate::text::{Case, fold};
 
 type Line = &'static Location<'static>;
 
@@ -22,7 +23,7 @@ impl Claims {
             When::Pattern(_) | When::Event(_) => return,
         };
         for spelling in spellings {
-            let spelling = if is_case_sensitive { spelling.clone() } else { spelling.to_lowercase() };
+            let spelling = fold(spelling, if is_case_sensitive { Case::Kept } else { Case::Lower });
             self.add(format!("{kind} {spelling}"), line);
         }
     }
@@ -30,7 +31,7 @@ impl Claims {
     /// Notes the words of a nested router.
     #[track_caller]
     pub(super) fn claim_prefix(&mut self, prefix: &str, line: Line) {
-        self.add(format!("command {}", prefix.to_lowercase()), line);
+        self.add(format!("command {}", fold(prefix, Case::Lower)), line);
     }
 
     /// Takes all of another router's.

@@ -53,7 +53,7 @@ impl<'a, S> Compiler<'a, S> {
             self.entry(entry, &layers, nest_words, &mut builder);
         }
         for Nest { prefix, router } in router.nests {
-            let words = prefix.split(' ').count();
+            let words = crate::text::words(&prefix).count();
             let before = self.routes.len();
             let inner = self.router(router, &layers, nest_words + words);
             for route in &mut self.routes[before..] {

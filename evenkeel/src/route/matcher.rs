@@ -1,13 +1,12 @@
 //! Matches a text against all triggers in one pass.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Filter;
 use super::patterns::Patterns;
 use crate::event::Event;
-use crate::trigger::tidy;
+use crate::text::{Case, after_words, fold, has_at_most, most_letters, trim, word_ends, words};
 
 /// Where a trigger leads.
 #[derive(Clone)]
@@ -40,10 +39,12 @@ pub(super) struct Found {
 /// Texts and where they lead: a hash table, so that a thousand cost what ten do.
 #[derive(Default)]
 struct Literals {
-    as_written: HashMap<String, Target>,
+    /// Folded, as all keys are.
+    in_their_case: HashMap<String, Target>,
     in_lower_case: HashMap<String, Target>,
     most_words: usize,
-    longest_bytes: usize,
+    /// How many letters a text may have that is one of them.
+    most_letters: usize,
 }
 
 #[derive(Default)]
@@ -90,7 +91,7 @@ impl Builder {
 impl Matcher {
     /// The first route that matches and that `allows` lets pass.
     pub(super) fn find(&self, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
-        let text = event.text();
+        let text = event.said();
         let found = text.and_then(|text| self.find_text(text, allows));
         let by_kind = || {
             let mut events = self.events.iter().filter(|(filter, _)| filter(event));
@@ -112,7 +113,7 @@ impl Matcher {
     }
 
     fn find_text(&self, text: &str, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
-        let text = text.trim();
+        let text = trim(text);
         let exact = || self.exacts.find(text, |target| target.resolve(0, "", allows));
         let command = || self.command(text, allows);
         let pattern = || self.patterns.find(text, |index| self.pattern_targets[index].resolve(0, "", allows));
@@ -123,9 +124,8 @@ impl Matcher {
     fn command(&self, text: &str, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
         for count in (1..=self.commands.most_words).rev() {
             let Some(end) = word_ends(text).nth(count - 1) else { continue };
-            let (words, rest) = text.split_at(end);
-            let to = |target: &Target| target.resolve(count, rest.trim_start(), allows);
-            if let Some(found) = self.commands.find(&one_space(words), to) {
+            let to = |target: &Target| target.resolve(count, after_words(text, count), allows);
+            if let Some(found) = self.commands.find(&text[..end], to) {
                 return Some(found);
             }
         }
@@ -137,18 +137,6 @@ impl Matcher {
         let found = self.find_text(text, allows);
         found.or_else(|| self.fallback.as_ref()?.resolve(0, text, allows))
     }
-}
-
-/// Words with one space between them; phones and people put more.
-fn one_space(words: &str) -> Cow<'_, str> {
-    let is_odd = |letter: char| letter != ' ' && letter.is_whitespace();
-    if words.contains("  ") || words.contains(is_odd) { tidy(words).into() } else { words.into() }
-}
-
-/// Where the words of a text end, in bytes.
-fn word_ends(text: &str) -> impl Iterator<Item = usize> {
-    let start = text.as_ptr() as usize;
-    text.split_whitespace().map(move |word| word.as_ptr() as usize - start + word.len())
 }
 
 impl Target {
@@ -164,28 +152,28 @@ impl Target {
 impl Literals {
     fn add(&mut self, spellings: Vec<String>, is_case_sensitive: bool, target: &Target) {
         for spelling in spellings {
-            self.most_words = self.most_words.max(spelling.split(' ').count());
-            // Changing case may change the length a little.
-            self.longest_bytes = self.longest_bytes.max(spelling.len() * 3);
-            if is_case_sensitive {
-                self.as_written.insert(spelling, target.clone());
+            self.most_words = self.most_words.max(words(&spelling).count());
+            let (targets, case) = if is_case_sensitive {
+                (&mut self.in_their_case, Case::Kept)
             } else {
-                self.in_lower_case.insert(spelling.to_lowercase(), target.clone());
-            }
+                (&mut self.in_lower_case, Case::Lower)
+            };
+            let folded = fold(&spelling, case).into_owned();
+            self.most_letters = self.most_letters.max(most_letters(&folded));
+            targets.insert(folded, target.clone());
         }
     }
 
-    /// Offers what the text leads to: as it is written first, then whatever its case.
+    /// Offers what the text leads to: in the case in which it is written first, then whatever its case.
     fn find<T>(&self, text: &str, taken: impl Fn(&Target) -> Option<T>) -> Option<T> {
         // Long texts are no trigger: nobody can make us fold a megabyte.
-        if text.len() > self.longest_bytes {
+        if !has_at_most(self.most_letters, text) {
             return None;
         }
-        let as_written = self.as_written.get(text).and_then(&taken);
-        as_written.or_else(|| {
-            let is_folded = !text.bytes().any(|byte| byte.is_ascii_uppercase() || byte >= 0x80);
-            let folded = if is_folded { text.into() } else { Cow::Owned(text.to_lowercase()) };
-            self.in_lower_case.get(&*folded).and_then(&taken)
-        })
+        let find = |targets: &HashMap<String, Target>, case| {
+            let target = if targets.is_empty() { None } else { targets.get(&*fold(text, case)) };
+            target.and_then(&taken)
+        };
+        find(&self.in_their_case, Case::Kept).or_else(|| find(&self.in_lower_case, Case::Lower))
     }
 }

@@ -7,6 +7,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::{Regex, RegexSet, RegexSetBuilder};
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
+use crate::text::clean;
+
 /// The compiled size of all patterns without a literal together.
 const FREE_BYTES: usize = 64 << 20;
 /// What their automaton, which is built while it runs, may use on each thread before it starts afresh.
@@ -62,6 +64,10 @@ impl Patterns {
 
     /// Offers the patterns that match, in order, until one is `taken`.
     pub(super) fn find<T>(&self, text: &str, mut taken: impl FnMut(usize) -> Option<T>) -> Option<T> {
+        if self.all.is_empty() {
+            return None;
+        }
+        let text = &*clean(text);
         // Costs nothing while it is empty, as it is for most of what people say.
         let mut candidates = BTreeSet::new();
         if let Some(literals) = &self.literals {

@@ -292,6 +292,9 @@ fn a_trigger_that_is_taken_panics_with_both_lines() {
         || router().route(Trigger::exact("a").alias("A"), says!("a")),
         &["the exact text a is taken"],
     );
+    check_panic(|| router().command("！ｐｉ\u{200b}ng", says!("second")), &[&taken]);
+    let accents = || Router::new().command("!cafe\u{301}", says!("a"));
+    check_panic(|| accents().command("!CAFÉ", says!("b")), &["the command !café is taken"]);
 
     // The other line is the panic's own. Other tests panic at the same time, on threads of their own.
     let here = std::thread::current().id();
@@ -319,6 +322,7 @@ fn what_can_never_run_panics_at_start_up() {
     let inner = || Router::new().on(Event::reaction, says!("thanks"));
     check_panic(|| Router::new().nest("!a", inner()), &["the router behind `!a` has an `on` handler"]);
     check_panic(|| Router::new().route(Trigger::command("!a").alias(" "), says!("a")), &["an alias needs"]);
+    check_panic(|| Router::new().command("\u{200b}", says!("a")), &["at least one visible character"]);
 }
 
 #[tokio::test]
@@ -393,6 +397,104 @@ async fn an_error_is_one_polite_sentence_and_drops_what_was_promised() {
     let answer = answer(&app, from("alice", "!fail")).await;
     assert!(answer.failure.is_some());
     assert_eq!(told(answer), ["Sorry, something went wrong. It has been logged."]);
+}
+
+#[tokio::test]
+async fn a_command_runs_however_it_is_typed() {
+    let app = Router::new()
+        .command("!ping", rest)
+        .command("!café crème", says!("au lait"))
+        .exact("good  bot\u{200b}", says!("thanks"))
+        .exact("❤", says!("too"))
+        .nest("!liste", Router::new().command("hinzufügen", rest))
+        .with_state(());
+    for text in [
+        "\u{200b}!ping",
+        "\u{feff}!ping",
+        "!ping\u{200e}",
+        "\u{2068}!ping\u{2069}",
+        "！ｐｉｎｇ",
+        "\u{2060} !pi\u{ad}ng",
+    ] {
+        assert_eq!(say(&app, text).await, ["[]"], "{text:?}");
+        assert_eq!(
+            say(&app, &format!("{text}\u{a0}me\n👩\u{200d}💻 ")).await,
+            ["[me\n👩\u{200d}💻]"],
+            "{text:?}"
+        );
+    }
+    assert_eq!(say(&app, "!cafe\u{301}\u{3000}CRE\u{300}ME").await, ["au lait"]);
+    assert_eq!(say(&app, "Good\u{a0}bot").await, ["thanks"]);
+    assert_eq!(say(&app, "❤\u{fe0f}").await, ["too"]);
+    assert_eq!(say(&app, "!liste \u{200b} hinzufu\u{308}gen  Ä").await, ["[Ä]"]);
+    assert_eq!(say(&app, "!liste\u{200b}hinzufügen").await, [""; 0], "nobody sees a space there");
+    assert_eq!(say(&app, "\u{200b}").await, [""; 0]);
+    assert_eq!(say(&app, &"\u{301}".repeat(100_000)).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_pattern_is_found_however_it_is_typed_and_catches_what_was_written() {
+    let app = Router::new()
+        .regex("^!cafe\u{301} (?P<what>.+)$", |Captures(what): Captures<String>| async move {
+            format!("[{what}]")
+        })
+        .regex(
+            r"^!add (\d+) (\d+)$",
+            |Captures((a, b)): Captures<(u8, u8)>| async move { (a + b).to_string() },
+        )
+        .regex("^I ❤\u{fe0f} (.+)$", |Captures(whom): Captures<String>| async move { whom })
+        .with_state(());
+    assert_eq!(say(&app, "\u{200b}!café e\u{301}\u{200d}a\u{feff}").await, ["[e\u{301}\u{200d}a]"]);
+    assert_eq!(say(&app, "!a\u{ad}dd ４\u{2068} 2\u{2069}").await, ["6"]);
+    assert_eq!(say(&app, "I ❤ 👩\u{200d}💻").await, ["👩\u{200d}💻"]);
+    assert_eq!(say(&app, "I ❤\u{fe0f} U").await, ["U"]);
+}
+
+#[tokio::test]
+async fn who_speaks_to_the_bot_by_name_is_heard() {
+    async fn chat(
+        crate::extract::Addressed(is_addressed): crate::extract::Addressed,
+        Rest(text): Rest,
+    ) -> String {
+        format!("{is_addressed} [{text}]")
+    }
+    let app = Router::new()
+        .command("!ping", rest)
+        .regex("^[0-9]+$", says!("a number"))
+        .fallback(chat)
+        .with_state(());
+    let bot = || Sender::known_as("bot", Some("Bot"), None::<&str>);
+    let event = |text: &str| {
+        let mut message = Message::text("1", text);
+        let places = text.match_indices('\u{fffc}').map(|(at, place)| at..at + place.len());
+        message.mentions = places.map(|range| crate::event::Mention { who: bot(), range }).collect();
+        Event::new("1", Conversation::group("g"), Sender::new("alice"), message).with_bot(bot())
+    };
+    assert_eq!(told(answer(&app, event("\u{fffc} !ping")).await), ["[]"]);
+    assert_eq!(told(answer(&app, event("\u{fffc}: !ping \u{fffc} now")).await), ["[\u{fffc} now]"]);
+    assert_eq!(told(answer(&app, event("\u{fffc} 42")).await), ["a number"]);
+    assert_eq!(told(answer(&app, event("\u{fffc}\u{2069} hello")).await), ["true [\u{2069} hello]"]);
+    assert_eq!(told(answer(&app, event("\u{fffc}")).await), ["true []"]);
+    assert_eq!(told(answer(&app, event("hello")).await), ["false [hello]"]);
+}
+
+#[tokio::test]
+async fn the_last_argument_is_what_was_written() {
+    async fn note(Args((n, text)): Args<(u32, String)>) -> String {
+        format!("{n} [{text}]")
+    }
+    let app = Router::new().command("!note", note).with_state(());
+    for text in [
+        "line one\nline  two",
+        "'tis the season",
+        "rock 'n roll",
+        "a 3\" pipe",
+        "say \"hi\" now",
+        "to \u{fffc} 👩\u{200d}💻",
+    ] {
+        assert_eq!(say(&app, &format!("!note\u{a0}５ {text} ")).await, [format!("5 [{text}]")]);
+    }
+    assert_eq!(say(&app, "!note 5 'one thing'").await, ["5 [one thing]"]);
 }
 
 /// A trigger in a property test; the name is its place in the list.

@@ -334,7 +334,11 @@ impl State {
             What::Message(message) => message.id.as_str().to_owned(),
             _ => self.id("event-"),
         };
-        let event = Event::new(id, conversation.clone(), by.clone(), what).with_sent_ms(self.now_ms());
+        let names_somebody = matches!(&what, What::Message(m) if !m.mentions.is_empty() || m.quote.is_some());
+        let mut event = Event::new(id, conversation.clone(), by.clone(), what).with_sent_ms(self.now_ms());
+        if names_somebody {
+            event = event.with_bot(self.bot.clone());
+        }
         self.pending.push_back(event);
     }
 

@@ -1,0 +1,204 @@
+//! One value, from one text.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use jiff::{Span, SpanRelativeTo};
+use serde::de::value::SeqDeserializer;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use crate::text::{Case, fold};
+
+/// Why values do not fill a type.
+#[derive(Debug)]
+pub(super) enum Misfit {
+    /// A field for which there is no group of its name.
+    Missing(&'static str),
+    /// The type wants another number of values.
+    Count { wanted: usize },
+    /// A text that does not parse; the sentence is for the person who wrote it.
+    Text(String),
+}
+
+impl Misfit {
+    /// For the person who wrote to `taker`.
+    pub(super) fn told(self, taker: &str) -> String {
+        match self {
+            Self::Missing(field) => format!("`{field}` is missing."),
+            Self::Count { wanted: 1 } => format!("{taker} takes 1 word."),
+            Self::Count { wanted } => format!("{taker} takes {wanted} words."),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+impl serde::de::Error for Misfit {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Text(format!("That does not fit: {message}."))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::Missing(field)
+    }
+}
+
+/// A text with the name of its group, or nothing if the group took no part.
+pub(super) struct Value<'a> {
+    pub(super) name: Option<&'a str>,
+    pub(super) text: Option<Cow<'a, str>>,
+    /// From a word to the end of what was written.
+    pub(super) onward: &'a str,
+}
+
+/// Whether a struct is the standard library's `Duration`, as serde names it.
+pub(super) fn is_duration(name: &str, fields: &[&str]) -> bool {
+    name == "Duration" && fields == ["secs", "nanos"]
+}
+
+impl Value<'_> {
+    fn text(&self) -> Result<&str, Misfit> {
+        self.text.as_deref().ok_or_else(|| Misfit::Text("Something is missing.".into()))
+    }
+
+    /// Reads the text as it is written, or else as it is meant: full width, case and what nobody sees aside.
+    fn parse<T: std::str::FromStr>(&self, wanted: &str) -> Result<T, Misfit> {
+        let text = self.text()?;
+        let meant = |case| fold(text, case).replace('\u{2212}', "-").parse().ok();
+        let parsed = text.parse().ok().or_else(|| meant(Case::Kept)).or_else(|| meant(Case::Lower));
+        parsed.ok_or_else(|| Misfit::Text(format!("`{text}` is not {wanted}.")))
+    }
+
+    /// `2h30m`, in seconds and nanoseconds. A month and a year are no certain length.
+    fn duration(&self) -> Result<[u64; 2], Misfit> {
+        let text = self.text()?;
+        let parse = || {
+            let span: Span = fold(text, Case::Lower).parse().ok()?;
+            let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+            Duration::try_from(length).ok()
+        };
+        let misfit = || format!("`{text}` is not a length of time such as `10s`, `5m`, `2h30m` or `1d`.");
+        let length = parse().ok_or_else(|| Misfit::Text(misfit()))?;
+        Ok([length.as_secs(), length.subsec_nanos().into()])
+    }
+}
+
+/// Values that are parsed from their text.
+macro_rules! parsed {
+    ($($method:ident $visit:ident $wanted:literal;)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+            visitor.$visit(self.parse($wanted)?)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Value<'_> {
+    type Error = Misfit;
+
+    parsed! {
+        deserialize_bool visit_bool "`true` or `false`";
+        deserialize_i8 visit_i8 "a whole number from -128 to 127";
+        deserialize_i16 visit_i16 "a whole number from -32768 to 32767";
+        deserialize_i32 visit_i32 "a whole number of that size";
+        deserialize_i64 visit_i64 "a whole number of that size";
+        deserialize_i128 visit_i128 "a whole number of that size";
+        deserialize_u8 visit_u8 "a whole number from 0 to 255";
+        deserialize_u16 visit_u16 "a whole number from 0 to 65535";
+        deserialize_u32 visit_u32 "a whole number from 0 up of that size";
+        deserialize_u64 visit_u64 "a whole number from 0 up of that size";
+        deserialize_u128 visit_u128 "a whole number from 0 up of that size";
+        deserialize_f32 visit_f32 "a number";
+        deserialize_f64 visit_f64 "a number";
+        deserialize_char visit_char "a single letter";
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_str(self.text()?)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        if self.text.is_some() { visitor.visit_some(self) } else { visitor.visit_none() }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        let text = self.text()?;
+        let wanted = fold(text, Case::Lower);
+        match variants.iter().find(|variant| fold(variant, Case::Lower) == wanted) {
+            Some(variant) => visitor.visit_enum(Variant(variant)),
+            None => Err(Misfit::Text(format!("`{text}` is none of `{}`.", variants.join("`, `")))),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        if is_duration(name, fields) {
+            let parts = self.duration()?.into_iter();
+            return visitor.visit_seq(SeqDeserializer::<_, Misfit>::new(parts));
+        }
+        self.deserialize_any(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        str string bytes byte_buf unit unit_struct seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+/// A variant without content, chosen by its name.
+struct Variant(&'static str);
+
+impl<'de> EnumAccess<'de> for Variant {
+    type Error = Misfit;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Misfit> {
+        Ok((seed.deserialize(self.0.into_deserializer())?, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant {
+    type Error = Misfit;
+
+    fn unit_variant(self) -> Result<(), Misfit> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Misfit> {
+        Err(Misfit::custom("a choice cannot hold a value here"))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Misfit> {
+        Err(Misfit::custom("a choice cannot hold values here"))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Misfit> {
+        Err(Misfit::custom("a choice cannot hold values here"))
+    }
+}
