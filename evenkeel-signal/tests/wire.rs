@@ -216,3 +216,26 @@ fn a_mention_outside_of_the_text_is_left_out_and_the_message_stays() {
     let frame = format!(r#"{{"envelope":{{"sourceUuid":"u","timestamp":1,"dataMessage":{data}}}}}"#);
     assert_eq!(becomes(&signal(), &frame), r#"u > u: message "👋" mentions b at 0..4"#);
 }
+
+#[test]
+fn a_command_behind_a_mention_of_the_bot_runs() {
+    let bot =
+        r#"{"number":"+15550100000","uuid":"00000000-0000-4000-8000-000000000000","start":START,"length":1}"#;
+    let app = evenkeel::Router::new().command("!ping", || async { "pong" }).with_state(());
+    let signal = signal();
+    let event = |text: &str, mention: &str| {
+        let group = r#""groupInfo":{"groupId":"g"}"#;
+        let data = format!(r#"{{"message":"{text}","mentions":[{mention}],{group}}}"#);
+        let frame = format!(r#"{{"envelope":{{"sourceUuid":"u","timestamp":1,"dataMessage":{data}}}}}"#);
+        signal.parse(&frame).unwrap().unwrap()
+    };
+    let mentioned = event("\u{fffc} !ping", &bot.replace("START", "0"));
+    assert!(app.matches(&mentioned) && mentioned.is_addressed());
+    let later = event("!ping 👋 \u{fffc}", &bot.replace("START", "9"));
+    assert!(app.matches(&later) && later.is_addressed());
+    let by_uuid = r#"{"uuid":"00000000-0000-4000-8000-000000000000","start":0,"length":1}"#;
+    assert!(app.matches(&event("\u{fffc}, ！ping", by_uuid)), "the uuid was learnt");
+    let other = event("\u{fffc} !ping", r#"{"name":"Bob","uuid":"bob","start":0,"length":1}"#);
+    assert!(!app.matches(&other) && !other.is_addressed());
+    assert_eq!(other.message().unwrap().text_with_names(), "@Bob !ping");
+}

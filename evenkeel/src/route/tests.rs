@@ -473,7 +473,7 @@ async fn who_speaks_to_the_bot_by_name_is_heard() {
     assert_eq!(told(answer(&app, event("\u{fffc} !ping")).await), ["[]"]);
     assert_eq!(told(answer(&app, event("\u{fffc}: !ping \u{fffc} now")).await), ["[\u{fffc} now]"]);
     assert_eq!(told(answer(&app, event("\u{fffc} 42")).await), ["a number"]);
-    assert_eq!(told(answer(&app, event("\u{fffc}\u{2069} hello")).await), ["true [\u{2069} hello]"]);
+    assert_eq!(told(answer(&app, event("\u{fffc}\u{2069} hello")).await), ["true [hello]"]);
     assert_eq!(told(answer(&app, event("\u{fffc}")).await), ["true []"]);
     assert_eq!(told(answer(&app, event("hello")).await), ["false [hello]"]);
 }
