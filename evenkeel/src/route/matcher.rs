@@ -107,7 +107,7 @@ impl Matcher {
         event: &Event,
         allows: &dyn Fn(usize) -> bool,
     ) -> Option<Found> {
-        let text = event.text()?;
+        let text = event.said()?;
         let fallback = || self.fallback.as_ref().filter(|_| self.events.is_empty())?.resolve(0, text, allows);
         self.find_text(text, allows).or_else(fallback)
     }
