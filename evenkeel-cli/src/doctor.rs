@@ -28,7 +28,7 @@ async fn examine() -> Report {
     let mut report = Report::default();
     report.add("versions", vec![Finding::ok("evenkeel", env!("CARGO_PKG_VERSION"))]);
     match Config::load() {
-        Ok(config) => examine_with(&config, &mut report).await,
+        Ok(config) => Box::pin(examine_with(&config, &mut report)).await,
         Err(error) => report.add("settings", vec![Finding::fail("settings", &error)]),
     }
     report

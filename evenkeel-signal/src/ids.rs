@@ -96,7 +96,7 @@ impl Pairs {
         // Nothing panics under this lock; a poisoned one would be as good as new.
         let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |one: Option<&str>| pairs.get(one?).map(|other| other.clone().into_string());
-        let found = match (number, uuid) {
+        match (number, uuid) {
             (Some(number), Some(uuid)) => {
                 let is_known = pairs.get(uuid).is_some_and(|known| **known == *number)
                     && pairs.get(number).is_some_and(|known| **known == *uuid);
@@ -107,12 +107,11 @@ impl Pairs {
                     pairs.insert(number.into(), uuid.into());
                     pairs.insert(uuid.into(), number.into());
                 }
-                return (Some(number.to_owned()), Some(uuid.to_owned()));
+                (Some(number.to_owned()), Some(uuid.to_owned()))
             }
             (number, None) => (number.map(str::to_owned), known(number)),
             (None, uuid) => (known(uuid), uuid.map(str::to_owned)),
-        };
-        found
+        }
     }
 }
 

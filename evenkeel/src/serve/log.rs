@@ -53,7 +53,7 @@ pub(super) fn lost_lines() -> u64 {
 pub(super) fn filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
     // A level without a target is for everything that is not named; where it lets no more through, nothing is held.
     let levels = text.split(',').map(|part| part.trim().trim_start_matches('='));
-    let general = levels.filter_map(|level| level.parse::<LevelFilter>().ok()).last();
+    let general = levels.filter_map(|level| level.parse::<LevelFilter>().ok()).next_back();
     if general.is_none_or(|level| level <= LevelFilter::INFO) {
         return EnvFilter::try_new(text);
     }

@@ -43,9 +43,9 @@ fn what_others_own_or_write_or_lead_elsewhere_is_refused() {
         let folder = Folder::new("planted-mode");
         let file = folder.file();
         if is_empty {
-            drop(fs::File::create(&file).unwrap())
+            drop(fs::File::create(&file).unwrap());
         } else {
-            drop(SqliteOptions::new().open(&file).unwrap())
+            drop(SqliteOptions::new().open(&file).unwrap());
         }
         fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
         check(&folder, &file, SqliteOptions::new(), "can be written by everybody");
