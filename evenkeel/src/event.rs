@@ -213,11 +213,17 @@ impl Event {
     pub fn size_bytes(&self) -> usize {
         let text = match self.what() {
             What::Message(message) => message.size_bytes(),
-            What::Edit(edit) => edit.message.size_bytes(),
+            What::Edit(edit) => edit.target.size_bytes() + edit.message.size_bytes(),
+            What::Reaction(reaction) => reaction.target.size_bytes() + reaction.emoji.len(),
+            What::Deletion(deletion) => deletion.target.size_bytes(),
+            What::Typing(_) => 0,
+            What::Receipt(receipt) => receipt.targets.iter().map(MessageId::size_bytes).sum(),
+            What::PollVote(vote) => vote.poll.size_bytes() + size_of_val(&*vote.options),
             What::Due(due) => due.args.len() + due.function.len() + due.lane.len() + due.job.len(),
-            _ => 64,
+            What::Other(other) => other.name.len(),
         };
-        size_of::<Content>() + self.id().len() + self.conversation().id().len() + text
+        let who = self.sender().size_bytes() + self.conversation().id().len();
+        size_of::<Content>() + self.id().len() + who + text
     }
 }
 
@@ -334,6 +340,11 @@ impl Sender {
         self.0.alias.as_deref()
     }
 
+    fn size_bytes(&self) -> usize {
+        let name = self.name().map_or(0, str::len) + self.alias().map_or(0, str::len);
+        size_of::<Person>() + self.id().len() + name
+    }
+
     /// Whether `id` is this person's id or alias: what allow-lists should ask.
     pub fn is(&self, id: &str) -> bool {
         self.id() == id || self.alias() == Some(id)
@@ -353,6 +364,10 @@ impl MessageId {
     /// The transport's own text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    fn size_bytes(&self) -> usize {
+        size_of::<Self>() + self.0.len()
     }
 }
 
@@ -385,7 +400,12 @@ impl Message {
     }
 
     fn size_bytes(&self) -> usize {
-        self.text.len() + 128 * (self.attachments.len() + self.mentions.len())
+        let files = self.attachments.iter().map(Attachment::size_bytes);
+        let mentions = self.mentions.iter().map(|mention| size_of::<Mention>() + mention.who.size_bytes());
+        let quote = self.quote.iter().map(|quote| {
+            quote.id.size_bytes() + quote.author.as_ref().map_or(0, Sender::size_bytes) + quote.text.len()
+        });
+        self.id.size_bytes() + self.text.len() + files.chain(mentions).chain(quote).sum::<usize>()
     }
 }
 
@@ -400,6 +420,13 @@ pub struct Attachment {
     pub content_type: String,
     /// Its length in bytes, as the sender claims.
     pub size_bytes: Option<u64>,
+}
+
+impl Attachment {
+    fn size_bytes(&self) -> usize {
+        let name = self.name.as_ref().map_or(0, String::len);
+        size_of::<Self>() + self.id.len() + name + self.content_type.len()
+    }
 }
 
 /// A person named in a text.
@@ -554,6 +581,24 @@ mod tests {
             Message::text("1", "secret"),
         );
         assert_eq!(format!("{event:?}"), "Event(message)");
+    }
+
+    #[test]
+    fn whatever_people_make_large_counts_as_large() {
+        let who = Sender::known_as("a", Some("n".repeat(10_000)), None::<&str>);
+        let mut quoting = Message::text("1", "short");
+        quoting.quote = Some(Quote { id: MessageId::new("2"), author: None, text: "q".repeat(10_000) });
+        let targets = (0..1_000).map(|n| MessageId::new(n.to_string())).collect();
+        let here = || Conversation::direct("a");
+        let large = [
+            Event::new("1", here(), who, Typing { is_started: true }),
+            Event::new("1", here(), Sender::new("a"), quoting),
+            Event::new("1", here(), Sender::new("a"), Receipt { kind: ReceiptKind::Read, targets }),
+            Event::new("1", here(), Sender::new("a"), Other { name: "o".repeat(10_000) }),
+        ];
+        for event in large {
+            assert!(event.size_bytes() > 10_000, "{event:?}: {}", event.size_bytes());
+        }
     }
 
     #[test]

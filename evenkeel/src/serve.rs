@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod foreign;
 mod handling;
+mod slots;
 mod lane;
 mod outbox;
 mod machine;
@@ -35,7 +36,7 @@ use crate::journal::{DefaultJournal, Journal, Place};
 use crate::operator::{DeadLetters, Jobs, Operator, Wish};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
-use crate::transport::{Backlog, Inbox, Transport};
+use crate::transport::{Backlog, Inbox, Limits, Transport};
 use clock::Source;
 pub(crate) use settings::guarding;
 use settings::{Guard, Settings};
@@ -92,6 +93,8 @@ pub struct Bot<T, J = DefaultJournal> {
     executor: Option<Executor>,
     drain: Option<Duration>,
     backlog_bytes: usize,
+    share_bytes: Option<usize>,
+    event_bytes: Option<usize>,
     shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     status: (Status, mpsc::Receiver<Question>),
     operator: (Operator, mpsc::Receiver<Wish>),
@@ -113,6 +116,8 @@ impl<T: Transport> Bot<T> {
             executor: None,
             drain: None,
             backlog_bytes: BACKLOG_BYTES,
+            share_bytes: None,
+            event_bytes: None,
             shutdown: None,
             status: Status::new(),
             operator: Operator::new(),
@@ -136,6 +141,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             executor: self.executor,
             drain: self.drain,
             backlog_bytes: self.backlog_bytes,
+            share_bytes: self.share_bytes,
+            event_bytes: self.event_bytes,
             shutdown: self.shutdown,
             status: self.status,
             operator: self.operator,
@@ -168,6 +175,22 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     /// Refuses events, counted and logged, while accepted ones hold more than this many bytes; 256 MiB unless told.
     pub fn with_backlog_bytes(mut self, bytes: usize) -> Self {
         self.backlog_bytes = bytes;
+        self
+    }
+
+    /// Refuses events of a conversation, or of a person, while accepted ones of the same hold more than this many bytes; an
+    /// eighth of the [backlog](Self::with_backlog_bytes) unless told, and at least 64 KiB of it. Whatever is said here, a
+    /// conversation or person that has more than half of what is still free gets nothing more, so that whoever fills the
+    /// backlog is refused before others are.
+    pub fn with_backlog_share_bytes(mut self, bytes: usize) -> Self {
+        self.share_bytes = Some(bytes);
+        self
+    }
+
+    /// Refuses events that are larger than this many bytes; 4 MiB unless told, and never more than a
+    /// [share](Self::with_backlog_share_bytes). Files are not counted: an event names them, and a handler fetches them.
+    pub fn with_event_bytes(mut self, bytes: usize) -> Self {
+        self.event_bytes = Some(bytes);
         self
     }
 
@@ -311,6 +334,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             drain,
             settings,
             backlog_bytes,
+            share_bytes,
+            event_bytes,
             status,
             operator,
             clock,
@@ -368,7 +393,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             let desk = Desk { status: status.clone(), letters, jobs };
             Console::start(console, about, desk, journal.keeping().path())?
         };
-        let backlog = Arc::new(Backlog::new(backlog_bytes));
+        let backlog = Arc::new(Backlog::new(Limits::new(backlog_bytes, share_bytes, event_bytes)));
         let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status, operator);
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.
         let receiving = Owned(tokio::spawn(foreign::receive(Arc::clone(&transport), inbox)));

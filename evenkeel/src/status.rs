@@ -42,6 +42,10 @@ pub struct Snapshot {
     pub duplicates: u64,
     /// Events refused because too many were waiting, or because the bot was stopping.
     pub refused: u64,
+    /// Those of them whose conversation or sender had its share of what may wait, while others were taken.
+    pub refused_share: u64,
+    /// Those of them that were larger than an event may be.
+    pub refused_large: u64,
     /// Things that arrived and could not be understood.
     pub undeliverable: u64,
     /// Events whose handler returned, and events that no trigger wanted.

@@ -1,10 +1,10 @@
 //! The edge to a network: how events come in and actions go out.
 
+mod backlog;
 mod fresh;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,8 @@ use crate::journal::Acceptance;
 use crate::operator::{DeadLetters, Jobs, Operator};
 use crate::reply::Outbound;
 use crate::status::{Gaps, Status};
+use backlog::Why;
+pub(crate) use backlog::{Backlog, Limits};
 pub use fresh::FreshIds;
 
 /// A network, or anything else that events come from and actions go to.
@@ -49,6 +51,9 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Reads until the source ends, handing each event to `inbox`. Reconnecting is the transport's own business.
     ///
+    /// A bot that is told to stop goes on receiving until the end of its drain, where its journal is kept: what comes is
+    /// for the next start. Where it is not, the bot stops receiving at once.
+    ///
     /// # Errors
     ///
     /// Only what cannot be mended by trying again: the bot drains and stops.
@@ -63,7 +68,9 @@ pub trait Transport: Send + Sync + 'static {
     /// within a minute of a start the bot drains and stops.
     fn receive(&self, inbox: Inbox) -> impl Future<Output = Result<()>> + Send;
 
-    /// Carries one action out. Calls for one conversation never overlap; calls for several do.
+    /// Carries one action out. Calls for one conversation never overlap; calls for several do, see
+    /// [`sends_at_once`](Self::sends_at_once). A typing indicator is dropped where it still is under way when a reply is to
+    /// be sent there: nothing waits for it.
     ///
     /// # Errors
     ///
@@ -76,10 +83,18 @@ pub trait Transport: Send + Sync + 'static {
     fn send(&self, outbound: &Outbound) -> impl Future<Output = Result<Sent, SendError>> + Send;
 
     /// How long [`send`](Self::send) may take. A future that passes this is dropped, and the outcome is
-    /// [`Unknown`](Outcome::Unknown); without an end, 256 of them would stop all sending. Longer than whatever the
-    /// transport itself waits for, which knows better what became of the action.
+    /// [`Unknown`](Outcome::Unknown); without an end, it would hold its conversation up for ever. Longer than whatever the
+    /// transport itself waits for, which knows better what became of the action. A typing indicator has five seconds at most.
     fn send_deadline(&self) -> Duration {
         Duration::from_secs(120)
+    }
+
+    /// How many sends the network wants at once. The next one waits until one of them has ended, or turns out to hang: one
+    /// that others overtake, or that nothing follows for a quarter of a second, is not counted any more. So that what hangs
+    /// holds up nothing else, up to 32 times as many may be under way; a network that bears no more than a certain number
+    /// needs a limit of its own in [`send`](Self::send).
+    fn sends_at_once(&self) -> usize {
+        256
     }
 
     /// How events come in, for the table of [`Guarantees`](crate::guarantee::Guarantees). Say no more than what holds.
@@ -215,56 +230,29 @@ pub(crate) struct Arrival {
     pub(crate) accepted: Option<oneshot::Sender<Acceptance>>,
 }
 
-/// How many bytes of accepted events wait or run, and how many may.
+/// The event was not taken: the bot is stopping, too many events are waiting, or too many of this conversation or person.
 #[derive(Debug)]
-pub(crate) struct Backlog {
-    bytes: AtomicUsize,
-    limit_bytes: usize,
-    refused: AtomicU64,
-    undeliverable: AtomicU64,
-    gaps: AtomicU64,
-    gap_us: AtomicU64,
-}
+pub struct Refused(Why);
 
-impl Backlog {
-    pub(crate) fn new(limit_bytes: usize) -> Self {
-        let none = || AtomicU64::new(0);
-        let (refused, undeliverable, gaps, gap_us) = (none(), none(), none(), none());
-        Self { bytes: AtomicUsize::new(0), limit_bytes, refused, undeliverable, gaps, gap_us }
+impl Refused {
+    /// Whether it is no use to offer the event again: it is larger than an event may be.
+    pub fn is_too_large(&self) -> bool {
+        self.0 == Why::TooLarge
     }
 
-    /// Counts events that did not come through the inbox, and gives the room of those back that are done.
-    pub(crate) fn settle(&self, (taken, released): (usize, usize)) {
-        self.bytes.fetch_add(taken, Ordering::Relaxed);
-        self.release(released);
-    }
-
-    /// Gives the room of a handled event back.
-    pub(crate) fn release(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn undeliverable(&self) -> u64 {
-        self.undeliverable.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn gaps(&self) -> Gaps {
-        let total = Duration::from_micros(self.gap_us.load(Ordering::Relaxed));
-        Gaps { count: self.gaps.load(Ordering::Relaxed), total }
+    /// Whether others may still be taken: only the conversation of this event, or its sender, has too many waiting.
+    pub fn is_of_one(&self) -> bool {
+        self.0 == Why::Share
     }
 }
-
-/// The inbox is full or the bot is stopping; the event was not taken.
-#[derive(Debug)]
-pub struct Refused(());
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the bot takes no more events")
+        f.write_str(match self.0 {
+            Why::Stopping | Why::Full => "the bot takes no more events",
+            Why::Share => "the bot takes no more events of this conversation or person for now",
+            Why::TooLarge => "the event is too large",
+        })
     }
 }
 
@@ -287,7 +275,7 @@ impl Collected {
     /// Cancel safe: an event is either returned or still there.
     pub async fn next(&mut self) -> Option<Event> {
         let Arrival { event, accepted } = self.arrivals.recv().await?;
-        self.backlog.release(event.size_bytes());
+        self.backlog.release(&event);
         self.count += 1;
         if let Some(accepted) = accepted {
             // The transport may have stopped waiting; the event came all the same.
@@ -312,7 +300,8 @@ impl Inbox {
     ///
     /// It holds at most 64 MiB; its status and its operator's handles say nothing.
     pub fn collecting() -> (Self, Collected) {
-        let backlog = Arc::new(Backlog::new(64 << 20));
+        const ALL: usize = 64 << 20;
+        let backlog = Arc::new(Backlog::new(Limits::new(ALL, Some(ALL), Some(ALL))));
         let (inbox, arrivals) = Self::new(Arc::clone(&backlog), Status::new().0, Operator::new().0);
         let collected = Collected { arrivals, backlog, count: 0 };
         (inbox, collected)
@@ -331,11 +320,11 @@ impl Inbox {
     /// Hands an event over without waiting, for sources that cannot be paused and take no acknowledgement.
     ///
     /// A full inbox refuses the event, counts it and logs it: that happens only when more is waiting than the bot may
-    /// keep in memory.
+    /// keep in memory, in all or of this conversation or person.
     ///
     /// # Errors
     ///
-    /// [`Refused`] when the inbox is full or the bot is stopping.
+    /// [`Refused`] when the inbox is full, when the event is too large, or when the bot is stopping.
     pub fn push(&self, event: Event) -> Result<(), Refused> {
         self.take(event, None)
     }
@@ -344,7 +333,8 @@ impl Inbox {
     ///
     /// # Errors
     ///
-    /// [`Refused`] when the inbox is full or the bot is stopping; the source should offer the event again later.
+    /// [`Refused`] when the inbox is full, for all or for this conversation or person, or the bot is stopping; the source
+    /// should offer the event again later, unless it [is too large](Refused::is_too_large).
     ///
     /// # Cancel safety
     ///
@@ -352,7 +342,7 @@ impl Inbox {
     pub async fn accept(&self, event: Event) -> Result<Acceptance, Refused> {
         let (accepted, answer) = oneshot::channel();
         self.take(event, Some(accepted))?;
-        answer.await.map_err(|_| Refused(()))
+        answer.await.map_err(|_| Refused(Why::Stopping))
     }
 
     /// Asks the bot behind this inbox how it is, for a transport that shows it.
@@ -372,7 +362,7 @@ impl Inbox {
 
     /// Counts and logs something that arrived but could not be understood; `why` must not quote it.
     pub fn undeliverable(&self, why: &str) {
-        let count = self.backlog.undeliverable.fetch_add(1, Ordering::Relaxed) + 1;
+        let count = self.backlog.undelivered();
         // Powers of two: a hostile or broken source must not fill the disk with log lines.
         if count.is_power_of_two() {
             tracing::warn!(count, why, "something arrived that could not be understood");
@@ -381,24 +371,18 @@ impl Inbox {
 
     /// Counts a time in which nobody read, for networks that lose what nobody reads.
     pub fn gap(&self, gap: Duration) {
-        let gap_us = u64::try_from(gap.as_micros()).unwrap_or(u64::MAX);
-        self.backlog.gaps.fetch_add(1, Ordering::Relaxed);
-        self.backlog.gap_us.fetch_add(gap_us, Ordering::Relaxed);
+        self.backlog.gap(gap);
     }
 
     fn take(&self, event: Event, accepted: Option<oneshot::Sender<Acceptance>>) -> Result<(), Refused> {
-        let size = event.size_bytes();
-        let before = self.backlog.bytes.fetch_add(size, Ordering::Relaxed);
-        if before + size <= self.backlog.limit_bytes
-            && self.arrivals.send(Arrival { event, accepted }).is_ok()
-        {
-            return Ok(());
-        }
-        self.backlog.release(size);
-        let count = self.backlog.refused.fetch_add(1, Ordering::Relaxed) + 1;
-        if count.is_power_of_two() {
-            tracing::error!(count, "events were refused: the bot is stopping, or too many are waiting");
-        }
-        Err(Refused(()))
+        let refused = |why, event: &Event| {
+            self.backlog.refuse(why, event);
+            Refused(why)
+        };
+        self.backlog.take(&event).map_err(|why| refused(why, &event))?;
+        self.arrivals.send(Arrival { event, accepted }).map_err(|mpsc::error::SendError(arrival)| {
+            self.backlog.release(&arrival.event);
+            refused(Why::Stopping, &arrival.event)
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! The bot's side of the sandbox: a transport like any other.
 
+use std::collections::HashSet;
+use std::future::ready;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -101,40 +103,65 @@ impl Sandbox {
     /// An event stays pending until the journal has it: dropping this future repeats some, which the journal knows,
     /// and loses none.
     async fn deliver(&self, inbox: &Inbox) {
+        // Conversations of which the bot takes nothing for now. Others go on.
+        let mut refused: Vec<Conversation> = Vec::new();
         loop {
-            let events: Vec<Event> = {
+            let (events, is_empty) = {
                 let state = self.network.lock();
-                state.pending.iter().take(LIMIT_TOGETHER).cloned().collect()
+                let others = state.pending.iter().filter(|event| !refused.contains(event.conversation()));
+                (others.take(LIMIT_TOGETHER).cloned().collect::<Vec<_>>(), state.pending.is_empty())
             };
-            if events.is_empty() {
+            if is_empty {
+                refused.clear();
                 self.network.arrival.notified().await;
                 continue;
             }
             let offered = events.len();
-            let accepted = accept_in_order(inbox, events).await;
-            self.network.lock().pending.drain(..accepted);
+            let (gone, is_full) = accept_in_order(inbox, events, &mut refused).await;
+            self.network.lock().pending.retain(|event| !gone.contains(event.id()));
             self.network.departure.notify_waiters();
-            if accepted < offered {
+            if is_full || offered == 0 {
+                refused.clear();
                 tokio::time::sleep(RETRY).await;
             }
         }
     }
 }
 
-/// Offers events together and returns how many were taken before the first refusal.
-async fn accept_in_order(inbox: &Inbox, events: Vec<Event>) -> usize {
-    let mut answers: Vec<Pin<Box<dyn Future<Output = bool> + Send>>> = Vec::with_capacity(events.len());
+/// Offers events together. Returns which are gone, because they were taken or are too large for ever, and whether the bot
+/// takes nothing at all. After a refusal nothing of the same conversation overtakes the refused one.
+async fn accept_in_order(
+    inbox: &Inbox,
+    events: Vec<Event>,
+    refused: &mut Vec<Conversation>,
+) -> (HashSet<String>, bool) {
+    let mut answers = Vec::with_capacity(events.len());
+    let mut is_full = false;
     for event in events {
-        let mut answer = Box::pin(async { inbox.accept(event).await.is_ok() });
-        // The first poll hands the event over. After a refusal nothing may overtake the refused one.
-        match futures_util::poll!(&mut answer) {
-            Poll::Ready(false) => break,
-            Poll::Ready(true) => answers.push(Box::pin(std::future::ready(true))),
-            Poll::Pending => answers.push(answer),
+        let (id, conversation) = (event.id().to_owned(), event.conversation().clone());
+        if refused.contains(&conversation) {
+            continue;
         }
+        let mut answer = Box::pin(inbox.accept(event));
+        // The first poll hands the event over.
+        let taken: Pin<Box<dyn Future<Output = bool> + Send>> = match futures_util::poll!(&mut answer) {
+            Poll::Pending => Box::pin(async { answer.await.is_ok() }),
+            Poll::Ready(Err(error)) if error.is_of_one() => {
+                refused.push(conversation);
+                continue;
+            }
+            Poll::Ready(Err(error)) if !error.is_too_large() => {
+                is_full = true;
+                break;
+            }
+            Poll::Ready(_) => Box::pin(ready(true)),
+        };
+        answers.push(async { taken.await.then_some(id) });
     }
+    // One that a stop cuts off stays, and is repeated to the next bot, whose journal may know it.
     let answers = join_all(answers).await;
-    answers.into_iter().take_while(|is_accepted| *is_accepted).count()
+    is_full |= answers.contains(&None);
+    (answers.into_iter().flatten().collect(), is_full)
 }
 
 /// Tells everybody that a bot is there, until it is dropped.

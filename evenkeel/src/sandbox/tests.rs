@@ -4,13 +4,13 @@ use crate::journal::Acceptance;
 use crate::operator::Operator;
 use crate::reply::{Action, Outbound, SendKey};
 use crate::status::Status;
-use crate::transport::{Arrival, Backlog, Inbox, Outcome, SendError, Sent, Transport};
+use crate::transport::{Arrival, Backlog, Inbox, Limits, Outcome, SendError, Sent, Transport};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// A bot that is read by hand.
 fn bot(limit_bytes: usize) -> (Inbox, UnboundedReceiver<Arrival>) {
     let (status, _) = Status::new();
-    Inbox::new(Arc::new(Backlog::new(limit_bytes)), status, Operator::new().0)
+    Inbox::new(Arc::new(Backlog::new(Limits::new(limit_bytes, None, None))), status, Operator::new().0)
 }
 
 /// Accepts the next event, as the journal would.
@@ -95,7 +95,7 @@ async fn a_refused_event_is_offered_again_and_nothing_overtakes_it() {
     }
     // There is room for one event; the next is refused until the first is handled.
     let (status, _) = Status::new();
-    let backlog = Arc::new(Backlog::new(500));
+    let backlog = Arc::new(Backlog::new(Limits::new(500, Some(500), None)));
     let (inbox, mut arrivals) = Inbox::new(Arc::clone(&backlog), status, Operator::new().0);
     let receiving = tokio::spawn({
         let sandbox = sandbox.clone();
@@ -105,7 +105,7 @@ async fn a_refused_event_is_offered_again_and_nothing_overtakes_it() {
         let event = hear(&mut arrivals).await;
         assert_eq!(event.text(), Some(&*format!("{number}")));
         tokio::task::yield_now().await;
-        backlog.release(event.size_bytes());
+        backlog.release(&event);
     }
     receiving.abort();
 }

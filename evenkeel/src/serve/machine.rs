@@ -21,7 +21,9 @@ mod held;
 mod jobs;
 mod leaving;
 mod letters;
+mod notices;
 mod operator;
+mod pressure;
 mod recovery;
 mod room;
 mod suspects;
@@ -31,28 +33,32 @@ mod words;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec::Drain;
 
 use super::attempt::{Ending, Finished, Work};
 use super::lane::Lanes;
 use super::outbox::Letter;
 use crate::error::Result;
+use crate::event::Event;
 use crate::journal::Entry;
 use alarms::{Alarm, Alarms, Key};
 use brake::Brake;
 use following::After;
 use held::{Held, Place};
 pub(super) use leaving::Left;
+use notices::Notices;
+use pressure::Pressed;
 use room::Room;
 use suspects::Suspects;
 use waiting::{Offering, Waiter};
 pub(super) use words::{Input, Now, Output, Policy, Tally};
 
-/// Handlers running at once; more conversations than that wait their turn.
+/// Handlers running at once, those that hang not counted; more conversations than that wait their turn.
 const HANDLERS: usize = 10_000;
-/// Sends on their way at once.
-const SENDS: usize = 256;
-/// Replies waiting to be sent; beyond that no further handler starts.
-const OUTBOX: usize = 65_536;
+/// Handlers running at once in all.
+const HANDLERS_BOUND: usize = 40_000;
+/// So many times as many sends as the transport wants at once may be on their way, if most of them hang.
+const SENDS_BOUND: usize = 32;
 
 /// See the module.
 pub(super) struct Machine {
@@ -64,6 +70,9 @@ pub(super) struct Machine {
     outstanding: HashMap<Key, Vec<crate::context::Answer>>,
     /// Replies that wait to be sent again, with their lanes held up.
     postponed: HashMap<Key, Letter>,
+    notices: Notices,
+    /// Events that have their lanes and wait until fewer replies wait in their conversations.
+    pressed: Pressed,
     batch: Vec<Entry>,
     after: Vec<After>,
     /// What follows the batch that is being written.
@@ -96,12 +105,13 @@ impl Machine {
     pub(super) fn new(policy: Policy) -> Self {
         Self {
             alarms: Alarms::new(policy.seed),
-            policy,
-            lanes: Lanes::new(HANDLERS),
+            lanes: Lanes::new(HANDLERS, HANDLERS_BOUND),
             held: HashMap::new(),
-            outbox: Lanes::new(SENDS),
+            outbox: Lanes::new(policy.sends, policy.sends.saturating_mul(SENDS_BOUND)),
             outstanding: HashMap::new(),
             postponed: HashMap::new(),
+            notices: Notices::default(),
+            pressed: Pressed::default(),
             batch: Vec::new(),
             after: Vec::new(),
             following: None,
@@ -119,6 +129,7 @@ impl Machine {
             now: Now::default(),
             outputs: Vec::new(),
             is_draining: false,
+            policy,
         }
     }
 
@@ -135,6 +146,7 @@ impl Machine {
             Input::Finished(finished) => self.finished(finished),
             Input::Asked(ask) => self.asked(ask),
             Input::Delivered(letter, result) => self.delivered(letter, result),
+            Input::Notified(result) => self.notified(result),
             Input::Ticked => {}
             Input::Operator(wish) => self.wished(wish),
         }
@@ -166,22 +178,20 @@ impl Machine {
         self.after.push(after);
     }
 
-    fn has_room(&self) -> bool {
-        self.outbox.len() < OUTBOX && !self.is_draining
-    }
-
     /// Begins with whatever has its turn.
     fn advance(&mut self) {
+        let now = self.now.elapsed;
         while self.has_room()
-            && let Some((lane, sequence)) = self.lanes.next()
+            && let Some((lane, sequence)) = self.lanes.next(now)
         {
-            match self.wants_lane(sequence) {
-                true => self.begin(sequence),
-                false => self.lanes.finish(&lane),
+            if !self.wants_lane(sequence) {
+                self.lanes.finish(&lane, now);
+            } else if !self.waits_for_replies(sequence) {
+                self.begin(sequence);
             }
         }
         self.next_suspect();
-        while let Some((_, letter)) = self.outbox.next() {
+        while let Some((_, letter)) = self.outbox.next(now) {
             self.send(letter);
         }
     }
@@ -259,20 +269,22 @@ impl Machine {
     fn let_go(&mut self, sequence: u64) {
         let Some(held) = self.forget(sequence) else { return };
         if !matches!(held.place, Place::Waiting | Place::Loose) {
-            self.lanes.finish(&held.lane);
+            self.lanes.finish(&held.lane, self.now.elapsed);
         }
     }
 
-    /// How many bytes of events entered memory beside the inbox, and how many are done, since the last time.
-    pub(super) fn room(&mut self) -> (usize, usize) {
+    /// Which events entered memory beside the inbox, and which are done, since the last time.
+    pub(super) fn room(&mut self) -> (Drain<'_, Event>, Drain<'_, Event>) {
         self.room.told()
     }
 
     /// When time alone will change something, if at all.
     pub(super) fn next_alarm(&self) -> Option<Duration> {
         let alarm = self.alarms.next();
-        let job = self.next_look();
-        alarm.into_iter().chain(job).min()
+        // Without room no handler starts, whatever slots there are.
+        let handlers = self.lanes.next_look().filter(|_| self.has_room());
+        let looks = [alarm, self.next_look(), handlers, self.outbox.next_look()];
+        looks.into_iter().flatten().min()
     }
 
     /// Takes nothing new up: what runs may finish.
@@ -294,15 +306,23 @@ impl Machine {
         self.held.get(&sequence)
     }
 
-    /// Whether nothing is left to do.
+    /// Whether the journal has answered all that it was told, and was told all.
+    pub(super) fn is_written(&self) -> bool {
+        self.batch.is_empty() && self.following.is_none()
+    }
+
+    /// Whether nothing is left to do; while a bot stops, but for what is still to be written.
     pub(super) fn is_idle(&self) -> bool {
-        let is_still = self.batch.is_empty() && self.following.is_none();
         if self.is_draining {
-            // What waits is left to the next start: events, and replies that a network did not take.
+            // What waits is left to the next start: events, and replies that a network did not take. Where the end of
+            // others is being written, or an event that has come in, nothing follows.
+            let is_left = |after: &After| matches!(after, After::Accepted { .. } | After::Nothing);
             let is_sending = self.outbox.running() > self.postponed.len();
-            return is_still && !is_sending && !self.held.values().any(|held| held.place.is_running());
+            return self.following.iter().flatten().chain(&self.after).all(is_left)
+                && !is_sending
+                && !self.held.values().any(|held| held.place.is_running());
         }
-        is_still && self.outbox.is_empty() && self.lanes.len() + self.resting == self.parked.len()
+        self.is_written() && self.outbox.is_empty() && self.lanes.len() + self.resting == self.parked.len()
     }
 
     fn ring(&mut self) {
@@ -310,7 +330,10 @@ impl Machine {
             match alarm {
                 // A bot that stops leaves it to the next start.
                 Alarm::Retry(_) if self.is_draining => {}
-                Alarm::Retry(sequence) => self.attempt(sequence),
+                Alarm::Retry(sequence) => {
+                    self.wake(sequence);
+                    self.attempt(sequence);
+                }
                 Alarm::Innocent(sequence) => self.acquit(sequence),
                 Alarm::Rejoin(sequence) => {
                     self.resting -= 1;
@@ -320,6 +343,7 @@ impl Machine {
                 }
                 Alarm::Resend(key) => {
                     if let Some(letter) = self.postponed.remove(&key) {
+                        self.outbox.wake(&letter.outbound.conversation.shared_id(), self.now.elapsed);
                         self.send(letter);
                     }
                 }

@@ -9,6 +9,9 @@ use super::foreign;
 use crate::reply::{Action, Outbound};
 use crate::transport::{SendError, Sent, Transport};
 
+/// How long a best-effort action may take.
+const NOTICE_DEADLINE: Duration = Duration::from_secs(5);
+
 /// An action on its way.
 #[derive(Debug)]
 pub(super) struct Letter {
@@ -26,10 +29,15 @@ impl Letter {
         Self { outbound, command, attempts: 0, held_until: None }
     }
 
-    /// Whether it is neither kept nor tried again: a typing notice that comes late is a lie.
-    pub(super) fn is_fleeting(&self) -> bool {
-        matches!(self.outbound.action, Action::Typing { .. })
+    /// As [`is_best_effort`].
+    pub(super) fn is_best_effort(&self) -> bool {
+        is_best_effort(&self.outbound.action)
     }
+}
+
+/// Whether an action is neither kept nor tried again, and nothing waits for it: a typing notice that comes late is a lie.
+pub(super) fn is_best_effort(action: &Action) -> bool {
+    matches!(action, Action::Typing { .. })
 }
 
 /// Tries once to send a letter, for as long as the transport's deadline.
@@ -48,4 +56,17 @@ pub(super) async fn deliver<T: Transport>(
         Err(SendError::unknown(format!("sending did not end within {deadline:?}")))
     });
     (letter, result)
+}
+
+/// Tries once to carry a best-effort action out, for a short time.
+///
+/// # Cancel safety
+///
+/// Dropping the future leaves open whether the action happened.
+pub(super) async fn notify<T: Transport>(transport: Arc<T>, letter: Letter) -> Result<Sent, SendError> {
+    let deadline = transport.send_deadline().min(NOTICE_DEADLINE);
+    timeout(deadline, foreign::send(&*transport, &letter.outbound)).await.unwrap_or_else(|_| {
+        tracing::debug!(transport = transport.name(), ?deadline, "a typing indicator did not end in time");
+        Err(SendError::unknown(format!("it did not end within {deadline:?}")))
+    })
 }

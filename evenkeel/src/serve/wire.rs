@@ -2,7 +2,9 @@
 //!
 //! It runs no author's code: handlers run behind the executor and report through a channel.
 
+mod downloads;
 mod ending;
+mod notices;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,8 +18,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use self::downloads::{Download, Downloads};
 use self::ending::End;
 pub(super) use self::ending::{GRACE, let_go};
+use self::notices::Notices;
 use super::attempt::{Finished, Work};
 use super::clock::WallClock;
 use super::commands::Commands;
@@ -25,7 +29,7 @@ use super::foreign;
 use super::handling::handle;
 use super::log::lost_lines;
 use super::machine::{Input, Machine, Now, Output, Policy};
-use super::outbox::deliver;
+use super::outbox::{Letter, deliver};
 use crate::context::{Ask, Wire as Asks};
 use crate::error::Result;
 use crate::guarantee::Guarantees;
@@ -34,7 +38,7 @@ use crate::operator::Wish;
 use crate::route::App;
 use crate::schedule::{Hands, Reading, Step};
 use crate::status::{Question, Snapshot};
-use crate::transport::{Arrival, Backlog, Transport};
+use crate::transport::{Arrival, Backlog, SendError, Sent, Transport};
 
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
@@ -42,6 +46,9 @@ const TURN: usize = 256;
 const STALLED: Duration = Duration::from_secs(1);
 /// How often it is asked what another process has put into the journal.
 const ADOPTION: Duration = Duration::from_secs(1);
+
+/// A transport that receives; it ends when the transport gives up.
+type Receiving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// The channels that end at the wire.
 pub(super) struct Ends {
@@ -56,6 +63,8 @@ pub(super) struct Ends {
 pub(super) struct Wire<T, J: Journal> {
     transport: Arc<T>,
     journal: J,
+    /// The transport, as it receives. Dropped when the bot stops receiving; the transport then lets its connection go.
+    receiving: Option<Receiving>,
     /// The batch that is being written,
     writing: Option<Pin<Box<J::Writing>>>,
     /// and since when.
@@ -74,6 +83,8 @@ pub(super) struct Wire<T, J: Journal> {
     commands: Commands,
     guarantees: Guarantees,
     is_draining: bool,
+    notices: Notices,
+    downloads: Downloads,
     /// Replies on their way. Of those that are cut off, nobody knows whether they arrived.
     sending: usize,
     /// The label of an event until its trigger is known.
@@ -104,11 +115,13 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             resends_safely,
             on_unknown,
             brakes: !app.tools().is_unbraked,
+            sends: transport.sends_at_once().max(1),
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
         };
         let wire = Self {
             transport,
             journal,
+            receiving: None,
             writing: None,
             wrote: Instant::now(),
             app,
@@ -123,6 +136,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             commands: Commands::default(),
             guarantees: promised,
             is_draining: false,
+            notices: Notices::default(),
+            downloads: Downloads::new(),
             sending: 0,
             unmatched: Label::new("message").general(),
             began: Instant::now(),
@@ -142,12 +157,13 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         recovered: Recovered,
         ends: Ends,
         inner: Inner,
-        receiving: impl Future<Output = Result<()>> + Unpin,
+        receiving: impl Future<Output = Result<()>> + Send + 'static,
         drain: Duration,
     ) -> Result<()> {
         let (mut ends, mut inner) = (ends, inner);
+        self.receiving = Some(Box::pin(receiving));
         let app = self.app.clone();
-        let turned = self.turn(recovered, &mut ends, &mut inner, receiving, drain);
+        let turned = self.turn(recovered, &mut ends, &mut inner, drain);
         let ended = match foreign::caught("the journal, or the wire itself,", turned).await {
             Ok(end) => self.finish(end, ends, &inner).await,
             // The journal itself has failed: there is nothing to give back to it.
@@ -188,12 +204,9 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         recovered: Recovered,
         ends: &mut Ends,
         inner: &mut Inner,
-        receiving: impl Future<Output = Result<()>> + Unpin,
         drain: Duration,
     ) -> Result<End> {
         let Inner { finished, asked } = inner;
-        // Dropped when the bot stops receiving; the transport then lets its connection go.
-        let mut receiving = Some(receiving);
         let mut sends = FuturesUnordered::new();
         let mut deadline: Option<Instant> = None;
         let mut ended: Result<()> = Ok(());
@@ -206,7 +219,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             tracing::info!(events, replies, "taking up what an earlier run left");
         }
         self.machine.recover(recovered, now, &|event| self.app.command(event));
-        self.backlog.settle(self.machine.room());
+        self.settle();
         self.machine.plan(self.app.schedules());
         loop {
             self.machine.outputs(&mut outputs);
@@ -214,23 +227,36 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 match output {
                     Output::Start(work) => self.start(work),
                     Output::Send(letter) => {
-                        self.sending += usize::from(!letter.is_fleeting());
+                        self.sending += 1;
+                        self.notices.let_go(letter.outbound.conversation.id());
                         sends.push(deliver(Arc::clone(&self.transport), letter));
                     }
+                    Output::Notify(letter) => self.notify(letter)?,
                     Output::Ask(ask) => self.help(ask),
                     Output::Died(dead) => self.mourn(*dead),
                 }
             }
+            for ended in self.notices.poll().await {
+                self.notified(ended)?;
+            }
+            self.downloads.advance(&self.transport, self.began.elapsed());
             self.write();
-            self.backlog.settle(self.machine.room());
-            let is_quiet = ends.arrivals.is_empty() && asked.is_empty() && finished.is_empty();
-            if is_quiet && self.machine.is_idle() {
-                self.tell_idlers();
+            self.settle();
+            if asked.is_empty() && finished.is_empty() && self.machine.is_idle() {
+                let is_all_taken = ends.arrivals.is_empty() && self.machine.is_written();
+                if is_all_taken && self.notices.is_empty() {
+                    self.tell_idlers();
+                }
                 if let Some(deadline) = deadline {
-                    return Ok(End::Quiet(deadline, ended));
+                    if is_all_taken {
+                        return Ok(End::Quiet(deadline, ended));
+                    }
+                    // What still comes in must not prolong a stop for ever. What has come is written, and acknowledged.
+                    ends.arrivals.close();
                 }
             }
-            let alarm = self.machine.next_alarm().map(|elapsed| self.began + elapsed);
+            let alarm = self.machine.next_alarm().into_iter().chain(self.downloads.next_look()).min();
+            let alarm = alarm.map(|elapsed| self.began + elapsed);
             let input = tokio::select! {
                 // In order, so that what is rare and urgent is not starved by what is always ready.
                 biased;
@@ -238,9 +264,12 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     if deadline.is_some() {
                         return Ok(End::AtOnce);
                     }
-                    receiving = None;
-                    ends.arrivals.close();
                     deadline = Some(self.begin_draining(drain));
+                    if !self.journal.is_kept() {
+                        // Nobody would take up what comes now.
+                        self.receiving = None;
+                        ends.arrivals.close();
+                    }
                     continue;
                 }
                 () = at(deadline) => return Ok(End::AtDeadline),
@@ -265,8 +294,16 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     continue;
                 }
                 Some((letter, result)) = sends.next(), if !sends.is_empty() => {
-                    self.sending -= usize::from(!letter.is_fleeting());
+                    self.sending -= 1;
                     Input::Delivered(letter, result)
+                }
+                ended = self.notices.next() => {
+                    self.notified(ended)?;
+                    continue;
+                }
+                slot = self.downloads.next() => {
+                    self.downloads.ended(slot, self.began.elapsed());
+                    continue;
                 }
                 1.. = asked.recv_many(&mut wishes, TURN) => {
                     let now = self.now();
@@ -283,10 +320,14 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                     continue;
                 }
                 Some(wish) = ends.wishes.recv() => Input::Operator(wish),
-                result = polled(&mut receiving) => {
-                    receiving = None;
-                    ended = result;
-                    deadline = Some(self.begin_draining(drain));
+                result = polled(&mut self.receiving) => {
+                    self.receiving = None;
+                    if deadline.is_none() {
+                        ended = result;
+                        deadline = Some(self.begin_draining(drain));
+                    } else if let Err(error) = result {
+                        tracing::warn!(error = error.chain(), "the transport gave up while the bot was stopping");
+                    }
                     continue;
                 }
                 () = at(alarm) => Input::Ticked,
@@ -317,18 +358,22 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         self.running.insert(sequence, self.executor.spawn(&self.unmatched, handling));
     }
 
-    fn help(&self, ask: Ask) {
+    fn help(&mut self, ask: Ask) {
         if let Ask::Download { attachment, limit_bytes, answer } = ask {
-            let transport = Arc::clone(&self.transport);
-            // Its owner is whoever holds the other end of `answer`: without it, the download is given up.
-            tokio::spawn(async move {
-                let mut answer = answer;
-                tokio::select! {
-                    file = foreign::download(&*transport, &attachment, limit_bytes) => drop(answer.send(file)),
-                    () = answer.closed() => {}
-                }
-            });
+            self.downloads.ask(Download { attachment, limit_bytes, answer });
         }
+    }
+
+    fn notify(&mut self, letter: Letter) -> Result<()> {
+        let refused = self.notices.begin(&self.transport, letter);
+        self.notified(refused)
+    }
+
+    /// A best-effort action has ended, or was let go.
+    fn notified(&mut self, ended: Option<std::result::Result<Sent, SendError>>) -> Result<()> {
+        let Some(result) = ended else { return Ok(()) };
+        let now = self.now();
+        self.machine.step(Input::Notified(result), now)
     }
 
     /// Tells the author of something that was given up.
@@ -391,6 +436,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             not_sent: tally.not_sent,
             unknown: tally.unknown,
             refused: self.backlog.refused(),
+            refused_share: self.backlog.refused_share(),
+            refused_large: self.backlog.refused_large(),
             undeliverable: self.backlog.undeliverable(),
             gaps: self.backlog.gaps(),
             stalled: self.stalled(),
@@ -410,6 +457,12 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     fn stalled(&self) -> Duration {
         let since = self.writing.is_some().then(|| self.wrote.elapsed());
         since.filter(|since| *since >= STALLED).unwrap_or_default()
+    }
+
+    /// Counts what is in memory.
+    fn settle(&mut self) {
+        let (taken, released) = self.machine.room();
+        self.backlog.settle(taken, released);
     }
 
     fn tell_idlers(&mut self) {

@@ -58,6 +58,13 @@ impl Far {
         self.events.send(Event::new(id, conversation, sender, what)).unwrap();
     }
 
+    /// Somebody sends a message with a file, for example.
+    pub(crate) fn post(&mut self, who: &str, message: Message) {
+        self.count += 1;
+        let id = self.count.to_string();
+        self.events.send(Event::new(id, Conversation::direct(who), Sender::new(who), message)).unwrap();
+    }
+
     pub(crate) async fn reply(&mut self) -> (String, String) {
         self.replies.recv().await.expect("the bot is running")
     }

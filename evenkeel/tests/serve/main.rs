@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod blocking;
+mod drain;
 mod durable;
 mod ending;
 mod foreign;
@@ -12,6 +13,7 @@ mod line;
 mod operator;
 mod refused;
 mod restart;
+mod slow;
 mod stuck;
 mod unasked;
 

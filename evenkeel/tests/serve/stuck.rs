@@ -77,7 +77,7 @@ fn warnings(lines: &Mutex<Vec<u8>>) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sends_that_never_return_give_their_places_back_and_are_of_unknown_outcome() {
+async fn sends_that_never_return_give_their_slots_back_and_are_of_unknown_outcome() {
     let (lines, _logging) = log();
     let (line, mut far) = line();
     let stuck = Stuck { line, left: AtomicU32::new(300), deadline: None };
@@ -90,10 +90,11 @@ async fn sends_that_never_return_give_their_places_back_and_are_of_unknown_outco
     }
     far.say("alice", "!ping");
     let reply =
-        timeout(Duration::from_secs(3600), far.reply()).await.expect("more are stuck than there are places");
+        timeout(Duration::from_secs(3600), far.reply()).await.expect("more are stuck than there are slots");
     assert_eq!(reply, ("alice".into(), "pong".into()));
-    assert!(began.elapsed() >= Duration::from_secs(120), "no send was given up before its time");
+    assert!(began.elapsed() <= Duration::from_millis(500), "what hangs holds nobody up");
     status.idle().await;
+    assert!(began.elapsed() >= Duration::from_secs(120), "no send was given up before its time");
     let snapshot = status.snapshot().await.unwrap();
     assert_eq!((snapshot.sent, snapshot.not_sent, snapshot.unknown, snapshot.outbox), (1, 0, 300, 0));
     let dead = letters.list(DeadFilter::default()).await.unwrap();

@@ -12,7 +12,7 @@ impl Machine {
     pub(super) fn arrived(&mut self, Arrival { event, accepted: told }: Arrival) {
         self.room.count(&event);
         let lane = event.lane();
-        let begins = self.takes_lane(&lane);
+        let begins = self.takes_lane(&lane, &event);
         let now_ms = self.now.wall_ms;
         self.enter(Entry::Accept { event, now_ms, begins }, After::Accepted { told, lane, begins });
     }
@@ -36,18 +36,19 @@ impl Machine {
     pub(super) fn not_accepted(&mut self, event: &Event, lane: &Arc<str>, begins: bool) {
         self.room.release(event);
         match begins {
-            true => self.lanes.finish(lane),
+            true => self.lanes.finish(lane, self.now.elapsed),
             false => self.has_arrived(lane),
         }
     }
 
     /// An idle lane is taken at once, so that the beginning is written together with the event.
-    pub(super) fn takes_lane(&mut self, lane: &Arc<str>) -> bool {
+    pub(super) fn takes_lane(&mut self, lane: &Arc<str>, event: &Event) -> bool {
         let is_free = self.has_room()
+            && self.has_room_in(event.conversation().id())
             && self.suspects.is_empty()
             && !self.waiters.contains_key(lane)
             && !self.arriving.contains_key(lane);
-        let begins = is_free && self.lanes.start(lane);
+        let begins = is_free && self.lanes.start(lane, self.now.elapsed);
         if !begins {
             *self.arriving.entry(Arc::clone(lane)).or_default() += 1;
         }

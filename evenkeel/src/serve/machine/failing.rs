@@ -46,8 +46,9 @@ impl Machine {
         if retry.order == Order::Park && failure.reason != Reason::Panicked {
             let lane = self.held.get(&sequence).map(|held| held.lane.clone());
             let has_lane = self.held.get(&sequence).is_some_and(|held| held.place == Place::Running);
-            if has_lane && lane.is_some_and(|lane| self.lanes.behind(&lane) < BEHIND_PARKED) {
+            if let Some(lane) = lane.filter(|lane| has_lane && self.lanes.behind(lane) < BEHIND_PARKED) {
                 self.parked.insert(sequence);
+                self.lanes.rest(&lane, self.now.elapsed);
                 return self.bury(sequence, Reason::Parked, failure.error, name);
             }
         }
@@ -75,11 +76,12 @@ impl Machine {
         held.place = Place::Queued;
         if order == Order::Relaxed || !has_lane {
             if has_lane {
-                self.lanes.finish(&held.lane);
+                self.lanes.finish(&held.lane, self.now.elapsed);
             }
             self.resting += 1;
             self.alarms.set(at, Alarm::Rejoin(sequence));
         } else {
+            self.lanes.rest(&held.lane, self.now.elapsed);
             self.alarms.set(at, Alarm::Retry(sequence));
         }
     }
@@ -120,6 +122,7 @@ impl Machine {
             (held.is_parked, held.first, held.place) = (false, None, Place::Queued);
             (held.attempts, held.crashes) = (0, 0);
         }
+        self.wake(sequence);
         self.begin(sequence);
     }
 }

@@ -120,7 +120,7 @@ impl Machine {
             let event = body.event(job, *time_ms);
             self.room.take(&event);
             let lane = event.lane();
-            let begins = self.takes_lane(&lane);
+            let begins = self.takes_lane(&lane, &event);
             let next_ms = times.peek().map(|next| **next).or(firings.next_ms);
             let entry = Entry::Fire { job: job.id, due_ms, event: Some(event), begins, next_ms, now_ms };
             self.enter(entry, After::Fired { lane, begins });

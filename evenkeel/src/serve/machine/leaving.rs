@@ -29,7 +29,7 @@ impl Machine {
             events: open.count() + unwritten,
             replies: self.outbox.len(),
             unwritten,
-            is_written: self.batch.is_empty() && self.following.is_none(),
+            is_written: self.is_written(),
         }
     }
 
@@ -37,9 +37,7 @@ impl Machine {
     /// called again, after what was being written is.
     pub(in crate::serve) fn cut_short(&mut self) {
         for output in std::mem::take(&mut self.outputs) {
-            if let Output::Send(letter) = output
-                && !letter.is_fleeting()
-            {
+            if let Output::Send(letter) = output {
                 // It is marked as being sent, and certainly was not.
                 let (key, due_ms) = (letter.outbound.key, self.now.wall_ms);
                 self.enter(Entry::Postpone { key, due_ms }, After::Nothing);

@@ -8,8 +8,8 @@ use crate::context::Answer;
 use crate::error::Error;
 use crate::guarantee::OnUnknown;
 use crate::journal::{Dead, DeadId, Entry, Fact, Reason};
-use crate::reply::{Action, Outbound, SendKey};
-use crate::serve::outbox::Letter;
+use crate::reply::{Outbound, SendKey};
+use crate::serve::outbox::{Letter, is_best_effort};
 use crate::transport::{Outcome, SendError, Sent};
 
 /// How often an action that certainly did not happen is tried, with a pause that doubles from half a second to
@@ -22,15 +22,12 @@ impl Machine {
     /// A reply that is in nobody's way leaves as soon as it is written down; others wait for their turn.
     pub(super) fn promise(&mut self, mut letter: Letter) {
         let lane = letter.outbound.conversation.shared_id();
-        letter.held_until = self.braked_until(&letter.outbound);
-        let begins = letter.held_until.is_none() && self.outbox.start(&lane);
-        if letter.is_fleeting() {
-            match begins {
-                true => self.outputs.push(Output::Send(letter)),
-                false => self.outbox.push(lane, letter),
-            }
-            return;
+        if letter.is_best_effort() {
+            return self.notify(lane, letter);
         }
+        self.notices.forget(&lane);
+        letter.held_until = self.braked_until(&letter.outbound);
+        let begins = letter.held_until.is_none() && self.outbox.start(&lane, self.now.elapsed);
         if begins {
             let Letter { outbound, command, .. } = letter;
             let name = command.to_string();
@@ -47,10 +44,6 @@ impl Machine {
         if let Some(until) = letter.held_until.take().filter(|until| *until > self.now.elapsed) {
             return self.hold_back(letter, until.saturating_sub(self.now.elapsed));
         }
-        if letter.is_fleeting() {
-            self.outputs.push(Output::Send(letter));
-            return;
-        }
         // Where a repetition would be read twice and is not wanted, a power cut must not undo this.
         let is_lazy = self.policy.may_resend();
         self.enter(Entry::Sending { key: letter.outbound.key, is_lazy }, After::Send(Box::new(letter)));
@@ -58,7 +51,7 @@ impl Machine {
 
     /// A handler wants something done at once. What an earlier attempt did or began is not done again.
     pub(super) fn act(&mut self, outbound: Outbound, command: Box<str>, answer: Option<Answer>) {
-        if is_typing(&outbound.action) {
+        if is_best_effort(&outbound.action) {
             return self.promise(Letter::new(outbound, command));
         }
         let index = outbound.key.index;
@@ -94,7 +87,7 @@ impl Machine {
         if error.outcome() == Outcome::Unknown {
             self.tally.unknown += 1;
         }
-        let may_try = letter.attempts < TRIES && !letter.is_fleeting();
+        let may_try = letter.attempts < TRIES;
         let resends = self.policy.may_resend();
         match error.outcome() {
             Outcome::NotSent(wait) if may_try => self.postpone(letter, wait),
@@ -106,10 +99,7 @@ impl Machine {
     fn sent(&mut self, letter: Letter, Sent { id, .. }: Sent) {
         let outbound = letter.outbound;
         self.tally.sent += 1;
-        self.outbox.finish(&outbound.conversation.shared_id());
-        if is_typing(&outbound.action) {
-            return;
-        }
+        self.leaves_outbox(&outbound.conversation.shared_id());
         let key = outbound.key;
         if let Some(held) = self.held.get_mut(&key.sequence) {
             held.facts.push(Fact::Sent { index: key.index, id: id.clone() });
@@ -131,6 +121,7 @@ impl Machine {
         let send_key = letter.outbound.key;
         let due_ms = self.now.wall_ms + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         self.enter(Entry::Postpone { key: send_key, due_ms }, After::Nothing);
+        self.outbox.rest(&letter.outbound.conversation.shared_id(), self.now.elapsed);
         self.alarms.set(self.now.elapsed + wait, Alarm::Resend(key(send_key)));
         self.postponed.insert(key(send_key), letter);
     }
@@ -138,10 +129,7 @@ impl Machine {
     fn give_up(&mut self, letter: Letter, error: SendError, outcome: Outcome) {
         let is_unknown = outcome == Outcome::Unknown;
         self.tally.not_sent += u64::from(!is_unknown);
-        self.outbox.finish(&letter.outbound.conversation.shared_id());
-        if letter.is_fleeting() {
-            return;
-        }
+        self.leaves_outbox(&letter.outbound.conversation.shared_id());
         let reason = match outcome {
             Outcome::Unknown => Reason::Unknown,
             Outcome::NotSent(_) => Reason::NotSent,
@@ -202,8 +190,4 @@ impl Machine {
         let command = command.to_owned();
         self.enter(Entry::BuryReply { key, reason, error, command, now_ms }, After::Nothing);
     }
-}
-
-fn is_typing(action: &Action) -> bool {
-    matches!(action, Action::Typing { .. })
 }

@@ -1,5 +1,7 @@
 //! How much memory events take.
 
+use std::vec::Drain;
+
 use super::Machine;
 use super::held::Held;
 use crate::event::Event;
@@ -7,20 +9,20 @@ use crate::event::Event;
 /// Bytes of jobs that were fired and are not done; while there are more, jobs that are due wait in the journal.
 const JOBS_BYTES: usize = 16 << 20;
 
-/// Bytes of events, as they enter memory and are done.
+/// Events, as they enter memory and are done.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// Of events that did not come through the inbox, which counts its own.
-    taken: usize,
-    released: usize,
-    /// Of jobs that were fired and are not done.
+    /// Events that did not come through the inbox, which counts its own.
+    taken: Vec<Event>,
+    released: Vec<Event>,
+    /// Bytes of jobs that were fired and are not done.
     jobs: usize,
 }
 
 impl Room {
     /// An event entered memory beside the inbox.
     pub(super) fn take(&mut self, event: &Event) {
-        self.taken += event.size_bytes();
+        self.taken.push(event.clone());
         self.count(event);
     }
 
@@ -33,11 +35,10 @@ impl Room {
 
     /// An event is gone from memory.
     pub(super) fn release(&mut self, event: &Event) {
-        let size_bytes = event.size_bytes();
-        self.released += size_bytes;
         if event.job().is_some() {
-            self.jobs -= size_bytes;
+            self.jobs -= event.size_bytes();
         }
+        self.released.push(event.clone());
     }
 
     /// Whether further jobs may be fired.
@@ -46,8 +47,8 @@ impl Room {
     }
 
     /// What was taken and released since the last time.
-    pub(super) fn told(&mut self) -> (usize, usize) {
-        (std::mem::take(&mut self.taken), std::mem::take(&mut self.released))
+    pub(super) fn told(&mut self) -> (Drain<'_, Event>, Drain<'_, Event>) {
+        (self.taken.drain(..), self.released.drain(..))
     }
 }
 

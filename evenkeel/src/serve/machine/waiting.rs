@@ -13,8 +13,10 @@ use super::{After, Machine, Place};
 use crate::context::Offer;
 use crate::journal::{Entry, Fact};
 
-/// Handlers that may wait for people at once.
+/// Handlers that may wait for people at once,
 const WAITERS: usize = 10_000;
+/// and of one conversation.
+const WAITERS_EACH: usize = 100;
 
 /// A handler that waits.
 #[derive(Debug)]
@@ -37,7 +39,8 @@ impl Machine {
     pub(super) fn waits(&mut self, sequence: u64, offers: mpsc::UnboundedSender<Offer>) {
         let is_full = self.waiters.values().map(VecDeque::len).sum::<usize>() >= WAITERS;
         let Some(held) = self.held.get_mut(&sequence).filter(|held| held.place.is_running()) else { return };
-        if is_full {
+        let waiting_here = self.waiters.get(&held.lane).map_or(0, VecDeque::len);
+        if is_full || waiting_here >= WAITERS_EACH {
             return; // The handler hears of it by the end of its channel.
         }
         let (lane, had_lane) = (Arc::clone(&held.lane), held.place == Place::Running);
@@ -46,7 +49,7 @@ impl Machine {
         self.enter(Entry::Suspend { sequence }, After::Nothing);
         self.suspects.is_over(sequence);
         if had_lane {
-            self.lanes.finish(&lane);
+            self.lanes.finish(&lane, self.now.elapsed);
         }
     }
 

@@ -31,6 +31,8 @@ pub(in crate::serve) enum Input {
     Asked(Ask),
     /// A send has ended.
     Delivered(Letter, Result<Sent, SendError>),
+    /// A best-effort action has ended.
+    Notified(Result<Sent, SendError>),
     /// Time has passed.
     Ticked,
     /// The operator wants something of dead letters or of jobs.
@@ -44,6 +46,8 @@ pub(in crate::serve) enum Output {
     Start(Work),
     /// Send this.
     Send(Letter),
+    /// Try this once, for a short time, and let it go as soon as something else is to be sent there.
+    Notify(Letter),
     /// Fetch a file; whatever else a handler asked for that the machine has no part in.
     Ask(Ask),
     /// Tell the author of a dead letter.
@@ -51,15 +55,23 @@ pub(in crate::serve) enum Output {
 }
 
 /// How the author wants the bot to be, as far as the machine is concerned.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(in crate::serve) struct Policy {
     /// Whether the network recognizes a reply that is sent twice.
     pub(in crate::serve) resends_safely: bool,
     pub(in crate::serve) on_unknown: OnUnknown,
     /// Whether what is said again and again is slowed down.
     pub(in crate::serve) brakes: bool,
+    /// How many sends the network wants at once.
+    pub(in crate::serve) sends: usize,
     /// Seeds the pauses between attempts.
     pub(in crate::serve) seed: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { resends_safely: false, on_unknown: OnUnknown::default(), sends: 256, seed: 0 }
+    }
 }
 
 impl Policy {

@@ -46,10 +46,12 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     pub(super) fn begin_draining(&mut self, drain: Duration) -> Instant {
         self.is_draining = true;
         let (running, waiting, outbox) = self.machine.load();
-        tracing::info!(running, waiting, outbox, deadline = ?drain, "stopping: no more events are taken");
         if self.journal.is_kept() {
-            // What waits is as safe in the journal, and the next start takes it up.
+            // What waits is as safe in the journal, and the next start takes it up, with what still comes.
             self.machine.drain();
+            tracing::info!(running, waiting, outbox, deadline = ?drain, "stopping: what comes now is kept for the next start");
+        } else {
+            tracing::info!(running, waiting, outbox, deadline = ?drain, "stopping: no more events are taken");
         }
         Instant::now() + drain
     }
@@ -64,11 +66,14 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let (running, asked) = (self.machine.left().handlers, inner.asked.len());
         // What runs is cancelled and given back; whatever it asked for comes too late.
         self.running.clear();
+        // What the inbox has taken is written. The transport goes on until that is acknowledged.
+        ends.arrivals.close();
         let flushed = tokio::select! {
             biased;
             flushed = self.flush(&mut ends.arrivals) => Some(flushed),
             () = over(limit, &mut ends.stops) => None,
         };
+        self.receiving = None;
         let leaving = self.leaving(end, running, asked);
         let stuck = if running > 0 { self.stuck() } else { String::new() };
         match flushed {

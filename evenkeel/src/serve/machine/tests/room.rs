@@ -19,6 +19,9 @@ fn settle(machine: &mut Machine, journal: &mut MemoryJournal, room_bytes: &mut u
             other => panic!("{other:?}"),
         }));
         let (taken, released) = machine.room();
+        let bytes =
+            |events: std::vec::Drain<'_, Event>| events.map(|event| event.size_bytes()).sum::<usize>();
+        let (taken, released) = (bytes(taken), bytes(released));
         *room_bytes = (*room_bytes + taken).checked_sub(released).expect("no more is released than taken");
         let Some(batch) = machine.batch() else { return started };
         let written = journal.write(batch).into_inner().expect("memory does not fail");

@@ -18,7 +18,7 @@ fn write(journal: &mut MemoryJournal, batch: Vec<Entry>) -> Written {
 
 #[test]
 fn a_reply_that_was_about_to_be_sent_at_a_stop_is_not_in_doubt_afterwards() {
-    let policy = Policy { brakes: true, resends_safely: false, on_unknown: OnUnknown::Dead, seed: 1 };
+    let policy = Policy { resends_safely: false, on_unknown: OnUnknown::Dead, seed: 1, ..Policy::default() };
     let (mut machine, mut journal, now) = (Machine::new(policy), MemoryJournal::default(), Now::default());
     let here = Conversation::direct("alice");
     let event = Event::new("1", here.clone(), Sender::new("alice"), Message::text("1", "!ping"));

@@ -487,6 +487,7 @@ impl Trial {
             match output {
                 Output::Start(work) => self.start(work),
                 Output::Send(letter) => self.send(letter),
+                Output::Notify(letter) => panic!("{letter:?}"),
                 Output::Ask(ask) => panic!("{ask:?}"),
                 Output::Died(dead) => {
                     if let DeadId::Event(sequence) = dead.id
@@ -506,6 +507,9 @@ impl Trial {
             }
         }
         let (taken, released) = self.machine.room();
+        let bytes =
+            |events: std::vec::Drain<'_, Event>| events.map(|event| event.size_bytes()).sum::<usize>();
+        let (taken, released) = (bytes(taken), bytes(released));
         self.room_bytes =
             (self.room_bytes + taken).checked_sub(released).expect("no more is released than taken");
         if self.writing.is_none() {
@@ -895,7 +899,7 @@ impl Truth {
 }
 
 fn policy(wishes: Wishes) -> Policy {
-    Policy { brakes: true, resends_safely: false, on_unknown: wishes.on_unknown, seed: 4 }
+    Policy { brakes: true, on_unknown: wishes.on_unknown, seed: 4, ..Policy::default() }
 }
 
 /// The value of a future that never waits.
