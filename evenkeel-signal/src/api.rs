@@ -23,15 +23,13 @@ use hyper::client::conn::{TrySendError, http1};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
 use crate::config::{Address, Timings};
+use crate::connections::{Connections, Purpose};
 
-/// Requests under way at once; the next one waits, unsent.
-const CONNECTIONS: usize = 64;
 /// Less than the 60 s after which common proxies close an idle connection.
 const IDLE: Duration = Duration::from_secs(50);
 /// No server closes a connection that was busy so shortly before.
@@ -165,7 +163,7 @@ pub(crate) struct Api {
     connector: Connector,
     headers: HeaderMap,
     patience: Duration,
-    slots: Semaphore,
+    connections: Connections,
     /// Newest last, so that few connections stay warm. Held for a few lines, never across an await.
     idle: Mutex<Vec<(Instant, Connection)>>,
 }
@@ -176,7 +174,7 @@ impl Api {
             connector,
             headers,
             patience: timings.request,
-            slots: Semaphore::new(CONNECTIONS),
+            connections: Connections::new(),
             idle: Mutex::new(Vec::new()),
         }
     }
@@ -185,7 +183,8 @@ impl Api {
         &self.connector
     }
 
-    /// Sends a request and reads at most `limit_bytes` of the answer.
+    /// Sends a request and reads at most `limit_bytes` of the answer. The time that a request has begins once it has a
+    /// connection to itself; it waits no longer than that for one.
     ///
     /// # Errors
     ///
@@ -196,8 +195,8 @@ impl Api {
     /// Dropping the future closes the connection; the server may have the request.
     pub(crate) async fn call(
         &self,
-        method: Method,
-        uri: &Uri,
+        purpose: Purpose,
+        (method, uri): (Method, &Uri),
         body: Bytes,
         limit_bytes: usize,
     ) -> Result<Answer, Failure> {
@@ -209,13 +208,19 @@ impl Api {
             let json = HeaderValue::from_static("application/json");
             request.headers_mut().insert(CONTENT_TYPE, json);
         }
+        let slot = timeout(self.patience, self.connections.of(purpose).acquire()).await;
+        let _slot = match slot {
+            Ok(Ok(slot)) => slot,
+            Ok(Err(closed)) => return Err(Failure::unsent("closed", closed)),
+            Err(elapsed) => return Err(Failure::unsent("no free connection in time", elapsed)),
+        };
         let is_written = AtomicBool::new(false);
         match timeout(self.patience, self.exchange(request, &is_written, limit_bytes)).await {
             Ok(answer) => answer,
             Err(elapsed) if is_written.load(Ordering::Relaxed) => {
                 Err(Failure::unknown("no answer in time", Some(elapsed.into())))
             }
-            Err(elapsed) => Err(Failure::unsent("no free connection in time", elapsed)),
+            Err(elapsed) => Err(Failure::unsent("no connection in time", elapsed)),
         }
     }
 
@@ -225,9 +230,6 @@ impl Api {
         is_written: &AtomicBool,
         limit_bytes: usize,
     ) -> Result<Answer, Failure> {
-        let Ok(_slot) = self.slots.acquire().await else {
-            return Err(Failure::unsent("closed", "the pool never closes"));
-        };
         loop {
             let (mut connection, is_fresh) = self.connection().await?;
             is_written.store(true, Ordering::Relaxed);

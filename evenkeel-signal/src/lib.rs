@@ -49,6 +49,7 @@ mod utf16;
 mod ids;
 mod own;
 mod envelope;
+mod connections;
 mod api;
 mod backoff;
 mod receive;

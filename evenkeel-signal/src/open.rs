@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::api::{Answer, Api, Failure};
 use crate::config::Address;
+use crate::connections::Purpose;
 use crate::loose::Text;
 
 /// More accounts than any server has.
@@ -48,8 +49,8 @@ pub enum Examined {
 pub(crate) async fn examine(api: &Api, address: &Address, number: &str) -> Examined {
     let (about_uri, accounts_uri) = (uri(address, "/v1/about"), uri(address, "/v1/accounts"));
     let (about, accounts) = tokio::join!(
-        api.call(Method::GET, &about_uri, Bytes::new(), LIMIT_BYTES),
-        api.call(Method::GET, &accounts_uri, Bytes::new(), LIMIT_BYTES),
+        api.call(Purpose::Message, (Method::GET, &about_uri), Bytes::new(), LIMIT_BYTES),
+        api.call(Purpose::Message, (Method::GET, &accounts_uri), Bytes::new(), LIMIT_BYTES),
     );
     let about = match about.map_err(|failure| unreachable_server(address, failure)) {
         Ok(about) => about,

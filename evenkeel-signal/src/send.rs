@@ -15,6 +15,7 @@ use http::{Method, Uri};
 use self::answer::{Made, failed, refusal, unreached};
 use self::body::{Files, QuoteBody, ReactionBody, SendBody, TargetBody, json, mentioned};
 use crate::api::Api;
+use crate::connections::Purpose;
 use crate::ids::Account;
 
 /// More than any answer has, and no more than a hostile server may make us hold.
@@ -38,7 +39,11 @@ impl Sender<'_> {
     pub(crate) async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
         // One await for all actions keeps the future small; what a body is built from is gone before it.
         let Call { method, uri, body } = self.request(outbound)?;
-        let answer = self.api.call(method, uri, body, ANSWER_LIMIT_BYTES).await.map_err(failed)?;
+        let purpose = match outbound.action {
+            Action::Typing { .. } => Purpose::Notice,
+            _ => Purpose::Message,
+        };
+        let answer = self.api.call(purpose, (method, uri), body, ANSWER_LIMIT_BYTES).await.map_err(failed)?;
         if answer.is_of_a_proxy() || !answer.status.is_success() {
             return Err(refusal(&answer));
         }

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use crate::api::{Api, Connector};
 use crate::backoff::{Backoff, Random, system_random};
 use crate::config::{Address, OwnMessages, Timings, Wanted, bearer, header, percent_encoded, phone_number};
+use crate::connections::Purpose;
 use crate::envelope::{Parsed, Reader};
 use crate::ids::Account;
 use crate::open::{Examined, examine, open, uri};
@@ -383,9 +384,16 @@ impl Transport for Signal {
         result
     }
 
-    /// One request, which is given up by itself long before.
+    /// One request, which waits for a connection and for its answer, and is given up by itself before.
     fn send_deadline(&self) -> Duration {
-        Duration::from_secs(120).max(self.timings.request.saturating_mul(2))
+        let longest = self.timings.request.saturating_mul(2).saturating_add(Duration::from_secs(10));
+        Duration::from_secs(120).max(longest)
+    }
+
+    /// signal-cli sends one after another; more than this at once would only wait there, where nobody knows what became of
+    /// it.
+    fn sends_at_once(&self) -> usize {
+        128
     }
 
     fn reception(&self) -> Reception {
@@ -403,7 +411,8 @@ impl Transport for Signal {
         }
         let path = format!("/v1/attachments/{}", percent_encoded(&attachment.id));
         let uri = uri(&self.address, &path);
-        let answer = self.wires.api.call(Method::GET, &uri, Bytes::new(), limit_bytes).await;
+        let answer =
+            self.wires.api.call(Purpose::Download, (Method::GET, &uri), Bytes::new(), limit_bytes).await;
         let answer = answer.map_err(|failure| match failure.source {
             Some(source) => Error::from(std::io::Error::other(source)).context(failure.what),
             None => Error::new(failure.what),

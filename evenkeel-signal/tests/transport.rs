@@ -523,3 +523,137 @@ async fn what_the_bot_sent_itself_is_never_answered_and_what_its_owner_notes_is(
     assert_eq!(texts, ["!again 1", "!again 4", "!again 4", "!again 9"]);
     bot.abort();
 }
+
+/// A bot on the stand-in, which answers `!ping`; `stop` ends it.
+struct Running {
+    bot: JoinHandle<evenkeel::Result<()>>,
+    stop: tokio::sync::oneshot::Sender<()>,
+    /// Lets `!slow` end.
+    release: tokio::sync::watch::Sender<bool>,
+    status: evenkeel::status::Status,
+}
+
+fn run(signal: Signal, journal: impl evenkeel::journal::Journal) -> Running {
+    async fn fetch(cx: evenkeel::Context, event: Event) -> evenkeel::Result<String> {
+        let file = event.message().and_then(|message| message.attachments.first().cloned());
+        let bytes = cx.download(&file.ok_or_else(|| evenkeel::Error::new("no file"))?).await?;
+        Ok(format!("{} bytes", bytes.len()))
+    }
+    let (release, released) = tokio::sync::watch::channel(false);
+    let slow = move || {
+        let mut released = released.clone();
+        async move {
+            let _until = released.wait_for(|is_released| *is_released).await;
+            "done"
+        }
+    };
+    let router = evenkeel::Router::new()
+        .command("!ping", async || "pong")
+        .command("!slow", slow)
+        .command("!type", async |cx: evenkeel::Context| {
+            cx.typing();
+            "typed"
+        })
+        .on(|event: &Event| event.message().filter(|message| !message.attachments.is_empty()), fetch);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let bot = evenkeel::Bot::new(signal, router).with_journal(journal);
+    let bot = bot.with_shutdown(async { drop(stopped.await) }).with_drain(Duration::from_secs(30));
+    let status = bot.status();
+    Running { bot: tokio::spawn(bot.serve()), stop, release, status }
+}
+
+/// A person of this number in a crowd.
+fn somebody(number: usize) -> Person {
+    Person { uuid: format!("00000000-0000-4000-8000-{number:012}"), number: None, name: "x".into() }
+}
+
+/// Where so many of these hang in as many conversations, `!ping` is answered in another one while they do: none of them ever
+/// ends.
+async fn check_hanging(route: Route, hanging: usize, what: impl Fn(&Standin, &Person)) {
+    let standin = standin();
+    let signal = signal(&standin).with_request_timeout(Duration::from_secs(36_000));
+    let running = run(signal, evenkeel::journal::memory::MemoryJournal::default());
+    standin.wait_for_sockets(1).await;
+    standin.answer_next(route, (0..hanging).map(|_| Answer::Hang));
+    for number in 0..hanging {
+        what(&standin, &somebody(number));
+    }
+    // All of them are with the server before the other one comes.
+    standin.wait_for(|so_far| so_far.requests.len() >= hanging).await;
+    standin.say(&Person::alice(), "!ping");
+    standin.wait_for(|so_far| so_far.sent.iter().any(is_pong_to_alice)).await;
+    running.bot.abort();
+}
+
+fn is_pong_to_alice(sent: &evenkeel_signal::standin::transcript::Sent) -> bool {
+    sent.recipients == [Person::alice().uuid] && sent.message == "pong"
+}
+
+#[tokio::test]
+async fn sends_that_hang_hold_up_no_send_elsewhere() {
+    for hanging in [64, 150] {
+        check_hanging(Route::Send, hanging, |standin, who| drop(standin.say(who, "!ping"))).await;
+    }
+}
+
+#[tokio::test]
+async fn typing_indicators_that_hang_hold_up_no_reply() {
+    check_hanging(Route::Typing, 64, |standin, who| drop(standin.say(who, "!type"))).await;
+}
+
+#[tokio::test]
+async fn downloads_that_hang_hold_up_no_reply() {
+    let file = |standin: &Standin, who: &Person| {
+        let timestamp = standin.timestamp();
+        let message =
+            json!({"timestamp": timestamp, "attachments": [{"id": "picture", "contentType": "image/png"}]});
+        let envelope = json!({"sourceUuid": who.uuid, "timestamp": timestamp, "dataMessage": message});
+        standin.frame(BOT, &json!({"envelope": envelope, "account": BOT}).to_string());
+    };
+    check_hanging(Route::Attachments, 100, file).await;
+}
+
+/// A journal that outlives its bot.
+#[derive(Clone, Default)]
+struct Kept(Arc<std::sync::Mutex<evenkeel::journal::memory::MemoryJournal>>);
+
+impl evenkeel::journal::Journal for Kept {
+    type Writing = <evenkeel::journal::memory::MemoryJournal as evenkeel::journal::Journal>::Writing;
+
+    async fn recover(&mut self) -> evenkeel::Result<evenkeel::journal::Recovered> {
+        let mut journal = std::mem::take(&mut *self.0.lock().unwrap());
+        let recovered = journal.recover().await;
+        *self.0.lock().unwrap() = journal;
+        recovered
+    }
+
+    fn write(&mut self, batch: Vec<evenkeel::journal::Entry>) -> Self::Writing {
+        self.0.lock().unwrap().write(batch)
+    }
+}
+
+#[tokio::test]
+async fn the_socket_stays_open_while_a_bot_stops_and_what_comes_is_answered_after_the_next_start() {
+    let (standin, journal) = (standin(), Kept::default());
+    let running = run(signal(&standin), journal.clone());
+    standin.wait_for_sockets(1).await;
+    standin.say(&Person::bob(), "!slow");
+    while running.status.snapshot().await.unwrap().running == 0 {
+        tokio::task::yield_now().await;
+    }
+    running.stop.send(()).unwrap();
+    while !running.status.snapshot().await.unwrap().is_draining {
+        tokio::task::yield_now().await;
+    }
+    standin.say(&Person::alice(), "!ping");
+    while running.status.snapshot().await.unwrap().accepted < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(standin.transcript().sockets, 1, "it is read until the end");
+    drop(running.release.send(true));
+    running.bot.await.unwrap().expect("the journal has what is left");
+    assert!(!standin.transcript().sent.iter().any(is_pong_to_alice), "nothing new was begun");
+    let again = run(signal(&standin), journal);
+    standin.wait_for(|so_far| so_far.sent.iter().any(is_pong_to_alice)).await;
+    again.bot.abort();
+}
