@@ -11,6 +11,7 @@ mod lane;
 mod outbox;
 mod machine;
 mod log;
+mod owned;
 mod shown;
 mod settings;
 mod signals;
@@ -38,6 +39,7 @@ use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
 use crate::transport::{Backlog, Inbox, Limits, Transport};
 use clock::Source;
+use owned::Owned;
 pub(crate) use settings::guarding;
 use settings::{Guard, Settings};
 use wire::{Ends, GRACE, Wire, let_go};
@@ -179,9 +181,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     }
 
     /// Refuses events of a conversation, or of a person, while accepted ones of the same hold more than this many bytes; an
-    /// eighth of the [backlog](Self::with_backlog_bytes) unless told, and at least 64 KiB of it. Whatever is said here, a
-    /// conversation or person that has more than half of what is still free gets nothing more, so that whoever fills the
-    /// backlog is refused before others are.
+    /// eighth of the [backlog](Self::with_backlog_bytes) unless told, and at least 64 KiB of it. The last eighth of the
+    /// backlog is for those who have less than a 512th of a share in it: whoever fills it is refused before others are.
     pub fn with_backlog_share_bytes(mut self, bytes: usize) -> Self {
         self.share_bytes = Some(bytes);
         self
@@ -406,26 +407,6 @@ impl<T: Transport, J: Journal> Bot<T, J> {
 impl<T: Transport, J> std::fmt::Debug for Bot<T, J> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bot").field("transport", &self.transport.name()).field("app", &self.app).finish()
-    }
-}
-
-/// A task that ends with its owner.
-struct Owned<R>(tokio::task::JoinHandle<R>);
-
-impl<R> Future for Owned<Result<R>> {
-    type Output = Result<R>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        let joined = std::task::ready!(Pin::new(&mut self.0).poll(cx));
-        std::task::Poll::Ready(joined.unwrap_or_else(|error| {
-            Err(Error::from(error).context("the transport panicked; this is a mistake in the transport"))
-        }))
-    }
-}
-
-impl<R> Drop for Owned<R> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It runs no author's code: handlers run behind the executor and report through a channel.
 
+mod answering;
 mod downloads;
 mod ending;
 mod notices;
@@ -27,7 +28,6 @@ use super::clock::WallClock;
 use super::commands::Commands;
 use super::foreign;
 use super::handling::handle;
-use super::log::lost_lines;
 use super::machine::{Input, Machine, Now, Output, Policy};
 use super::outbox::{Letter, deliver};
 use crate::context::{Ask, Wire as Asks};
@@ -37,13 +37,11 @@ use crate::journal::{Journal, Recovered};
 use crate::operator::Wish;
 use crate::route::App;
 use crate::schedule::{Hands, Reading, Step};
-use crate::status::{Question, Snapshot};
+use crate::status::Question;
 use crate::transport::{Arrival, Backlog, SendError, Sent, Transport};
 
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
-/// A journal that takes so long for a batch is said to be stalled.
-const STALLED: Duration = Duration::from_secs(1);
 /// How often it is asked what another process has put into the journal.
 const ADOPTION: Duration = Duration::from_secs(1);
 
@@ -404,72 +402,10 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         Ok(())
     }
 
-    fn answer(&mut self, question: Question) {
-        match question {
-            // Whoever asked may have gone.
-            Question::Snapshot(answer) => drop(answer.send(self.snapshot())),
-            Question::Guarantees(answer) => drop(answer.send(self.guarantees.clone())),
-            Question::Idle(answer) => self.idlers.push(answer),
-            Question::Pardon(name, answer) => {
-                let count = self.executor.pardon(&name);
-                if count > 0 {
-                    tracing::info!(command = name, count, "pardoned: back from quarantine to the workers");
-                }
-                // Whoever asked may have gone.
-                let _heard = answer.send(count);
-            }
-        }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        let (tally, (running, waiting, outbox)) = (self.machine.tally, self.machine.load());
-        Snapshot {
-            accepted: tally.accepted,
-            resumed: tally.resumed,
-            duplicates: tally.duplicates,
-            handled: tally.handled,
-            failed: tally.failed,
-            retried: tally.retried,
-            braked: self.machine.braked(),
-            dead: tally.dead,
-            sent: tally.sent,
-            not_sent: tally.not_sent,
-            unknown: tally.unknown,
-            refused: self.backlog.refused(),
-            refused_share: self.backlog.refused_share(),
-            refused_large: self.backlog.refused_large(),
-            undeliverable: self.backlog.undeliverable(),
-            gaps: self.backlog.gaps(),
-            stalled: self.stalled(),
-            lost_log_lines: lost_lines(),
-            running,
-            waiting,
-            outbox,
-            is_draining: self.is_draining,
-            commands: self.commands.snapshots(),
-            blocked: self.executor.reports(),
-            quarantined: self.executor.quarantined(),
-            guard: self.executor.counters(),
-        }
-    }
-
-    /// For how long the batch that is being written has been, if that is long.
-    fn stalled(&self) -> Duration {
-        let since = self.writing.is_some().then(|| self.wrote.elapsed());
-        since.filter(|since| *since >= STALLED).unwrap_or_default()
-    }
-
     /// Counts what is in memory.
     fn settle(&mut self) {
         let (taken, released) = self.machine.room();
         self.backlog.settle(taken, released);
-    }
-
-    fn tell_idlers(&mut self) {
-        for idler in self.idlers.drain(..) {
-            // Whoever asked may have gone.
-            let _heard = idler.send(());
-        }
     }
 }
 

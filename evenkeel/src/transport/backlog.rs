@@ -19,7 +19,7 @@ const SMALLEST_SHARE_BYTES: usize = 64 << 10;
 pub(crate) struct Limits {
     /// In all,
     pub(crate) all: usize,
-    /// of one conversation, and of one person; and for either no further event once it has half as much as is free.
+    /// of one conversation, and of one person; the last eighth is for those who have less than a 512th of that,
     pub(crate) share: usize,
     /// and of one event.
     pub(crate) event: usize,
@@ -94,8 +94,9 @@ impl Backlog {
             return Err(Why::Full);
         }
         let most = held.of(keys);
-        // Of what is nearly full, those get the rest who have little: whoever fills it is refused first.
-        if most + size > share || most > free / 2 {
+        // The last eighth is for those who have little: whoever fills the backlog is refused first.
+        let is_rest = share < all && free - size < all / 8;
+        if most + size > share || is_rest && most > share / 512 {
             return Err(Why::Share);
         }
         held.add(keys, size);
@@ -273,7 +274,7 @@ mod tests {
         assert!((98..=102).contains(&count), "{count} of 10 KiB are 1 MiB");
         assert_eq!(why, Why::Share);
         // The same person in groups,
-        assert_eq!(backlog.take(&event(&Conversation::group("crew"), "mallory", KIB)), Err(Why::Share));
+        assert_eq!(backlog.take(&event(&Conversation::group("crew"), "mallory", 20 * KIB)), Err(Why::Share));
         // others in them, until the group has its share,
         let mut taken = 0;
         while backlog.take(&event(&Conversation::group("crew"), &format!("member {taken}"), KIB)).is_ok() {
@@ -290,7 +291,7 @@ mod tests {
         for n in 0..200 {
             fill(&backlog, &direct(&format!("mallory {n}"), KIB));
         }
-        assert_eq!(fill(&backlog, &direct("mallory 1", KIB)).1, Why::Share);
+        assert_eq!(fill(&backlog, &direct("mallory 1", KIB)), (0, Why::Share));
         for n in 0..10 {
             assert_eq!(backlog.take(&direct(&format!("person {n}"), KIB)), Ok(()), "{n}");
         }

@@ -1,0 +1,76 @@
+//! What a running bot answers when it is asked how it is.
+
+use std::time::Duration;
+
+use super::Wire;
+use crate::journal::Journal;
+use crate::serve::log::lost_lines;
+use crate::status::{Question, Snapshot};
+use crate::transport::Transport;
+
+/// A journal that takes so long for a batch is said to be stalled.
+const STALLED: Duration = Duration::from_secs(1);
+
+impl<T: Transport, J: Journal> Wire<T, J> {
+    pub(super) fn answer(&mut self, question: Question) {
+        match question {
+            // Whoever asked may have gone.
+            Question::Snapshot(answer) => drop(answer.send(self.snapshot())),
+            Question::Guarantees(answer) => drop(answer.send(self.guarantees.clone())),
+            Question::Idle(answer) => self.idlers.push(answer),
+            Question::Pardon(name, answer) => {
+                let count = self.executor.pardon(&name);
+                if count > 0 {
+                    tracing::info!(command = name, count, "pardoned: back from quarantine to the workers");
+                }
+                // Whoever asked may have gone.
+                let _heard = answer.send(count);
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let (tally, (running, waiting, outbox)) = (self.machine.tally, self.machine.load());
+        Snapshot {
+            accepted: tally.accepted,
+            resumed: tally.resumed,
+            duplicates: tally.duplicates,
+            handled: tally.handled,
+            failed: tally.failed,
+            retried: tally.retried,
+            braked: self.machine.braked(),
+            dead: tally.dead,
+            sent: tally.sent,
+            not_sent: tally.not_sent,
+            unknown: tally.unknown,
+            refused: self.backlog.refused(),
+            refused_share: self.backlog.refused_share(),
+            refused_large: self.backlog.refused_large(),
+            undeliverable: self.backlog.undeliverable(),
+            gaps: self.backlog.gaps(),
+            stalled: self.stalled(),
+            lost_log_lines: lost_lines(),
+            running,
+            waiting,
+            outbox,
+            is_draining: self.is_draining,
+            commands: self.commands.snapshots(),
+            blocked: self.executor.reports(),
+            quarantined: self.executor.quarantined(),
+            guard: self.executor.counters(),
+        }
+    }
+
+    /// For how long the batch that is being written has been, if that is long.
+    fn stalled(&self) -> Duration {
+        let since = self.writing.is_some().then(|| self.wrote.elapsed());
+        since.filter(|since| *since >= STALLED).unwrap_or_default()
+    }
+
+    pub(super) fn tell_idlers(&mut self) {
+        for idler in self.idlers.drain(..) {
+            // Whoever asked may have gone.
+            let _heard = idler.send(());
+        }
+    }
+}
