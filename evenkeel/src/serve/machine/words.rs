@@ -70,7 +70,7 @@ pub(in crate::serve) struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { resends_safely: false, on_unknown: OnUnknown::default(), sends: 256, seed: 0 }
+        Self { resends_safely: false, on_unknown: OnUnknown::default(), brakes: true, sends: 256, seed: 0 }
     }
 }
 
