@@ -316,7 +316,7 @@ mod tests {
             backlog.release(&message);
         }
         assert_eq!(fill(&backlog, &message).0, before);
-        let (none, all) = (Vec::new(), vec![message.clone(); before]);
+        let (none, all) = (Vec::new(), vec![message; before]);
         backlog.settle(none.into_iter(), all.into_iter());
         let held = backlog.lock();
         assert_eq!((held.bytes, held.conversations.len(), held.senders.len()), (0, 0, 0));
