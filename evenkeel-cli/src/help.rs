@@ -148,7 +148,8 @@ Usage: evenkeel dead [list] [filters] [--json]
 
 Filters, which may be combined:
   --command NAME       those of this command
-  --reason REASON      failed, panicked, poison, unreadable, refused, not_sent, unknown or parked
+  --reason REASON      failed, panicked, poison, unreadable, refused,
+                       not_sent, unknown, parked or rate_limited
   --conversation ID    those of the conversation with this id, as `show` has it
   --limit N            the oldest N of them
 

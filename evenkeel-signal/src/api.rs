@@ -114,6 +114,8 @@ pub(crate) struct Answer {
     /// Whether it says of itself that it is a web page.
     pub(crate) is_html: bool,
     pub(crate) body: Bytes,
+    /// How long the server wants to be left alone; no success says so.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Answer {
@@ -139,22 +141,34 @@ impl Answer {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Connection,
+    Timeout,
+    TooLarge,
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// Nothing of the request has left this process.
     pub(crate) is_unsent: bool,
+    pub(crate) kind: Kind,
     pub(crate) what: &'static str,
     pub(crate) source: Option<BoxError>,
 }
 
 impl Failure {
     fn unsent(what: &'static str, source: impl Into<BoxError>) -> Self {
-        Self { is_unsent: true, what, source: Some(source.into()) }
+        Self { is_unsent: true, kind: Kind::Connection, what, source: Some(source.into()) }
     }
 
     fn unknown(what: &'static str, source: Option<BoxError>) -> Self {
-        Self { is_unsent: false, what, source }
+        Self { is_unsent: false, kind: Kind::Connection, what, source }
+    }
+
+    fn of(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 }
 
@@ -212,15 +226,15 @@ impl Api {
         let _slot = match slot {
             Ok(Ok(slot)) => slot,
             Ok(Err(closed)) => return Err(Failure::unsent("closed", closed)),
-            Err(elapsed) => return Err(Failure::unsent("no free connection in time", elapsed)),
+            Err(elapsed) => return Err(Failure::unsent("no connection in time", elapsed)),
         };
         let is_written = AtomicBool::new(false);
         match timeout(self.patience, self.exchange(request, &is_written, limit_bytes)).await {
             Ok(answer) => answer,
             Err(elapsed) if is_written.load(Ordering::Relaxed) => {
-                Err(Failure::unknown("no answer in time", Some(elapsed.into())))
+                Err(Failure::unknown("no answer in time", Some(elapsed.into())).of(Kind::Timeout))
             }
-            Err(elapsed) => Err(Failure::unsent("no connection in time", elapsed)),
+            Err(elapsed) => Err(Failure::unsent("no connection in time", elapsed).of(Kind::Timeout)),
         }
     }
 
@@ -258,9 +272,11 @@ impl Api {
                 .headers()
                 .get(CONTENT_TYPE)
                 .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
+            let named = || evenkeel::retry_after::of(response.headers());
+            let retry_after = if status.is_success() { None } else { named() };
             let body = connection.body(response, limit_bytes).await?;
             self.keep(connection);
-            return Ok(Answer { status, is_html, body });
+            return Ok(Answer { status, is_html, body, retry_after });
         }
     }
 
@@ -348,7 +364,7 @@ impl Connection {
     }
 
     async fn body(&mut self, response: Response<Incoming>, limit_bytes: usize) -> Result<Bytes, Failure> {
-        let too_large = || Failure::unknown("the answer is too large", None);
+        let too_large = || Failure::unknown("the answer is too large", None).of(Kind::TooLarge);
         let claimed = response.headers().get(CONTENT_LENGTH);
         let claimed = claimed.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         if claimed.is_some_and(|length| length > limit_bytes) {

@@ -89,6 +89,11 @@ impl Sender<'_> {
     }
 
     fn target<'a>(&'a self, id: &'a MessageId) -> Result<(u64, &'a str), SendError> {
+        if !id.is_known() {
+            return Err(SendError::refused(
+                "the server did not name the message, so nothing can be done to it",
+            ));
+        }
         let target = self.account.target(id);
         target.ok_or_else(|| SendError::refused("the id of the target is not the id of a Signal message"))
     }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use evenkeel::config::{Config, Secret};
 use evenkeel::guarantee::Reception;
 use evenkeel::transport::{Inbox, SendError, Sent};
-use evenkeel::{Attachment, Error, Event, Outbound, Result, Transport};
+use evenkeel::{Attachment, DownloadError, Error, Event, Outbound, Result, Transport};
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::api::{Api, Connector};
+use crate::api::{Api, Connector, Failure, Kind};
 use crate::backoff::{Backoff, Random, system_random};
 use crate::config::{Address, OwnMessages, Timings, Wanted, bearer, header, percent_encoded, phone_number};
 use crate::connections::Purpose;
@@ -404,7 +404,7 @@ impl Transport for Signal {
     async fn download(&self, attachment: &Attachment, limit_bytes: usize) -> Result<Bytes> {
         let claimed = attachment.size_bytes.and_then(|size| usize::try_from(size).ok());
         if claimed.is_some_and(|size| size > limit_bytes) {
-            return Err(Error::new(format!("the file is larger than {limit_bytes} bytes")));
+            return Err(DownloadError::too_large(limit_bytes).into());
         }
         if attachment.id.bytes().all(|byte| byte == b'.') {
             return Err(Error::new("the id of the file is no name"));
@@ -413,10 +413,7 @@ impl Transport for Signal {
         let uri = uri(&self.address, &path);
         let answer =
             self.wires.api.call(Purpose::Download, (Method::GET, &uri), Bytes::new(), limit_bytes).await;
-        let answer = answer.map_err(|failure| match failure.source {
-            Some(source) => Error::from(std::io::Error::other(source)).context(failure.what),
-            None => Error::new(failure.what),
-        })?;
+        let answer = answer.map_err(|failure| unfetched(failure, limit_bytes))?;
         if answer.status.is_success() && answer.is_no_file(&attachment.content_type, attachment.size_bytes) {
             return Err(Error::new("what is at the server's address answered with a web page in place of the file")
                 .with_hint("check `SIGNAL_API_TOKEN` and `SIGNAL_API_URL`: something in front of the server wants a login"));
@@ -424,7 +421,19 @@ impl Transport for Signal {
         if answer.status.is_success() {
             return Ok(answer.body);
         }
-        Err(Error::new(format!("the server answered {}", answer.status))
-            .context("downloading a file that came with a message"))
+        let error = DownloadError::with_status(answer.status.as_u16());
+        Err(error.with_retry_after(answer.retry_after).into())
+    }
+}
+
+fn unfetched(failure: Failure, limit_bytes: usize) -> DownloadError {
+    let error = match failure.kind {
+        Kind::Connection => DownloadError::connection(),
+        Kind::Timeout => DownloadError::timeout(),
+        Kind::TooLarge => DownloadError::too_large(limit_bytes),
+    };
+    match failure.source {
+        Some(source) => error.caused_by(source),
+        None => error,
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::config::Config;
+use evenkeel::retry::is_passing;
 use evenkeel::transport::{Collected, Inbox, Outcome, SendError, Sent};
 use evenkeel::{
-    Action, Attachment, Bot, Conversation, Event, File, IntoReply, MessageId, Outbound, Reply, Router,
-    SendKey, Sender, Text, Transport,
+    Action, Attachment, Bot, Conversation, DownloadError, Event, File, IntoReply, MessageId, Outbound, Reply,
+    Router, SendKey, Sender, Text, Transport,
 };
 use evenkeel_signal::standin::Standin;
 use evenkeel_signal::standin::answer::{Answer, Failure, Route};
@@ -272,7 +273,12 @@ async fn a_failed_send_says_whether_it_may_have_happened() {
         (refused("Failed to send message: secret words"), Outcome::Unknown),
         (Answer::RateLimited(vec!["ae19341a-839a".into()]), Outcome::Refused),
         (Answer::RateLimited(vec![String::new()]), Outcome::Unknown),
-        (Answer::Status(502, "<html>".into()), Outcome::Unknown),
+        (Answer::Status(502, "<html>".into()), not_sent),
+        (Answer::Status(503, "upstream connect error".into()), not_sent),
+        (Answer::Status(502, r#"{"error":"no upstream"}"#.into()), not_sent),
+        (Answer::Status(504, "<html>".into()), Outcome::Unknown),
+        (Answer::Status(500, "{}".into()), Outcome::Unknown),
+        (Answer::Status(408, "".into()), Outcome::Unknown),
         (Answer::Status(401, "{}".into()), Outcome::Refused),
         (Answer::Close, Outcome::Unknown),
         (Answer::Status(500, "x".repeat(2 << 20)), Outcome::Unknown),
@@ -281,14 +287,115 @@ async fn a_failed_send_says_whether_it_may_have_happened() {
     }
 }
 
-#[tokio::test]
-async fn a_rate_limit_counts_its_challenges_and_shows_none() {
+async fn limited(body: &str) -> (SendError, RateLimited) {
     let standin = standin();
-    standin.answer_next(Route::Send, [Answer::RateLimited(vec!["ae19341a".into(), "b".into()])]);
+    standin.answer_next(Route::Send, [Answer::Status(429, body.into())]);
     let error = send(&signal(&standin), "hi").await.unwrap_err();
-    let cause = std::error::Error::source(&error).unwrap().downcast_ref::<RateLimited>().unwrap();
-    assert_eq!(cause.challenges, 2);
-    assert!(!format!("{error:?}").contains("ae19341a"));
+    assert!(error.is_rate_limited(), "{body}");
+    let cause = std::error::Error::source(&error).unwrap().downcast_ref::<RateLimited>().unwrap().clone();
+    (error, cause)
+}
+
+#[tokio::test]
+async fn a_rate_limit_hands_its_challenges_and_its_time_on() {
+    let (error, cause) = limited(r#"{"challenge_tokens":["ae19341a","b"],"retryAfterSeconds":3600}"#).await;
+    assert_eq!(
+        (error.outcome(), &cause.tokens[..]),
+        (Outcome::Refused, &["ae19341a".into(), "b".into()][..])
+    );
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    let told = evenkeel::Error::from(error);
+    assert!(
+        told.chain().contains("challenge token `ae19341a` `b`"),
+        "the operator needs it: {}",
+        told.chain()
+    );
+    assert_eq!(told.find::<RateLimited>(), Some(&cause));
+    for body in ["", "<html>", "[]", r#"{"challenge_tokens":7}"#, r#"{"challenge_tokens":[""]}"#] {
+        let (error, cause) = limited(body).await;
+        assert_eq!(
+            (error.outcome(), cause.tokens.len(), error.retry_after()),
+            (Outcome::Unknown, 0, None),
+            "{body}"
+        );
+    }
+    let (_, cause) =
+        limited("{\"challenge_tokens\":[\"a`\\n\\u001b[31mb\"],\"retry_after_seconds\":-1}").await;
+    assert!(cause.to_string().ends_with("token `a[31mb`"), "nothing that moves a cursor: {cause}");
+}
+
+#[tokio::test]
+async fn a_success_is_one_with_any_body_but_a_page() {
+    let standin = standin();
+    let signal = signal(&standin);
+    for (status, body) in
+        [(201, ""), (201, "{}"), (200, "OK"), (201, "{\"timestamp\":"), (202, "null"), (204, "")]
+    {
+        standin.answer_next(Route::Send, [Answer::Status(status, body.into())]);
+        assert_eq!(send(&signal, "hi").await.unwrap(), Sent::done(), "{status} {body}");
+    }
+    standin.answer_next(Route::Send, [Answer::Status(200, "<html>log in</html>".into())]);
+    assert_eq!(send(&signal, "hi").await.unwrap_err().outcome(), Outcome::Refused);
+    let error = send(&signal, Reply::edit(MessageId::unknown(), "better")).await.unwrap_err();
+    assert!(error.to_string().contains("did not name the message"), "{error}");
+}
+
+#[tokio::test]
+async fn a_download_says_why_it_failed() {
+    let standin = Standin::start(Options::default().with_attachment("a", vec![7; 100])).unwrap();
+    let signal = signal(&standin).with_request_timeout(Duration::from_millis(200));
+    let file = Attachment { id: "a".into(), name: None, content_type: "image/png".into(), size_bytes: None };
+    for (answer, status, may_pass) in [
+        (Answer::Status(503, String::new()), Some(503), true),
+        (Answer::Status(429, String::new()), Some(429), true),
+        (Answer::Status(408, String::new()), Some(408), true),
+        (Answer::Status(404, "{}".into()), Some(404), false),
+        (Answer::Close, None, true),
+        (Answer::Hang, None, true),
+    ] {
+        standin.answer_next(Route::Attachments, [answer.clone()]);
+        let error = signal.download(&file, 100).await.unwrap_err();
+        let cause = error.find::<DownloadError>().unwrap();
+        assert_eq!((cause.status(), is_passing(&error)), (status, may_pass), "{answer:?}");
+        assert_eq!(cause.is_timeout(), answer == Answer::Hang);
+    }
+    let error = signal.download(&file, 99).await.unwrap_err();
+    assert!(error.find::<DownloadError>().unwrap().is_too_large() && !is_passing(&error));
+    standin.shutdown();
+    let error = signal.download(&file, 100).await.unwrap_err();
+    assert!(error.find::<DownloadError>().unwrap().is_connection() && is_passing(&error));
+}
+
+/// Answers each connection with the same bytes, and closes it.
+fn raw_server(answer: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut chunk = [0; 65_536];
+            let _read = stream.read(&mut chunk).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn the_time_in_the_head_of_an_answer_is_kept() {
+    let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let signal = Signal::new(BOT, &raw_server(busy)).unwrap();
+    let file = Attachment { id: "a".into(), name: None, content_type: "a/b".into(), size_bytes: None };
+    let wait = Some(Duration::from_secs(7));
+    assert_eq!(signal.download(&file, 100).await.unwrap_err().retry_after(), wait);
+    assert_eq!(send(&signal, "hi").await.unwrap_err().outcome(), Outcome::NotSent(wait));
+    let limited = "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let signal = Signal::new(BOT, &raw_server(limited)).unwrap();
+    assert_eq!(send(&signal, "hi").await.unwrap_err().retry_after(), wait);
+    let short = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf of it";
+    let signal = Signal::new(BOT, &raw_server(short)).unwrap();
+    let error = signal.download(&file, 100).await.unwrap_err();
+    assert!(is_passing(&error) && error.find::<DownloadError>().unwrap().is_connection(), "{error:?}");
 }
 
 #[tokio::test]
@@ -592,13 +699,13 @@ fn is_pong_to_alice(sent: &evenkeel_signal::standin::transcript::Sent) -> bool {
 #[tokio::test]
 async fn sends_that_hang_hold_up_no_send_elsewhere() {
     for hanging in [64, 150] {
-        check_hanging(Route::Send, hanging, |standin, who| drop(standin.say(who, "!ping"))).await;
+        check_hanging(Route::Send, hanging, |standin, who| _ = standin.say(who, "!ping")).await;
     }
 }
 
 #[tokio::test]
 async fn typing_indicators_that_hang_hold_up_no_reply() {
-    check_hanging(Route::Typing, 64, |standin, who| drop(standin.say(who, "!type"))).await;
+    check_hanging(Route::Typing, 64, |standin, who| _ = standin.say(who, "!type")).await;
 }
 
 #[tokio::test]
@@ -650,7 +757,7 @@ async fn the_socket_stays_open_while_a_bot_stops_and_what_comes_is_answered_afte
         tokio::task::yield_now().await;
     }
     assert_eq!(standin.transcript().sockets, 1, "it is read until the end");
-    drop(running.release.send(true));
+    running.release.send(true).unwrap();
     running.bot.await.unwrap().expect("the journal has what is left");
     assert!(!standin.transcript().sent.iter().any(is_pong_to_alice), "nothing new was begun");
     let again = run(signal(&standin), journal);

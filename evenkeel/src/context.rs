@@ -69,6 +69,8 @@ pub(crate) struct Attempt {
     pub(crate) sequence: u64,
     /// Which attempt this is, from 1.
     pub(crate) attempt: u32,
+    /// Whether the operator has replayed it.
+    pub(crate) is_replayed: bool,
     /// What earlier attempts left.
     pub(crate) facts: Vec<Fact>,
     /// When it began, in milliseconds since 1970.
@@ -268,7 +270,8 @@ impl Context {
         self.reply(Reply::delete(message.clone()));
     }
 
-    /// Answers at once and waits until the network has taken it. Returns the name of the last new message.
+    /// Answers at once and waits until the network has taken it. Returns the name of the last new message, which is
+    /// [unknown](MessageId::unknown) where the network took it without naming one, or where nothing new was written.
     ///
     /// When the handler runs again, after a failure or the end of the process, what was sent is not sent again: the first
     /// call gets the answer of the first, the second that of the second, and so on.
@@ -294,7 +297,7 @@ impl Context {
         for answer in sent {
             last = answer.await.map_err(|_| Error::new("the bot is stopping"))??.or(last);
         }
-        last.ok_or_else(|| Error::new("the reply made no message"))
+        Ok(last.unwrap_or_else(MessageId::unknown))
     }
 
     fn act(
@@ -327,7 +330,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// When the file is gone, or too large, or the network fails.
+    /// When the file is gone, or too large, or the network fails: `error.find::<DownloadError>()` tells which
+    /// ([`DownloadError`](crate::DownloadError)), if the transport says so. What may pass is tried again with the event.
     ///
     /// # Cancel safety
     ///

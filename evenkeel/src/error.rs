@@ -1,9 +1,16 @@
 //! What went wrong, where, and what to do about it.
 
+mod download;
+
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use download::DownloadError;
 
 /// A result whose error is [`Error`]: what handlers, `main` and start-up functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -42,6 +49,8 @@ struct Inner {
     is_passing: Option<bool>,
     /// Each setting that is missing or wrong.
     problems: Vec<Problem>,
+    /// How long it takes at least until another attempt may help, if somebody said so.
+    retry_after: Option<Duration>,
     location: &'static Location<'static>,
 }
 
@@ -99,17 +108,8 @@ impl Error {
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         let location = Location::caller();
-        let (is_passing, problems) = (None, Vec::new());
-        Self(Box::new(Inner {
-            kind,
-            message,
-            source,
-            hint: None,
-            told: None,
-            is_passing,
-            problems,
-            location,
-        }))
+        let (hint, told, is_passing, retry_after, problems) = (None, None, None, None, Vec::new());
+        Self(Box::new(Inner { kind, message, source, hint, told, is_passing, problems, retry_after, location }))
     }
 
     /// Adds what to change, shown after the error. Code goes in backticks.
@@ -125,8 +125,9 @@ impl Error {
         let (hint, told) = (self.0.hint.take(), self.told().map(|told| told.to_owned().into()));
         let (kind, location, message) = (self.0.kind, self.0.location, message.into());
         let problems = std::mem::take(&mut self.0.problems);
-        let (is_passing, source) = (self.0.is_passing, Some(Box::new(Cause(self)) as _));
-        Self(Box::new(Inner { kind, message, source, hint, told, is_passing, problems, location }))
+        let (is_passing, retry_after) = (self.0.is_passing, self.0.retry_after);
+        let source = Some(Box::new(Cause(self)) as _);
+        Self(Box::new(Inner { kind, message, source, hint, told, is_passing, problems, retry_after, location }))
     }
 
     /// Lets the person read `text` instead of the general apology. The error stays a failure: counted, and logged.
@@ -140,6 +141,23 @@ impl Error {
     #[must_use]
     pub fn passing(mut self) -> Self {
         self.0.is_passing = Some(true);
+        self
+    }
+
+    /// Says that this may pass by itself, but not before `wait` is over: the event is tried again then, or given up at once
+    /// where its [`Retry`](crate::retry::Retry) has no time for that.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use evenkeel::Error;
+    ///
+    /// let error = Error::new("the queue is full").passing_after(Duration::from_secs(5));
+    /// assert_eq!(error.retry_after(), Some(Duration::from_secs(5)));
+    /// ```
+    #[must_use]
+    pub fn passing_after(mut self, wait: Duration) -> Self {
+        self.0.is_passing = Some(true);
+        self.0.retry_after = Some(wait);
         self
     }
 
@@ -164,6 +182,17 @@ impl Error {
     /// The settings that are missing or wrong, one by one, where that is what the error is about.
     pub fn problems(&self) -> &[Problem] {
         &self.0.problems
+    }
+
+    /// What [`Error::passing_after`] said, if it did.
+    pub(crate) fn marked_retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Notes how long another attempt has to wait at least, without saying that it would help.
+    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
     }
 
     /// Notes another line than the caller's.
@@ -206,17 +235,32 @@ impl Error {
         }
     }
 
-    /// Finds an error of type `E` in the chain, for example a refused connection.
+    /// Finds an error of type `E` in the chain, for example a refused connection; also within a `std::io::Error`, a `Box`
+    /// or an `Arc`.
     pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
+        self.find_cause(|cause| cause_as(cause))
+    }
+
+    /// The first cause of which `look` finds something.
+    pub(crate) fn find_cause<'a, T>(
+        &'a self,
+        look: impl Fn(&'a (dyn StdError + 'static)) -> Option<T>,
+    ) -> Option<T> {
         let mut next = self.source();
         while let Some(error) = next {
-            if let Some(cause) = error.downcast_ref::<Cause>() {
-                return cause.0.find();
+            if let Some(Cause(cause)) = error.downcast_ref() {
+                next = cause.source();
+                continue;
             }
-            if let Some(found) = error.downcast_ref() {
-                return Some(found);
+            let found = look(error);
+            if found.is_some() {
+                return found;
             }
-            next = error.source();
+            // Its own `source` is the source of what it wraps, and leaves that out.
+            next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                Some(wrapped) => Some(wrapped),
+                None => error.source(),
+            };
         }
         None
     }
@@ -238,6 +282,13 @@ impl Error {
         }
         text
     }
+}
+
+/// A cause as an `E`. A `Box` and an `Arc` have what they hold for themselves: their `source` is its source.
+pub(crate) fn cause_as<'a, E: StdError + 'static>(cause: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let plain = cause.downcast_ref::<E>();
+    let boxed = || cause.downcast_ref::<Box<E>>().map(|boxed| &**boxed);
+    plain.or_else(boxed).or_else(|| cause.downcast_ref::<Arc<E>>().map(|shared| &**shared))
 }
 
 /// Carries an [`Error`] inside another one's chain.
@@ -312,6 +363,21 @@ mod tests {
         assert_eq!(error.chain(), "saving the list: the disk is on fire");
         assert_eq!(format!("{error:?}"), "saving the list: the disk is on fire\n\nhint: buy a new disk");
         assert!(error.find::<std::io::Error>().is_some());
+    }
+
+    #[test]
+    fn a_cause_is_found_within_what_wraps_it() {
+        let gone = || io::Error::from(io::ErrorKind::ConnectionReset);
+        for error in [
+            Error::from(Box::new(gone())),
+            Error::from(Arc::new(gone())),
+            Error::from(gone()).context("one").context("two"),
+        ] {
+            let found = error.find::<io::Error>().map(io::Error::kind);
+            assert_eq!(found, Some(io::ErrorKind::ConnectionReset), "{error:?}");
+        }
+        let wrapped = Error::from(io::Error::other(DownloadError::timeout()));
+        assert!(wrapped.find::<DownloadError>().is_some_and(DownloadError::is_timeout));
     }
 
     #[test]

@@ -184,6 +184,11 @@ impl Event {
         }
     }
 
+    /// Whether nobody did something just now: a job is due.
+    pub fn is_job(&self) -> bool {
+        self.job().is_some()
+    }
+
     /// The lane in which it is handled: that of its conversation, or a job's own.
     pub(crate) fn lane(&self) -> Arc<str> {
         self.job().map_or_else(|| self.conversation().shared_id(), |due| Arc::clone(&due.lane))
@@ -361,7 +366,17 @@ impl MessageId {
         Self(id.into())
     }
 
-    /// The transport's own text.
+    /// The name of a message that arrived, but that the network did not name: it cannot be edited, deleted or reacted to.
+    pub fn unknown() -> Self {
+        Self::new("")
+    }
+
+    /// Whether the network named the message.
+    pub fn is_known(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// The transport's own text; empty where the network gave none.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -116,6 +116,11 @@ impl Client {
         self.0.places.in_use()
     }
 
+    /// For how long a request may take unless it says otherwise.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.options.timeout
+    }
+
     /// The client underneath. Loading certificates blocks, so the first caller has it done elsewhere.
     async fn pooled(&self) -> Result<&reqwest::Client, reqwest::Error> {
         let make = async || {

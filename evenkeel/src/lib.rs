@@ -36,6 +36,7 @@
 //! | [`visible()`] | text of others, fit for a terminal |
 //! | [`Error`], [`Result`] | what went wrong, where, and what to do about it |
 //! | [`config`] | settings from the environment, `.env` and `evenkeel.toml` |
+//! | [`mod@retry_after`] | when a server says that it may be asked again |
 //! | [`http`] | one pooled HTTP client with limits (feature `http`, on by default) |
 //! | [`limit`] | how often, and how many at once |
 //! | [`breaker`] | calls to something broken are refused at once |
@@ -70,6 +71,7 @@
 mod visible;
 mod error;
 pub mod config;
+pub mod retry_after;
 
 #[cfg(feature = "http")]
 pub mod http;
@@ -106,7 +108,7 @@ pub mod docs;
 
 pub use context::Context;
 pub use dialogue::Dialogue;
-pub use error::{Error, Problem, Result};
+pub use error::{DownloadError, Error, Problem, Result};
 pub use evenkeel_guard::isolate;
 pub use event::{
     Attachment, Conversation, ConversationKind, Deletion, Due, Edit, Event, Mention, Message, MessageId,

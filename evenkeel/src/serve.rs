@@ -387,6 +387,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             }
         };
         tracing::info!(transport = name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
+        app.misfits().iter().for_each(|why| tracing::warn!("{why}"));
         #[cfg(feature = "page")]
         let _console = {
             let about = About { name: bot_name.unwrap_or_else(program), transport: name, greeting };

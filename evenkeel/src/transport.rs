@@ -143,12 +143,22 @@ impl Sent {
     }
 }
 
-/// Why an action was not, or perhaps was, carried out.
-#[derive(Debug)]
+/// Why an action was not, or perhaps was, carried out. Cloning is cheap.
+#[derive(Clone, Debug)]
 pub struct SendError {
     outcome: Outcome,
     message: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    limit: Option<Limit>,
+}
+
+/// The network has had too much of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Of this action; others are not concerned.
+    Action,
+    /// Of all that the account sends, for so long if the network said so.
+    Account(Option<Duration>),
 }
 
 /// What is known about an action whose sending failed.
@@ -166,28 +176,63 @@ pub enum Outcome {
 impl SendError {
     /// The action did not happen and may be tried again.
     pub fn not_sent(message: impl Into<String>) -> Self {
-        Self { outcome: Outcome::NotSent(None), message: message.into(), source: None }
+        Self::new(Outcome::NotSent(None), message)
     }
 
-    /// The action did not happen and may be tried again after `wait`.
+    /// The action did not happen, and the network asks to be left alone for `wait` before it is tried again.
+    pub fn not_sent_before(message: impl Into<String>, wait: Duration) -> Self {
+        Self::new(Outcome::NotSent(Some(wait)), message)
+    }
+
+    /// The action did not happen and may be tried again after `wait`: the network limits it, but not all that the account
+    /// sends.
     pub fn limited(message: impl Into<String>, wait: Duration) -> Self {
-        Self { outcome: Outcome::NotSent(Some(wait)), message: message.into(), source: None }
+        Self { limit: Some(Limit::Action), ..Self::new(Outcome::NotSent(Some(wait)), message) }
     }
 
     /// The far side refused the action for good.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Refused, message: message.into(), source: None }
+        Self::new(Outcome::Refused, message)
     }
 
     /// Nobody knows whether the action happened.
     pub fn unknown(message: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Unknown, message: message.into(), source: None }
+        Self::new(Outcome::Unknown, message)
+    }
+
+    fn new(outcome: Outcome, message: impl Into<String>) -> Self {
+        Self { outcome, message: message.into(), source: None, limit: None }
+    }
+
+    /// Says that the network limits all that this account sends, whatever became of this action: the bot sends nothing
+    /// more for `wait`, or for a minute that doubles up to 15 while the limit holds, and then begins with a single action.
+    #[must_use]
+    pub fn limiting_account(mut self, wait: Option<Duration>) -> Self {
+        self.limit = Some(Limit::Account(wait));
+        self
+    }
+
+    /// Whether a limit of the network is behind this.
+    pub fn is_rate_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        self.limit
+    }
+
+    /// How long it takes at least until trying again may help, if the network said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match (self.outcome, self.limit) {
+            (Outcome::NotSent(Some(wait)), _) | (_, Some(Limit::Account(Some(wait)))) => Some(wait),
+            _ => None,
+        }
     }
 
     /// Adds the cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(source.into().into());
         self
     }
 

@@ -7,13 +7,18 @@
 //! |---|---|
 //! | 2xx | sent; in a group perhaps not to everybody, which is logged with the count |
 //! | no connection; 400 `Specified account does not exist`, `write ..: broken pipe`, `connection refused` | not sent: try again |
+//! | 502, 503: a proxy reaches no server, which itself answers neither | not sent: try again, after `Retry-After` if it is there |
 //! | 400 untrusted, not registered, no such group, invalid request; 401, 403, 404, 413; 429 with a challenge | refused |
 //! | 3xx, and 2xx with a web page: a proxy wants a login, and the server has not seen the request | refused |
-//! | 429 without a challenge, which upstream also answers after delivering; 5xx; any other 400; no answer | unknown |
+//! | 429 without a challenge, which upstream also answers after delivering; 504, with which a proxy gives up waiting for a server that has the request; any other 5xx; any other 400; no answer | unknown |
+//!
+//! A 429, and a 400 that speaks of a rate limit, limits the account, so nothing more is sent for a while, whatever became
+//! of the message itself. A 2xx is a success with any body but a web page: empty or unreadable, it names no message.
 //!
 //! Source: `bbernhard/signal-cli-rest-api` `src/api/api.go` and `src/client/client.go` at `a08db23`; issues #881, #453, #689.
 
 use std::fmt;
+use std::time::Duration;
 
 use evenkeel::transport::SendError;
 use http::StatusCode;
@@ -23,21 +28,46 @@ use serde_json::value::RawValue;
 use crate::api::{Answer, Failure};
 use crate::loose::{Number, Text};
 
-/// Signal has had too many messages from this account; the cause of a [`SendError`].
+/// Signal has had too many messages from this account; the cause of a [`SendError`], also of what
+/// [`Context::reply_now`](evenkeel::Context::reply_now) fails with: `error.find::<RateLimited>()`.
 ///
-/// With challenges, somebody has to solve a captcha: `POST /v1/accounts/{number}/rate-limit-challenge` takes the
-/// tokens, which the server's log has. Without, waiting is all that helps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// With tokens, somebody has to solve a captcha: `POST /v1/accounts/{number}/rate-limit-challenge` takes a token as
+/// `challenge_token`, beside the `captcha`. Without, waiting is all that helps. A token is no credential: it is of use only to
+/// who may already use the account, and stands in the error's text, so that the operator finds it in the dead letter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimited {
-    /// How many challenge tokens came with the refusal.
-    pub challenges: usize,
+    /// The challenge tokens that came with the refusal.
+    pub tokens: Vec<String>,
+    /// How long the account has to wait, if the server said so.
+    pub retry_after: Option<Duration>,
 }
 
 impl fmt::Display for RateLimited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} challenge tokens came with it", self.challenges)
+        match &self.tokens[..] {
+            [] => f.write_str("no challenge came with it: wait")?,
+            tokens => {
+                f.write_str("solve a captcha for the challenge token")?;
+                for token in tokens.iter().take(SHOWN_TOKENS) {
+                    write!(f, " `{}`", shown(token))?;
+                }
+            }
+        }
+        match self.retry_after {
+            Some(wait) => write!(f, ", for {wait:?}"),
+            None => Ok(()),
+        }
     }
+}
+
+/// More than any answer has.
+const SHOWN_TOKENS: usize = 8;
+
+/// What a server says may be anything; a token is a UUID or another short word.
+fn shown(token: &str) -> String {
+    let is_plain = |letter: &char| letter.is_ascii_graphic() && *letter != '`';
+    token.chars().filter(is_plain).take(200).collect()
 }
 
 impl std::error::Error for RateLimited {}
@@ -89,9 +119,9 @@ pub(super) fn unreached(failed: &[Reason<'_>]) -> SendError {
     match failed.first().and_then(|failure| failure.reason.filled()) {
         Some("IDENTITY_FAILURE") => SendError::refused(UNTRUSTED),
         Some("UNREGISTERED_FAILURE") => SendError::refused(UNREGISTERED),
-        Some("RATE_LIMIT_FAILURE") => {
-            SendError::refused("Signal limits this account").caused_by(RateLimited { challenges: 0 })
-        }
+        Some("RATE_LIMIT_FAILURE") => SendError::refused("Signal limits this account")
+            .caused_by(RateLimited::default())
+            .limiting_account(None),
         _ => SendError::unknown("Signal may not have taken the message for its recipient"),
     }
 }
@@ -114,6 +144,9 @@ struct Refusal<'a> {
     #[serde(borrow)]
     error: Text<'a>,
     challenge_tokens: Vec<Text<'a>>,
+    /// What signal-cli knows and the server does not pass on so far.
+    #[serde(rename = "retryAfterSeconds", alias = "retry_after_seconds", alias = "retry_after")]
+    retry_after_seconds: Number,
 }
 
 /// Says what an answer means that is no success. The server's own text may name people, so it is never repeated.
@@ -125,7 +158,10 @@ pub(super) fn refusal(answer: &Answer) -> SendError {
             "a proxy answered in place of the server ({status}): check `SIGNAL_API_TOKEN` and `SIGNAL_API_URL`"
         )),
         StatusCode::BAD_REQUEST => bad_request(refusal.error.filled().unwrap_or_default()),
-        StatusCode::TOO_MANY_REQUESTS => limited(&refusal),
+        StatusCode::TOO_MANY_REQUESTS => limited(&refusal, answer.retry_after),
+        status @ (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) => {
+            away(status, answer.retry_after)
+        }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             SendError::refused("the server refused the credentials: check `SIGNAL_API_TOKEN`")
         }
@@ -137,16 +173,25 @@ pub(super) fn refusal(answer: &Answer) -> SendError {
     }
 }
 
-/// Upstream answers 429 also after it has delivered, and then with an empty token (issue #881).
-fn limited(refusal: &Refusal<'_>) -> SendError {
-    let filled = refusal.challenge_tokens.iter().filter(|token| token.filled().is_some());
-    let challenges = filled.count();
-    let cause = RateLimited { challenges };
-    if challenges == 0 {
-        SendError::unknown("Signal limits this account, and may have taken the message").caused_by(cause)
-    } else {
-        SendError::refused("Signal limits this account until a challenge is solved").caused_by(cause)
+/// A proxy reaches no server. The server itself answers neither 502 nor 503, and takes a message in one piece, so it has none.
+fn away(status: StatusCode, wait: Option<Duration>) -> SendError {
+    let message = format!("a proxy does not reach the server ({status})");
+    match wait {
+        Some(wait) => SendError::not_sent_before(message, wait),
+        None => SendError::not_sent(message),
     }
+}
+
+/// Upstream answers 429 also after it has delivered, and then with an empty token (issue #881).
+fn limited(refusal: &Refusal<'_>, named: Option<Duration>) -> SendError {
+    let filled = refusal.challenge_tokens.iter().filter_map(Text::filled);
+    let tokens: Vec<String> = filled.map(str::to_owned).collect();
+    let retry_after = named.or_else(|| refusal.retry_after_seconds.0.map(Duration::from_secs));
+    let error = match tokens.is_empty() {
+        true => SendError::unknown("Signal limits this account, and may have taken the message"),
+        false => SendError::refused("Signal limits this account until a challenge is solved"),
+    };
+    error.caused_by(RateLimited { tokens, retry_after }).limiting_account(retry_after)
 }
 
 fn bad_request(text: &str) -> SendError {
@@ -163,7 +208,8 @@ fn bad_request(text: &str) -> SendError {
         SendError::refused(UNREGISTERED)
     } else if has("rate limit") {
         SendError::unknown("Signal limits this account, and may have taken the message")
-            .caused_by(RateLimited { challenges: 0 })
+            .caused_by(RateLimited::default())
+            .limiting_account(None)
     } else if has("group") {
         SendError::refused("the server knows no such group, or the bot is not in it")
     } else if has("couldn't process request") || has("username must") || has("invalid") {

@@ -115,4 +115,11 @@ impl Context {
     pub fn attempt(&self) -> u32 {
         self.call.attempt.attempt
     }
+
+    /// Whether this event is handled for the first time: not again after a failure or the end of the process, nor because
+    /// the operator replays it. With [`Event::message`](crate::Event::message), which a job has not, a layer tells what a
+    /// person just wrote from what was let in before, for limits and for counts.
+    pub fn is_first_attempt(&self) -> bool {
+        self.attempt() == 1 && !self.call.attempt.is_replayed
+    }
 }

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use ::http::{Method, StatusCode};
+use ::http::{HeaderMap, Method, StatusCode};
 
 /// Why a request has no answer, or not the hoped-for one.
 ///
@@ -16,6 +16,8 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     target: Target,
+    /// How long the server wants to be left alone.
+    retry_after: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -61,6 +63,29 @@ impl Error {
         }
     }
 
+    /// How long the server wants to be left alone, if it answered with a status that may pass (403, 408, 413, 425, 429 or
+    /// 5xx) and said so: see [`retry_after::of`](crate::retry_after::of).
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Whether a connection broke off before all of the answer was read.
+    pub fn is_broken(&self) -> bool {
+        self.0.kind == Kind::Broken
+    }
+
+    /// Whether the same request may succeed a little later: there was no connection or it broke, it took too long, or the
+    /// server answered 408, 425, 429 or 5xx, or 403 or 413 with the time after which it may be asked again.
+    pub fn is_passing(&self) -> bool {
+        let status = self.status().map(|status| status.as_u16());
+        let may_pass = match status {
+            Some(408 | 425 | 429 | 500..=599) => true,
+            Some(_) => self.0.retry_after.is_some(),
+            None => false,
+        };
+        may_pass || self.is_timeout() || self.is_connect() || self.is_broken()
+    }
+
     /// Whether the answer is larger than the client allows.
     pub fn is_too_large(&self) -> bool {
         matches!(self.0.kind, Kind::TooLarge { .. })
@@ -77,7 +102,16 @@ impl Error {
     }
 
     pub(super) fn new(kind: Kind, target: Target) -> Self {
-        Self(Box::new(Inner { kind, target, source: None }))
+        Self(Box::new(Inner { kind, target, retry_after: None, source: None }))
+    }
+
+    /// A status that is an error, with the headers that came with it.
+    pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, target: Target) -> Self {
+        let mut error = Self::new(Kind::Status(status), target);
+        if matches!(status.as_u16(), 403 | 408 | 413 | 425 | 429 | 500..=599) {
+            error.0.retry_after = crate::retry_after::of(headers);
+        }
+        error
     }
 
     pub(super) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -149,7 +183,13 @@ impl fmt::Display for Error {
             Kind::ConnectTimeout => f.write_str("no connection in time (`Options::with_connect_timeout`)"),
             Kind::Timeout => f.write_str("no complete answer in time (`Options::with_timeout`)"),
             Kind::Redirect => f.write_str("a redirect was not followed"),
-            Kind::Status(status) => write!(f, "the server answered {status}"),
+            Kind::Status(status) => {
+                write!(f, "the server answered {status}")?;
+                match self.0.retry_after {
+                    Some(wait) => write!(f, ", to be asked again after {wait:?}"),
+                    None => Ok(()),
+                }
+            }
             Kind::TooLarge { limit_bytes } => write!(
                 f,
                 "the answer is larger than {limit_bytes} bytes (`Options::with_response_limit_bytes`)"
@@ -162,9 +202,10 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, target, source } = &*self.0;
+        let Inner { kind, target, retry_after, source } = &*self.0;
         let mut shown = f.debug_struct("Error");
-        shown.field("kind", kind).field("target", &target.to_string()).field("source", source).finish()
+        shown.field("kind", kind).field("target", &target.to_string()).field("retry_after", retry_after);
+        shown.field("source", source).finish()
     }
 }
 

@@ -1,6 +1,7 @@
 //! An answer, its head read and its body on the way.
 
 use std::fmt;
+use std::time::Duration;
 
 use ::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
@@ -39,15 +40,20 @@ impl Response {
         self.answer.url().as_str()
     }
 
+    /// How long the server wants to be left alone, if it said so: see [`retry_after::of`](crate::retry_after::of).
+    pub fn retry_after(&self) -> Option<Duration> {
+        crate::retry_after::of(self.headers())
+    }
+
     /// Turns a status from 400 up into an error.
     ///
     /// # Errors
     ///
-    /// [`Error`] with the status.
+    /// [`Error`] with the status, and with the time after which the server may be asked again, if it named one.
     pub fn error_for_status(self) -> Result<Self, Error> {
         let status = self.status();
         if status.is_client_error() || status.is_server_error() {
-            return Err(Error::new(Kind::Status(status), self.target));
+            return Err(Error::of_status(status, self.headers(), self.target.clone()));
         }
         Ok(self)
     }

@@ -32,11 +32,14 @@ pub enum Reason {
     Unknown,
     /// The handler failed, and its conversation waits for the operator: the event keeps its place.
     Parked,
+    /// The network limits the account: it refused the reply, or nobody knows whether it took it. An event whose handler
+    /// failed for that reason has it, too.
+    RateLimited,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Failed,
         Self::Panicked,
         Self::Poison,
@@ -45,6 +48,7 @@ impl Reason {
         Self::NotSent,
         Self::Unknown,
         Self::Parked,
+        Self::RateLimited,
     ];
 
     /// One word for tables and options.
@@ -58,6 +62,7 @@ impl Reason {
             Self::NotSent => "not_sent",
             Self::Unknown => "unknown",
             Self::Parked => "parked",
+            Self::RateLimited => "rate_limited",
         }
     }
 }

@@ -116,6 +116,21 @@ impl App {
         self.with_tools(|tools| tools.on_dead = Some(Arc::new(hook)))
     }
 
+    /// Which settings of retries and of the HTTP client do not fit each other, each with what to change.
+    pub(crate) fn misfits(&self) -> Vec<String> {
+        #[cfg(feature = "http")]
+        let timeout = Some(self.tools.http.timeout());
+        #[cfg(not(feature = "http"))]
+        let timeout = None;
+        let own = self.routes.iter().filter_map(|Compiled { matched, label, .. }| {
+            let why = matched.facts.retry?.misfit(timeout)?;
+            Some(format!("the retries of `{}` do not fit: {why}", label.name()))
+        });
+        let all =
+            self.tools.retry.misfit(timeout).map(|why| format!("the retries of the bot do not fit: {why}"));
+        all.into_iter().chain(own).collect()
+    }
+
     /// What happens again and again, by name.
     pub(crate) fn schedules(&self) -> &[(String, Body)] {
         &self.schedules

@@ -22,7 +22,7 @@ fn from(sender: &str, text: &str) -> Event {
 
 async fn answer(app: &App, event: Event) -> Answer {
     let (wire, _asks) = mpsc::unbounded_channel();
-    let attempt = Attempt { sequence: 1, attempt: 1, facts: Vec::new(), now_ms: 0 };
+    let attempt = Attempt { sequence: 1, attempt: 1, is_replayed: false, facts: Vec::new(), now_ms: 0 };
     app.answer(event, attempt, wire).await
 }
 

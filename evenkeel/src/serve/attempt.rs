@@ -1,6 +1,7 @@
 //! One attempt to handle an event: what it begins with, and how it ends.
 
 use std::panic::Location;
+use std::time::Duration;
 
 use evenkeel_guard::Label;
 
@@ -16,6 +17,8 @@ pub(super) struct Work {
     pub(super) sequence: u64,
     /// Which attempt this is, from 1.
     pub(super) attempt: u32,
+    /// Whether the operator has replayed it.
+    pub(super) is_replayed: bool,
     /// What earlier attempts left.
     pub(super) facts: Vec<Fact>,
     /// When it begins, in milliseconds since 1970.
@@ -57,11 +60,13 @@ pub(super) struct Failure {
     pub(super) retry: Retry,
     /// Whether the error is one after which another attempt may help.
     pub(super) is_worth_another: bool,
+    /// How long another attempt has to wait at least, if the error says so.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Failure {
     /// One after which no attempt helps.
     pub(super) fn new(error: String, reason: Reason, retry: Retry) -> Self {
-        Self { error, line: None, hint: None, reason, retry, is_worth_another: false }
+        Self { error, line: None, hint: None, reason, retry, is_worth_another: false, retry_after: None }
     }
 }

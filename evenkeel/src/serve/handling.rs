@@ -15,6 +15,7 @@ use crate::error::{Error, panic_message};
 use crate::journal::Reason;
 use crate::retry::Retry;
 use crate::route::{Answer, App};
+use crate::transport::SendError;
 
 /// Runs the handler. A future that is dropped before its end reports that, too, also one that was never polled.
 pub(super) fn handle(
@@ -23,12 +24,12 @@ pub(super) fn handle(
     asks: Wire,
     reports: mpsc::UnboundedSender<Finished>,
 ) -> impl Future<Output = ()> + Send {
-    let Work { event, sequence, attempt, facts, now_ms } = work;
+    let Work { event, sequence, attempt, is_replayed, facts, now_ms } = work;
     let retry = app.tools().retry;
     // Before the first poll, which may never come.
     let mut report = Report { sequence: Some(sequence), retry, reports };
     async move {
-        let attempt = Attempt { sequence, attempt, facts, now_ms };
+        let attempt = Attempt { sequence, attempt, is_replayed, facts, now_ms };
         let finished = AssertUnwindSafe(run(&app, event, attempt, asks)).catch_unwind().await;
         report.send(finished.unwrap_or_else(|panic| {
             let error = format!("the attempt panicked at its end: {}", panic_message(&*panic));
@@ -57,8 +58,11 @@ fn judge(error: Error, reason: Reason, retry: Retry) -> Failure {
     let judged = catch_unwind(AssertUnwindSafe(|| {
         let (hint, chain) = (error.hint().map(str::to_owned), error.chain());
         let is_worth_another = reason == Reason::Failed && retry.wants(&error);
+        let retry_after = error.retry_after();
+        let is_limited = error.find::<SendError>().is_some_and(SendError::is_rate_limited);
+        let reason = if is_limited && reason == Reason::Failed { Reason::RateLimited } else { reason };
         drop(error);
-        Failure { error: chain, line: Some(line), hint, reason, retry, is_worth_another }
+        Failure { error: chain, line: Some(line), hint, reason, retry, is_worth_another, retry_after }
     }));
     judged.unwrap_or_else(|panic| {
         let error = format!("the handler's error panicked when it was looked at: {}", panic_message(&*panic));

@@ -27,6 +27,7 @@ mod pressure;
 mod recovery;
 mod room;
 mod suspects;
+mod throttle;
 mod waiting;
 mod words;
 
@@ -50,6 +51,7 @@ use notices::Notices;
 use pressure::Pressed;
 use room::Room;
 use suspects::Suspects;
+use throttle::Throttle;
 use waiting::{Offering, Waiter};
 pub(super) use words::{Input, Now, Output, Policy, Tally};
 
@@ -73,6 +75,9 @@ pub(super) struct Machine {
     notices: Notices,
     /// Events that have their lanes and wait until fewer replies wait in their conversations.
     pressed: Pressed,
+    /// Those of the postponed whose time has come, which go before others once the network lets the account send.
+    due_again: VecDeque<Key>,
+    throttle: Throttle,
     batch: Vec<Entry>,
     after: Vec<After>,
     /// What follows the batch that is being written.
@@ -112,6 +117,8 @@ impl Machine {
             postponed: HashMap::new(),
             notices: Notices::default(),
             pressed: Pressed::default(),
+            due_again: VecDeque::new(),
+            throttle: Throttle::default(),
             batch: Vec::new(),
             after: Vec::new(),
             following: None,
@@ -191,9 +198,7 @@ impl Machine {
             }
         }
         self.next_suspect();
-        while let Some((_, letter)) = self.outbox.next(now) {
-            self.send(letter);
-        }
+        self.send_what_may_go();
     }
 
     /// Whether an event still has a use for its turn: a handler that asked for it and then went on beside its lane has
@@ -221,10 +226,9 @@ impl Machine {
         let Some(held) = self.held.get_mut(&sequence) else { return };
         held.attempts += 1;
         (held.place, held.is_no_answer) = (Place::Running, true);
-        held.first.get_or_insert(self.now.elapsed);
         let (event, attempt, facts) = (held.event.clone(), held.attempts, held.facts.clone());
-        let now_ms = self.now.wall_ms;
-        self.outputs.push(Output::Start(Work { event, sequence, attempt, facts, now_ms }));
+        let (is_replayed, now_ms) = (held.is_replayed, self.now.wall_ms);
+        self.outputs.push(Output::Start(Work { event, sequence, attempt, is_replayed, facts, now_ms }));
         self.runs(sequence);
     }
 
@@ -341,12 +345,9 @@ impl Machine {
                         self.lanes.push(Arc::clone(&held.lane), sequence);
                     }
                 }
-                Alarm::Resend(key) => {
-                    if let Some(letter) = self.postponed.remove(&key) {
-                        self.outbox.wake(&letter.outbound.conversation.shared_id(), self.now.elapsed);
-                        self.send(letter);
-                    }
-                }
+                Alarm::Resend(key) => self.due_again.push_back(key),
+                // What waits is looked at after each step.
+                Alarm::Throttled => {}
             }
         }
     }

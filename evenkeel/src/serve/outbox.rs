@@ -20,13 +20,15 @@ pub(super) struct Letter {
     pub(super) command: Box<str>,
     /// How often it was tried.
     pub(super) attempts: u32,
+    /// After how many of these nobody knew whether it arrived.
+    pub(super) unknowns: u32,
     /// Until when it is held back, where the same was said too often.
     pub(super) held_until: Option<Duration>,
 }
 
 impl Letter {
     pub(super) fn new(outbound: Outbound, command: Box<str>) -> Self {
-        Self { outbound, command, attempts: 0, held_until: None }
+        Self { outbound, command, attempts: 0, unknowns: 0, held_until: None }
     }
 
     /// As [`is_best_effort`].

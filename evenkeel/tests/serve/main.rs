@@ -16,6 +16,7 @@ mod restart;
 mod slow;
 mod stuck;
 mod unasked;
+mod waiting;
 
 use std::collections::HashMap;
 use std::future::pending;

@@ -11,6 +11,7 @@ const REASONS = {
   not_sent: "The reply could not be sent, as often as it was tried.",
   unknown: "Nobody knows whether the reply arrived: a replay may send it twice.",
   parked: "The handler failed, and its conversation waits: a replay keeps its place.",
+  rate_limited: "The network limits the account: replay once that is over, or a challenge is solved.",
 };
 const VIEWS = ["live", "dead", "jobs", "promises"];
 const SURE_MS = 4000;

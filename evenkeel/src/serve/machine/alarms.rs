@@ -15,6 +15,8 @@ pub(super) enum Alarm {
     Rejoin(u64),
     /// The reply is sent again.
     Resend(Key),
+    /// The network may let the account send again.
+    Throttled,
     /// The suspect has run for a while, and the process goes on.
     Innocent(u64),
 }

@@ -9,7 +9,7 @@ use super::alarms::Alarm;
 use super::{After, Machine, Output, Place};
 use crate::journal::{Dead, DeadId, Entry, Fact, Reason};
 use crate::reply::Outbound;
-use crate::retry::{Order, pause};
+use crate::retry::Order;
 use crate::serve::attempt::Failure;
 use crate::serve::outbox::Letter;
 
@@ -25,12 +25,14 @@ impl Machine {
         apology: Vec<Outbound>,
         command: Option<&Label>,
     ) {
-        let Some(held) = self.held.get(&sequence) else { return };
+        let share = self.alarms.share();
+        let Some(held) = self.held.get_mut(&sequence) else { return };
         let retry = failure.retry;
-        let since_first = held.first.map_or(Duration::ZERO, |first| self.now.elapsed.saturating_sub(first));
-        let (failed, attempt) = (held.attempts, held.attempts + 1);
-        let pause = pause(attempt, self.alarms.share());
-        if failure.is_worth_another && attempt <= retry.attempts && since_first + pause <= retry.within {
+        let since = *held.failing_since.get_or_insert(self.now.elapsed);
+        let so_far = self.now.elapsed.saturating_sub(since);
+        let failed = held.attempts;
+        let pause = retry.pause(failed + 1, so_far, failure.retry_after, share);
+        if let Some(pause) = pause.filter(|_| failure.is_worth_another) {
             log_retry(sequence, command, &failure, (failed, pause));
             return self.try_again(sequence, pause, retry.order);
         }
@@ -68,9 +70,9 @@ impl Machine {
 
     fn try_again(&mut self, sequence: u64, pause: Duration, order: Order) {
         self.tally.retried += 1;
-        let due_ms = self.now.wall_ms + u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        let due_ms = self.now.due_ms(pause);
         self.enter(Entry::Retry { sequence, due_ms }, After::Nothing);
-        let at = self.now.elapsed + pause;
+        let at = self.now.elapsed.saturating_add(pause);
         let Some(held) = self.held.get_mut(&sequence) else { return };
         let has_lane = held.place == Place::Running;
         held.place = Place::Queued;
@@ -119,8 +121,8 @@ impl Machine {
         }
         self.tally.resumed += 1;
         if let Some(held) = self.held.get_mut(&sequence) {
-            (held.is_parked, held.first, held.place) = (false, None, Place::Queued);
-            (held.attempts, held.crashes) = (0, 0);
+            (held.is_parked, held.failing_since, held.place) = (false, None, Place::Queued);
+            (held.attempts, held.crashes, held.is_replayed) = (0, 0, true);
         }
         self.wake(sequence);
         self.begin(sequence);

@@ -16,10 +16,12 @@ pub(in crate::serve) struct Held {
     pub(in crate::serve) at: Duration,
     pub(super) attempts: u32,
     pub(super) crashes: u32,
-    /// When the first attempt of this process began.
-    pub(super) first: Option<Duration>,
+    /// When the first attempt of this process failed.
+    pub(super) failing_since: Option<Duration>,
     pub(super) place: Place,
     pub(super) is_parked: bool,
+    /// Whether the operator has replayed it since the start.
+    pub(super) is_replayed: bool,
     pub(super) facts: Vec<Fact>,
     /// Whether it answers nobody's question: those who wait in its lane have seen it, or its handler has begun before.
     pub(super) is_no_answer: bool,

@@ -17,17 +17,26 @@ use crate::transport::{Outcome, SendError, Sent};
 const TRIES: u32 = 13;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// An action that may have happened, and that the author wants repeated although it may happen twice, is repeated after each of these
+/// pauses and no more: each time may be one more that the person reads.
+const UNKNOWN_PAUSES: [Duration; 3] =
+    [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
 
 impl Machine {
     /// A reply that is in nobody's way leaves as soon as it is written down; others wait for their turn.
     pub(super) fn promise(&mut self, mut letter: Letter) {
         let lane = letter.outbound.conversation.shared_id();
         if letter.is_best_effort() {
-            return self.notify(lane, letter);
+            // One that waits for the end of a limit would be a lie.
+            if self.throttle.is_open() {
+                self.notify(lane, letter);
+            }
+            return;
         }
         self.notices.forget(&lane);
         letter.held_until = self.braked_until(&letter.outbound);
-        let begins = letter.held_until.is_none() && self.outbox.start(&lane, self.now.elapsed);
+        let may_begin = letter.held_until.is_none() && self.throttle.is_open();
+        let begins = may_begin && self.outbox.start(&lane, self.now.elapsed);
         if begins {
             let Letter { outbound, command, .. } = letter;
             let name = command.to_string();
@@ -44,6 +53,7 @@ impl Machine {
         if let Some(until) = letter.held_until.take().filter(|until| *until > self.now.elapsed) {
             return self.hold_back(letter, until.saturating_sub(self.now.elapsed));
         }
+        self.throttle.begins(key(letter.outbound.key));
         // Where a repetition would be read twice and is not wanted, a power cut must not undo this.
         let is_lazy = self.policy.may_resend();
         self.enter(Entry::Sending { key: letter.outbound.key, is_lazy }, After::Send(Box::new(letter)));
@@ -80,19 +90,29 @@ impl Machine {
     /// A send has ended.
     pub(super) fn delivered(&mut self, mut letter: Letter, result: Result<Sent, SendError>) {
         letter.attempts += 1;
+        let limit = result.as_ref().err().and_then(SendError::limit);
+        self.throttle_after(key(letter.outbound.key), limit);
         let error = match result {
             Ok(sent) => return self.sent(letter, sent),
             Err(error) => error,
         };
         if error.outcome() == Outcome::Unknown {
             self.tally.unknown += 1;
+            letter.unknowns += 1;
         }
         let may_try = letter.attempts < TRIES;
-        let resends = self.policy.may_resend();
         match error.outcome() {
-            Outcome::NotSent(wait) if may_try => self.postpone(letter, wait),
-            Outcome::Unknown if may_try && resends => self.postpone(letter, None),
-            outcome => self.give_up(letter, error, outcome),
+            Outcome::NotSent(_) if may_try => self.postpone(letter, error.retry_after()),
+            Outcome::Unknown if may_try && self.policy.resends_safely => {
+                self.postpone(letter, error.retry_after());
+            }
+            Outcome::Unknown if may_try && self.policy.may_resend() => {
+                match UNKNOWN_PAUSES.get(letter.unknowns as usize - 1) {
+                    Some(pause) => self.postpone(letter, Some(*pause).max(error.retry_after())),
+                    None => self.give_up(letter, error),
+                }
+            }
+            _ => self.give_up(letter, error),
         }
     }
 
@@ -119,26 +139,30 @@ impl Machine {
 
     fn hold_back(&mut self, letter: Letter, wait: Duration) {
         let send_key = letter.outbound.key;
-        let due_ms = self.now.wall_ms + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let due_ms = self.now.due_ms(wait);
         self.enter(Entry::Postpone { key: send_key, due_ms }, After::Nothing);
         self.outbox.rest(&letter.outbound.conversation.shared_id(), self.now.elapsed);
-        self.alarms.set(self.now.elapsed + wait, Alarm::Resend(key(send_key)));
+        self.alarms.set(self.now.elapsed.saturating_add(wait), Alarm::Resend(key(send_key)));
         self.postponed.insert(key(send_key), letter);
     }
 
-    fn give_up(&mut self, letter: Letter, error: SendError, outcome: Outcome) {
-        let is_unknown = outcome == Outcome::Unknown;
+    fn give_up(&mut self, letter: Letter, error: SendError) {
+        let is_unknown = error.outcome() == Outcome::Unknown;
         self.tally.not_sent += u64::from(!is_unknown);
         self.leaves_outbox(&letter.outbound.conversation.shared_id());
-        let reason = match outcome {
+        let reason = match error.outcome() {
+            // Whoever replays it has to know that it may arrive twice.
             Outcome::Unknown => Reason::Unknown,
+            _ if error.is_rate_limited() => Reason::RateLimited,
             Outcome::NotSent(_) => Reason::NotSent,
             Outcome::Refused => Reason::Refused,
         };
         let Letter { outbound, command, attempts, .. } = letter;
-        let chain = Error::from(error).chain();
+        // What could be done by sending again has been done: the handler's own attempts add nothing to it.
+        let told = || Error::from(error.clone()).lasting().with_retry_after(error.retry_after());
+        let chain = told().chain();
         let answers = self.outstanding.remove(&key(outbound.key)).unwrap_or_default();
-        let heard = answers.into_iter().filter_map(|answer| answer.send(Err(Error::new(chain.clone()))).ok());
+        let heard = answers.into_iter().filter_map(|answer| answer.send(Err(told())).ok());
         let is_heard = heard.count() > 0;
         let is_dropped = is_unknown && self.policy.on_unknown == OnUnknown::Drop;
         if is_dropped {

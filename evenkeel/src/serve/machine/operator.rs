@@ -31,7 +31,13 @@ impl Machine {
         let count = (events.len() + letters.len() + anew.len() + unparked.len()) as u64;
         unparked.into_iter().for_each(|sequence| self.unpark(sequence, true));
         discarded.into_iter().for_each(|sequence| self.unpark(sequence, false));
-        events.into_iter().for_each(|event| self.take_up(event));
+        for event in events {
+            let sequence = event.sequence;
+            self.take_up(event);
+            if let Some(held) = self.held.get_mut(&sequence) {
+                held.is_replayed = true;
+            }
+        }
         letters.into_iter().for_each(|letter| self.take_up_letter(letter));
         if let Some(told) = told {
             // Whoever asked may have gone.

@@ -18,6 +18,14 @@ pub(in crate::serve) struct Now {
     pub(in crate::serve) elapsed: Duration,
 }
 
+impl Now {
+    /// When a pause that begins now is over, by the wall clock, in a number that every journal can keep.
+    pub(super) fn due_ms(&self, pause: Duration) -> u64 {
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.wall_ms.saturating_add(pause_ms).min(i64::MAX.unsigned_abs())
+    }
+}
+
 /// Something that happened.
 #[derive(Debug)]
 pub(in crate::serve) enum Input {

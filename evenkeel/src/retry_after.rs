@@ -1,0 +1,132 @@
+//! When a server says that it may be asked again.
+//!
+//! For transports and for whoever speaks HTTP by other means than [`http`](crate::http), whose errors carry the time.
+
+use std::time::Duration;
+
+use ::http::HeaderMap;
+use jiff::Timestamp;
+use jiff::fmt::{rfc2822, strtime};
+use jiff::tz::TimeZone;
+
+/// The longest time that is read: what is longer counts as this.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// A number above this is a moment in seconds since 1970 (September 2001), and no span.
+const EPOCH_SECONDS: f64 = 1e9;
+
+/// Reads how long a server asks to be left alone from the headers of its answer.
+///
+/// *Shape*: `Retry-After` with seconds or a date (RFC 9110, 10.2.3), else `RateLimit-Reset`, `X-RateLimit-Reset-After` or
+/// `X-RateLimit-Reset` with seconds, with or without a fraction; the last two are read only where `X-RateLimit-Remaining` or
+/// `RateLimit-Remaining` does not say that more may be asked.
+/// A date is taken against the `Date` of the same answer, so that the clocks need not agree. A date in the past is zero,
+/// a time of more than a year is a year. What is negative or no time at all is `None`.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("retry-after", http::HeaderValue::from_static("30"));
+/// assert_eq!(evenkeel::retry_after::of(&headers), Some(Duration::from_secs(30)));
+/// ```
+pub fn of(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let now = || text("date").and_then(date).unwrap_or_else(Timestamp::now);
+    if let Some(named) = text("retry-after") {
+        return seconds(named).map(span).or_else(|| Some(until(date(named)?, now())));
+    }
+    let remaining = text("x-ratelimit-remaining").or_else(|| text("ratelimit-remaining"));
+    if remaining.and_then(seconds).is_some_and(|remaining| remaining > 0.0) {
+        return None;
+    }
+    let names = ["x-ratelimit-reset-after", "ratelimit-reset", "x-ratelimit-reset"];
+    let named = names.iter().find_map(|name| text(name).and_then(seconds))?;
+    if named < EPOCH_SECONDS {
+        return Some(span(named));
+    }
+    Some(until(Timestamp::from_second(named.min(1e11) as i64).ok()?, now()))
+}
+
+/// Digits, perhaps with a fraction: neither a sign nor an exponent, nor a word that a number is called by.
+fn seconds(text: &str) -> Option<f64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse().ok().filter(|_| is_plain)
+}
+
+fn span(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST)
+}
+
+fn until(moment: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO).min(LONGEST)
+}
+
+/// A date in any of the three shapes that HTTP has (RFC 9110, 5.6.7).
+fn date(text: &str) -> Option<Timestamp> {
+    let old = |shape: &str| {
+        let civil = strtime::parse(shape, text).ok()?.to_datetime().ok()?;
+        civil.to_zoned(TimeZone::UTC).ok().map(|moment| moment.timestamp())
+    };
+    rfc2822::DateTimeParser::new()
+        .relaxed_weekday(true)
+        .parse_timestamp(text)
+        .ok()
+        .or_else(|| old("%A, %d-%b-%y %H:%M:%S GMT"))
+        .or_else(|| old("%a %b %e %H:%M:%S %Y"))
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    const NOW: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn read(pairs: &[(&'static str, &str)]) -> Option<Duration> {
+        let pair = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a header"))
+        };
+        of(&pairs.iter().map(pair).collect())
+    }
+
+    fn check(value: &str, expected: Option<f64>) {
+        let expected = expected.map(Duration::from_secs_f64);
+        assert_eq!(read(&[("date", NOW), ("retry-after", value)]), expected, "{value}");
+    }
+
+    #[test]
+    fn a_time_is_read_as_seconds_and_as_a_date() {
+        check("30", Some(30.0));
+        check(" 0 ", Some(0.0));
+        check("1.5", Some(1.5));
+        check("Sun, 06 Nov 1994 08:50:37 GMT", Some(60.0));
+        check("Sunday, 06-Nov-94 08:50:37 GMT", Some(60.0));
+        check("Sun Nov  6 08:50:37 1994", Some(60.0));
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_is_bounded_or_nothing() {
+        check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0.0));
+        check("99999999999999999999999999", Some(LONGEST.as_secs_f64()));
+        check(&"9".repeat(400), Some(LONGEST.as_secs_f64()));
+        check("Fri, 31 Dec 9999 23:59:59 GMT", Some(LONGEST.as_secs_f64()));
+        for garbage in ["", "-5", "+5", "soon", "NaN", "inf", "1e3", ".", "30 s", "Sun, 99 Nov 1994", "0x10"]
+        {
+            check(garbage, None);
+        }
+    }
+
+    #[test]
+    fn the_headers_of_rate_limits_count_where_nothing_remains() {
+        let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
+        assert_eq!(read(&[("x-ratelimit-reset-after", "1.25")]), seconds(1.25));
+        assert_eq!(read(&[("ratelimit-reset", "7"), ("ratelimit-remaining", "0")]), seconds(7.0));
+        assert_eq!(read(&[("x-ratelimit-reset", "784111797"), ("date", NOW)]), Some(LONGEST));
+        let moment = ("x-ratelimit-reset", "1600000060");
+        assert_eq!(read(&[moment, ("date", "Sun, 13 Sep 2020 12:26:40 GMT")]), seconds(60.0));
+        assert_eq!(read(&[("x-ratelimit-reset", "60"), ("x-ratelimit-remaining", "3")]), None);
+        assert_eq!(read(&[("retry-after", "2"), ("x-ratelimit-reset-after", "9")]), seconds(2.0));
+        assert_eq!(read(&[]), None);
+    }
+}

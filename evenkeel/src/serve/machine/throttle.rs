@@ -1,0 +1,141 @@
+//! When the network limits the account, nothing more is sent until that is over, and then a single action goes first.
+
+use std::time::Duration;
+
+use super::Machine;
+use super::alarms::{Alarm, Key};
+use crate::transport::Limit;
+
+/// The first pause where the network names none; it doubles while the limit holds.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// A network that names a longer time than this is asked once a day whether it meant that.
+const LONGEST_NAMED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Throttle {
+    /// Nothing is sent before; `None` while no limit is known.
+    until: Option<Duration>,
+    /// The action that is on its way to find out whether the limit still holds.
+    probe: Option<Key>,
+    /// How often in a row the limit was met.
+    refusals: u32,
+}
+
+impl Throttle {
+    /// Whether no limit is known.
+    pub(super) fn is_open(&self) -> bool {
+        self.until.is_none()
+    }
+
+    /// Whether an action may begin now.
+    pub(super) fn allows(&self, now: Duration) -> bool {
+        self.until.is_none_or(|until| until <= now && self.probe.is_none())
+    }
+
+    /// An action begins.
+    pub(super) fn begins(&mut self, key: Key) {
+        if self.until.is_some() {
+            self.probe = Some(key);
+        }
+    }
+
+    /// An action has ended, and met the limit or did not. Answers until when nothing is sent, if that is news.
+    fn ended(&mut self, key: Key, limit: Option<Limit>, now: Duration) -> Option<Duration> {
+        let is_probe = self.probe == Some(key);
+        if is_probe {
+            self.probe = None;
+        }
+        let Some(Limit::Account(named)) = limit else {
+            if is_probe {
+                *self = Self::default();
+            }
+            return None;
+        };
+        // Those that were on their way together have met one limit.
+        if is_probe || self.until.is_none() {
+            self.refusals = self.refusals.saturating_add(1);
+        }
+        let doubled = FIRST_PAUSE * (1 << (self.refusals.saturating_sub(1)).min(8));
+        let pause = named.map_or(doubled.min(LONGEST_PAUSE), |named| named.min(LONGEST_NAMED));
+        let until = now.saturating_add(pause).max(self.until.unwrap_or_default());
+        let is_news = self.until != Some(until);
+        self.until = Some(until);
+        is_news.then_some(until)
+    }
+}
+
+impl Machine {
+    /// Takes note of how an action ended that may have met a limit.
+    pub(super) fn throttle_after(&mut self, key: Key, limit: Option<Limit>) {
+        let now = self.now.elapsed;
+        if let Some(until) = self.throttle.ended(key, limit, now) {
+            let pause = until.saturating_sub(now);
+            tracing::warn!(?pause, "the network limits this account: nothing is sent until that is over");
+            self.alarms.set(until, Alarm::Throttled);
+        }
+    }
+
+    /// Sends what has its turn, as far as the network lets the account send.
+    pub(super) fn send_what_may_go(&mut self) {
+        let now = self.now.elapsed;
+        while self.throttle.allows(now) {
+            if let Some(key) = self.due_again.pop_front() {
+                if let Some(letter) = self.postponed.remove(&key) {
+                    self.outbox.wake(&letter.outbound.conversation.shared_id(), now);
+                    self.send(letter);
+                }
+                continue;
+            }
+            let Some((_, letter)) = self.outbox.next(now) else { return };
+            self.send(letter);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const ACCOUNT: Option<Limit> = Some(Limit::Account(None));
+
+    #[test]
+    fn a_limit_holds_all_sends_and_one_goes_first() {
+        let mut throttle = Throttle::default();
+        let now = MINUTE;
+        assert!(throttle.allows(now));
+        assert_eq!(throttle.ended((1, 0), Some(Limit::Action), now), None);
+        assert!(throttle.is_open(), "one action's limit is not the account's");
+        assert_eq!(throttle.ended((1, 0), ACCOUNT, now), Some(2 * MINUTE));
+        assert_eq!(throttle.ended((2, 0), ACCOUNT, now), None, "it was on its way with the first");
+        assert_eq!(throttle.ended((3, 0), None, now), None, "so was this, which got through");
+        assert!(!throttle.allows(2 * MINUTE - Duration::from_nanos(1)));
+        assert!(throttle.allows(2 * MINUTE));
+        throttle.begins((4, 0));
+        assert!(!throttle.allows(9 * MINUTE), "one at a time");
+        assert_eq!(throttle.ended((4, 0), ACCOUNT, 2 * MINUTE), Some(4 * MINUTE), "twice as long");
+        throttle.begins((5, 0));
+        assert_eq!(throttle.ended((5, 0), None, 5 * MINUTE), None);
+        assert!(throttle.is_open());
+    }
+
+    #[test]
+    fn a_pause_is_bounded_whatever_the_network_says() {
+        let day = LONGEST_NAMED;
+        for (named, expected) in [
+            (Some(Duration::from_secs(7)), Duration::from_secs(7)),
+            (Some(Duration::ZERO), Duration::ZERO),
+            (Some(Duration::MAX), day),
+            (None, MINUTE),
+        ] {
+            let mut throttle = Throttle::default();
+            throttle.ended((1, 0), Some(Limit::Account(named)), Duration::ZERO);
+            assert_eq!(throttle.until, Some(expected), "{named:?}");
+        }
+        let mut throttle = Throttle { refusals: u32::MAX - 1, ..Throttle::default() };
+        throttle.ended((1, 0), ACCOUNT, Duration::ZERO);
+        assert_eq!(throttle.until, Some(LONGEST_PAUSE));
+    }
+}
