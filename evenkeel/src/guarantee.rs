@@ -380,8 +380,8 @@ fn unknown(resends_safely: bool, on_unknown: OnUnknown) -> Row {
         ),
         OnUnknown::Resend => limit(
             what,
-            "`on_unknown = resend`: sent again",
-            "the network cannot tell a repetition: the reply may arrive twice, and is never missing",
+            "`on_unknown = resend`: sent again, three times at most; then kept as a dead letter",
+            "the network cannot tell a repetition: the reply may arrive each time",
         ),
         OnUnknown::Drop => limit(
             what,

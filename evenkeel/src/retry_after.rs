@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ::http::HeaderMap;
 use jiff::Timestamp;
-use jiff::fmt::{rfc2822, strtime};
+use jiff::civil::DateTime;
+use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
 /// The longest time that is read: what is longer counts as this.
@@ -31,7 +32,7 @@ const EPOCH_SECONDS: f64 = 1e9;
 /// ```
 pub fn of(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let now = || text("date").and_then(date).unwrap_or_else(Timestamp::now);
+    let now = || text("date").and_then(date).unwrap_or_else(|| utc(Timestamp::now()));
     if let Some(named) = text("retry-after") {
         return seconds(named).map(span).or_else(|| Some(until(date(named)?, now())));
     }
@@ -44,7 +45,7 @@ pub fn of(headers: &HeaderMap) -> Option<Duration> {
     if named < EPOCH_SECONDS {
         return Some(span(named));
     }
-    Some(until(Timestamp::from_second(named.min(1e11) as i64).ok()?, now()))
+    Some(until(utc(Timestamp::from_second(named.min(1e11) as i64).ok()?), now()))
 }
 
 /// Digits, perhaps with a fraction: neither a sign nor an exponent, nor a word that a number is called by.
@@ -57,22 +58,18 @@ fn span(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST)
 }
 
-fn until(moment: Timestamp, now: Timestamp) -> Duration {
+fn until(moment: DateTime, now: DateTime) -> Duration {
     Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO).min(LONGEST)
 }
 
-/// A date in any of the three shapes that HTTP has (RFC 9110, 5.6.7).
-fn date(text: &str) -> Option<Timestamp> {
-    let old = |shape: &str| {
-        let civil = strtime::parse(shape, text).ok()?.to_datetime().ok()?;
-        civil.to_zoned(TimeZone::UTC).ok().map(|moment| moment.timestamp())
-    };
-    rfc2822::DateTimeParser::new()
-        .relaxed_weekday(true)
-        .parse_timestamp(text)
-        .ok()
-        .or_else(|| old("%A, %d-%b-%y %H:%M:%S GMT"))
-        .or_else(|| old("%a %b %e %H:%M:%S %Y"))
+fn utc(moment: Timestamp) -> DateTime {
+    moment.to_zoned(TimeZone::UTC).datetime()
+}
+
+/// A date in any of the three shapes that HTTP has (RFC 9110, 5.6.7). It is UTC, whatever the shape.
+fn date(text: &str) -> Option<DateTime> {
+    let shapes = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    shapes.iter().find_map(|shape| strtime::parse(shape, text).ok()?.to_datetime().ok())
 }
 
 #[cfg(test)]

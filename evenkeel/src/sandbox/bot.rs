@@ -13,7 +13,7 @@ use super::Sandbox;
 use super::changes::Change;
 use super::log;
 use super::network::{Network, No, State};
-use crate::error::{Error, Result};
+use crate::error::{DownloadError, Error, Result};
 use crate::event::{Attachment, Conversation, Event, MessageId};
 use crate::guarantee::Reception;
 use crate::reply::{Action, Outbound};
@@ -71,14 +71,14 @@ impl Transport for Sandbox {
         let id = &attachment.id;
         let Some(file) = self.file(id) else {
             let limit = log::LIMIT_FILE_BYTES >> 20;
-            return Err(Error::new(format!("file `{id}` is not there any more"))
+            return Err(Error::from(DownloadError::gone())
+                .context(format!("file `{id}` is not there any more"))
                 .with_hint(format!("the sandbox keeps {limit} MiB; the oldest files go first")));
         };
         let size = file.bytes.len();
         if size > limit_bytes {
-            return Err(Error::new(format!(
-                "file `{id}` has {size} bytes, more than the limit of {limit_bytes}"
-            )));
+            return Err(Error::from(DownloadError::too_large(limit_bytes))
+                .context(format!("file `{id}` has {size} bytes, more than the limit")));
         }
         Ok(file.bytes)
     }

@@ -425,3 +425,26 @@ async fn a_reply_that_arrived_without_a_name_is_delivered() {
     drop(far.hang_up());
     bot.await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_the_network_wants_in_a_year_is_given_up_and_one_in_an_hour_waits() {
+    for (wait, expected) in [(Duration::MAX, None), (86_401 * SECOND, None), (3_600 * SECOND, Some(3_600))] {
+        let (transport, mut far, tries) = network(move |count| match count {
+            1 => Err(SendError::not_sent_before("busy", wait)),
+            _ => Ok(Sent::done()),
+        });
+        let bot = Bot::new(transport, app()).in_memory();
+        let letters = bot.dead_letters();
+        let bot = tokio::spawn(bot.serve());
+        far.say("alice", "!ping 1");
+        far.say("alice", "!ping 2");
+        assert_eq!(far.reply().await.1, if expected.is_some() { "pong 1" } else { "pong 2" });
+        let again = tries.lock().unwrap().get(1).map(Duration::as_secs);
+        assert_eq!(again, Some(expected.unwrap_or(0)), "{wait:?}");
+        let dead = letters.list(DeadFilter::default()).await.unwrap();
+        let reasons: Vec<_> = dead.iter().map(|one| one.reason).collect();
+        assert_eq!(reasons, vec![Reason::NotSent; usize::from(expected.is_none())], "{wait:?}");
+        drop(far.hang_up());
+        bot.await.unwrap().unwrap();
+    }
+}

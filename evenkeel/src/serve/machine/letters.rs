@@ -21,6 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// pauses and no more: each time may be one more that the person reads.
 const UNKNOWN_PAUSES: [Duration; 3] =
     [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120)];
+/// What the network does not want before this is given up: its conversation would wait as long.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Machine {
     /// A reply that is in nobody's way leaves as soon as it is written down; others wait for their turn.
@@ -100,7 +102,8 @@ impl Machine {
             self.tally.unknown += 1;
             letter.unknowns += 1;
         }
-        let may_try = letter.attempts < TRIES;
+        let is_too_late = error.retry_after().is_some_and(|wait| wait > LONGEST_WAIT);
+        let may_try = letter.attempts < TRIES && !is_too_late;
         match error.outcome() {
             Outcome::NotSent(_) if may_try => self.postpone(letter, error.retry_after()),
             Outcome::Unknown if may_try && self.policy.resends_safely => {
