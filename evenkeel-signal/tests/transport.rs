@@ -715,7 +715,7 @@ async fn downloads_that_hang_hold_up_no_reply() {
         let message =
             json!({"timestamp": timestamp, "attachments": [{"id": "picture", "contentType": "image/png"}]});
         let envelope = json!({"sourceUuid": who.uuid, "timestamp": timestamp, "dataMessage": message});
-        standin.frame(BOT, &json!({"envelope": envelope, "account": BOT}).to_string());
+        standin.frame(BOT, json!({"envelope": envelope, "account": BOT}).to_string());
     };
     check_hanging(Route::Attachments, 100, file).await;
 }

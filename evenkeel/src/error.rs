@@ -109,7 +109,17 @@ impl Error {
     ) -> Self {
         let location = Location::caller();
         let (hint, told, is_passing, retry_after, problems) = (None, None, None, None, Vec::new());
-        Self(Box::new(Inner { kind, message, source, hint, told, is_passing, problems, retry_after, location }))
+        Self(Box::new(Inner {
+            kind,
+            message,
+            source,
+            hint,
+            told,
+            is_passing,
+            problems,
+            retry_after,
+            location,
+        }))
     }
 
     /// Adds what to change, shown after the error. Code goes in backticks.
@@ -127,7 +137,17 @@ impl Error {
         let problems = std::mem::take(&mut self.0.problems);
         let (is_passing, retry_after) = (self.0.is_passing, self.0.retry_after);
         let source = Some(Box::new(Cause(self)) as _);
-        Self(Box::new(Inner { kind, message, source, hint, told, is_passing, problems, retry_after, location }))
+        Self(Box::new(Inner {
+            kind,
+            message,
+            source,
+            hint,
+            told,
+            is_passing,
+            problems,
+            retry_after,
+            location,
+        }))
     }
 
     /// Lets the person read `text` instead of the general apology. The error stays a failure: counted, and logged.

@@ -112,10 +112,10 @@ impl Machine {
             Outcome::Unknown if may_try && self.policy.may_resend() => {
                 match UNKNOWN_PAUSES.get(letter.unknowns as usize - 1) {
                     Some(pause) => self.postpone(letter, Some(*pause).max(error.retry_after())),
-                    None => self.give_up(letter, error),
+                    None => self.give_up(letter, &error),
                 }
             }
-            _ => self.give_up(letter, error),
+            _ => self.give_up(letter, &error),
         }
     }
 
@@ -149,7 +149,7 @@ impl Machine {
         self.postponed.insert(key(send_key), letter);
     }
 
-    fn give_up(&mut self, letter: Letter, error: SendError) {
+    fn give_up(&mut self, letter: Letter, error: &SendError) {
         let is_unknown = error.outcome() == Outcome::Unknown;
         self.tally.not_sent += u64::from(!is_unknown);
         self.leaves_outbox(&letter.outbound.conversation.shared_id());
