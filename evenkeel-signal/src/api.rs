@@ -416,6 +416,7 @@ mod tests {
         let page = |body: &'static str, is_html| Answer {
             status: StatusCode::OK,
             is_html,
+            retry_after: None,
             body: Bytes::from_static(body.as_bytes()),
         };
         let login = page("<!DOCTYPE html><title>log in</title>", true);
