@@ -370,11 +370,13 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
             let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
             let recovered = journal.recover().await?;
-            account::claim(&mut journal, opener.identity().as_deref(), account.as_deref()).await?;
-            let greeting = foreign::caught("the transport", opener.open()).await.map_err(|error| {
-                let context = format!("the {name} transport could not start");
-                error.context(context)
-            })?;
+            let identity = foreign::caught("the transport", async { Ok(opener.identity()) }).await?;
+            account::claim(&mut journal, identity.as_deref(), account.as_deref()).await?;
+            let greeting =
+                foreign::caught("the transport", async { opener.open().await }).await.map_err(|error| {
+                    let context = format!("the {name} transport could not start");
+                    error.context(context)
+                })?;
             Ok::<_, Error>((journal, recovered, greeting))
         };
         let mut opening = Box::pin(opening);

@@ -80,6 +80,35 @@ fn it_ends_well_when_told_to_even_while_somebody_watches() {
     assert_eq!(demo.terminate().code(), Some(0));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_terminal_that_closes_ends_it_well() {
+    let (demo, url) = demo();
+    let mut stream = request(&url, "GET /api/stream", "");
+    read_until(&mut stream, "event: scene");
+    assert_eq!(demo.ends_after("-HUP").code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_nobody_reads_ends_nothing() {
+    let (demo, log) = Running::start_logged(evenkeel(["demo", "--listen", "127.0.0.1:0", "--no-open"]));
+    let url = demo.line();
+    let log = read_until(log, "talk to the bot at");
+    assert!(!log.is_empty(), "it was read, and its reader is gone now");
+    let mut stream = request(&url, "GET /api/stream", "");
+    read_until(&mut stream, "event: scene");
+    let says = |text: &str| {
+        let said = format!(r#"{{"person": "alice", "conversation": "alice", "text": "{text}"}}"#);
+        read_until(request(&url, "POST /api/say", &said), "200 OK");
+    };
+    says("!fail");
+    read_until(&mut stream, "something went wrong");
+    says("!ping");
+    read_until(&mut stream, r#""text":"pong""#);
+    assert_eq!(demo.terminate().code(), Some(0));
+}
+
 #[test]
 fn a_busy_port_that_was_asked_for_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");

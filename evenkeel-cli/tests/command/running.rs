@@ -73,9 +73,15 @@ impl Running {
     }
 
     #[cfg(unix)]
-    pub(crate) fn terminate(mut self) -> ExitStatus {
+    pub(crate) fn terminate(self) -> ExitStatus {
+        self.ends_after("-TERM")
+    }
+
+    /// Sends a signal, such as `-HUP`, and waits for the end.
+    #[cfg(unix)]
+    pub(crate) fn ends_after(mut self, signal: &str) -> ExitStatus {
         let pid = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("every Unix has `kill`");
+        let told = Command::new("kill").args([signal, &pid]).status().expect("every Unix has `kill`");
         assert!(told.success());
         self.wait()
     }

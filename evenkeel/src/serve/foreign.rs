@@ -39,7 +39,9 @@ pub(super) async fn receive<T: Transport>(transport: Arc<T>, inbox: Inbox) -> Re
     let mut panics = 0;
     loop {
         let began = Instant::now();
-        let received = AssertUnwindSafe(transport.receive(inbox.clone())).catch_unwind().await;
+        // In a block, for a transport may panic before there is a future.
+        let receiving = async { transport.receive(inbox.clone()).await };
+        let received = AssertUnwindSafe(receiving).catch_unwind().await;
         let Err(panic) = received else { return received.unwrap_or(Ok(())) };
         panics = if began.elapsed() < SOUND { panics + 1 } else { 1 };
         let error = panicked(&format!("the {name} transport"), &*panic);
@@ -56,7 +58,7 @@ pub(super) async fn receive<T: Transport>(transport: Arc<T>, inbox: Inbox) -> Re
 
 /// Sends one action. Nobody knows what a transport did before it panicked.
 pub(super) async fn send<T: Transport>(transport: &T, outbound: &Outbound) -> Result<Sent, SendError> {
-    let sent = AssertUnwindSafe(transport.send(outbound)).catch_unwind().await;
+    let sent = AssertUnwindSafe(async { transport.send(outbound).await }).catch_unwind().await;
     sent.unwrap_or_else(|panic| {
         let error = panicked("the transport", &*panic).to_string();
         tracing::error!(transport = transport.name(), error, "a send panicked");
@@ -70,7 +72,7 @@ pub(super) async fn download<T: Transport>(
     attachment: &Attachment,
     limit_bytes: usize,
 ) -> Result<Bytes> {
-    caught("the transport", transport.download(attachment, limit_bytes)).await
+    caught("the transport", async { transport.download(attachment, limit_bytes).await }).await
 }
 
 /// Drops what holds values of the author's, such as the state of a bot.

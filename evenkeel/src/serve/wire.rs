@@ -40,6 +40,8 @@ use crate::schedule::{Hands, Reading, Step};
 use crate::status::Question;
 use crate::transport::{Arrival, Backlog, SendError, Sent, Transport};
 
+/// Calls of the author's hook that may be under way; it is not told of what comes while they are.
+const HOOKS: usize = 1_000;
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
 /// How often it is asked what another process has put into the journal.
@@ -380,6 +382,10 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         tracing::warn!(%id, %reason, command, "given up: kept as a dead letter");
         if let Some(hook) = &self.app.tools().on_dead {
             self.hooks.retain(|hook| !hook.is_finished());
+            if self.hooks.len() >= HOOKS {
+                tracing::error!(%id, "`on_dead` was not told: {HOOKS} calls of it have not ended");
+                return;
+            }
             let notice = foreign::notify_dead(Arc::clone(hook), dead);
             let task = self.executor.spawn(&Label::new("on_dead"), notice);
             self.hooks.push(task);

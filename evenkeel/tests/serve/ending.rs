@@ -74,6 +74,10 @@ impl Journal for Mute {
     }
 
     fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
+        // What is only asked, at the start, it answers still.
+        if batch.iter().all(|entry| matches!(entry, Entry::Recall { .. })) {
+            return Box::pin(self.kept.write(batch));
+        }
         if self.is(Stuck::Writing) {
             return Box::pin(pending());
         }
