@@ -32,28 +32,40 @@ pub(crate) struct OwnSends {
 struct Inner {
     timestamps: VecDeque<u64>,
     /// What was or is being sent under no known timestamp, and since when.
-    words: VecDeque<(u64, Instant)>,
+    words: VecDeque<Unnamed>,
+    count: u64,
+}
+
+/// A send whose timestamp is not known.
+#[derive(Debug)]
+struct Unnamed {
+    number: u64,
+    words: u64,
+    since: Instant,
 }
 
 /// A send under way. What becomes of it is noted by [`Self::made`]; dropped before that, it may have happened.
 #[derive(Debug)]
 pub(crate) struct Sending<'a> {
     own: &'a OwnSends,
-    words: Option<u64>,
+    /// The number under which it is noted.
+    number: Option<u64>,
 }
 
 impl OwnSends {
     /// Notes that this is about to be sent.
     pub(crate) fn begin(&self, action: &Action) -> Sending<'_> {
-        let words = self.words_of(action);
-        if let Some(words) = words {
+        let number = self.words_of(action).map(|words| {
             let mut inner = self.locked();
-            inner.words.push_back((words, Instant::now()));
+            inner.count += 1;
+            let number = inner.count;
+            inner.words.push_back(Unnamed { number, words, since: Instant::now() });
             if inner.words.len() > WORDS {
                 inner.words.pop_front();
             }
-        }
-        Sending { own: self, words }
+            number
+        });
+        Sending { own: self, number }
     }
 
     /// Whether the bot itself sent what comes back under this timestamp. A send of unknown timestamp is taken off the list by
@@ -65,8 +77,8 @@ impl OwnSends {
             return true;
         }
         let now = Instant::now();
-        inner.words.retain(|(_, since)| now.saturating_duration_since(*since) < KEPT_FOR);
-        let Some(at) = inner.words.iter().position(|(known, _)| Some(*known) == words) else { return false };
+        inner.words.retain(|one| now.saturating_duration_since(one.since) < KEPT_FOR);
+        let Some(at) = inner.words.iter().position(|one| Some(one.words) == words) else { return false };
         inner.words.remove(at);
         inner.note(timestamp);
         true
@@ -76,6 +88,7 @@ impl OwnSends {
         match action {
             Action::Send(draft) | Action::Edit { draft, .. } => Some(self.text(&draft.text)),
             Action::React { target, emoji, .. } => Some(self.reaction(target, emoji)),
+            Action::Delete { target } => Some(self.reaction(target, "")),
             _ => None,
         }
     }
@@ -85,6 +98,7 @@ impl OwnSends {
             What::Message(message) => Some(self.text(&message.text)),
             What::Edit(edit) => Some(self.text(&edit.message.text)),
             What::Reaction(reaction) => Some(self.reaction(&reaction.target, &reaction.emoji)),
+            What::Deletion(deletion) => Some(self.reaction(&deletion.target, "")),
             _ => None,
         }
     }
@@ -125,10 +139,10 @@ impl Sending<'_> {
             // Nothing will come back.
             Err(_) => Some(0),
         };
-        let (Some(timestamp), Some(words)) = (timestamp, self.words) else { return };
+        let (Some(timestamp), Some(number)) = (timestamp, self.number) else { return };
         let mut inner = self.own.locked();
-        // The newest one with these words; the copy may have taken it off already.
-        if let Some(at) = inner.words.iter().rposition(|(known, _)| *known == words) {
+        // The copy may have taken it off already.
+        if let Some(at) = inner.words.iter().position(|one| one.number == number) {
             inner.words.remove(at);
         }
         inner.note(timestamp);

@@ -22,6 +22,9 @@ use crate::own::OwnSends;
 use crate::receive::Receiver;
 use crate::send::{Endpoints, Sender};
 
+/// No clock can name a moment that is much further away.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// A Signal account on a `signal-cli-rest-api` server.
 ///
 /// ```
@@ -177,14 +180,14 @@ impl Signal {
     /// interval if that is shorter, makes the connection suspect: another one is opened beside it, and both are read until
     /// one of them answers.
     pub fn with_ping_interval(mut self, interval: Duration) -> Self {
-        self.timings.ping = interval;
+        self.timings.ping = interval.min(LONGEST);
         self
     }
 
     /// Takes a WebSocket on which nothing was heard for `timeout` for dead, in place of 60 s. Longer than the ping
     /// interval, or every quiet minute costs a connection.
     pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
-        self.timings.idle = timeout;
+        self.timings.idle = timeout.min(LONGEST);
         self
     }
 

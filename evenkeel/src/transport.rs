@@ -229,6 +229,12 @@ impl SendError {
         }
     }
 
+    /// Forgets the cause, which is not even dropped.
+    pub(crate) fn without_cause(mut self) -> Self {
+        std::mem::forget(self.source.take());
+        self
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

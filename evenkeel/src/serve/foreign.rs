@@ -59,11 +59,20 @@ pub(super) async fn receive<T: Transport>(transport: Arc<T>, inbox: Inbox) -> Re
 /// Sends one action. Nobody knows what a transport did before it panicked.
 pub(super) async fn send<T: Transport>(transport: &T, outbound: &Outbound) -> Result<Sent, SendError> {
     let sent = AssertUnwindSafe(async { transport.send(outbound).await }).catch_unwind().await;
+    let sent = sent.map(|sent| sent.map_err(printable));
     sent.unwrap_or_else(|panic| {
         let error = panicked("the transport", &*panic).to_string();
         tracing::error!(transport = transport.name(), error, "a send panicked");
         Err(SendError::unknown(error))
     })
+}
+
+/// The error, without its cause if that panics when it is printed: the wire prints it.
+fn printable(error: SendError) -> SendError {
+    match catch_unwind(AssertUnwindSafe(|| drop(Error::from(error.clone()).chain()))) {
+        Ok(()) => error,
+        Err(_) => error.without_cause(),
+    }
 }
 
 /// Fetches a file.

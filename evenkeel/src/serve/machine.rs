@@ -287,7 +287,9 @@ impl Machine {
         let alarm = self.alarms.next();
         // Without room no handler starts, whatever slots there are.
         let handlers = self.lanes.next_look().filter(|_| self.has_room());
-        let looks = [alarm, self.next_look(), handlers, self.outbox.next_look()];
+        // Nor does a send while the network limits the account, or after one that looks whether it still does.
+        let sends = self.outbox.next_look().filter(|_| self.throttle.allows(self.now.elapsed));
+        let looks = [alarm, self.next_look(), handlers, sends];
         looks.into_iter().flatten().min()
     }
 

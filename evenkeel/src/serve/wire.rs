@@ -256,7 +256,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 }
             }
             let alarm = self.machine.next_alarm().into_iter().chain(self.downloads.next_look()).min();
-            let alarm = alarm.map(|elapsed| self.began + elapsed);
+            // A moment that no clock can name never comes.
+            let alarm = alarm.and_then(|elapsed| self.began.checked_add(elapsed));
             let input = tokio::select! {
                 // In order, so that what is rare and urgent is not starved by what is always ready.
                 biased;

@@ -93,10 +93,13 @@ impl Backlog {
         if size > free {
             return Err(Why::Full);
         }
-        let most = held.of(keys);
+        // Who fills a group is refused before the group is: others in it are still heard.
+        let weight = if event.conversation().is_group() { 2 } else { 1 };
+        let (conversation, sender) = held.of(keys);
+        let after = (conversation + size).max((sender + size).saturating_mul(weight));
         // The last eighth is for those who have little: whoever fills the backlog is refused first.
         let is_rest = share < all && free - size < all / 8;
-        if most + size > share || is_rest && most > share / 512 {
+        if after > share || is_rest && conversation.max(sender) > share / 512 {
             return Err(Why::Share);
         }
         held.add(keys, size);
@@ -210,10 +213,10 @@ impl Backlog {
 }
 
 impl Held {
-    /// What the conversation or the sender has, whichever is more.
-    fn of(&self, (conversation, sender): (u64, u64)) -> usize {
+    /// What the conversation and what the sender has.
+    fn of(&self, (conversation, sender): (u64, u64)) -> (usize, usize) {
         let of = |all: &HashMap<u64, usize>, key| all.get(&key).copied().unwrap_or(0);
-        of(&self.conversations, conversation).max(of(&self.senders, sender))
+        (of(&self.conversations, conversation), of(&self.senders, sender))
     }
 
     fn add(&mut self, (conversation, sender): (u64, u64), size: usize) {
@@ -283,6 +286,16 @@ mod tests {
         assert!((600..1_000).contains(&taken), "{taken}");
         // and everybody else.
         assert_eq!(backlog.take(&direct("alice", KIB)), Ok(()));
+    }
+
+    #[test]
+    fn who_fills_a_group_is_refused_before_the_group_is() {
+        let backlog = backlog(8 << 20);
+        let crew = Conversation::group("crew");
+        let (count, why) = fill(&backlog, &event(&crew, "mallory", 10 * KIB));
+        assert!((48..=52).contains(&count), "{count} of 10 KiB are half a MiB");
+        assert_eq!(why, Why::Share);
+        assert_eq!(backlog.take(&event(&crew, "bob", KIB)), Ok(()));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Machine {
             return;
         }
         let Some((letter, since)) = self.notices.0.remove(conversation) else { return };
-        if self.now.elapsed < since + FRESH {
+        if self.now.elapsed < since + FRESH && self.throttle.is_open() {
             self.outputs.push(Output::Notify(letter));
         }
     }

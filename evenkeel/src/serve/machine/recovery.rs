@@ -100,7 +100,8 @@ impl Machine {
             }
         }
         let wait = Duration::from_millis(due_ms.saturating_sub(self.now.wall_ms));
-        let unknowns = is_unknown.into();
+        // How many of them were unknown is not kept: all of them may have been.
+        let unknowns = if self.policy.resends_safely { 0 } else { attempts.max(is_unknown.into()) };
         let letter = Letter { outbound, command: command.into(), attempts, unknowns, held_until: None };
         let SendKey { sequence, index } = letter.outbound.key;
         match self.held.get_mut(&sequence) {

@@ -9,6 +9,7 @@ use crate::transport::Limit;
 /// The first pause where the network names none; it doubles while the limit holds.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+const SHORTEST_NAMED: Duration = Duration::from_secs(1);
 /// A network that names a longer time than this is asked once a day whether it meant that.
 const LONGEST_NAMED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -58,6 +59,8 @@ impl Throttle {
             self.refusals = self.refusals.saturating_add(1);
         }
         let doubled = FIRST_PAUSE * (1 << (self.refusals.saturating_sub(1)).min(8));
+        // A time that is over at once is none: it would go on into the limit.
+        let named = named.filter(|named| *named >= SHORTEST_NAMED);
         let pause = named.map_or(doubled.min(LONGEST_PAUSE), |named| named.min(LONGEST_NAMED));
         let until = now.saturating_add(pause).max(self.until.unwrap_or_default());
         let is_news = self.until != Some(until);
@@ -126,7 +129,7 @@ mod tests {
         let day = LONGEST_NAMED;
         for (named, expected) in [
             (Some(Duration::from_secs(7)), Duration::from_secs(7)),
-            (Some(Duration::ZERO), Duration::ZERO),
+            (Some(Duration::ZERO), MINUTE),
             (Some(Duration::MAX), day),
             (None, MINUTE),
         ] {

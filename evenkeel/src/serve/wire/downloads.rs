@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::error::{Error, Result};
+use crate::error::{DownloadError, Error, Result};
 use crate::event::Attachment;
 use crate::serve::foreign;
 use crate::serve::slots::Slots;
@@ -98,7 +98,7 @@ async fn fetch<T: Transport>(transport: Arc<T>, download: Download) {
         file = timeout(DEADLINE, foreign::download(&*transport, &attachment, limit_bytes)) => {
             let file = file.unwrap_or_else(|_| {
                 let seconds = DEADLINE.as_secs();
-                Err(Error::new(format!("the file did not come within {seconds} s")))
+                Err(Error::from(DownloadError::timeout()).context(format!("the file did not come within {seconds} s")))
             });
             // The handler may have stopped waiting.
             let _heard = answer.send(file);

@@ -18,6 +18,9 @@ const TOLD: usize = 8;
 /// How long a journal may take for the last batch once the time of the bot is over; one that works needs milliseconds.
 pub(in crate::serve) const GRACE: Duration = Duration::from_secs(1);
 
+/// A drain that no clock can measure ends after a year.
+const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 86_400);
+
 /// How a bot came to its end.
 pub(super) enum End {
     /// Nothing is left to do before the deadline. The result is the transport's.
@@ -53,7 +56,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         } else {
             tracing::info!(running, waiting, outbox, deadline = ?drain, "stopping: no more events are taken");
         }
-        Instant::now() + drain
+        let now = Instant::now();
+        now.checked_add(drain).unwrap_or(now + LONGEST_DRAIN)
     }
 
     /// Gives back what runs, closes the journal, and says what is left. A journal that takes too long for that is left
