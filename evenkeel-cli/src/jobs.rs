@@ -108,16 +108,17 @@ fn chat(job: &Job) -> Option<&str> {
 /// Cancels the job that is meant: by the name that the list shows, or, where that is one job alone, by the number of its
 /// event or by its function.
 fn cancel(jobs: &mut Jobs, name: &str) -> Result<(), Failure> {
-    if jobs.cancel(name)? {
-        say(&format!("cancelled {name}\n"));
-        return Ok(());
-    }
-    let meant = meant(jobs, name)?;
-    let [one] = &meant[..] else { return Err(unclear(name, &meant).into()) };
-    let shown = line(one);
-    if !jobs.cancel(one)? {
-        return Err(unclear(name, &[]).into());
-    }
+    let shown = match jobs.cancel(name)? {
+        true => line(name),
+        false => {
+            let meant = meant(jobs, name)?;
+            let [one] = &meant[..] else { return Err(unclear(name, &meant).into()) };
+            if !jobs.cancel(one)? {
+                return Err(unclear(name, &[]).into());
+            }
+            line(one)
+        }
+    };
     let again = if shown.starts_with(SCHEDULE) {
         ": the program has it still, and its next start brings it back"
     } else {

@@ -40,7 +40,8 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// The text on one line, with everything in it visible.
 pub(crate) fn line(text: &str) -> String {
-    let words = text.split([' ', '\n', '\r', '\t']).filter(|word| !word.is_empty());
+    // Names of the framework's own begin with what no person can type.
+    let words = text.trim_start_matches('\0').split([' ', '\n', '\r', '\t']).filter(|word| !word.is_empty());
     visible(&words.collect::<Vec<_>>().join(" ")).into_owned()
 }
 

@@ -369,6 +369,8 @@ impl Settings<'_> {
             let what = format!("`{name}` from {place}");
             match near::stray(name, &known, &self.prefixes) {
                 near::Stray::None => {}
+                // What is missing has named it already: one slip is one problem.
+                near::Stray::Slip(near) if self.problems.iter().any(|problem| problem.setting == near) => {}
                 near::Stray::Slip(near) => problems.push(of_a_name(stray(&what, Some(near)))),
                 near::Stray::Unknown(near) => warnings.push(stray(&what, near)),
             }

@@ -232,6 +232,9 @@ impl Part {
                 };
                 Ok(Self::Daily { at, zone })
             }
+            ["cron", name, ..] if name.eq_ignore_ascii_case("@every") => {
+                Ok(Self::Cron { pattern: Box::new(Cron::new(whole, name)?), zone: None })
+            }
             ["cron", name] if name.starts_with('@') => {
                 Ok(Self::Cron { pattern: Box::new(Cron::new(whole, name)?), zone: None })
             }

@@ -464,7 +464,7 @@ async fn a_job_that_is_cancelled_is_not_done_by_the_bot_that_runs_nor_by_the_nex
         rows.map(|row| row.find("2023-")).all(|column| column == due),
         "long names move no column:\n{listed}"
     );
-    let lines = [r#"{"name":"1.1","due_ms":1700003600000,"function":"#, r#""schedule":"daily 03:00""#];
+    let lines = [r#"{"name":"1.1","due_ms":17000036"#, r#""schedule":"daily 03:00""#];
     check(&tended.file, "jobs --json", &lines);
     check(&tended.file, "jobs cancel 1.1", &["cancelled 1.1\n"]);
     let mut tended = tended.later(2).await;

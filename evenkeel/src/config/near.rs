@@ -3,8 +3,17 @@
 /// How many letters a name may differ in to be an obvious slip.
 const SLIP: usize = 2;
 
-/// What Kubernetes and Docker set by themselves for each service, whatever its name.
-const OF_SERVICES: [&str; 7] = ["_HOST", "_PORT", "_TCP", "_UDP", "_ADDR", "_PROTO", "_NAME"];
+/// What servers beside a bot are told by, whose names begin as those of a transport.
+const OF_OTHERS: [&str; 7] = ["_HOST", "_PORT", "_TCP", "_UDP", "_ADDR", "_PROTO", "_NAME"];
+
+/// What Kubernetes sets by itself for each service, whatever its name, such as `EVENKEEL_BOT_SERVICE_HOST` and
+/// `EVENKEEL_BOT_PORT_80_TCP_ADDR`.
+fn is_of_a_service(name: &str) -> bool {
+    let port = |(_, behind): (&str, &str)| behind.starts_with(|letter: char| letter.is_ascii_digit());
+    name.contains("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.split_once("_PORT_").is_some_and(port)
+}
 
 /// What a variable is that nobody asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,7 +34,9 @@ pub(super) fn stray<'a>(name: &str, known: &[&'a str], prefixes: &[&str]) -> Str
         return Stray::Slip(near);
     }
     let is_ours = prefixes.iter().any(|prefix| upper.starts_with(prefix));
-    if !is_ours || OF_SERVICES.iter().any(|ending| upper.ends_with(ending)) {
+    let is_of_others =
+        !upper.starts_with("EVENKEEL_") && OF_OTHERS.iter().any(|ending| upper.ends_with(ending));
+    if !is_ours || is_of_others || is_of_a_service(&upper) {
         return Stray::None;
     }
     let part = |known: &&&str| known.starts_with(&upper) || upper.starts_with(**known);
@@ -84,9 +95,17 @@ mod tests {
         assert_eq!(judge("EVENKEEL_DRAIN"), Stray::Unknown(Some("EVENKEEL_DRAIN_SECONDS")));
         assert_eq!(judge("EVENKEEL_COLOUR"), Stray::Unknown(None));
         assert_eq!(judge("SIGNAL_TOKEN"), Stray::Unknown(Some("SIGNAL_API_TOKEN")));
-        for name in
-            ["HOME", "PATH", "SIGNAL_CLI_UID", "SIGNAL_API_PORT", "SIGNAL_SERVICE_HOST", "EVENKEEL_PORT"]
-        {
+        for name in ["EVENKEEL_PORT", "EVENKEEL_CONSOLE_ADDR", "EVENKEEL_JOURNAL_NAME"] {
+            assert!(matches!(judge(name), Stray::Unknown(_)), "{name}");
+        }
+        for name in [
+            "HOME",
+            "SIGNAL_CLI_UID",
+            "SIGNAL_API_PORT",
+            "SIGNAL_SERVICE_HOST",
+            "EVENKEEL_BOT_SERVICE_HOST",
+            "EVENKEEL_BOT_PORT_80_TCP_ADDR",
+        ] {
             assert_eq!(judge(name), Stray::None, "{name}");
         }
     }

@@ -62,6 +62,11 @@ pub(super) struct Value<'a> {
     pub(super) onward: &'a str,
 }
 
+/// A digit as people type it, full width included.
+fn is_digit(letter: char) -> bool {
+    letter.is_ascii_digit() || ('\u{ff10}'..='\u{ff19}').contains(&letter)
+}
+
 /// Whether a struct is the standard library's `Duration`, as serde names it.
 pub(super) fn is_duration(name: &str, fields: &[&str]) -> bool {
     name == "Duration" && fields == ["secs", "nanos"]
@@ -76,6 +81,9 @@ impl Value<'_> {
     fn parse<T: std::str::FromStr>(&self, wanted: &str) -> Result<T, Misfit> {
         let text = self.text()?;
         let meant = |case| fold(text, case).replace('\u{2212}', "-").parse().ok();
+        // What only looks like a digit somewhere, such as a square, is none.
+        let is_plain = text.chars().all(|letter| !letter.is_numeric() || is_digit(letter));
+        let meant = |case| is_plain.then(|| meant(case)).flatten();
         let parsed = text.parse().ok().or_else(|| meant(Case::Kept)).or_else(|| meant(Case::Lower));
         parsed.ok_or_else(|| Misfit::Text(format!("`{text}` is not {wanted}.")))
     }

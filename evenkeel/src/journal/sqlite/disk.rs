@@ -195,6 +195,12 @@ impl Distrust {
         let shown = file.display();
         match self {
             Self::Link => format!("remove it, if no bot runs: `rm {shown}`"),
+            // To give a file of the bot's to root would lock the bot out.
+            Self::Owner(owner, 0) => {
+                format!(
+                    "run this as the user of the bot, for example with `sudo -u '#{owner}'`, or name another file"
+                )
+            }
             Self::Owner(_, own) => {
                 format!(
                     "run the bot as that user, name another file, or if what is in it is yours: `chown {own} {shown}`"
