@@ -106,6 +106,14 @@ fn is_folded(text: &str, case: Case) -> bool {
 }
 
 fn fold_word(word: &str, case: Case, folded: &mut String) {
+    if word.is_ascii() {
+        // Nothing of it is composed or decomposed.
+        let seen = word.chars().filter(|letter| !is_invisible(*letter));
+        return match case {
+            Case::Kept => folded.extend(seen),
+            Case::Lower => folded.extend(seen.map(|letter| letter.to_ascii_lowercase())),
+        };
+    }
     // A sign such as `´` decomposes to a space and an accent.
     let is_seen = |letter: &char| !is_invisible(*letter) && !letter.is_whitespace();
     let letters = word.chars().filter(is_seen).nfkd().filter(is_seen);
