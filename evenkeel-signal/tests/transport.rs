@@ -515,7 +515,7 @@ async fn opening_explains_what_has_to_be_changed() {
     opening_fails(
         usual().with_account("+15550100009"),
         &[],
-        "does not have the bot's account; it has 1",
+        "does not have the bot's account: it has one",
         "`SIGNAL_PHONE_NUMBER`",
     )
     .await;

@@ -224,7 +224,7 @@ fn a_command_behind_a_mention_of_the_bot_runs() {
     let app = evenkeel::Router::new().command("!ping", || async { "pong" }).with_state(());
     let signal = signal();
     let event = |text: &str, mention: &str| {
-        let group = r#""groupInfo":{"groupId":"g"}"#;
+        let group = r#""groupInfo":{"groupId":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}"#;
         let data = format!(r#"{{"message":"{text}","mentions":[{mention}],{group}}}"#);
         let frame = format!(r#"{{"envelope":{{"sourceUuid":"u","timestamp":1,"dataMessage":{data}}}}}"#);
         signal.parse(&frame).unwrap().unwrap()
