@@ -12,15 +12,19 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use evenkeel::transport::Inbox;
 use evenkeel::{Conversation, MessageId, Sender};
 
 /// What a message id holds in place of the bot's own number or uuid.
 const SELF: &str = "self";
 const PREFIX: &str = "group.";
+/// What a kept number is called, before the uuid.
+const NUMBER_OF: &str = "number of ";
 
 /// A group, by its internal id: the one that received messages carry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,38 +83,77 @@ pub(crate) struct Account {
     pub(crate) people: Pairs,
 }
 
-/// Who has which number: the wire does not always name both. Forgotten with the process.
+/// Who has which number: the wire does not always name both.
 #[derive(Debug, Default)]
-pub(crate) struct Pairs(Mutex<HashMap<Box<str>, Box<str>>>);
+pub(crate) struct Pairs(Mutex<Known>);
 
-/// A pair is kept from both sides; people beyond are known by what each frame says of them.
+#[derive(Debug, Default)]
+struct Known {
+    /// A pair stands here from both sides.
+    pairs: HashMap<Box<str>, Box<str>>,
+    /// What the journal has yet to be told: a uuid and its number, or none if it is not known any more.
+    news: Vec<(Box<str>, Option<Box<str>>)>,
+}
+
+/// People beyond are known by what each frame says of them.
 const MOST_PAIRS: usize = 50_000;
 
+impl Known {
+    fn add(&mut self, number: &str, uuid: &str) {
+        // A number that has changed hands is nobody else's any more, and neither is the number that this person had.
+        let former = [self.pairs.remove(number), self.pairs.remove(uuid)];
+        for former in former.into_iter().flatten() {
+            self.pairs.remove(&former);
+        }
+        self.pairs.insert(number.into(), uuid.into());
+        self.pairs.insert(uuid.into(), number.into());
+    }
+}
+
 impl Pairs {
+    /// What was not taken yet of what has changed: uuids and their numbers, or `None` for those that have none any more.
+    pub(crate) fn take_news(&self) -> Vec<(Box<str>, Option<Box<str>>)> {
+        std::mem::take(&mut self.locked().news)
+    }
+
+    /// Takes up a pair of an earlier run. What this one has heard is newer.
+    pub(crate) fn restore(&self, number: &str, uuid: &str) {
+        let mut known = self.locked();
+        let is_new = !known.pairs.contains_key(number) && !known.pairs.contains_key(uuid);
+        if is_new && known.pairs.len() < 2 * MOST_PAIRS {
+            known.add(number, uuid);
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Known> {
+        // Nothing panics under this lock; a poisoned one would be as good as new.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is known of somebody, given what a frame says: number and uuid.
     pub(crate) fn complete(
         &self,
         number: Option<&str>,
         uuid: Option<&str>,
     ) -> (Option<String>, Option<String>) {
-        // Nothing panics under this lock; a poisoned one would be as good as new.
-        let mut pairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = |one: Option<&str>| pairs.get(one?).map(|other| other.clone().into_string());
+        let mut known = self.locked();
+        let pairs = &known.pairs;
+        let other = |one: Option<&str>| pairs.get(one?).map(|other| other.clone().into_string());
         match (number, uuid) {
             (Some(number), Some(uuid)) => {
                 let is_known = pairs.get(uuid).is_some_and(|known| **known == *number)
                     && pairs.get(number).is_some_and(|known| **known == *uuid);
                 if !is_known && pairs.len() < 2 * MOST_PAIRS {
-                    // A number that has changed hands is nobody else's any more.
-                    let former = [pairs.remove(number), pairs.remove(uuid)];
-                    former.into_iter().flatten().for_each(|former| drop(pairs.remove(&former)));
-                    pairs.insert(number.into(), uuid.into());
-                    pairs.insert(uuid.into(), number.into());
+                    if let Some(former) = pairs.get(number).cloned() {
+                        known.news.push((former, None));
+                    }
+                    known.news.push((uuid.into(), Some(number.into())));
+                    known.add(number, uuid);
                 }
                 (Some(number.to_owned()), Some(uuid.to_owned()))
             }
-            (number, None) => (number.map(str::to_owned), known(number)),
-            (None, uuid) => (known(uuid), uuid.map(str::to_owned)),
+            (number, None) => (number.map(str::to_owned), other(number)),
+            (None, uuid) => (other(uuid), uuid.map(str::to_owned)),
         }
     }
 }
@@ -122,6 +165,26 @@ impl Account {
             .bytes()
             .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         Self { number, uuid: OnceLock::new(), mark, people: Pairs::default() }
+    }
+
+    /// Writes down for the next starts who has which number, as far as that is new.
+    pub(crate) fn keep(&self, inbox: &Inbox) {
+        for (uuid, number) in self.people.take_news() {
+            let number = number.map(|number| Bytes::from(number.into_string()));
+            inbox.keep(format!("{NUMBER_OF}{uuid}"), number);
+        }
+    }
+
+    /// Takes up what earlier runs wrote down.
+    pub(crate) fn restore(&self, kept: &[(String, Bytes)]) {
+        for (name, number) in kept {
+            let (Some(uuid), Ok(number)) = (name.strip_prefix(NUMBER_OF), std::str::from_utf8(number)) else {
+                continue;
+            };
+            self.people.restore(number, uuid);
+            // Says who the bot is, if it is the bot.
+            self.is(Some(number), Some(uuid));
+        }
     }
 
     /// Tells accounts apart without showing the number, the same in each run: FNV-1a.
@@ -233,6 +296,29 @@ mod tests {
         pairs.complete(Some(number), Some("another"));
         assert_eq!(pairs.complete(None, Some(uuid)), (None, Some(uuid.to_owned())), "it has changed hands");
         assert_eq!(pairs.complete(None, None), (None, None));
+    }
+
+    #[test]
+    fn what_changes_is_news_once() {
+        let pairs = Pairs::default();
+        let news = |number, uuid| {
+            pairs.complete(number, uuid);
+            pairs
+                .take_news()
+                .into_iter()
+                .map(|(uuid, number)| format!("{uuid} {number:?}"))
+                .collect::<Vec<_>>()
+        };
+        assert!(news(None, Some("a")).is_empty() && news(Some("+1"), None).is_empty());
+        assert_eq!(news(Some("+1"), Some("a")), ["a Some(\"+1\")"]);
+        assert!(news(Some("+1"), Some("a")).is_empty());
+        assert_eq!(news(Some("+2"), Some("a")), ["a Some(\"+2\")"], "another number");
+        assert_eq!(news(Some("+2"), Some("b")), ["a None", "b Some(\"+2\")"], "it has changed hands");
+        pairs.restore("+2", "c");
+        pairs.restore("+3", "c");
+        assert_eq!(pairs.complete(Some("+2"), None).1.as_deref(), Some("b"), "what was heard is newer");
+        assert_eq!(pairs.complete(None, Some("c")).0.as_deref(), Some("+3"));
+        assert!(pairs.take_news().is_empty(), "what was kept is no news");
     }
 
     #[test]

@@ -234,7 +234,10 @@ impl Signal {
     pub fn parse(&self, frame: &str) -> Result<Option<Event>, &'static str> {
         let reader =
             Reader { account: &self.account, own_messages: self.own_messages, own_sends: &self.own_sends };
-        match reader.read(frame) {
+        let parsed = reader.read(frame);
+        // There is no journal here to keep it.
+        drop(self.account.people.take_news());
+        match parsed {
             Parsed::Event(event) => Ok(Some(event)),
             Parsed::Nothing => Ok(None),
             Parsed::Undeliverable(why) => Err(why),
@@ -370,6 +373,7 @@ impl Transport for Signal {
 
     /// Never ends by itself: whatever happens to the connection, there will be another one.
     async fn receive(&self, inbox: Inbox) -> Result<()> {
+        self.account.restore(inbox.kept());
         let receiver = self.receiver();
         receiver.run(&inbox, Backoff::new(&self.random)).await;
         Ok(())

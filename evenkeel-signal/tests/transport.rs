@@ -631,6 +631,92 @@ async fn what_the_bot_sent_itself_is_never_answered_and_what_its_owner_notes_is(
     bot.abort();
 }
 
+/// A folder that is gone with the test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("evenkeel-signal-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn journal(&self) -> evenkeel::journal::sqlite::SqliteJournal {
+        evenkeel::journal::sqlite::SqliteJournal::open(self.0.join("evenkeel.db")).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A bot that obeys Alice, whom it knows by `id`, and nobody else.
+async fn obeys_alice(
+    standin: &Standin,
+    folder: &Folder,
+    id: &str,
+) -> Bot<Signal, impl evenkeel::journal::Journal> {
+    let trigger = evenkeel::Trigger::command("!stop").senders([id]);
+    let app = Router::new().route(trigger, async || "stopped").fallback(async || "who are you?");
+    let bot = Bot::new(signal(standin), app).with_journal(folder.journal());
+    bot.with_shutdown(pending())
+}
+
+#[tokio::test]
+async fn who_is_who_is_known_over_restarts() {
+    let (alice, number) = (Person::alice(), Person::alice().number.unwrap());
+    let by_number = json!({"source": number, "sourceNumber": number, "sourceUuid": null});
+    let by_uuid = json!({"source": alice.uuid, "sourceNumber": null, "sourceUuid": alice.uuid});
+    for (listed, later) in [(&*number, by_uuid), (&*alice.uuid, by_number)] {
+        let (standin, folder) = (standin(), Folder::new(&listed[..8]));
+        for run in 1..=3 {
+            let bot = tokio::spawn(obeys_alice(&standin, &folder, listed).await.serve());
+            standin.wait_for_sockets(1).await;
+            if run == 1 {
+                standin.say(&alice, "!stop");
+            } else {
+                let timestamp = standin.timestamp();
+                let mut envelope = json!({
+                    "sourceName": "Alice", "sourceDevice": 1, "timestamp": timestamp,
+                    "dataMessage": {"timestamp": timestamp, "message": "!stop"},
+                });
+                envelope.as_object_mut().unwrap().extend(later.as_object().unwrap().clone());
+                standin.deliver(&envelope);
+            }
+            let sent = standin.wait_for_sends(run).await;
+            assert_eq!(sent[run - 1].message, "stopped", "{listed} in run {run}");
+            assert_eq!(sent[run - 1].recipients, [&*alice.uuid], "one conversation in all runs");
+            bot.abort();
+            let _ended = bot.await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_note_to_self_is_known_by_the_uuid_alone_in_a_later_run() {
+    let own = "99999999-9999-4999-8999-999999999999";
+    let (standin, folder) = (standin(), Folder::new("self"));
+    for run in 1..=2 {
+        let bot = tokio::spawn(obeys_alice(&standin, &folder, own).await.serve());
+        standin.wait_for_sockets(1).await;
+        let timestamp = standin.timestamp();
+        // The first names the bot by both; the second by its uuid.
+        let number = (run == 1).then_some(BOT);
+        let sent = json!({
+            "destinationNumber": number, "destinationUuid": own, "timestamp": timestamp, "message": "!stop",
+        });
+        standin.deliver(&json!({
+            "source": number.unwrap_or(own), "sourceNumber": number, "sourceUuid": own, "sourceDevice": 2,
+            "timestamp": timestamp, "syncMessage": {"sentMessage": sent},
+        }));
+        assert_eq!(standin.wait_for_sends(run).await[run - 1].message, "stopped", "run {run}");
+        bot.abort();
+        let _ended = bot.await;
+    }
+}
+
 /// A bot on the stand-in, which answers `!ping`; `stop` ends it.
 struct Running {
     bot: JoinHandle<evenkeel::Result<()>>,

@@ -16,6 +16,8 @@ mod default;
 
 use std::future::Future;
 
+use bytes::Bytes;
+
 use crate::error::Result;
 use crate::guarantee::Keeping;
 use crate::schedule::LONGEST_WAIT;
@@ -100,7 +102,12 @@ pub struct Recovered {
     /// The latest time that this record has seen, in milliseconds since 1970: a clock behind it was set back. A time that is
     /// told later and lies before it by more than [`LONGEST_WAIT`] takes its place: it was wrong.
     pub latest_ms: u64,
+    /// The values of [`TRANSPORT`], by name.
+    pub kept: Vec<(String, Bytes)>,
 }
+
+/// The conversation in which a transport keeps what it wants to have again at its next start. No network has one of this name.
+pub const TRANSPORT: &str = "\0transport";
 
 /// The latest time in a record once it has heard of this one.
 pub(crate) fn latest(known_ms: u64, now_ms: u64) -> u64 {

@@ -380,7 +380,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             Ok::<_, Error>((journal, recovered, greeting))
         };
         let mut opening = Box::pin(opening);
-        let (journal, recovered, greeting) = tokio::select! {
+        let (journal, mut recovered, greeting) = tokio::select! {
             opened = &mut opening => opened?,
             Some(()) = stops.recv() => {
                 // It may hold a journal that is still being read.
@@ -399,6 +399,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         };
         let backlog = Arc::new(Backlog::new(Limits::new(backlog_bytes, share_bytes, event_bytes)));
         let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status, operator);
+        let inbox = inbox.with_kept(std::mem::take(&mut recovered.kept));
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.
         let receiving = Owned(tokio::spawn(foreign::receive(Arc::clone(&transport), inbox)));
         let (wire, inner) = Wire::new(transport, journal, app, executor, backlog, clock);

@@ -2,24 +2,22 @@
 
 mod backlog;
 mod fresh;
+mod inbox;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
-use crate::event::{Attachment, Event, MessageId};
+use crate::event::{Attachment, MessageId};
 use crate::guarantee::Reception;
-use crate::journal::Acceptance;
-use crate::operator::{DeadLetters, Jobs, Operator};
 use crate::reply::Outbound;
-use crate::status::{Gaps, Status};
-use backlog::Why;
 pub(crate) use backlog::{Backlog, Limits};
 pub use fresh::FreshIds;
+pub(crate) use inbox::Arrival;
+pub use inbox::{Collected, Inbox, Refused};
 
 /// A network, or anything else that events come from and actions go to.
 ///
@@ -260,180 +258,5 @@ impl std::error::Error for SendError {
             Some(source) => Some(&**source),
             None => None,
         }
-    }
-}
-
-/// Where a transport puts what it read. Cloning is cheap.
-#[derive(Clone, Debug)]
-pub struct Inbox {
-    /// `serve` holds the other end, and drops it once the bot stops receiving.
-    arrivals: mpsc::UnboundedSender<Arrival>,
-    backlog: Arc<Backlog>,
-    status: Status,
-    operator: Operator,
-}
-
-/// An event between the transport and the journal.
-#[derive(Debug)]
-pub(crate) struct Arrival {
-    pub(crate) event: Event,
-    /// Told once the journal has it; the transport may be waiting in [`Inbox::accept`].
-    pub(crate) accepted: Option<oneshot::Sender<Acceptance>>,
-}
-
-/// The event was not taken: the bot is stopping, too many events are waiting, or too many of this conversation or person.
-#[derive(Debug)]
-pub struct Refused(Why);
-
-impl Refused {
-    /// Whether it is no use to offer the event again: it is larger than an event may be.
-    pub fn is_too_large(&self) -> bool {
-        self.0 == Why::TooLarge
-    }
-
-    /// Whether others may still be taken: only the conversation of this event, or its sender, has too many waiting.
-    pub fn is_of_one(&self) -> bool {
-        self.0 == Why::Share
-    }
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self.0 {
-            Why::Stopping | Why::Full => "the bot takes no more events",
-            Why::Share => "the bot takes no more events of this conversation or person for now",
-            Why::TooLarge => "the event is too large",
-        })
-    }
-}
-
-impl std::error::Error for Refused {}
-
-/// The other end of an inbox without a bot: see [`Inbox::collecting`].
-#[derive(Debug)]
-pub struct Collected {
-    arrivals: mpsc::UnboundedReceiver<Arrival>,
-    backlog: Arc<Backlog>,
-    count: u64,
-}
-
-impl Collected {
-    /// Waits for the next event; `None` once every clone of the inbox is gone. An event that
-    /// [`accept`](Inbox::accept) waits for counts as new and is accepted here.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: an event is either returned or still there.
-    pub async fn next(&mut self) -> Option<Event> {
-        let Arrival { event, accepted } = self.arrivals.recv().await?;
-        self.backlog.release(&event);
-        self.count += 1;
-        if let Some(accepted) = accepted {
-            // The transport may have stopped waiting; the event came all the same.
-            let _ = accepted.send(Acceptance::New(self.count));
-        }
-        Some(event)
-    }
-
-    /// How many things arrived that could not be understood.
-    pub fn undeliverable(&self) -> u64 {
-        self.backlog.undeliverable()
-    }
-
-    /// The times in which nobody read.
-    pub fn gaps(&self) -> Gaps {
-        self.backlog.gaps()
-    }
-}
-
-impl Inbox {
-    /// An inbox without a bot behind it, for testing a transport: what is pushed comes out of the other end.
-    ///
-    /// It holds at most 64 MiB; its status and its operator's handles say nothing.
-    pub fn collecting() -> (Self, Collected) {
-        const ALL: usize = 64 << 20;
-        let backlog = Arc::new(Backlog::new(Limits::new(ALL, Some(ALL), Some(ALL))));
-        let (inbox, arrivals) = Self::new(Arc::clone(&backlog), Status::new().0, Operator::new().0);
-        let collected = Collected { arrivals, backlog, count: 0 };
-        (inbox, collected)
-    }
-
-    pub(crate) fn new(
-        backlog: Arc<Backlog>,
-        status: Status,
-        operator: Operator,
-    ) -> (Self, mpsc::UnboundedReceiver<Arrival>) {
-        // Unbounded in entries, bounded in bytes by the backlog.
-        let (arrivals, receiver) = mpsc::unbounded_channel();
-        (Self { arrivals, backlog, status, operator }, receiver)
-    }
-
-    /// Hands an event over without waiting, for sources that cannot be paused and take no acknowledgement.
-    ///
-    /// A full inbox refuses the event, counts it and logs it: that happens only when more is waiting than the bot may
-    /// keep in memory, in all or of this conversation or person.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] when the inbox is full, when the event is too large, or when the bot is stopping.
-    pub fn push(&self, event: Event) -> Result<(), Refused> {
-        self.take(event, None)
-    }
-
-    /// Hands an event over and waits until the journal has it: only then may the source forget it.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`] when the inbox is full, for all or for this conversation or person, or the bot is stopping; the source
-    /// should offer the event again later, unless it [is too large](Refused::is_too_large).
-    ///
-    /// # Cancel safety
-    ///
-    /// The event stays handed over when the future is dropped; only the answer is lost.
-    pub async fn accept(&self, event: Event) -> Result<Acceptance, Refused> {
-        let (accepted, answer) = oneshot::channel();
-        self.take(event, Some(accepted))?;
-        answer.await.map_err(|_| Refused(Why::Stopping))
-    }
-
-    /// Asks the bot behind this inbox how it is, for a transport that shows it.
-    pub fn status(&self) -> &Status {
-        &self.status
-    }
-
-    /// The dead letters of the bot behind this inbox, for a transport that shows them.
-    pub fn dead_letters(&self) -> &DeadLetters {
-        &self.operator.letters
-    }
-
-    /// The jobs of the bot behind this inbox, for a transport that shows them.
-    pub fn jobs(&self) -> &Jobs {
-        &self.operator.jobs
-    }
-
-    /// Counts and logs something that arrived but could not be understood; `why` must not quote it.
-    pub fn undeliverable(&self, why: &str) {
-        let count = self.backlog.undelivered();
-        // Powers of two: a hostile or broken source must not fill the disk with log lines.
-        if count.is_power_of_two() {
-            tracing::warn!(count, why, "something arrived that could not be understood");
-        }
-    }
-
-    /// Counts a time in which nobody read, for networks that lose what nobody reads.
-    pub fn gap(&self, gap: Duration) {
-        self.backlog.gap(gap);
-    }
-
-    fn take(&self, event: Event, accepted: Option<oneshot::Sender<Acceptance>>) -> Result<(), Refused> {
-        let refused = |why, event: &Event| {
-            self.backlog.refuse(why, event);
-            Refused(why)
-        };
-        self.backlog.take(&event).map_err(|why| refused(why, &event))?;
-        self.arrivals.send(Arrival { event, accepted }).map_err(|mpsc::error::SendError(arrival)| {
-            self.backlog.release(&arrival.event);
-            refused(Why::Stopping, &arrival.event)
-        })
     }
 }

@@ -151,12 +151,17 @@ fn hand_over(
     reader: Reader<'_>,
 ) -> ControlFlow<&'static str> {
     match frame {
-        Some(Ok(Message::Text(text))) => match reader.read(&text) {
-            // A full inbox has counted and logged the refusal.
-            Parsed::Event(event) => drop(inbox.push(event)),
-            Parsed::Nothing => {}
-            Parsed::Undeliverable(why) => inbox.undeliverable(why),
-        },
+        Some(Ok(Message::Text(text))) => {
+            let parsed = reader.read(&text);
+            // Before the event: by the time that somebody is known to have been heard, it is kept who that is.
+            reader.account.keep(inbox);
+            match parsed {
+                // A full inbox has counted and logged the refusal.
+                Parsed::Event(event) => drop(inbox.push(event)),
+                Parsed::Nothing => {}
+                Parsed::Undeliverable(why) => inbox.undeliverable(why),
+            }
+        }
         Some(Ok(Message::Binary(_))) => inbox.undeliverable("a binary frame"),
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
         Some(Ok(Message::Close(_))) => return ControlFlow::Break("the server closed it"),

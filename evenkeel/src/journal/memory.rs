@@ -12,7 +12,7 @@ use bytes::Bytes;
 use record::{Death, EventRecord, EventStage, LetterRecord, LetterStage, Seen};
 
 use super::{Acceptance, Answer, Entry, Fact, Job, NewJob, PendingEvent, Reason, Replayed};
-use super::{Journal, Recovered, Written, latest};
+use super::{Journal, Recovered, TRANSPORT, Written, latest};
 use crate::error::Result;
 use crate::event::{Event, MessageId};
 use crate::guarantee::Keeping;
@@ -113,7 +113,9 @@ impl MemoryJournal {
         let events = numbers.collect::<Vec<_>>().into_iter().filter_map(|n| self.pending_event(n)).collect();
         let letters = self.letters.values().filter_map(LetterRecord::pending).collect();
         let next_job_ms = self.due.first().map(|(due_ms, _)| *due_ms);
-        Recovered { events, letters, next_job_ms, latest_ms: self.latest_ms }
+        let of_transport = self.values.iter().filter(|((conversation, _), _)| conversation == TRANSPORT);
+        let kept = of_transport.map(|((_, name), value)| (name.clone(), value.clone())).collect();
+        Recovered { events, letters, next_job_ms, latest_ms: self.latest_ms, kept }
     }
 
     fn apply(&mut self, entry: &Entry) -> Answer {

@@ -15,9 +15,9 @@ fn bot(limit_bytes: usize) -> (Inbox, UnboundedReceiver<Arrival>) {
 
 /// Accepts the next event, as the journal would.
 async fn hear(arrivals: &mut UnboundedReceiver<Arrival>) -> Event {
-    let arrival = arrivals.recv().await.unwrap();
-    arrival.accepted.unwrap().send(Acceptance::New(1)).unwrap();
-    arrival.event
+    let Some(Arrival::Event { event, accepted }) = arrivals.recv().await else { panic!("no event") };
+    accepted.unwrap().send(Acceptance::New(1)).unwrap();
+    event
 }
 
 /// What the bot does, in the conversation `to`.
@@ -119,7 +119,8 @@ async fn an_event_that_was_not_accepted_is_repeated_to_the_next_bot() {
         let (inbox, mut arrivals) = bot(1 << 20);
         let mut receiving = Box::pin(sandbox.receive(inbox));
         assert!(futures_util::poll!(&mut receiving).is_pending());
-        heard.push(arrivals.recv().await.unwrap().event.id().to_owned());
+        let Some(Arrival::Event { event, .. }) = arrivals.recv().await else { panic!("no event") };
+        heard.push(event.id().to_owned());
     }
     assert_eq!(heard, [id.as_str(), id.as_str()]);
 }

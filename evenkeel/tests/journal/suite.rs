@@ -4,6 +4,7 @@ use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{
     Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, NewJob, PendingLetter, Reason, Recovered,
+    TRANSPORT,
 };
 use evenkeel::{File, MessageId, Reply};
 
@@ -203,6 +204,21 @@ promises! {
         assert!(matches!(ask(&mut journal, recall()).await, Answer::Recalled(Some(_))));
         let answers = write(&mut journal, vec![remember(None), recall()]).await;
         assert!(matches!(&answers[1], Answer::Recalled(None)));
+    }
+
+    async fn what_a_transport_keeps_is_there_at_the_next_start(journal) {
+        let keep = |name: &str, value: Option<&'static str>| Entry::Remember {
+            conversation: TRANSPORT.to_owned(),
+            name: name.to_owned(),
+            value: value.map(Into::into),
+        };
+        let others = Entry::Remember { conversation: "alice".to_owned(), name: "a".to_owned(), value: Some("0".into()) };
+        write(&mut journal, vec![keep("a", Some("1")), keep("b", Some("2")), keep("a", Some("3")), others]).await;
+        let (mut journal, mut left) = journal.restart().await;
+        left.kept.sort();
+        assert_eq!(left.kept, [("a".to_owned(), "3".into()), ("b".to_owned(), "2".into())]);
+        write(&mut journal, vec![keep("a", None)]).await;
+        assert_eq!(journal.restart().await.1.kept, [("b".to_owned(), "2".into())]);
     }
 
     async fn jobs_come_due_in_order(journal) {

@@ -32,6 +32,16 @@ pub(super) fn recall(store: &Store, conversation: &str, name: &str) -> rusqlite:
         .optional()
 }
 
+/// All values of one conversation, by name.
+pub(super) fn recall_all(store: &Store, conversation: &str) -> rusqlite::Result<Vec<(String, Bytes)>> {
+    let mut statement = store.connection.prepare("SELECT name, value FROM value WHERE conversation = ?1")?;
+    let values = statement.query_map([conversation], |row| {
+        let name = String::from_utf8_lossy(&bytes(row.get_ref(0)?)).into_owned();
+        Ok((name, bytes(row.get_ref(1)?).into()))
+    })?;
+    values.collect()
+}
+
 pub(super) fn schedule(store: &mut Store, job: &NewJob) -> rusqlite::Result<u64> {
     if job.keeps_due {
         let known = store

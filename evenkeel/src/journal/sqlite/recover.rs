@@ -8,8 +8,7 @@ use super::job;
 use super::letter::{self, COLUMNS};
 use super::schema::event::{RUNNING, SUSPENDED};
 use super::store::{Class, Store};
-use crate::journal::Recovered;
-use crate::journal::{PendingEvent, PendingLetter};
+use crate::journal::{PendingEvent, PendingLetter, Recovered, TRANSPORT};
 use crate::reply::SendKey;
 
 /// Counts crashes, and reads everything that waits. What cannot be read becomes a dead letter.
@@ -22,10 +21,11 @@ pub(super) fn recover(store: &mut Store) -> rusqlite::Result<Recovered> {
     let events = events(store)?;
     let letters = letters(store)?;
     let next_job_ms = job::next(store)?;
+    let kept = job::recall_all(store, TRANSPORT)?;
     complain(store)?;
     store.settle()?;
     store.commit()?;
-    Ok(Recovered { events, letters, next_job_ms, latest_ms: store.counters.latest_ms })
+    Ok(Recovered { events, letters, next_job_ms, latest_ms: store.counters.latest_ms, kept })
 }
 
 fn events(store: &Store) -> rusqlite::Result<Vec<PendingEvent>> {

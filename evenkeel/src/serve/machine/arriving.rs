@@ -5,11 +5,18 @@ use std::sync::Arc;
 use super::held::{Held, Place};
 use super::{After, Machine};
 use crate::event::Event;
-use crate::journal::{Acceptance, Entry, Fact};
+use crate::journal::{Acceptance, Entry, Fact, TRANSPORT};
 use crate::transport::Arrival;
 
 impl Machine {
-    pub(super) fn arrived(&mut self, Arrival { event, accepted: told }: Arrival) {
+    pub(super) fn arrived(&mut self, arrival: Arrival) {
+        let (event, told) = match arrival {
+            Arrival::Event { event, accepted } => (event, accepted),
+            Arrival::Kept { name, value } => {
+                let conversation = TRANSPORT.to_owned();
+                return self.enter(Entry::Remember { conversation, name, value }, After::Nothing);
+            }
+        };
         self.room.count(&event);
         let lane = event.lane();
         let begins = self.takes_lane(&lane, &event);

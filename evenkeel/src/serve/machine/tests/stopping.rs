@@ -22,7 +22,7 @@ fn a_reply_that_was_about_to_be_sent_at_a_stop_is_not_in_doubt_afterwards() {
     let (mut machine, mut journal, now) = (Machine::new(policy), MemoryJournal::default(), Now::default());
     let here = Conversation::direct("alice");
     let event = Event::new("1", here.clone(), Sender::new("alice"), Message::text("1", "!ping"));
-    machine.step(Input::Arrived(Arrival { event, accepted: None }), now).expect("an arrival");
+    machine.step(Input::Arrived(Arrival::Event { event, accepted: None }), now).expect("an arrival");
     let batch = machine.batch().expect("an event to write");
     machine.step(Input::Written(write(&mut journal, batch)), now).expect("its answers");
     let mut outputs = Vec::new();

@@ -328,7 +328,7 @@ impl Trial {
             )
         });
         self.room_bytes += event.size_bytes();
-        self.step(Input::Arrived(Arrival { event, accepted: None }));
+        self.step(Input::Arrived(Arrival::Event { event, accepted: None }));
     }
 
     fn pass(&mut self, time: Duration) {
