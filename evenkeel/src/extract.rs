@@ -172,11 +172,12 @@ impl<T> Deref for State<T> {
     }
 }
 
-/// How a part of the state is had from all of it. Every `Clone` type is a part of itself.
+/// How a part of the state is had from all of it. Every `Clone` type is a part of itself, and
+/// [`state_parts!`](crate::state_parts) makes parts of the fields of a struct.
 #[diagnostic::on_unimplemented(
     message = "this bot has no state of type `{Self}`",
     label = "the state is `{S}`, which has no `{Self}` in it",
-    note = "call `.with_state(..)` with a `{Self}`, or implement `FromRef<{S}>` for `{Self}`"
+    note = "call `.with_state(..)` with a `{Self}`, or implement `FromRef<{S}>` for `{Self}`: `state_parts!` does it for the field of a struct"
 )]
 pub trait FromRef<S> {
     /// Clones the part.
@@ -187,6 +188,35 @@ impl<T: Clone> FromRef<T> for T {
     fn from_ref(state: &T) -> Self {
         state.clone()
     }
+}
+
+/// Makes parts of the state of the fields of a struct: `State<Db>` is then an argument of handlers and layers.
+///
+/// *Shape*: the struct, then fields with their types, each type once. What is not named stays reachable by the whole state.
+///
+/// ```
+/// use evenkeel::{Router, State};
+///
+/// #[derive(Clone)]
+/// struct Db;
+/// #[derive(Clone)]
+/// struct Shop { db: Db, currency: &'static str }
+/// evenkeel::state_parts!(Shop { db: Db });
+///
+/// async fn buy(State(_db): State<Db>, State(shop): State<Shop>) -> String {
+///     format!("that makes 3 {}", shop.currency)
+/// }
+/// let app = Router::new().command("!buy", buy).with_state(Shop { db: Db, currency: "EUR" });
+/// ```
+#[macro_export]
+macro_rules! state_parts {
+    ($state:ty { $($field:ident: $part:ty),+ $(,)? }) => {$(
+        impl $crate::FromRef<$state> for $part {
+            fn from_ref(state: &$state) -> Self {
+                ::core::clone::Clone::clone(&state.$field)
+            }
+        }
+    )+};
 }
 
 impl<S: Sync, T: FromRef<S> + Send> FromEvent<S> for State<T> {

@@ -255,7 +255,8 @@ fn named_after<'a>(code: &'a str, root: &str) -> Vec<(usize, &'a str)> {
     let mut names = Vec::new();
     for (at, _) in code.match_indices(root) {
         let start = at + root.len();
-        let is_longer = code[..at].ends_with("::") || is_word(at, code.as_bytes());
+        // `$crate` is the root as another crate's macro sees it: nothing but re-exports.
+        let is_longer = code[..at].ends_with(['$', ':']) || is_word(at, code.as_bytes());
         if is_longer {
             continue;
         }
@@ -382,6 +383,7 @@ fn a_use_of_a_lower_module_is_a_complaint() {
 #[test]
 fn a_way_around_the_names_is_a_complaint() {
     check("src/high.rs", "use crate::Thing;", "`crate::Thing` is a re-export: name its module");
+    check("src/high.rs", "macro_rules! thing { () => { $crate::Thing } }", "");
     check("src/low.rs", "use super::high::Roof;", "`super::` reaches the root of the crate");
     check("src/low/cellar.rs", "use super::super::high::Roof;", "reaches the root of the crate");
 }

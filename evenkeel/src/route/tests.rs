@@ -11,7 +11,7 @@ use super::patterns::Patterns;
 use super::*;
 use crate::context::Attempt;
 use crate::event::{Conversation, Message, MessageId, Reaction, Sender};
-use crate::extract::{Args, Captures, FromRef, Rest, State, Text};
+use crate::extract::{Args, Captures, Rest, State, Text};
 use crate::layer::{Next, from_fn};
 use crate::reply::Action;
 use crate::reply::{Outbound, Reply};
@@ -370,21 +370,22 @@ async fn handlers_and_layers_share_the_state_and_its_parts() {
     #[derive(Clone)]
     struct Shop {
         name: String,
+        prices: Arc<Vec<u8>>,
     }
-    impl FromRef<Shop> for String {
-        fn from_ref(shop: &Shop) -> Self {
-            shop.name.clone()
-        }
-    }
+    crate::state_parts!(Shop { name: String, prices: Arc<Vec<u8>> });
     async fn whole(State(shop): State<Shop>, State(name): State<String>) -> String {
         format!("{} {name}", shop.name)
+    }
+    async fn price(State(prices): State<Arc<Vec<u8>>>) -> String {
+        format!("{prices:?}")
     }
     async fn sign(State(name): State<String>, event: Event, next: Next) -> Reply {
         next.run(event).await.push(" says ").push(&name)
     }
-    let app = Router::new().command("!shop", whole).layer(from_fn(sign));
-    let app = app.with_state(Shop { name: "Bo".into() });
+    let app = Router::new().command("!shop", whole).command("!price", price).layer(from_fn(sign));
+    let app = app.with_state(Shop { name: "Bo".into(), prices: Arc::new(vec![3]) });
     assert_eq!(say(&app, "!shop").await, ["Bo Bo says Bo"]);
+    assert_eq!(say(&app, "!price").await, ["[3] says Bo"]);
 }
 
 #[tokio::test]
