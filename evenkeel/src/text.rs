@@ -39,6 +39,21 @@ pub(crate) fn is_invisible(letter: char) -> bool {
     }
 }
 
+/// The letters without those that nobody sees. The letters of a flag are seen: England's is a black flag and five of them.
+///
+/// *Source*: Unicode Technical Standard 51, emoji tag sequences.
+fn seen(letters: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+    let mut is_in_flag = false;
+    letters.filter(move |letter| {
+        is_in_flag = match letter {
+            '\u{1f3f4}' => true,
+            '\u{e0020}'..='\u{e007f}' => is_in_flag,
+            _ => false,
+        };
+        is_in_flag || !is_invisible(*letter)
+    })
+}
+
 /// The words of a text, without those of which nothing is seen.
 pub(crate) fn words(text: &str) -> impl DoubleEndedIterator<Item = &str> {
     text.split_whitespace().filter(|word| !word.chars().all(is_invisible))
@@ -115,8 +130,7 @@ fn fold_word(word: &str, case: Case, folded: &mut String) {
         };
     }
     // A sign such as `´` decomposes to a space and an accent.
-    let is_seen = |letter: &char| !is_invisible(*letter) && !letter.is_whitespace();
-    let letters = word.chars().filter(is_seen).nfkd().filter(is_seen);
+    let letters = seen(seen(word.chars()).nfkd()).filter(|letter| !letter.is_whitespace());
     if case == Case::Kept {
         folded.extend(letters.nfc());
         return;
@@ -182,6 +196,12 @@ mod tests {
         same(&["!café", "!cafe\u{301}", "!CAFÉ", "!CAFE\u{301}"]);
         same(&["office", "oﬃce", "OFFICE"]);
         same(&["❤", "❤\u{fe0f}"]);
+        let [england, scotland] = ["gbeng", "gbsct"].map(|region| {
+            let letters = region.chars().filter_map(|letter| char::from_u32(0xe0000 + u32::from(letter)));
+            std::iter::once('\u{1f3f4}').chain(letters).chain(['\u{e007f}']).collect::<String>()
+        });
+        assert_ne!(fold(&england, Case::Lower), fold(&scotland, Case::Lower));
+        assert_eq!(clean(&format!("\u{e0067}!{england}")), format!("!{england}"));
         same(&["ὈΔΥΣΣΕΎΣ", "Ὀδυσσεύς"]);
         same(&["한글", "한글"]);
         assert_ne!(fold("ping", Case::Lower), fold("pıng", Case::Lower));
@@ -215,7 +235,7 @@ mod tests {
     /// Texts as they are typed by nobody: every kind of character beside every other.
     pub(super) fn odd() -> impl Strategy<Value = String> {
         let odd = "aAiIİıßςΣéﬁÅＡ１！ \u{a0}\u{3000}\n´¨\u{301}\u{307}\u{323}\u{315}\u{345}\u{200b}\u{200d}\u{feff}\u{2068}\
-                   \u{2069}\u{fe0f}👩💻❤각ᄀ\u{1161}\u{11a8}क़\u{93c}K\u{fb2c}\u{1d15e}\u{ad}ŉǰ\u{fdfa}\u{1e9e}";
+                   \u{2069}\u{fe0f}👩💻❤각ᄀ\u{1161}\u{11a8}क़\u{93c}K\u{fb2c}\u{1d15e}\u{ad}ŉǰ\u{fdfa}\u{1e9e}\u{1f3f4}\u{e0067}\u{e007f}";
         let odd: Vec<char> = odd.chars().collect();
         let letter = prop_oneof![3 => prop::sample::select(odd), 1 => any::<char>()];
         prop::collection::vec(letter, 0..24).prop_map(String::from_iter)

@@ -27,7 +27,7 @@ pub(super) fn from_groups<T: DeserializeOwned>(
 
 /// Fills `T` from words after a command, one after another; what is left over goes to the last place.
 pub(super) fn from_words<T: DeserializeOwned>(command: &str, words: Vec<Word<'_>>) -> Result<T, String> {
-    let value = |Word { text, onward }| Value { name: None, text: Some(text), onward };
+    let value = |Word { text, onward }| Value { name: None, text: Some(text.into()), onward };
     let values = words.into_iter().map(value);
     T::deserialize(Values { values: values.collect(), source: Source::Words })
         .map_err(|misfit| misfit.told(&format!("`{command}`")))

@@ -1,13 +1,11 @@
 //! Splits a text into words, as people write them.
 
-use std::borrow::Cow;
-
 use crate::text::is_invisible;
 
 /// A word, or what quotes hold together.
 pub(super) struct Word<'a> {
     /// Without its quotes.
-    pub(super) text: Cow<'a, str>,
+    pub(super) text: &'a str,
     /// From the word to the end of the text, as written.
     pub(super) onward: &'a str,
 }
@@ -16,30 +14,29 @@ pub(super) struct Word<'a> {
 struct Quotes {
     open: &'static [char],
     close: &'static [char],
-    /// Whether a backslash takes their meaning away.
-    has_escapes: bool,
+    /// Whether the closing mark is an apostrophe as well.
+    is_apostrophe: bool,
 }
 
 const QUOTES: [Quotes; 3] = [
     Quotes {
-        open: &['"', '“', '„', '”', '＂'], close: &['"', '“', '”', '＂'], has_escapes: true
+        open: &['"', '“', '„', '”', '＂'], close: &['"', '“', '”', '＂'], is_apostrophe: false
     },
-    Quotes { open: &['\'', '‘', '‚'], close: &['\'', '‘', '’'], has_escapes: false },
-    Quotes { open: &['«'], close: &['»'], has_escapes: false },
+    Quotes { open: &['\'', '‘', '‚'], close: &['\'', '‘', '’'], is_apostrophe: true },
+    Quotes { open: &['«'], close: &['»'], is_apostrophe: false },
 ];
 
-/// `a 'b c' "d \"e\"" f\ g` has the words `a`, `b c`, `d "e"`, `f g`.
+/// `a 'b c', "d e" f` has the words `a`, `b c`, `d e`, `f`.
 ///
-/// A quote holds words together where it stands before a word and its partner behind one. All others are text: an
-/// apostrophe, an inch, one without a partner. So is a backslash, but before white space and quotes.
+/// A quote holds words together where it stands before a word and the next of its kind is its partner, with white space
+/// behind it, or a comma that leads to another word. All others are text: an apostrophe, an inch, one without a partner. So is
+/// a backslash.
 pub(super) fn split(text: &str) -> Vec<Word<'_>> {
     let mut words = Vec::new();
-    // Of a kind that closes nowhere, nobody looks again.
-    let mut closes = [true; QUOTES.len()];
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let onward = rest;
-        let (word, end) = quoted(rest, &mut closes).unwrap_or_else(|| plain(rest));
+        let (word, end) = quoted(rest).unwrap_or_else(|| plain(rest));
         rest = rest[end..].trim_start();
         if let Some(text) = word {
             words.push(Word { text, onward });
@@ -49,70 +46,47 @@ pub(super) fn split(text: &str) -> Vec<Word<'_>> {
 }
 
 /// A word and where it ends; no word where nothing of it is seen.
-type Found<'a> = (Option<Cow<'a, str>>, usize);
+type Found<'a> = (Option<&'a str>, usize);
 
 fn plain(text: &str) -> Found<'_> {
-    let mut word = String::new();
-    let mut kept = 0;
-    let mut letters = text.char_indices().peekable();
-    let end = loop {
-        match letters.next() {
-            None => break text.len(),
-            Some((at, letter)) if letter.is_whitespace() => break at,
-            Some((at, '\\')) => {
-                if letters.next_if(|(_, next)| next.is_whitespace() || is_quote(*next)).is_some() {
-                    word.push_str(&text[kept..at]);
-                    kept = at + 1;
-                }
-            }
-            Some(_) => {}
-        }
-    };
-    let is_seen = !text[..end].chars().all(is_invisible);
-    let whole = if kept == 0 { Cow::Borrowed(&text[..end]) } else { Cow::Owned(word + &text[kept..end]) };
-    (is_seen.then_some(whole), end)
-}
-
-fn is_quote(letter: char) -> bool {
-    QUOTES.iter().any(|quotes| quotes.open.contains(&letter) || quotes.close.contains(&letter))
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    let word = &text[..end];
+    (word.chars().any(|letter| !is_invisible(letter)).then_some(word), end)
 }
 
 /// What stands between quotes, if the text begins with some.
-fn quoted<'a>(text: &'a str, closes: &mut [bool; QUOTES.len()]) -> Option<Found<'a>> {
+fn quoted(text: &str) -> Option<Found<'_>> {
     let opening = text.trim_start_matches(is_invisible);
     let mark = opening.chars().next()?;
-    let kind = QUOTES.iter().position(|quotes| quotes.open.contains(&mark))?;
-    if !closes[kind] {
-        return None;
-    }
+    let quotes = QUOTES.iter().find(|quotes| quotes.open.contains(&mark))?;
     let inside = &opening[mark.len_utf8()..];
-    let found = partner(inside, &QUOTES[kind]);
-    closes[kind] = found.is_some();
-    let (word, end) = found?;
-    Some((Some(word), text.len() - inside.len() + end))
+    let (word, behind) = partner(inside, quotes)?;
+    Some((Some(word), text.len() - behind.len()))
 }
 
-/// What stands before the closing mark, and where the word ends. A closing mark has white space behind it, or nothing.
-fn partner<'a>(inside: &'a str, quotes: &Quotes) -> Option<(Cow<'a, str>, usize)> {
-    let mut word = String::new();
-    let mut kept = 0;
-    let mut letters = inside.char_indices().peekable();
-    while let Some((at, letter)) = letters.next() {
-        if letter == '\\' && quotes.has_escapes {
-            if letters.next_if(|(_, next)| *next == '\\' || is_quote(*next)).is_some() {
-                word.push_str(&inside[kept..at]);
-                kept = at + 1;
-            }
-        } else if quotes.close.contains(&letter) {
-            let behind = inside[at + letter.len_utf8()..].trim_start_matches(is_invisible);
-            if behind.chars().next().is_none_or(char::is_whitespace) {
-                let text = &inside[kept..at];
-                let whole = if kept == 0 { Cow::Borrowed(text) } else { Cow::Owned(word + text) };
-                return Some((whole, inside.len() - behind.len()));
-            }
+/// What stands before the closing mark, and all that follows it. The next mark of the kind has to be the closing one: linear
+/// in the text, for no part of it is looked at for two opening marks.
+fn partner<'a>(inside: &'a str, quotes: &Quotes) -> Option<(&'a str, &'a str)> {
+    let is_mark = |letter: char| quotes.open.contains(&letter) || quotes.close.contains(&letter);
+    for (at, mark) in inside.match_indices(is_mark) {
+        let (word, behind) = (&inside[..at], &inside[at + mark.len()..]);
+        let next = behind.chars().next();
+        let is_within = word.ends_with(char::is_alphanumeric) && next.is_some_and(char::is_alphanumeric);
+        if quotes.is_apostrophe && is_within {
+            continue;
         }
+        let closes = mark.chars().all(|mark| quotes.close.contains(&mark));
+        return closes.then(|| ended(behind)).flatten().map(|behind| (word, behind));
     }
     None
+}
+
+/// What follows the end of a word: white space or nothing, after a comma perhaps that leads to another word.
+fn ended(behind: &str) -> Option<&str> {
+    let is_end = |text: &str| text.chars().next().is_none_or(char::is_whitespace);
+    let behind = behind.trim_start_matches(is_invisible);
+    let listed = behind.strip_prefix(',').filter(|next| is_end(next) && !next.trim().is_empty());
+    listed.or_else(|| is_end(behind).then_some(behind))
 }
 
 #[cfg(test)]
@@ -132,7 +106,8 @@ mod tests {
     fn quotes_around_words_hold_them_together() {
         check("", &[]);
         check("  a  b ", &["a", "b"]);
-        check(r#"a 'b c' "d \"e\"" f\ g"#, &["a", "b c", "d \"e\"", "f g"]);
+        check(r#"a 'b c' "d e" f"#, &["a", "b c", "d e", "f"]);
+        check("'don't stop' now", &["don't stop", "now"]);
         check(r#""""#, &[""]);
         check(r#"", " a b"#, &[", ", "a", "b"]);
         check("\u{2068}\"a b\"\u{2069} c", &["a b", "c"]);
@@ -154,8 +129,19 @@ mod tests {
         check("6' 2\" \"", &["6'", "2\"", "\""]);
         check(r#"x="1 2""#, &["x=\"1", "2\""]);
         check("say \"hello", &["say", "\"hello"]);
-        check(r#""say "hi" now""#, &["say \"hi", "now\""]);
-        check(r"C:\Users\me ¯\_(ツ)_/¯ \\", &[r"C:\Users\me", r"¯\_(ツ)_/¯", r"\\"]);
+        check(r#""say "hi" now""#, &["\"say", "hi", "now\""]);
+        check("'tis the season, 'twas said", &["'tis", "the", "season,", "'twas", "said"]);
+        check(r"C:\Users\me ¯\_(ツ)_/¯ \\ a\ b", &[r"C:\Users\me", r"¯\_(ツ)_/¯", r"\\", r"a\", "b"]);
+        check(r#""C:\temp dir\" "D:\x y""#, &[r"C:\temp dir\", r"D:\x y"]);
+    }
+
+    #[test]
+    fn a_comma_behind_a_quote_leads_to_the_next_word() {
+        check(r#""old name", "new name""#, &["old name", "new name"]);
+        check("«a b», «c», d", &["a b", "c", "d"]);
+        check("“milk”, “eggs”,", &["milk", "“eggs”,"]);
+        check(r#""milk","eggs""#, &[r#""milk","eggs""#]);
+        check("'a b'. 'c d'", &["'a", "b'.", "c d"]);
     }
 
     proptest! {
@@ -165,7 +151,7 @@ mod tests {
         fn every_letter_that_is_seen_is_in_a_word(text in "[ab'\"“”\\\\ \n\u{200b}\u{3000}é]{0,20}") {
             let seen = |text: &str| text.chars().filter(|letter| letter.is_alphanumeric()).collect::<String>();
             let words = split(&text);
-            let all: String = words.iter().map(|word| seen(&word.text)).collect();
+            let all: String = words.iter().map(|word| seen(word.text)).collect();
             prop_assert_eq!(all, seen(&text));
             prop_assert!(words.iter().all(|word| text.ends_with(word.onward)));
         }
