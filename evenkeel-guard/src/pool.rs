@@ -258,7 +258,9 @@ pub(crate) enum Post {
 /// Polls once. A panic ends this future only; the task has dropped it by the time it gets here.
 #[inline]
 pub(crate) fn run(work: Work) {
-    if catch_unwind(AssertUnwindSafe(|| work.run())).is_err() {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.run())) {
+        // Dropping what it carries may panic as well, and this is the worker's own thread.
+        std::mem::forget(panic);
         // What the future had become ends with it, and is not the next one's.
         let _forgotten = renamed();
     }

@@ -40,7 +40,9 @@ impl<'a> Backoff<'a> {
         }
         let whole = FIRST.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
         // Whatever the source returns, the wait stays within its bounds; the author's own may even panic.
-        let drawn = catch_unwind(AssertUnwindSafe(self.random)).ok();
+        let drawn = catch_unwind(AssertUnwindSafe(self.random));
+        // What a panic carries may panic when it is dropped.
+        let drawn = drawn.map_err(std::mem::forget).ok();
         let chance = drawn.filter(|chance| (0.0..=1.0).contains(chance));
         whole.mul_f64(0.5 + chance.unwrap_or(0.0) / 2.0)
     }

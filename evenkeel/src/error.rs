@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,11 +76,20 @@ enum Kind {
     Config,
 }
 
-/// What a panic said.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+/// What a panic said, and its end: dropping what it carried may panic as well, and costs nothing more.
+pub(crate) fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("without a message").to_owned();
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        // It could go on like this.
+        std::mem::forget(another);
+    }
+    text
 }
+
+/// So many causes of an error are looked at: one could name itself as its cause.
+const MOST_CAUSES: usize = 128;
 
 impl Error {
     /// An error with a message for the log.
@@ -267,7 +276,8 @@ impl Error {
         look: impl Fn(&'a (dyn StdError + 'static)) -> Option<T>,
     ) -> Option<T> {
         let mut next = self.source();
-        while let Some(error) = next {
+        for _ in 0..MOST_CAUSES {
+            let error = next?;
             if let Some(Cause(cause)) = error.downcast_ref() {
                 next = cause.source();
                 continue;
@@ -289,7 +299,8 @@ impl Error {
     pub fn chain(&self) -> String {
         let mut text = self.0.message.to_string();
         let mut next = self.source();
-        while let Some(error) = next {
+        for _ in 0..MOST_CAUSES {
+            let Some(error) = next else { break };
             let line = error.to_string();
             // Some libraries repeat their source in their own message; once is enough.
             if !text.ends_with(&line) {
@@ -383,6 +394,25 @@ mod tests {
         assert_eq!(error.chain(), "saving the list: the disk is on fire");
         assert_eq!(format!("{error:?}"), "saving the list: the disk is on fire\n\nhint: buy a new disk");
         assert!(error.find::<std::io::Error>().is_some());
+    }
+
+    #[test]
+    fn a_circle_of_causes_has_an_end() {
+        #[derive(Debug)]
+        struct Snake;
+        impl fmt::Display for Snake {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bites its tail")
+            }
+        }
+        impl StdError for Snake {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(self)
+            }
+        }
+        let error = Error::from(Snake).context("feeding");
+        assert_eq!(error.chain(), "feeding: bites its tail");
+        assert!(error.find::<Snake>().is_some() && error.find::<io::Error>().is_none());
     }
 
     #[test]

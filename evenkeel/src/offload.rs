@@ -60,11 +60,11 @@
 
 mod pool;
 
-use std::any::Any;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 
+use crate::error::panic_message;
 pub use pool::{Pool, Waited};
 
 /// Work that keeps a core busy; as many at once as there are cores, the others queue in order.
@@ -177,7 +177,7 @@ where
         let Self { pool, work } = self;
         Box::pin(async move {
             let ended = pool.carry(work).await.ok_or(OffloadError { panic: None })?;
-            ended.map_err(|panic| OffloadError { panic: Some(message(&*panic)) })
+            ended.map_err(|panic| OffloadError { panic: Some(panic_message(panic)) })
         })
     }
 }
@@ -212,12 +212,6 @@ impl OffloadError {
     pub fn panic_message(&self) -> Option<&str> {
         self.panic.as_deref()
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a value that is not text").to_owned()
 }
 
 impl fmt::Display for OffloadError {
@@ -379,7 +373,7 @@ mod tests {
     async fn a_handlers_panic_goes_on_in_whoever_waits() {
         let running = offload(|| panic!("on purpose")).handle(|function| function());
         let panic = AssertUnwindSafe(running).catch_unwind().await.unwrap_err();
-        assert_eq!(message(&*panic), "on purpose");
+        assert_eq!(panic_message(panic), "on purpose");
     }
 
     /// The macros and `timeout` take it as it is.

@@ -424,7 +424,7 @@ enum Stopper {
 /// Sends one message once the author's future has ended.
 async fn told(stop: mpsc::Sender<()>, shutdown: Pin<Box<dyn Future<Output = ()> + Send>>) {
     if let Err(panic) = AssertUnwindSafe(shutdown).catch_unwind().await {
-        let error = panic_message(&*panic);
+        let error = panic_message(panic);
         tracing::error!(error, "the future of `Bot::with_shutdown` panicked: the bot stops");
     }
     // A wire that is gone has stopped already.

@@ -20,7 +20,7 @@ impl<A: DeserializeOwned, T: Serialize> Serve<A, T> for Child {
             tell_of_panics(&socket);
         }
         let work = || work(function, memory, argument);
-        let (answer, bytes) = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| panicked(&*panic));
+        let (answer, bytes) = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked);
         say(&mut socket, answer, &bytes);
     }
 }
@@ -46,8 +46,11 @@ fn work<A: DeserializeOwned, T: Serialize>(
     }
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> (Answer, Vec<u8>) {
-    (Answer::Panic, message(panic).into_bytes())
+fn panicked(panic: Box<dyn Any + Send>) -> (Answer, Vec<u8>) {
+    let text = message(&*panic);
+    // Dropping what it carries may panic as well, and the answer is still to be written.
+    std::mem::forget(panic);
+    (Answer::Panic, text.into_bytes())
 }
 
 /// What a panic says.

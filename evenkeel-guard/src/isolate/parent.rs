@@ -32,7 +32,12 @@ pub(super) fn call<A, T>(
 {
     let mut tied = None;
     let work = || ask(function, argument, limits, leash, &mut tied);
-    let panicked = |panic: Box<_>| Err(Kind::Panic(message(&*panic)).into());
+    let panicked = |panic: Box<_>| {
+        let text = message(&*panic);
+        // Dropping what it carries may panic as well.
+        std::mem::forget(panic);
+        Err(Kind::Panic(text).into())
+    };
     let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked);
     // Nobody listens when the caller has dropped the future.
     let _ = tell.send(result);

@@ -57,7 +57,7 @@ impl Answer {
     }
 
     /// A filter of `on` panicked: who would have been asked is not known, so nobody hears of it.
-    fn of_filter(panic: &(dyn std::any::Any + Send), retry: Retry) -> Self {
+    fn of_filter(panic: Box<dyn std::any::Any + Send>, retry: Retry) -> Self {
         let error = Error::new(format!("a filter of `Router::on` panicked: {}", panic_message(panic)))
             .with_hint("a filter gives `None` for whatever it does not know");
         let failure = Some((error, Reason::Panicked));
@@ -174,7 +174,7 @@ impl App {
     pub(crate) async fn answer(&self, event: Event, attempt: Attempt, wire: Wire) -> Answer {
         let found = match catch_unwind(AssertUnwindSafe(|| self.find(&event))) {
             Ok(found) => found,
-            Err(panic) => return Answer::of_filter(&*panic, self.tools.retry),
+            Err(panic) => return Answer::of_filter(panic, self.tools.retry),
         };
         let Some((Compiled { matched, label, route }, command_words)) = found else {
             return Answer::unwanted(&event);
@@ -192,7 +192,7 @@ impl App {
         match reply {
             Ok(reply) => Self::ended(&cx, label, retry, reply, Reason::Failed),
             Err(panic) => {
-                let text = format!("the handler panicked: {}", panic_message(&*panic));
+                let text = format!("the handler panicked: {}", panic_message(panic));
                 let error = Error::new(text).at(label.location());
                 Self::ended(&cx, label, retry, Reply::failed(error), Reason::Panicked)
             }

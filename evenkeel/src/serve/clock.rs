@@ -98,15 +98,15 @@ async fn keep_reading(clock: Clock, last: Arc<Mutex<Reading>>, first: oneshot::S
     loop {
         match catch_unwind(AssertUnwindSafe(&clock)) {
             Ok(wall_ms) => *last.lock().unwrap_or_else(PoisonError::into_inner) = Reading::new(wall_ms),
-            Err(panic) if !has_panicked => {
-                has_panicked = true;
-                let error = panic_message(&*panic);
-                tracing::error!(
-                    error,
-                    "the clock of `Bot::with_clock` panicked: time goes on by its last reading"
-                );
+            Err(panic) => {
+                let error = panic_message(panic);
+                if !std::mem::replace(&mut has_panicked, true) {
+                    tracing::error!(
+                        error,
+                        "the clock of `Bot::with_clock` panicked: time goes on by its last reading"
+                    );
+                }
             }
-            Err(_) => {}
         }
         if let Some(first) = first.take() {
             // The start may have stopped waiting.

@@ -1,16 +1,16 @@
 //! Calls into a transport, a journal or a hook, which may panic: that costs one action and not the bot.
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::context::OnDead;
 use crate::error::{Error, Result, panic_message};
@@ -23,14 +23,43 @@ use crate::transport::{Inbox, SendError, Sent, Transport};
 const PANICS: u32 = 5;
 const SOUND: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a send may take where the transport cannot say.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Somebody else's future: a panic in it, or when it is let go, is the end of it alone.
+pub(super) struct Finished<F>(Option<Pin<Box<F>>>);
+
+/// Waits for a future; a panic is an error with what it said.
+pub(super) fn finished<F: Future>(future: F) -> Finished<F> {
+    Finished(Some(Box::pin(future)))
+}
+
+impl<F: Future> Future for Finished<F> {
+    type Output = Result<F::Output, String>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        // One that has ended is not polled again.
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        let ended = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(panic) => Err(panic_message(panic)),
+        };
+        drop_caught(self.0.take());
+        Poll::Ready(ended)
+    }
+}
+
+impl<F> Drop for Finished<F> {
+    fn drop(&mut self) {
+        drop_caught(self.0.take());
+    }
+}
 
 /// Waits for a future; a panic becomes an error of what is being done.
 pub(super) async fn caught<R>(what: &str, future: impl Future<Output = Result<R>>) -> Result<R> {
-    AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(what, &*panic)))
-}
-
-fn panicked(what: &str, panic: &(dyn Any + Send)) -> Error {
-    Error::new(format!("{what} panicked: {}", panic_message(panic)))
+    finished(future).await.unwrap_or_else(|panic| Err(Error::new(format!("{what} panicked: {panic}"))))
 }
 
 /// Receives until the source ends. A panic costs whatever was being read: it is called again after a pause.
@@ -41,10 +70,12 @@ pub(super) async fn receive<T: Transport>(transport: Arc<T>, inbox: Inbox) -> Re
         let began = Instant::now();
         // In a block, for a transport may panic before there is a future.
         let receiving = async { transport.receive(inbox.clone()).await };
-        let received = AssertUnwindSafe(receiving).catch_unwind().await;
-        let Err(panic) = received else { return received.unwrap_or(Ok(())) };
+        let panic = match finished(receiving).await {
+            Ok(received) => return received,
+            Err(panic) => panic,
+        };
         panics = if began.elapsed() < SOUND { panics + 1 } else { 1 };
-        let error = panicked(&format!("the {name} transport"), &*panic);
+        let error = Error::new(format!("the {name} transport panicked: {panic}"));
         if panics >= PANICS {
             return Err(error.with_hint(
                 "it has done so five times within a minute of its start: this is a mistake in the transport",
@@ -56,22 +87,43 @@ pub(super) async fn receive<T: Transport>(transport: Arc<T>, inbox: Inbox) -> Re
     }
 }
 
-/// Sends one action. Nobody knows what a transport did before it panicked.
-pub(super) async fn send<T: Transport>(transport: &T, outbound: &Outbound) -> Result<Sent, SendError> {
-    let sent = AssertUnwindSafe(async { transport.send(outbound).await }).catch_unwind().await;
-    let sent = sent.map(|sent| sent.map_err(printable));
-    sent.unwrap_or_else(|panic| {
-        let error = panicked("the transport", &*panic).to_string();
-        tracing::error!(transport = transport.name(), error, "a send panicked");
-        Err(SendError::unknown(error))
-    })
+/// Sends one action within the transport's deadline, or within `most`. Nobody knows what a transport did before it panicked, or what it
+/// would have done by now; where that is too long, the error is the deadline.
+pub(super) async fn send<T: Transport>(
+    transport: &T,
+    outbound: &Outbound,
+    most: Duration,
+) -> Result<Result<Sent, SendError>, Duration> {
+    let deadline = catch_unwind(AssertUnwindSafe(|| transport.send_deadline()));
+    let deadline = deadline.unwrap_or_else(|panic| {
+        let error = panic_message(panic);
+        tracing::error!(error, "`Transport::send_deadline` panicked: a send has two minutes");
+        DEADLINE
+    });
+    let sending = finished(async { transport.send(outbound).await });
+    let deadline = deadline.min(most);
+    let ended = timeout(deadline, sending).await.map_err(|_| deadline)?;
+    Ok(ended.map_or_else(
+        |panic| {
+            let error = format!("the transport panicked: {panic}");
+            tracing::error!(error, "a send panicked");
+            Err(SendError::unknown(error))
+        },
+        |sent| sent.map_err(printable),
+    ))
 }
 
 /// The error, without its cause if that panics when it is printed: the wire prints it.
 fn printable(error: SendError) -> SendError {
     match catch_unwind(AssertUnwindSafe(|| drop(Error::from(error.clone()).chain()))) {
         Ok(()) => error,
-        Err(_) => error.without_cause(),
+        Err(panic) => {
+            tracing::error!(
+                error = panic_message(panic),
+                "the error of a send panicked when it was looked at"
+            );
+            error.without_cause()
+        }
     }
 }
 
@@ -87,7 +139,7 @@ pub(super) async fn download<T: Transport>(
 /// Drops what holds values of the author's, such as the state of a bot.
 pub(super) fn drop_caught<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        tracing::error!(error = panic_message(&*panic), "a value of the bot's panicked when it was dropped");
+        tracing::error!(error = panic_message(panic), "a value of the bot's panicked when it was dropped");
     }
 }
 
@@ -110,7 +162,7 @@ pub(super) fn drop_within<T: Send + 'static>(patience: Duration, inside: Handle,
 /// Tells the author's hook of something that was given up. All of it runs where this is polled, its first line included.
 pub(super) async fn notify_dead(hook: OnDead, dead: Dead) {
     let id = dead.id;
-    if let Err(panic) = AssertUnwindSafe(async move { hook(dead).await }).catch_unwind().await {
-        tracing::error!(%id, error = panic_message(&*panic), "the hook `on_dead` panicked; the dead letter is kept");
+    if let Err(error) = finished(async move { hook(dead).await }).await {
+        tracing::error!(%id, error, "the hook `on_dead` panicked; the dead letter is kept");
     }
 }

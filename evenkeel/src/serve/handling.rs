@@ -32,9 +32,7 @@ pub(super) fn handle(
         let attempt = Attempt { sequence, attempt, is_replayed, facts, now_ms };
         let finished = AssertUnwindSafe(run(&app, event, attempt, asks)).catch_unwind().await;
         report.send(finished.unwrap_or_else(|panic| {
-            let error = format!("the attempt panicked at its end: {}", panic_message(&*panic));
-            // A payload may panic when it is dropped.
-            std::mem::forget(panic);
+            let error = format!("the attempt panicked at its end: {}", panic_message(panic));
             let failure = Failure::new(error, Reason::Panicked, retry);
             finished_without_reply(sequence, Ending::Failed(failure))
         }));
@@ -65,8 +63,7 @@ fn judge(error: Error, reason: Reason, retry: Retry) -> Failure {
         Failure { error: chain, line: Some(line), hint, reason, retry, is_worth_another, retry_after }
     }));
     judged.unwrap_or_else(|panic| {
-        let error = format!("the handler's error panicked when it was looked at: {}", panic_message(&*panic));
-        std::mem::forget(panic);
+        let error = format!("the handler's error panicked when it was looked at: {}", panic_message(panic));
         Failure { line: Some(line), ..Failure::new(error, Reason::Panicked, retry) }
     })
 }

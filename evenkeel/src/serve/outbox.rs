@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::foreign;
 use crate::reply::{Action, Outbound};
 use crate::transport::{SendError, Sent, Transport};
@@ -51,12 +49,16 @@ pub(super) async fn deliver<T: Transport>(
     transport: Arc<T>,
     letter: Letter,
 ) -> (Letter, Result<Sent, SendError>) {
-    let deadline = transport.send_deadline();
-    let result = timeout(deadline, foreign::send(&*transport, &letter.outbound)).await.unwrap_or_else(|_| {
-        let transport = transport.name();
-        tracing::warn!(transport, ?deadline, "a send did not end in time: nobody knows whether it happened");
-        Err(SendError::unknown(format!("sending did not end within {deadline:?}")))
-    });
+    let result =
+        foreign::send(&*transport, &letter.outbound, Duration::MAX).await.unwrap_or_else(|deadline| {
+            let transport = transport.name();
+            tracing::warn!(
+                transport,
+                ?deadline,
+                "a send did not end in time: nobody knows whether it happened"
+            );
+            Err(SendError::unknown(format!("sending did not end within {deadline:?}")))
+        });
     (letter, result)
 }
 
@@ -66,8 +68,7 @@ pub(super) async fn deliver<T: Transport>(
 ///
 /// Dropping the future leaves open whether the action happened.
 pub(super) async fn notify<T: Transport>(transport: Arc<T>, letter: Letter) -> Result<Sent, SendError> {
-    let deadline = transport.send_deadline().min(NOTICE_DEADLINE);
-    timeout(deadline, foreign::send(&*transport, &letter.outbound)).await.unwrap_or_else(|_| {
+    foreign::send(&*transport, &letter.outbound, NOTICE_DEADLINE).await.unwrap_or_else(|deadline| {
         tracing::debug!(transport = transport.name(), ?deadline, "a typing indicator did not end in time");
         Err(SendError::unknown(format!("it did not end within {deadline:?}")))
     })

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel::journal::{DeadFilter, Reason};
+use evenkeel::offload::offload;
 use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{
     App, Attachment, Bot, Context, Conversation, Event, FromEvent, IntoReply, Job, Message, Next, Outbound,
@@ -56,6 +57,35 @@ impl Drop for BadError {
         if matches!(self.0, Trap::Drop) && !std::thread::panicking() {
             panic!("in Drop");
         }
+    }
+}
+
+/// What a panic may carry: it panics once more when it is dropped, and so does what that carries.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        std::panic::panic_any(Bomb);
+    }
+}
+
+fn explodes() {
+    std::panic::panic_any(Bomb);
+}
+
+/// An error that names itself as its cause.
+#[derive(Debug)]
+struct Circle;
+
+impl fmt::Display for Circle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("round")
+    }
+}
+
+impl std::error::Error for Circle {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self)
     }
 }
 
@@ -162,6 +192,12 @@ fn traps() -> Vec<(&'static str, App)> {
         assert_ne!(event.text(), Some("!trap"), "in a filter");
         None
     }
+    fn explosive(event: &Event) -> Option<&Event> {
+        if event.text() == Some("!trap") {
+            explodes();
+        }
+        None
+    }
     let cloned = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&cloned);
     let state = Router::<Uncloneable>::new().command("!trap", async |_: State<Uncloneable>| ());
@@ -170,6 +206,9 @@ fn traps() -> Vec<(&'static str, App)> {
     let plain = |router: Router| router.command("!ping", ping).with_state(());
     vec![
         ("a filter", plain(Router::new().on(filter, async || ()))),
+        ("what a panic carries", plain(Router::new().command("!trap", async || explodes()))),
+        ("what a filter's panic carries", plain(Router::new().on(explosive, async || ()))),
+        ("what offloaded work's panic carries", plain(Router::new().command("!trap", offload(explodes)))),
         ("Display", plain(fails(Trap::Display))),
         ("source", plain(fails(Trap::Source))),
         ("Drop", plain(fails(Trap::Drop))),
@@ -326,6 +365,93 @@ async fn a_send_that_panics_is_of_unknown_outcome_and_the_bot_goes_on() {
     assert_eq!(dead.iter().map(|dead| dead.reason).collect::<Vec<_>>(), [Reason::Unknown]);
     drop(far.hang_up());
     bot.await.expect("no panic").expect("nothing is lost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_is_its_own_cause_is_told_once() {
+    let (transport, mut far) = line();
+    let app = Router::new().command("!trap", async || Err::<(), _>(Circle)).command("!ping", ping);
+    let bot = Bot::new(transport, app).in_memory();
+    let letters = bot.dead_letters();
+    let bot = tokio::spawn(bot.serve());
+    far.say("alice", "!trap");
+    far.say("alice", "!ping 1");
+    assert!(far.reply().await.1.starts_with("Sorry"));
+    assert_eq!(far.reply().await.1, "pong 1");
+    let dead = letters.list(DeadFilter::default()).await.expect("the bot runs");
+    assert_eq!(dead.iter().map(|dead| &*dead.error).collect::<Vec<_>>(), ["round"]);
+    drop(far.hang_up());
+    bot.await.expect("no panic").expect("nothing is lost");
+}
+
+/// A network whose every part is a trap: what it says of itself, its errors, and its futures when they are dropped.
+struct Rude(Shaky);
+
+/// Waits for ever, and panics when it is let go.
+struct Clinging(Bomb);
+
+impl Transport for Rude {
+    fn name(&self) -> &'static str {
+        "rude"
+    }
+
+    fn send_deadline(&self) -> Duration {
+        explodes();
+        Duration::MAX
+    }
+
+    async fn receive(&self, inbox: Inbox) -> Result<()> {
+        while let Some(text) = self.0.incoming.lock().await.recv().await {
+            if text == "panic" {
+                explodes();
+            }
+            let what = Message::text(&*text, "!ping 1");
+            let event = Event::new(&*text, Conversation::direct(&*text), Sender::new(&*text), what);
+            drop(inbox.push(event));
+        }
+        Ok(())
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
+        match outbound.conversation.id() {
+            "bomb" => explodes(),
+            "cling" => {
+                let _held = Clinging(Bomb);
+                pending::<()>().await;
+            }
+            "circle" => return Err(SendError::refused("no").caused_by(Circle)),
+            other => drop(self.0.replies.send(other.to_owned())),
+        }
+        Ok(Sent::done())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_transport_does_costs_one_action() {
+    let (shaky, says, mut heard) = shaky(true);
+    let bot = Bot::new(Rude(shaky), Router::new().command("!ping", ping)).in_memory();
+    let (letters, status) = (bot.dead_letters(), bot.status());
+    let bot = tokio::spawn(bot.serve());
+    for text in ["bomb", "panic", "circle", "cling", "panic", "alice"] {
+        says.send(text.to_owned()).unwrap();
+    }
+    assert_eq!(heard.recv().await.as_deref(), Some("alice"));
+    status.idle().await;
+    let mut dead = letters.list(DeadFilter::default()).await.expect("the bot runs");
+    dead.sort_by(|one, other| one.error.cmp(&other.error));
+    let told: Vec<_> = dead.iter().map(|dead| (dead.reason, &*dead.error)).collect();
+    assert_eq!(
+        told,
+        [
+            (Reason::Refused, "no: round"),
+            (Reason::Unknown, "sending did not end within 120s"),
+            (Reason::Unknown, "the transport panicked: without a message"),
+        ]
+    );
+    says.send("bob".to_owned()).unwrap();
+    assert_eq!(heard.recv().await.as_deref(), Some("bob"));
+    drop(says);
+    bot.await.expect("no panic").expect("the source has ended");
 }
 
 /// A network that panics while it is read: at every event called `panic`, or at once.

@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -60,8 +58,8 @@ impl Downloads {
         {
             let transport = Arc::clone(transport);
             self.under_way.spawn(async move {
-                if AssertUnwindSafe(fetch(transport, download)).catch_unwind().await.is_err() {
-                    tracing::error!("a download panicked; this is a mistake in the transport");
+                if let Err(error) = foreign::finished(fetch(transport, download)).await {
+                    tracing::error!(error, "a download panicked; this is a mistake in the transport");
                 }
                 slot
             });
