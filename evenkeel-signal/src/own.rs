@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use evenkeel::transport::{Outcome, SendError, Sent};
-use evenkeel::{Action, MessageId, What};
+use evenkeel::{Action, Draft, Message, MessageId, What};
 use tokio::time::Instant;
 
 use crate::ids::Account;
@@ -81,12 +81,14 @@ impl OwnSends {
         let Some(at) = inner.words.iter().position(|one| Some(one.words) == words) else { return false };
         inner.words.remove(at);
         inner.note(timestamp);
+        tracing::debug!(timestamp, "a copy of what the bot said came back, known by its words");
         true
     }
 
     fn words_of(&self, action: &Action) -> Option<u64> {
+        let files = |draft: &Draft| draft.files.iter().map(|file| Some(file.bytes.len() as u64)).collect();
         match action {
-            Action::Send(draft) | Action::Edit { draft, .. } => Some(self.text(&draft.text)),
+            Action::Send(draft) | Action::Edit { draft, .. } => Some(self.message(&draft.text, files(draft))),
             Action::React { target, emoji, .. } => Some(self.reaction(target, emoji)),
             Action::Delete { target } => Some(self.reaction(target, "")),
             _ => None,
@@ -94,19 +96,22 @@ impl OwnSends {
     }
 
     fn words_of_event(&self, what: &What) -> Option<u64> {
+        let files = |message: &Message| message.attachments.iter().map(|file| file.size_bytes).collect();
         match what {
-            What::Message(message) => Some(self.text(&message.text)),
-            What::Edit(edit) => Some(self.text(&edit.message.text)),
+            What::Message(message) => Some(self.message(&message.text, files(message))),
+            What::Edit(edit) => Some(self.message(&edit.message.text, files(&edit.message))),
             What::Reaction(reaction) => Some(self.reaction(&reaction.target, &reaction.emoji)),
             What::Deletion(deletion) => Some(self.reaction(&deletion.target, "")),
             _ => None,
         }
     }
 
-    /// Styles and mentions are written otherwise in what comes back.
-    fn text(&self, text: &str) -> u64 {
+    /// Styles and mentions are written otherwise in what comes back. Files are told apart by their lengths: a picture of the
+    /// owner's has no words either.
+    fn message(&self, text: &str, mut files: Vec<Option<u64>>) -> u64 {
         let plain: String = text.chars().filter(|letter| !"*_~|`\\\u{fffc}".contains(*letter)).collect();
-        self.random.hash_one(plain.trim())
+        files.sort_unstable();
+        self.random.hash_one((plain.trim(), files))
     }
 }
 
@@ -135,7 +140,8 @@ impl Sending<'_> {
     pub(crate) fn ended(self, result: &Result<Sent, SendError>) {
         let timestamp = match result {
             Ok(sent) => sent.id.as_ref().and_then(Account::own_timestamp),
-            Err(error) if error.outcome() == Outcome::Unknown => None,
+            // What a limit is said of may have gone out all the same.
+            Err(error) if error.outcome() == Outcome::Unknown || error.is_rate_limited() => None,
             // Nothing will come back.
             Err(_) => Some(0),
         };
@@ -151,7 +157,7 @@ impl Sending<'_> {
 
 #[cfg(test)]
 mod tests {
-    use evenkeel::{Message, Reply};
+    use evenkeel::{Attachment, File, Reply};
 
     use super::*;
 
@@ -198,6 +204,29 @@ mod tests {
         let _dropped = own.begin(&action("four"));
         tokio::time::advance(KEPT_FOR).await;
         assert!(!comes_back(&own, 4, "four"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_have_been_sent_in_spite_of_a_limit_is_known() {
+        let own = OwnSends::default();
+        let limited = SendError::refused("429").limiting_account(None);
+        own.begin(&action("one")).ended(&Err(limited));
+        assert!(comes_back(&own, 1, "one"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_picture_of_the_owners_is_not_the_bots() {
+        let own = OwnSends::default();
+        let picture = |size_bytes| {
+            let mut message = Message::text("x", "");
+            let (id, content_type) = ("1".into(), "image/png".to_owned());
+            message.attachments.push(Attachment { id, name: None, content_type, size_bytes });
+            What::Message(message)
+        };
+        let reply = Reply::none().with_file(File::new("plot.png", "image/png", vec![0; 5]));
+        let _sending = own.begin(&reply.actions()[0]);
+        assert!(!own.is_echo(1, &picture(Some(6))) && !own.is_echo(2, &picture(None)));
+        assert!(own.is_echo(3, &picture(Some(5))) && !own.is_echo(4, &picture(Some(5))));
     }
 
     #[tokio::test(start_paused = true)]

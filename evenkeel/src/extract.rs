@@ -231,8 +231,13 @@ impl<S: Sync, T: FromEvent<S> + Send> FromEvent<S> for Option<T> {
     }
 
     fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
-        T::fits(trigger)
+        // What other events have may be missing from this one; what fits no event at all is a mistake.
+        if is_job(trigger) || T::fits(None).is_ok() { Ok(()) } else { T::fits(trigger) }
     }
+}
+
+fn is_job(trigger: Option<&Trigger>) -> bool {
+    trigger.is_some_and(|trigger| matches!(trigger.kind, Kind::Job))
 }
 
 impl<S: Sync> FromEvent<S> for Rest {
@@ -280,9 +285,29 @@ impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Captures<T> {
     }
 }
 
+fn anywhere(_: &str, _: Option<&Trigger>) -> Result<(), String> {
+    Ok(())
+}
+
+fn of_messages(part: &str, trigger: Option<&Trigger>) -> Result<(), String> {
+    if is_job(trigger) {
+        return Err(format!(
+            "a job has no `{part}`: nobody wrote anything. Give it what it needs as `Job<T>`"
+        ));
+    }
+    Ok(())
+}
+
+fn of_events(part: &str, trigger: Option<&Trigger>) -> Result<(), String> {
+    if trigger.is_some_and(|trigger| !matches!(trigger.kind, Kind::Job)) {
+        return Err(format!("`{part}` is in no message: use `.on(..)`"));
+    }
+    of_messages(part, trigger)
+}
+
 /// Extractors that are a part of the event, or missing from it.
 macro_rules! parts {
-    ($($type:ty: $part:expr;)*) => {$(
+    ($($type:ty: $part:expr, $where:ident;)*) => {$(
         impl<S: Sync> FromEvent<S> for $type {
             fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
                 let part: fn(&Context) -> Option<$type> = $part;
@@ -290,22 +315,26 @@ macro_rules! parts {
                     Rejection::silent(concat!("the event has no `", stringify!($type), "` in it"))
                 }))
             }
+
+            fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
+                $where(stringify!($type), trigger)
+            }
         }
     )*};
 }
 parts! {
-    Context: |cx| Some(cx.clone());
-    Event: |cx| Some(cx.event().clone());
-    Addressed: |cx| Some(Addressed(cx.event().is_addressed()));
-    Sender: |cx| Some(cx.event().sender().clone());
-    Conversation: |cx| Some(cx.event().conversation().clone());
-    Text: |cx| cx.event().text().map(|text| Text(text.to_owned()));
-    Message: |cx| cx.event().message().cloned();
-    Edit: |cx| cx.event().edit().cloned();
-    Reaction: |cx| cx.event().reaction().cloned();
-    Deletion: |cx| cx.event().deletion().cloned();
-    Typing: |cx| cx.event().typing().cloned();
-    Receipt: |cx| cx.event().receipt().cloned();
-    PollVote: |cx| cx.event().poll_vote().cloned();
-    Other: |cx| cx.event().other().cloned();
+    Context: |cx| Some(cx.clone()), anywhere;
+    Event: |cx| Some(cx.event().clone()), anywhere;
+    Addressed: |cx| Some(Addressed(cx.event().is_addressed())), anywhere;
+    Sender: |cx| Some(cx.event().sender().clone()), anywhere;
+    Conversation: |cx| Some(cx.event().conversation().clone()), anywhere;
+    Text: |cx| cx.event().text().map(|text| Text(text.to_owned())), of_messages;
+    Message: |cx| cx.event().message().cloned(), of_messages;
+    Edit: |cx| cx.event().edit().cloned(), of_events;
+    Reaction: |cx| cx.event().reaction().cloned(), of_events;
+    Deletion: |cx| cx.event().deletion().cloned(), of_events;
+    Typing: |cx| cx.event().typing().cloned(), of_events;
+    Receipt: |cx| cx.event().receipt().cloned(), of_events;
+    PollVote: |cx| cx.event().poll_vote().cloned(), of_events;
+    Other: |cx| cx.event().other().cloned(), of_events;
 }

@@ -42,7 +42,7 @@ use crate::error::{Error, Result};
 use crate::extract::{FromEvent, Rejection};
 use crate::journal::{Entry, Job as Kept, NewJob};
 use crate::schedule::{Misfire, Overlap, Schedule};
-use crate::trigger::Trigger;
+use crate::trigger::{Kind, Trigger};
 pub(crate) use body::{Body, SCHEDULES};
 pub(crate) use function::name_of;
 pub use function::{JobFunction, Unspoken};
@@ -297,8 +297,8 @@ impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Job<T> {
     }
 
     fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
-        match trigger {
-            None => Ok(()),
+        match trigger.map(|trigger| &trigger.kind) {
+            None | Some(Kind::Job) => Ok(()),
             Some(_) => Err("`Job` has arguments only where the function is a job: use `.job(..)`".into()),
         }
     }

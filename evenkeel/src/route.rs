@@ -174,6 +174,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             Kind::Command(spellings) => When::Command(spellings),
             Kind::Exact(spellings) => When::Exact(spellings),
             Kind::Pattern(regex) => When::Pattern(regex),
+            Kind::Job => unreachable!("jobs are no triggers of the author's"),
         };
         self.taken.claim(&when, is_case_sensitive, facts.location);
         self.add(when, facts, is_case_sensitive, handler);
@@ -197,7 +198,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         Args: FromEventAll<S> + Send,
     {
         let name = std::any::type_name::<T>().rsplit("::").next().unwrap_or("event").to_lowercase();
-        self.add_event(When::Event(Box::new(move |event| kind(event).is_some())), name, handler);
+        self.add_event(When::Event(Box::new(move |event| kind(event).is_some())), None, name, handler);
         self
     }
 
@@ -221,7 +222,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         assert!(!self.jobs.contains(&name), "the job `{name}` was added already");
         self.jobs.push(name);
         let is_due = move |event: &Event| event.job().is_some_and(|job| job.function() == name);
-        self.add_event(When::Event(Box::new(is_due)), name.to_owned(), handler);
+        self.add_event(When::Event(Box::new(is_due)), Some(Trigger::of_job(name)), name.to_owned(), handler);
         self
     }
 
@@ -276,7 +277,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         Args: FromEventAll<S> + Send,
     {
         self.taken.claim(&When::Fallback, false, Location::caller());
-        self.add_event(When::Fallback, "fallback".into(), handler);
+        self.add_event(When::Fallback, None, "fallback".into(), handler);
         self
     }
 
@@ -374,12 +375,12 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     }
 
     #[track_caller]
-    fn add_event<H, Args>(&mut self, when: When, name: String, handler: H)
+    fn add_event<H, Args>(&mut self, when: When, trigger: Option<Trigger>, name: String, handler: H)
     where
         H: Handler<Args, Future: Send, Reply: IntoReply>,
         Args: FromEventAll<S> + Send,
     {
-        if let Err(reason) = Args::fits(None) {
+        if let Err(reason) = Args::fits(trigger.as_ref()) {
             panic!("the handler of `{name}` can never run: {reason}");
         }
         let mut facts = Facts::new(name);

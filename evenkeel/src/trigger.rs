@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Exact(Vec<String>),
     /// A pattern somewhere in a text.
     Pattern(Arc<Regex>),
+    /// No text: the time comes of what was planned.
+    Job,
 }
 
 /// What is known about a handler besides its code.
@@ -100,6 +102,12 @@ impl Trigger {
         }
     }
 
+    /// What the handler of a job waits for.
+    #[track_caller]
+    pub(crate) fn of_job(name: &str) -> Self {
+        Self::new(Kind::Job, name.to_owned())
+    }
+
     #[track_caller]
     fn new(kind: Kind, name: String) -> Self {
         let facts = Facts::new(name);
@@ -117,7 +125,7 @@ impl Trigger {
         assert!(!spelling.is_empty(), "an alias needs at least one visible character");
         match &mut self.kind {
             Kind::Command(spellings) | Kind::Exact(spellings) => spellings.push(spelling),
-            Kind::Pattern(_) => {
+            Kind::Pattern(_) | Kind::Job => {
                 panic!("a regular expression has no aliases: write `(one|other)` in the pattern")
             }
         }

@@ -93,11 +93,16 @@ fn sorted(message: &Message) -> Vec<&super::Mention> {
     mentions
 }
 
-/// The text behind a comma or a colon that ends a salutation: `@Bot, !ping`.
+/// The text behind a comma or a colon that ends a salutation: `@Bot, !ping`. Phones put a space behind a mention, and marks
+/// around it that nobody sees. Behind one of half width is a space or a command: `:-)` is none.
 fn behind_sign(text: &str) -> &str {
-    let behind = text.strip_prefix([',', ':', '，', '：', '、']).unwrap_or(text);
+    let seen = text.trim_start_matches(|letter: char| letter.is_whitespace() || is_invisible(letter));
+    if let Some(behind) = seen.strip_prefix(['，', '：', '、']) {
+        return behind;
+    }
+    let Some(behind) = seen.strip_prefix([',', ':']) else { return text };
     let is_apart = trim(behind).is_empty() || behind.starts_with(char::is_whitespace);
-    if is_apart { behind } else { text }
+    if is_apart || behind.starts_with(['!', '/', '！', '／']) { behind } else { text }
 }
 
 #[cfg(test)]
@@ -131,6 +136,12 @@ mod tests {
             ("\u{fffc} \u{fffc}!ping", vec![bot(), bot()], "!ping"),
             ("\u{fffc}, !ping", vec![bot()], " !ping"),
             ("\u{fffc}:-)", vec![bot()], ":-)"),
+            ("\u{fffc} , !ping", vec![bot()], " !ping"),
+            ("\u{fffc}\u{2069}\u{200b}: !ping", vec![bot()], " !ping"),
+            ("\u{fffc}，！ping", vec![bot()], "！ping"),
+            ("\u{fffc}、ping", vec![bot()], "ping"),
+            ("\u{fffc},!ping", vec![bot()], "!ping"),
+            ("\u{fffc} :D", vec![bot()], " :D"),
             ("\u{fffc} \u{fffc} !ping", vec![bot(), bob.clone()], " \u{fffc} !ping"),
             ("\u{fffc} !ping", vec![bob], "\u{fffc} !ping"),
             ("!ping \u{fffc}", vec![bot()], "!ping \u{fffc}"),

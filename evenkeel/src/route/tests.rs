@@ -318,6 +318,19 @@ fn what_can_never_run_panics_at_start_up() {
     check_panic(|| Router::new().command("!a", captures), &["`!a` can never run", "needs a pattern"]);
     check_panic(|| Router::new().regex("a", args), &["`a` can never run", "needs a command"]);
     check_panic(|| Router::new().fallback(args), &["`fallback` can never run"]);
+    async fn reads(_: Text) {}
+    async fn reacts(_: Reaction) {}
+    async fn may_read(_: Option<Text>, _: Context) {}
+    check_panic(
+        || Router::new().schedule("every 1m", reads),
+        &["reads` can never run", "a job has no `Text`"],
+    );
+    check_panic(|| Router::new().job(reacts), &["reacts` can never run", "a job has no `Reaction`"]);
+    check_panic(
+        || Router::new().command("!a", reacts),
+        &["`!a` can never run", "`Reaction` is in no message"],
+    );
+    let _fine = Router::<()>::new().schedule("every 1m", may_read).command("!a", may_read);
     check_panic(|| Router::new().nest(" ", Router::new()), &["`nest` needs at least one word"]);
     let inner = || Router::new().on(Event::reaction, says!("thanks"));
     check_panic(|| Router::new().nest("!a", inner()), &["the router behind `!a` has an `on` handler"]);

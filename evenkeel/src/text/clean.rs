@@ -64,8 +64,12 @@ impl<'a> Clean<'a> {
 
     fn start(&self, at: usize) -> usize {
         let next = self.parts.partition_point(|part| part.clean.end <= at);
-        let within = |part: &Part| if part.is_same { at - part.clean.start } else { 0 };
-        self.parts.get(next).map_or(self.written.len(), |part| part.written.start + within(part))
+        self.parts.get(next).map_or(self.written.len(), |part| match at.checked_sub(part.clean.start) {
+            Some(within) if part.is_same => part.written.start + within,
+            // The rest of a letter that is taken apart is nobody's: it is all with its beginning.
+            Some(1..) => part.written.end,
+            _ => part.written.start,
+        })
     }
 
     fn end(&self, at: usize) -> usize {
@@ -77,13 +81,17 @@ impl<'a> Clean<'a> {
 
     /// Goes from one letter with its accents to the next.
     fn fill(&mut self) {
-        let mut start = 0;
-        let ends = self.written.char_indices().skip(1).filter(|(_, letter)| begins(*letter));
-        let ends: Vec<usize> = ends.map(|(at, _)| at).chain([self.written.len()]).collect();
-        for end in ends {
-            self.push(start..end);
-            start = end;
+        let (mut start, mut before) = (0, None);
+        let written = self.written;
+        for (at, letter) in written.char_indices() {
+            // An accent on a space is not composed with it.
+            if at > 0 && (begins(letter) || before.is_some_and(char::is_whitespace)) {
+                self.push(start..at);
+                start = at;
+            }
+            before = Some(letter);
         }
+        self.push(start..written.len());
     }
 
     fn push(&mut self, range: Range<usize>) {
@@ -155,6 +163,8 @@ mod tests {
         check("(❤)(.*)", "I ❤\u{fe0f} U", &["❤\u{fe0f}", " U"]);
         check("^(a)(b)$", "a\u{200b}b", &["a", "b"]);
         check("^(a)(x*)(b)$", "a\u{200b}b", &["a", "", "b"]);
+        check("^!y (.)(.*)$", "!y e\u{301}\u{323}x", &["e\u{301}\u{323}", "x"]);
+        check("^!y (.)(.*)$", "!y \u{344}x", &["\u{344}", "x"]);
         check("^(é)(.)$", "e\u{301}ｘ", &["e\u{301}", "ｘ"]);
     }
 
@@ -184,8 +194,20 @@ mod tests {
                 for end in ends {
                     // A range that split a letter would be empty.
                     let found = clean(made.written(*start..*end)).into_owned();
-                    prop_assert!(found.contains(&made.text()[*start..*end]) || start == end);
+                    let begins = made.parts.iter().any(|part| part.is_same && part.clean.contains(start) || part.clean.start == *start);
+                    prop_assert!(found.contains(&made.text()[*start..*end]) || start == end || !begins);
                 }
+            }
+        }
+
+        #[test]
+        fn neighbours_in_the_clean_text_are_apart_in_the_written_one(text in odd()) {
+            let made = Clean::new(&text);
+            for (at, _) in made.text().char_indices() {
+                let (before, behind) = (made.written(0..at), made.written(at..made.text().len()));
+                prop_assert!(before.len() + behind.len() <= text.len(), "{:?} {:?}", before, behind);
+                let place = |part: &str| part.as_ptr() as usize - text.as_ptr() as usize;
+                prop_assert!(behind.is_empty() || before.is_empty() || place(before) + before.len() <= place(behind));
             }
         }
     }

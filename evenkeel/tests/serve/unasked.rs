@@ -76,6 +76,25 @@ async fn a_conversation_reads_one_apology_a_minute() {
     bot.await.expect("no panic").expect("nothing is lost");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_fails_again_apologizes_to_nobody() {
+    let (transport, mut far) = line();
+    let bot = Bot::new(transport, Router::new().command("!bad", fails).command("!ping", ping)).in_memory();
+    let (status, letters) = (bot.status(), bot.dead_letters());
+    let bot = tokio::spawn(bot.serve());
+    far.say("alice", "!bad");
+    assert!(far.reply().await.1.starts_with("Sorry"));
+    for _ in 0..3 {
+        sleep(Duration::from_secs(3_600)).await;
+        assert_eq!(letters.replay(DeadFilter::default()).await, Some(1));
+        status.idle().await;
+    }
+    far.say("alice", "!ping 1");
+    assert_eq!(far.reply().await.1, "pong 1", "and nothing before it");
+    drop(far.hang_up());
+    bot.await.expect("no panic").expect("nothing is lost");
+}
+
 async fn reports(cx: Context) {
     cx.reply("good morning");
 }

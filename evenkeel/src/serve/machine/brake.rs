@@ -68,12 +68,16 @@ impl Brake {
         if now.saturating_sub(said.last) >= WINDOW {
             said.count = 0;
         }
-        said.count += u32::from(said.count == 0 || asked >= said.last);
-        let over = said.count.checked_sub(FREE + 1);
-        let pause = over.map(|over| (FIRST_PAUSE * (1 << over.min(4))).min(LONGEST_PAUSE));
-        said.last = now + pause.unwrap_or_default();
-        self.braked += u64::from(pause.is_some());
-        pause
+        // Where several answer at once, or one says two things, what is asked for comes before the last one has left.
+        said.count += u32::from(said.count == 0 || asked >= said.last || said.count > FREE);
+        let Some(over) = said.count.checked_sub(FREE + 1) else {
+            said.last = now;
+            return None;
+        };
+        self.braked += 1;
+        // Behind all others that wait: not how many answer counts, but how often this is said.
+        said.last = now.max(said.last) + (FIRST_PAUSE * (1 << over.min(4))).min(LONGEST_PAUSE);
+        Some(said.last - now)
     }
 
     /// The conversation and what is said there, as one number; nothing for what nobody would answer.
@@ -149,6 +153,23 @@ mod tests {
         assert_eq!(within(0, 1), 20);
         assert!((3..=5).contains(&within(60, 120)), "{}", within(60, 120));
         assert!((3..=5).contains(&within(600, 660)), "it does not begin anew");
+    }
+
+    #[test]
+    fn several_that_answer_at_once_make_it_no_faster() {
+        let (mut brake, mut sent, second) = (Brake::default(), Vec::new(), Duration::from_secs(1));
+        let mut under_way = std::collections::BinaryHeap::from([std::cmp::Reverse(Duration::ZERO)]);
+        while let Some(std::cmp::Reverse(now)) = under_way.pop().filter(|next| next.0 < 600 * second) {
+            sent.push(now);
+            // Two others answer, each in a millisecond; and one says it twice.
+            for _ in 0..4 {
+                let asked = now + Duration::from_millis(1);
+                let pause = brake.weigh(&says("crew", "pong"), asked, asked).unwrap_or_default();
+                under_way.push(std::cmp::Reverse(asked + pause));
+            }
+        }
+        let late = sent.iter().filter(|at| **at >= 60 * second && **at < 120 * second).count();
+        assert!((3..=5).contains(&late) && sent.len() < 100, "{late} {}", sent.len());
     }
 
     #[test]

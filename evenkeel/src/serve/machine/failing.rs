@@ -61,6 +61,10 @@ impl Machine {
     /// What is said after a failure, if anything may be.
     fn apologies(&mut self, sequence: u64, apology: Vec<Outbound>) -> Vec<Outbound> {
         let Some(held) = self.held.get(&sequence).filter(|_| !apology.is_empty()) else { return apology };
+        if held.is_replayed {
+            // The operator tries it again, perhaps much later: whoever wrote it was told when it failed.
+            return Vec::new();
+        }
         let (conversation, text) = (held.event.conversation().id(), held.event.text().unwrap_or_default());
         match self.brake.may_apologize(conversation, text, self.now.elapsed) {
             true => apology,
