@@ -148,7 +148,8 @@ impl Reply {
         let error = error.into();
         let apology = error.told().unwrap_or(SORRY).to_owned();
         let failure = (!error.is_answer()).then_some(error);
-        Self { failure, ..Self::text(apology) }
+        let said = if apology.is_empty() { Self::none() } else { Self::text(apology) };
+        Self { failure, ..said }
     }
 
     /// Any single action.

@@ -25,7 +25,7 @@ pub(crate) struct Offer {
 
 impl Context {
     /// Asks the person who caused the event, and waits up to ten minutes for the next message of theirs in this
-    /// conversation.
+    /// conversation: its text, without mentions of the bot at its beginning, with a name where each other mention is.
     ///
     /// While it waits, the conversation goes on: what others write, and what is no message, is handled as ever. When the
     /// process ends meanwhile, the next one runs the handler again: what was sent is not sent again, what was answered is
@@ -48,7 +48,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// When the question could not be sent; when no answer came, which the person is told; when the bot stops.
+    /// When the question could not be sent; when no answer came, which a person who wrote is told; when the bot stops.
     ///
     /// # Cancel safety
     ///
@@ -72,7 +72,7 @@ impl Context {
         let sender = self.event.sender().clone();
         let is_theirs = move |event: &Event| event.message().is_some() && event.sender().is(sender.id());
         let answer = self.wait_for(is_theirs, within).await?;
-        Ok(answer.text().unwrap_or_default().to_owned())
+        Ok(answer.said_with_names())
     }
 
     /// Waits for the next event in this conversation that `filter` wants. It is not handled otherwise.
@@ -123,7 +123,8 @@ impl Context {
         let (answer, turn) = oneshot::channel();
         waiting.say(Ask::Rejoin { sequence, answer });
         waiting.ends(turn).await?;
-        Err(Error::tell(TOO_LATE))
+        // Who wrote nothing has nothing to begin again.
+        Err(Error::tell(if self.event.message().is_some() { TOO_LATE } else { "" }))
     }
 }
 

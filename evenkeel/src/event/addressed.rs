@@ -42,13 +42,24 @@ impl Event {
             return Some(text);
         }
         for mention in sorted(message).into_iter().filter(|mention| self.is_bot(&mention.who)) {
-            let seen = text.trim_start_matches(|letter: char| letter.is_whitespace() || is_invisible(letter));
-            let is_here = mention.range.start == message.text.len() - seen.len();
-            let behind =
-                message.text.get(mention.range.end..).filter(|_| is_here && !mention.range.is_empty());
-            text = behind.map_or(text, behind_sign);
+            let head = message.text.len() - from_seen(text).len();
+            if mention.range.start > head {
+                break;
+            }
+            let behind = message.text.get(mention.range.end..);
+            let is_here = mention.range.start == head && !mention.range.is_empty();
+            text = behind.filter(|_| is_here).map_or(text, behind_sign);
         }
         Some(text)
+    }
+
+    /// The same with a name where each other mention is, as it was written but for the space behind a mention.
+    pub(crate) fn said_with_names(&self) -> String {
+        let (Some(message), Some(said)) = (self.message(), self.said()) else { return String::new() };
+        match message.text.len() - said.len() {
+            0 => message.text_with_names(),
+            at => trim(&message.with_names_from(at)).to_owned(),
+        }
     }
 
     fn is_bot(&self, who: &Sender) -> bool {
@@ -70,7 +81,11 @@ impl Message {
     /// assert_eq!(message.text_with_names(), "@Bob is late");
     /// ```
     pub fn text_with_names(&self) -> String {
-        let (mut text, mut at) = (String::with_capacity(self.text.len()), 0);
+        self.with_names_from(0)
+    }
+
+    fn with_names_from(&self, mut at: usize) -> String {
+        let mut text = String::with_capacity(self.text.len());
         for mention in sorted(self) {
             // One that overlaps another, or stands nowhere, names nobody.
             let (before, place) =
@@ -96,13 +111,19 @@ fn sorted(message: &Message) -> Vec<&super::Mention> {
 /// The text behind a comma or a colon that ends a salutation: `@Bot, !ping`. Phones put a space behind a mention, and marks
 /// around it that nobody sees. Behind one of half width is a space or a command: `:-)` is none.
 fn behind_sign(text: &str) -> &str {
-    let seen = text.trim_start_matches(|letter: char| letter.is_whitespace() || is_invisible(letter));
+    let seen = from_seen(text);
     if let Some(behind) = seen.strip_prefix(['，', '：', '、']) {
         return behind;
     }
     let Some(behind) = seen.strip_prefix([',', ':']) else { return text };
-    let is_apart = trim(behind).is_empty() || behind.starts_with(char::is_whitespace);
-    if is_apart || behind.starts_with(['!', '/', '！', '／']) { behind } else { text }
+    let next = behind.chars().find(|letter| !is_invisible(*letter));
+    let is_end = next.is_none_or(|letter| letter.is_whitespace() || ['!', '/', '！', '／'].contains(&letter));
+    if is_end { behind } else { text }
+}
+
+/// The text from the first letter that is seen.
+fn from_seen(text: &str) -> &str {
+    text.trim_start_matches(|letter: char| letter.is_whitespace() || is_invisible(letter))
 }
 
 #[cfg(test)]
@@ -142,6 +163,7 @@ mod tests {
             ("\u{fffc}、ping", vec![bot()], "ping"),
             ("\u{fffc},!ping", vec![bot()], "!ping"),
             ("\u{fffc} :D", vec![bot()], " :D"),
+            ("\u{fffc},\u{200b}!ping", vec![bot()], "\u{200b}!ping"),
             ("\u{fffc} \u{fffc} !ping", vec![bot(), bob.clone()], " \u{fffc} !ping"),
             ("\u{fffc} !ping", vec![bob], "\u{fffc} !ping"),
             ("!ping \u{fffc}", vec![bot()], "!ping \u{fffc}"),
@@ -149,6 +171,25 @@ mod tests {
         ] {
             assert_eq!(event(text, &people).said(), Some(said), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_has_names_and_no_salutation() {
+        let carol = Sender::known_as("carol", Some("Carol"), None::<&str>);
+        let answer = |text, people: &[Sender]| event(text, people).said_with_names();
+        assert_eq!(answer("\u{fffc} Oslo", &[bot()]), "Oslo");
+        assert_eq!(answer("\u{fffc}, with \u{fffc} ", &[bot(), carol]), "with @Carol");
+        assert_eq!(answer(" Oslo\n", &[]), " Oslo\n", "as it was written");
+    }
+
+    #[test]
+    fn what_many_mentions_cost_is_linear_in_the_text() {
+        let count = 20_000;
+        let said = event(&format!("{}!ping", "\u{fffc}".repeat(count)), &vec![bot(); count]);
+        assert_eq!(said.said(), Some("!ping"));
+        let spaces = " ".repeat(count);
+        let late = event(&format!("{spaces}x{}", "\u{fffc}".repeat(count)), &vec![bot(); count]);
+        assert!(late.said().is_some_and(|said| said.len() == count + 1 + 3 * count));
     }
 
     #[test]

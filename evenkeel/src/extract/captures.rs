@@ -87,7 +87,13 @@ impl<'a> Values<'a> {
                 last.text = Some(last.onward.into());
             }
         }
-        if self.values.len() == wanted { Ok(self.values) } else { Err(Misfit::Count { wanted }) }
+        if self.values.len() != wanted {
+            return Err(Misfit::Count { wanted });
+        }
+        // Only the last place may be a list, of all words that are left.
+        let before_last = wanted.saturating_sub(1);
+        self.values.iter_mut().take(before_last).for_each(|value| value.onward = "");
+        Ok(self.values)
     }
 }
 
@@ -144,8 +150,10 @@ impl<'de> Deserializer<'de> for Values<'_> {
             return self.deserialize_map(visitor);
         }
         // Fewer words than fields may be right: `Option` and `#[serde(default)]` fields stand last.
-        let count = self.values.len().min(fields.len());
-        visitor.visit_seq(Row(self.fit(count)?.into_iter()))
+        let (count, source) = (self.values.len().min(fields.len()), self.source);
+        let mut values = self.fit(count)?;
+        values.iter_mut().zip(fields).for_each(|(value, field)| value.name = Some(field));
+        Self { values, source }.deserialize_map(visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -289,6 +297,14 @@ mod tests {
         assert_eq!(words("Oslo 3"), Ok(("Oslo".to_owned(), 3i8)));
         assert_eq!(words("Oslo 3"), Ok(City { city: "Oslo".into(), days: Some(3) }));
         assert_eq!(words("Oslo 3"), Ok(("Oslo 3".to_owned(),)), "the last place takes what is left");
+        assert_eq!(
+            words("Oslo"),
+            Ok(City { city: "Oslo".into(), days: None }),
+            "an `Option` may be left out"
+        );
+        assert_eq!(words::<City>(""), Err("`city` is missing.".into()));
+        assert_eq!(words("a \"b c\" 3"), Ok(("a".to_owned(), vec!["b c".to_owned(), "3".to_owned()])));
+        assert_eq!(words("a 1 2"), Ok(("a".to_owned(), vec![1u8, 2])));
         assert_eq!(words::<(String, u8, u8)>("Oslo 3"), Err("`!x` takes 3 words.".into()));
         assert_eq!(words::<(u8,)>(""), Err("`!x` takes 1 word.".into()));
     }

@@ -11,6 +11,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
+use super::super::words::split;
 use crate::text::{Case, fold};
 
 /// Why values do not fill a type.
@@ -174,8 +175,26 @@ impl<'de> Deserializer<'de> for Value<'_> {
         self.deserialize_any(visitor)
     }
 
+    /// A list in the last place is all words that are left.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        if self.onward.is_empty() {
+            return self.deserialize_any(visitor);
+        }
+        let words = split(self.onward).into_iter();
+        let values = words.map(|word| Value { name: None, text: Some(word.text.into()), onward: "" });
+        visitor.visit_seq(SeqDeserializer::new(values))
+    }
+
     forward_to_deserialize_any! {
-        str string bytes byte_buf unit unit_struct seq tuple tuple_struct map identifier ignored_any
+        str string bytes byte_buf unit unit_struct tuple tuple_struct map identifier ignored_any
+    }
+}
+
+impl<'de> IntoDeserializer<'de, Misfit> for Value<'_> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
     }
 }
 

@@ -3,12 +3,14 @@
 //! Two bots in one group that answer each other, and a server that sends a bot's words back to it, are seen by what they
 //! have in common: the same goes to the same conversation, each time for something that came after the last time.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use super::Machine;
 use crate::reply::{APOLOGIES, Action, Outbound};
+use crate::text::{Case, fold};
 
 /// One apology for each conversation in this time; and what is not said again for so long counts from nothing.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -51,7 +53,9 @@ impl Brake {
         forget(&mut self.apologies, |last| now.saturating_sub(*last) < WINDOW);
         let id = self.random.hash_one(conversation);
         let is_recent = self.apologies.get(&id).is_some_and(|last| now.saturating_sub(*last) < WINDOW);
-        if is_recent || APOLOGIES.contains(&text.trim()) {
+        let is_apology =
+            |text| APOLOGIES.iter().any(|apology| fold(apology, Case::Lower) == fold(text, Case::Lower));
+        if is_recent || is_apology(text) {
             self.braked += 1;
             return false;
         }
@@ -85,12 +89,19 @@ impl Brake {
         let conversation = outbound.conversation.id();
         let files = |files: &[crate::reply::File]| files.iter().map(|file| file.bytes.len()).sum::<usize>();
         Some(match &outbound.action {
-            Action::Send(draft) => self.random.hash_one((conversation, &draft.text, files(&draft.files))),
-            Action::Edit { target, draft } => self.random.hash_one((conversation, target, &draft.text)),
+            Action::Send(draft) => {
+                self.random.hash_one((conversation, seen(&draft.text), files(&draft.files)))
+            }
+            Action::Edit { target, draft } => self.random.hash_one((conversation, target, seen(&draft.text))),
             Action::React { target, emoji, .. } => self.random.hash_one((conversation, target, emoji)),
             Action::Delete { .. } | Action::Typing { .. } => return None,
         })
     }
+}
+
+/// What people see of a text: it says the same with another space at its end.
+fn seen(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { text.trim().into() } else { fold(text, Case::Kept) }
 }
 
 /// Keeps a table of what happened lately small.
@@ -104,12 +115,16 @@ fn forget<T>(table: &mut HashMap<u64, T>, is_recent: impl Fn(&T) -> bool) {
 }
 
 impl Machine {
-    /// Until when a reply of this event is held back. What a job says comes by the clock, and is no answer.
+    /// Until when a reply of this event is held back. What is said by a schedule comes by the clock, and is no answer; a job may
+    /// be one that a message has put off.
     pub(super) fn braked_until(&mut self, outbound: &Outbound) -> Option<Duration> {
         if !self.policy.brakes {
             return None;
         }
-        let held = self.held.get(&outbound.key.sequence).filter(|held| held.event.job().is_none())?;
+        let held = self.held.get(&outbound.key.sequence)?;
+        if held.event.conversation().is_nowhere() {
+            return None;
+        }
         let pause = self.brake.weigh(outbound, held.at, self.now.elapsed)?;
         if pause == FIRST_PAUSE {
             tracing::warn!(
@@ -208,7 +223,12 @@ mod tests {
         for apology in APOLOGIES {
             assert!(!brake.may_apologize("third", apology, second(0)));
         }
-        assert_eq!(brake.braked(), 1 + APOLOGIES.len() as u64);
+        assert!(!brake.may_apologize(
+            "third",
+            &format!("\u{200b}{} ", APOLOGIES[0].to_uppercase()),
+            second(0)
+        ));
+        assert_eq!(brake.braked(), 2 + APOLOGIES.len() as u64);
     }
 
     #[test]
