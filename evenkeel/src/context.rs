@@ -159,6 +159,9 @@ pub(crate) type Answer = oneshot::Sender<Result<Option<MessageId>>>;
 /// once.
 pub(crate) const APOLOGY: u32 = 1 << 31;
 
+/// How many actions one attempt may promise.
+const MOST_PROMISED: usize = 10_000;
+
 /// The largest file that [`Context::download`] fetches.
 const DOWNLOAD_LIMIT: usize = 64 << 20;
 
@@ -365,8 +368,12 @@ impl Context {
 
     /// What the handler promised so far, followed by what it returned. After a failure, only the latter.
     pub(crate) fn finish(&self, reply: Reply) -> Left {
-        let (actions, failure) = self.resolve(reply);
+        let (mut actions, mut failure) = self.resolve(reply);
         let mut promised = std::mem::take(&mut *self.promised());
+        let count = promised.actions.len() + actions.len();
+        if failure.is_none() && count > MOST_PROMISED {
+            (actions, failure) = self.resolve(Reply::failed(too_many(count)));
+        }
         let failure = failure.or_else(|| {
             let mut elsewhere = promised.actions.iter().map(|(conversation, _)| conversation);
             let is_here = !actions.is_empty() && self.event.conversation().is_nowhere();
@@ -425,6 +432,13 @@ impl Context {
             Quoting::Message(Quote { id: message.id.clone(), author, text: message.text.clone() })
         });
     }
+}
+
+/// The outbox is everybody's.
+fn too_many(count: usize) -> Error {
+    Error::new(format!("{count} replies of one event are too many: none of them is sent")).with_hint(format!(
+        "promise at most {MOST_PROMISED} at once, and defer a job for the next ones: `cx.defer(..)`"
+    ))
 }
 
 /// Something was to be said in the conversation of a schedule.

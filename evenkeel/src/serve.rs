@@ -55,6 +55,9 @@ const BACKLOG_BYTES: usize = 256 << 20;
 /// thread. Logs go to standard error. `EVENKEEL_LOG`, `EVENKEEL_WORKERS`, `EVENKEEL_GUARD`, `EVENKEEL_DRAIN_SECONDS`
 /// and what [`serve`] reads are read from the environment, `.env` or `evenkeel.toml`.
 ///
+/// A `tracing` subscriber that the program has set before is left in place. It runs on whatever thread logs, the wire's
+/// included: give it a writer that does not block, such as `tracing_appender::non_blocking`.
+///
 /// # Errors
 ///
 /// When the transport cannot start, with a hint what to change, or when what was left at the end of the drain is lost or was

@@ -248,3 +248,27 @@ async fn replies_that_wait_in_one_conversation_stop_its_own_handlers_only() {
     assert_eq!(status, Duration::ZERO);
     stage.end();
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_handler_fills_no_outbox() {
+    async fn promises(cx: Context, evenkeel::Rest(count): evenkeel::Rest) -> Result<()> {
+        let to = evenkeel::Conversation::direct("void");
+        (0..count.parse()?).for_each(|number: u32| cx.send(&to, number.to_string()));
+        Ok(())
+    }
+    let (transport, mut far) = line();
+    let app = Router::new().command("!many", promises).command("!ping", async || "pong");
+    let bot = Bot::new(transport, app.with_state(())).in_memory();
+    let letters = bot.dead_letters();
+    let bot = tokio::spawn(bot.serve());
+    far.say("alice", "!many 10001");
+    assert!(far.reply().await.1.starts_with("Sorry"));
+    let dead = letters.list(evenkeel::journal::DeadFilter::default()).await.expect("the bot runs");
+    assert!(dead[0].error.starts_with("10001 replies of one event are too many"), "{}", dead[0].error);
+    far.say("alice", "!many 10000");
+    for number in 0..10_000 {
+        assert_eq!(far.reply().await, ("void".to_owned(), number.to_string()));
+    }
+    drop(far.hang_up());
+    bot.await.expect("no panic").expect("nothing is lost");
+}
