@@ -244,7 +244,7 @@ impl Machine {
             Ending::Done => {
                 let command: Box<str> = command.as_ref().map_or("", |label| label.name()).into();
                 self.tally.handled += 1;
-                for outbound in outbound {
+                for outbound in self.with_keys_of_their_own(outbound) {
                     self.promise(Letter::new(outbound, command.clone()));
                 }
                 for change in changes {

@@ -272,3 +272,30 @@ async fn one_handler_fills_no_outbox() {
     drop(far.hang_up());
     bot.await.expect("no panic").expect("nothing is lost");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_is_still_on_its_way_takes_no_later_ones_place() {
+    async fn impatient(cx: Context) -> Result<&'static str> {
+        if cx.is_first_attempt() {
+            // It gives up on the answer, not on the reply.
+            let _late = timeout(Duration::from_millis(10), cx.reply_now("one moment")).await;
+            return Err(evenkeel::Error::new("not yet").passing());
+        }
+        Ok("done")
+    }
+    let keys = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&keys);
+    let sent = Box::new(move |outbound: &Outbound| {
+        seen.lock().unwrap().push(outbound.key.index);
+        Ok(Sent::message(evenkeel::MessageId::new("sent")))
+    });
+    let (transport, mut far) = crate::line::line_with(Duration::from_secs(20), sent);
+    let bot = Bot::new(transport, Router::new().command("!go", impatient).with_state(())).in_memory();
+    let bot = tokio::spawn(bot.serve());
+    far.say("alice", "!go");
+    assert_eq!(far.reply().await.1, "one moment");
+    assert_eq!(far.reply().await.1, "done");
+    drop(far.hang_up());
+    bot.await.expect("no panic").expect("nothing is lost");
+    assert_eq!(*keys.lock().unwrap(), [0, 1], "a journal keeps one of each key");
+}

@@ -89,6 +89,18 @@ impl Machine {
         }
     }
 
+    /// What an attempt promises at its end, under keys that no reply has which an earlier attempt sent at once and which is still
+    /// on its way: the journal would take one for the other.
+    pub(super) fn with_keys_of_their_own(&self, mut outbound: Vec<Outbound>) -> Vec<Outbound> {
+        if outbound.iter().any(|one| self.outstanding.contains_key(&key(one.key))) {
+            let (sequence, first) = outbound.first().map_or((0, 0), |one| key(one.key));
+            let on_their_way = self.outstanding.keys().filter(|key| key.0 == sequence);
+            let free = on_their_way.map(|key| key.1 + 1).max().unwrap_or(0).max(first);
+            outbound.iter_mut().zip(free..).for_each(|(one, index)| one.key.index = index);
+        }
+        outbound
+    }
+
     /// A send has ended.
     pub(super) fn delivered(&mut self, mut letter: Letter, result: Result<Sent, SendError>) {
         letter.attempts += 1;
