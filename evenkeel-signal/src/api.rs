@@ -7,6 +7,8 @@
 //! What it costs: a connection that the server closes while it is idle is noticed only when it is next wanted, which
 //! `ready` does before anything is written.
 
+pub(crate) mod answer;
+
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,9 +16,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::{TrySendError, http1};
@@ -24,9 +26,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 
+use self::answer::{Answer, Failure, Kind, Pieces};
 use crate::config::{Address, Timings};
 use crate::connections::{Connections, Purpose};
 
@@ -35,7 +38,7 @@ const IDLE: Duration = Duration::from_secs(50);
 /// No server closes a connection that was busy so shortly before.
 const QUIET: Duration = Duration::from_secs(1);
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Outgoing = Request<Full<Bytes>>;
 type Driver = http1::Connection<Stream, Full<Bytes>>;
 
@@ -108,70 +111,6 @@ fn secure(plain: HttpConnector) -> std::io::Result<hyper_rustls::HttpsConnector<
         .wrap_connector(plain))
 }
 
-/// An answer that has arrived in full.
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    /// Whether it says of itself that it is a web page.
-    pub(crate) is_html: bool,
-    pub(crate) body: Bytes,
-    /// How long the server wants to be left alone; no success says so.
-    pub(crate) retry_after: Option<Duration>,
-}
-
-impl Answer {
-    /// Whether it is of something in front of the server, which took the request for one of a browser: a page, or the way
-    /// to one. The server itself answers neither; the request has not reached it.
-    pub(crate) fn is_of_a_proxy(&self) -> bool {
-        let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii_start();
-        self.status.is_redirection() || self.status.is_success() && body.first() == Some(&b'<')
-    }
-}
-
-impl Answer {
-    /// Whether a page, such as one for logging in, stands in the place of a file. A person may send a page, too: what has the
-    /// length that the message told is the file, and where it told none, what was sent as a page is.
-    pub(crate) fn is_no_file(&self, content_type: &str, size_bytes: Option<u64>) -> bool {
-        let begin = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii_start();
-        let begin = begin.get(..14).unwrap_or(begin).to_ascii_lowercase();
-        let is_page = self.is_html || begin.starts_with(b"<!doctype html") || begin.starts_with(b"<html");
-        match size_bytes.filter(|size| *size > 0) {
-            Some(size) => size != self.body.len() as u64 && (is_page || self.body.is_empty()),
-            None => is_page && !content_type.to_ascii_lowercase().contains("html"),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Connection,
-    Timeout,
-    TooLarge,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    /// Nothing of the request has left this process.
-    pub(crate) is_unsent: bool,
-    pub(crate) kind: Kind,
-    pub(crate) what: &'static str,
-    pub(crate) source: Option<BoxError>,
-}
-
-impl Failure {
-    fn unsent(what: &'static str, source: impl Into<BoxError>) -> Self {
-        Self { is_unsent: true, kind: Kind::Connection, what, source: Some(source.into()) }
-    }
-
-    fn unknown(what: &'static str, source: Option<BoxError>) -> Self {
-        Self { is_unsent: false, kind: Kind::Connection, what, source }
-    }
-
-    fn of(self, kind: Kind) -> Self {
-        Self { kind, ..self }
-    }
-}
-
 /// The server, as a place to send requests to.
 pub(crate) struct Api {
     connector: Connector,
@@ -228,27 +167,32 @@ impl Api {
             Ok(Err(closed)) => return Err(Failure::unsent("closed", closed)),
             Err(elapsed) => return Err(Failure::unsent("no connection in time", elapsed)),
         };
+        let deadline = Instant::now() + self.patience;
         let is_written = AtomicBool::new(false);
-        match timeout(self.patience, self.exchange(request, &is_written, limit_bytes)).await {
-            Ok(answer) => answer,
+        let exchanged = timeout_at(deadline, self.exchange(request, &is_written)).await;
+        let (connection, response) = match exchanged {
+            Ok(exchanged) => exchanged?,
             Err(elapsed) if is_written.load(Ordering::Relaxed) => {
-                Err(Failure::unknown("no answer in time", Some(elapsed.into())).of(Kind::Timeout))
+                return Err(Failure::unknown("no answer in time", Some(elapsed.into())).of(Kind::Timeout));
             }
-            Err(elapsed) => Err(Failure::unsent("no connection in time", elapsed).of(Kind::Timeout)),
-        }
+            Err(elapsed) => {
+                return Err(Failure::unsent("no connection in time", elapsed).of(Kind::Timeout));
+            }
+        };
+        Ok(self.answer(connection, response, limit_bytes, deadline).await)
     }
 
+    /// Writes the request and reads the head of its answer.
     async fn exchange(
         &self,
         mut request: Outgoing,
         is_written: &AtomicBool,
-        limit_bytes: usize,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<(Connection, Response<Incoming>), Failure> {
         loop {
             let (mut connection, is_fresh) = self.connection().await?;
             is_written.store(true, Ordering::Relaxed);
-            let response = match connection.send(request).await {
-                Ok(response) => response,
+            match connection.send(request).await {
+                Ok(response) => return Ok((connection, response)),
                 Err(mut error) => {
                     // The server closed an idle connection; the request comes back when nothing of it was written.
                     match error.take_message() {
@@ -264,20 +208,39 @@ impl Api {
                         }
                     }
                     is_written.store(false, Ordering::Relaxed);
-                    continue;
                 }
-            };
-            let status = response.status();
-            let is_html = response
-                .headers()
-                .get(CONTENT_TYPE)
-                .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
-            let named = || evenkeel::retry_after::of(response.headers());
-            let retry_after = if status.is_success() { None } else { named() };
-            let body = connection.body(response, limit_bytes).await?;
-            self.keep(connection);
-            return Ok(Answer { status, is_html, body, retry_after });
+            }
         }
+    }
+
+    /// Reads the rest of an answer. From here on there is one, whatever becomes of its body: the status says what the
+    /// server did.
+    async fn answer(
+        &self,
+        mut connection: Connection,
+        response: Response<Incoming>,
+        limit_bytes: usize,
+        deadline: Instant,
+    ) -> Answer {
+        let status = response.status();
+        let is_html = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
+        let named = || evenkeel::retry_after::of(response.headers());
+        let retry_after = if status.is_success() { None } else { named() };
+        let mut pieces = Pieces::new(limit_bytes);
+        let read = timeout_at(deadline, connection.body(response, &mut pieces)).await;
+        let missing = match read {
+            Ok(read) => read.err(),
+            Err(elapsed) => Some(
+                Failure::unknown("the answer did not end in time", Some(elapsed.into())).of(Kind::Timeout),
+            ),
+        };
+        if missing.is_none() {
+            self.keep(connection);
+        }
+        Answer { status, is_html, body: pieces.joined(), missing, retry_after }
     }
 
     /// Returns a connection that takes a request now, and whether it is new.
@@ -363,30 +326,16 @@ impl Connection {
         .await
     }
 
-    async fn body(&mut self, response: Response<Incoming>, limit_bytes: usize) -> Result<Bytes, Failure> {
-        let too_large = || Failure::unknown("the answer is too large", None).of(Kind::TooLarge);
+    /// Puts the body into `pieces`; what was read stays there where it breaks off.
+    async fn body(&mut self, response: Response<Incoming>, pieces: &mut Pieces) -> Result<(), Failure> {
         let claimed = response.headers().get(CONTENT_LENGTH);
         let claimed = claimed.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if claimed.is_some_and(|length| length > limit_bytes) {
-            return Err(too_large());
-        }
+        pieces.has_room_for(claimed.unwrap_or(0))?;
         let mut incoming = response.into_body();
-        let mut first: Option<Bytes> = None;
-        let mut rest = BytesMut::new();
         while let Some(data) = self.chunk(&mut incoming).await? {
-            let length = first.as_ref().map_or(0, Bytes::len).max(rest.len()) + data.len();
-            if length > limit_bytes {
-                return Err(too_large());
-            }
-            match first.take() {
-                None if rest.is_empty() => first = Some(data),
-                before => {
-                    rest.extend_from_slice(&before.unwrap_or_default());
-                    rest.extend_from_slice(&data);
-                }
-            }
+            pieces.add(data)?;
         }
-        Ok(first.unwrap_or_else(|| rest.freeze()))
+        Ok(())
     }
 
     async fn chunk(&mut self, incoming: &mut Incoming) -> Result<Option<Bytes>, Failure> {
@@ -404,29 +353,5 @@ impl Connection {
             Some(Ok(frame)) => Ok(Some(frame.into_data().unwrap_or_default())),
             Some(Err(error)) => Err(Failure::unknown("the answer broke off", Some(error.into()))),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_login_page_is_no_file_and_a_page_that_was_sent_is_one() {
-        let page = |body: &'static str, is_html| Answer {
-            status: StatusCode::OK,
-            is_html,
-            retry_after: None,
-            body: Bytes::from_static(body.as_bytes()),
-        };
-        let login = page("<!DOCTYPE html><title>log in</title>", true);
-        assert!(login.is_no_file("image/png", Some(4_000)) && login.is_no_file("image/png", None));
-        assert!(login.is_no_file("text/html", Some(4_000)), "the page has another length");
-        assert!(!login.is_no_file("text/html", None));
-        assert!(!login.is_no_file("application/octet-stream", Some(login.body.len() as u64)));
-        assert!(page("<HTML>", false).is_no_file("image/png", None));
-        assert!(page("", false).is_no_file("image/png", Some(4)));
-        assert!(!page("<svg/>", false).is_no_file("image/svg+xml", Some(4_000)));
-        assert!(!page("\u{89}PNG", false).is_no_file("image/png", None));
     }
 }

@@ -5,7 +5,8 @@ use evenkeel::{Error, Result};
 use http::{Method, StatusCode, Uri};
 use serde::Deserialize;
 
-use crate::api::{Answer, Api, Failure};
+use crate::api::Api;
+use crate::api::answer::{Answer, Failure};
 use crate::config::Address;
 use crate::connections::Purpose;
 use crate::loose::Text;
@@ -52,6 +53,7 @@ pub(crate) async fn examine(api: &Api, address: &Address, number: &str) -> Exami
         api.call(Purpose::Message, (Method::GET, &about_uri), Bytes::new(), LIMIT_BYTES),
         api.call(Purpose::Message, (Method::GET, &accounts_uri), Bytes::new(), LIMIT_BYTES),
     );
+    let (about, accounts) = (about.and_then(Answer::whole), accounts.and_then(Answer::whole));
     let about = match about.map_err(|failure| unreachable_server(address, failure)) {
         Ok(about) => about,
         Err(error) => return Examined::Unfit(error),

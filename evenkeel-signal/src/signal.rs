@@ -11,7 +11,8 @@ use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{Attachment, DownloadError, Error, Event, Outbound, Result, Transport};
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::api::{Api, Connector, Failure, Kind};
+use crate::api::answer::{Answer, Failure, Kind};
+use crate::api::{Api, Connector};
 use crate::backoff::{Backoff, Random, system_random};
 use crate::config::{Address, OwnMessages, Timings, Wanted, bearer, header, percent_encoded, phone_number};
 use crate::connections::Purpose;
@@ -420,7 +421,7 @@ impl Transport for Signal {
         let uri = uri(&self.address, &path);
         let answer =
             self.wires.api.call(Purpose::Download, (Method::GET, &uri), Bytes::new(), limit_bytes).await;
-        let answer = answer.map_err(|failure| unfetched(failure, limit_bytes))?;
+        let answer = answer.and_then(Answer::whole).map_err(|failure| unfetched(failure, limit_bytes))?;
         if answer.status.is_success() && answer.is_no_file(&attachment.content_type, attachment.size_bytes) {
             return Err(Error::new("what is at the server's address answered with a web page in place of the file")
                 .with_hint("check `SIGNAL_API_TOKEN` and `SIGNAL_API_URL`: something in front of the server wants a login"));

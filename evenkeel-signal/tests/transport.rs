@@ -399,6 +399,70 @@ async fn the_time_in_the_head_of_an_answer_is_kept() {
 }
 
 #[tokio::test]
+async fn an_answer_whose_body_breaks_off_is_what_its_status_says() {
+    let cut = |head: &str, body: &str| {
+        let length = if head.contains("chunked") { "" } else { "Content-Length: 50\r\n" };
+        &*format!("HTTP/1.1 {head}\r\n{length}\r\n{body}").leak()
+    };
+    let not_sent = |wait| Err(Outcome::NotSent(wait));
+    for (head, body, expected) in [
+        ("201 Created", "{\"timest", Ok(())),
+        ("201 Created", "", Ok(())),
+        ("200 OK\r\nTransfer-Encoding: chunked", "50\r\n{\"timest", Ok(())),
+        ("201 Created\r\nTransfer-Encoding: chunked", "no length\r\n", Ok(())),
+        ("503 Busy", "{\"err", not_sent(None)),
+        ("503 Busy\r\nRetry-After: 7", "", not_sent(Some(Duration::from_secs(7)))),
+        ("502 Bad Gateway", "<html>", not_sent(None)),
+        ("401 Unauthorized", "{\"err", Err(Outcome::Refused)),
+        ("413 Too Large", "", Err(Outcome::Refused)),
+        ("500 Oh", "{\"err", Err(Outcome::Unknown)),
+        ("400 Bad Request", "{\"err", Err(Outcome::Unknown)),
+        ("200 OK\r\nTransfer-Encoding: chunked", "50\r\n<!DOCTYPE ht", Err(Outcome::Refused)),
+        ("200 OK\r\nContent-Type: text/html", "", Err(Outcome::Refused)),
+    ] {
+        let signal = Signal::new(BOT, &raw_server(cut(head, body))).unwrap();
+        let outcome = send(&signal, "hi").await.map(drop).map_err(|error| error.outcome());
+        assert_eq!(outcome, expected, "{head} {body}");
+        let reaction = send(&signal, Reply::react(MessageId::new("7/a"), "x")).await;
+        assert_eq!(reaction.is_ok(), expected.is_ok(), "{head}");
+    }
+}
+
+/// Answers each connection with the same bytes, and never closes it.
+fn endless_server(answer: String) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _read = stream.read(&mut [0; 65_536]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            held.push(stream);
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn an_answer_whose_body_never_ends_or_is_too_large_is_what_its_status_says() {
+    let endless = |status| format!("HTTP/1.1 {status}\r\nContent-Length: 50\r\n\r\n{{\"timest");
+    let patience = Duration::from_millis(500);
+    let signal = |answer| Signal::new(BOT, &endless_server(answer)).unwrap().with_request_timeout(patience);
+    assert_eq!(send(&signal(endless("201 Created")), "hi").await.unwrap(), Sent::done());
+    let error = send(&signal(endless("503 Busy")), "hi").await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotSent(None));
+    let file = Attachment { id: "a".into(), name: None, content_type: "a/b".into(), size_bytes: None };
+    let error = signal(endless("200 OK")).download(&file, 100).await.unwrap_err();
+    assert!(error.find::<DownloadError>().unwrap().is_timeout(), "{error:?}");
+    let error = signal(endless("404 Not Found")).download(&file, 100).await.unwrap_err();
+    assert_eq!(error.find::<DownloadError>().unwrap().status(), Some(404));
+    let standin = standin();
+    standin.answer_next(Route::Send, [Answer::Status(201, "x".repeat(2 << 20))]);
+    assert_eq!(send(&self::signal(&standin), "hi").await.unwrap(), Sent::done());
+}
+
+#[tokio::test]
 async fn an_answer_that_never_comes_is_an_unknown_outcome() {
     let standin = standin();
     standin.answer_next(Route::Send, [Answer::Hang]);

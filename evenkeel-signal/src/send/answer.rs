@@ -14,6 +14,7 @@
 //!
 //! A 429, and a 400 that speaks of a rate limit, limits the account, so nothing more is sent for a while, whatever became
 //! of the message itself. A 2xx is a success with any body but a web page: empty or unreadable, it names no message.
+//! An answer whose body breaks off, never ends or is too large is what its status says: so much has arrived.
 //!
 //! Source: `bbernhard/signal-cli-rest-api` `src/api/api.go` and `src/client/client.go` at `a08db23`; issues #881, #453, #689.
 
@@ -25,7 +26,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::api::{Answer, Failure};
+use crate::api::answer::{Answer, Failure};
 use crate::loose::{Number, Text};
 
 /// Signal has had too many messages from this account; the cause of a [`SendError`], also of what
