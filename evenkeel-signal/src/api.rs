@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::{TrySendError, http1};
@@ -237,7 +237,8 @@ impl Api {
                 Failure::unknown("the answer did not end in time", Some(elapsed.into())).of(Kind::Timeout),
             ),
         };
-        if missing.is_none() {
+        // What is asked again after a 421 must not take the same way.
+        if missing.is_none() && status != StatusCode::MISDIRECTED_REQUEST {
             self.keep(connection);
         }
         Answer { status, is_html, body: pieces.joined(), missing, retry_after }

@@ -165,7 +165,7 @@ impl Error {
 }
 
 /// Whether a failure may pass by itself: [`Error::passing`] says so, or a connection was refused or broke, something
-/// took too long, a breaker was open, a limit was reached, a server answered 408, 425, 429 or 5xx, or 403 or 413 with a time
+/// took too long, a breaker was open, a limit was reached, a server answered 408, 421, 425, 429 or 5xx, or 403 or 413 with a time
 /// after which it may be asked again.
 pub fn is_passing(error: &Error) -> bool {
     let look = |cause: &(dyn StdError + 'static)| is_passing_cause(cause).then_some(());
@@ -205,7 +205,7 @@ fn is_passing_io(error: &std::io::Error) -> bool {
 
 fn is_passing_download(error: &DownloadError) -> bool {
     let may_pass = match error.status() {
-        Some(408 | 425 | 429 | 500..=599) => true,
+        Some(408 | 421 | 425 | 429 | 500..=599) => true,
         Some(403 | 413) => error.retry_after().is_some(),
         _ => false,
     };
@@ -282,7 +282,7 @@ mod tests {
         for error in [DownloadError::timeout(), DownloadError::connection()] {
             assert!(may_pass(error));
         }
-        for status in [408, 425, 429, 500, 502, 503, 504] {
+        for status in [408, 421, 425, 429, 500, 502, 503, 504] {
             assert!(may_pass(DownloadError::with_status(status)), "{status}");
         }
         for status in [301, 400, 401, 403, 404, 410, 413] {

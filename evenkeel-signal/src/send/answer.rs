@@ -7,10 +7,10 @@
 //! |---|---|
 //! | 2xx | sent; in a group perhaps not to everybody, which is logged with the count |
 //! | no connection; 400 `Specified account does not exist`, `write ..: broken pipe`, `connection refused` | not sent: try again |
-//! | 502, 503: a proxy reaches no server, which itself answers neither | not sent: try again, after `Retry-After` if it is there |
-//! | 400 untrusted, not registered, no such group, invalid request; 401, 403, 404, 413; 429 with a challenge | refused |
-//! | 3xx, and 2xx with a web page: a proxy wants a login, and the server has not seen the request | refused |
-//! | 429 without a challenge, which upstream also answers after delivering; 504, with which a proxy gives up waiting for a server that has the request; any other 5xx; any other 400; no answer | unknown |
+//! | 502, 503: a proxy reaches no server, which itself answers neither; 421, 425: by their definition the request was not processed | not sent: try again, after `Retry-After` if it is there |
+//! | 400 untrusted, not registered, no such group, invalid request; 401, 403, 404, 413 and any other 4xx; 429 with a challenge; 501, 505: a method or version that nothing there has | refused |
+//! | 3xx, 511, and 2xx with a web page: a proxy or a network wants a login, and the server has not seen the request | refused |
+//! | 429 without a challenge, which upstream also answers after delivering; 408; 504, with which a proxy gives up waiting for a server that has the request; any other 5xx; any other 400; no answer | unknown |
 //!
 //! A 429, and a 400 that speaks of a rate limit, limits the account, so nothing more is sent for a while, whatever became
 //! of the message itself. A 2xx is a success with any body but a web page: empty or unreadable, it names no message.
@@ -161,22 +161,32 @@ pub(super) fn refusal(answer: &Answer) -> SendError {
         StatusCode::BAD_REQUEST => bad_request(refusal.error.filled().unwrap_or_default()),
         StatusCode::TOO_MANY_REQUESTS => limited(&refusal, answer.retry_after),
         status @ (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE) => {
-            away(status, answer.retry_after)
+            not_sent(format!("a proxy does not reach the server ({status})"), answer.retry_after)
+        }
+        status @ (StatusCode::MISDIRECTED_REQUEST | StatusCode::TOO_EARLY) => {
+            not_sent(format!("the request was not processed ({status})"), answer.retry_after)
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             SendError::refused("the server refused the credentials: check `SIGNAL_API_TOKEN`")
         }
         StatusCode::NOT_FOUND => SendError::refused("the server has no such endpoint"),
         StatusCode::PAYLOAD_TOO_LARGE => SendError::refused("the message is too large for the server"),
+        StatusCode::NETWORK_AUTHENTICATION_REQUIRED => {
+            SendError::refused("a network on the way to the server wants a login (511)")
+        }
+        status @ (StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED) => {
+            SendError::refused(format!(
+                "what is at the server's address is no signal-cli-rest-api ({status})"
+            ))
+        }
         StatusCode::REQUEST_TIMEOUT => SendError::unknown("the server lost patience (408)"),
         status if status.is_server_error() => SendError::unknown(format!("the server failed ({status})")),
         status => SendError::refused(format!("the server answered {status}")),
     }
 }
 
-/// A proxy reaches no server. The server itself answers neither 502 nor 503, and takes a message in one piece, so it has none.
-fn away(status: StatusCode, wait: Option<Duration>) -> SendError {
-    let message = format!("a proxy does not reach the server ({status})");
+/// The server itself answers none of these statuses, and takes a message in one piece, so it has none of it.
+fn not_sent(message: String, wait: Option<Duration>) -> SendError {
     match wait {
         Some(wait) => SendError::not_sent_before(message, wait),
         None => SendError::not_sent(message),

@@ -63,7 +63,7 @@ impl Error {
         }
     }
 
-    /// How long the server wants to be left alone, if it answered with a status that may pass (403, 408, 413, 425, 429 or
+    /// How long the server wants to be left alone, if it answered with a status that may pass (403, 408, 413, 421, 425, 429 or
     /// 5xx) and said so: see [`retry_after::of`](crate::retry_after::of).
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
@@ -75,11 +75,11 @@ impl Error {
     }
 
     /// Whether the same request may succeed a little later: there was no connection or it broke, it took too long, or the
-    /// server answered 408, 425, 429 or 5xx, or 403 or 413 with the time after which it may be asked again.
+    /// server answered 408, 421, 425, 429 or 5xx, or 403 or 413 with the time after which it may be asked again.
     pub fn is_passing(&self) -> bool {
         let status = self.status().map(|status| status.as_u16());
         let may_pass = match status {
-            Some(408 | 425 | 429 | 500..=599) => true,
+            Some(408 | 421 | 425 | 429 | 500..=599) => true,
             Some(_) => self.0.retry_after.is_some(),
             None => false,
         };
@@ -108,7 +108,7 @@ impl Error {
     /// A status that is an error, with the headers that came with it.
     pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, target: Target) -> Self {
         let mut error = Self::new(Kind::Status(status), target);
-        if matches!(status.as_u16(), 403 | 408 | 413 | 425 | 429 | 500..=599) {
+        if matches!(status.as_u16(), 403 | 408 | 413 | 421 | 425 | 429 | 500..=599) {
             error.0.retry_after = crate::retry_after::of(headers);
         }
         error
