@@ -381,6 +381,34 @@ async fn a_challenge_reaches_the_handler_and_the_dead_letters_and_all_sends_paus
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_that_a_typing_indicator_meets_pauses_all_sends() {
+    async fn slow(cx: Context, Rest(text): Rest) -> String {
+        cx.typing();
+        sleep(SECOND).await;
+        text
+    }
+    for (named, pause) in [(Some(30 * SECOND), 30), (None, 60), (Some(Duration::ZERO), 60)] {
+        let (transport, mut far, tries) =
+            network(move |count| if count == 1 { limit(named) } else { Ok(Sent::done()) });
+        let app = Router::new().command("!slow", slow).command("!ping", ping).with_state(());
+        let bot = tokio::spawn(Bot::new(transport, app).in_memory().serve());
+        far.say("alice", "!slow 1");
+        while tries.lock().unwrap().is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        far.say("bob", "!ping 2");
+        far.say("carol", "!slow 3");
+        for _ in 0..3 {
+            far.reply().await;
+        }
+        let times: Vec<_> = tries.lock().unwrap().iter().map(Duration::as_secs).collect();
+        assert_eq!(times, [0, pause, pause, pause], "{named:?}: carol's indicator is dropped");
+        drop(far.hang_up());
+        bot.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_limit_one_reply_goes_first() {
     let (transport, mut far, tries) =
         network(|count| if count <= 2 { limit(None) } else { Ok(Sent::done()) });

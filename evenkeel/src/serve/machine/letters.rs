@@ -105,7 +105,7 @@ impl Machine {
     pub(super) fn delivered(&mut self, mut letter: Letter, result: Result<Sent, SendError>) {
         letter.attempts += 1;
         let limit = result.as_ref().err().and_then(SendError::limit);
-        self.throttle_after(key(letter.outbound.key), limit);
+        self.throttle_after(Some(key(letter.outbound.key)), limit);
         let error = match result {
             Ok(sent) => return self.sent(letter, sent),
             Err(error) => error,

@@ -46,7 +46,9 @@ impl Machine {
         }
     }
 
+    /// A notice has ended. It is neither kept nor tried again, but a limit that it has met holds for all that is sent.
     pub(super) fn notified(&mut self, result: Result<Sent, SendError>) {
+        self.throttle_after(None, result.as_ref().err().and_then(SendError::limit));
         match result.map_err(|error| error.outcome()) {
             Ok(_) => self.tally.sent += 1,
             Err(Outcome::Unknown) => self.tally.unknown += 1,

@@ -13,6 +13,9 @@ const SHORTEST_NAMED: Duration = Duration::from_secs(1);
 /// A network that names a longer time than this is asked once a day whether it meant that.
 const LONGEST_NAMED: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What was on its way together names ends of one limit that lie no further apart than their answers.
+const SAME_LIMIT: Duration = Duration::from_secs(5);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
@@ -42,9 +45,10 @@ impl Throttle {
         }
     }
 
-    /// An action has ended, and met the limit or did not. Answers until when nothing is sent, if that is news.
-    fn ended(&mut self, key: Key, limit: Option<Limit>, now: Duration) -> Option<Duration> {
-        let is_probe = self.probe == Some(key);
+    /// An action has ended, and met the limit or did not. `None` is one that was no try: it can find a limit, and not its
+    /// end. Answers until when nothing is sent, if that has changed.
+    fn ended(&mut self, key: Option<Key>, limit: Option<Limit>, now: Duration) -> Option<Pause> {
+        let is_probe = key.is_some() && self.probe == key;
         if is_probe {
             self.probe = None;
         }
@@ -55,29 +59,40 @@ impl Throttle {
             return None;
         };
         // Those that were on their way together have met one limit.
-        if is_probe || self.until.is_none() {
+        let is_first = is_probe || self.until.is_none();
+        if is_first {
             self.refusals = self.refusals.saturating_add(1);
         }
         let doubled = FIRST_PAUSE * (1 << (self.refusals.saturating_sub(1)).min(8));
         // A time that is over at once is none: it would go on into the limit.
         let named = named.filter(|named| *named >= SHORTEST_NAMED);
         let pause = named.map_or(doubled.min(LONGEST_PAUSE), |named| named.min(LONGEST_NAMED));
-        let until = now.saturating_add(pause).max(self.until.unwrap_or_default());
-        let is_news = self.until != Some(until);
+        let before = self.until.unwrap_or_default();
+        let until = now.saturating_add(pause).max(before);
+        let has_changed = self.until != Some(until);
         self.until = Some(until);
-        is_news.then_some(until)
+        has_changed.then_some(Pause { until, is_news: is_first || until > before + SAME_LIMIT })
     }
 }
 
+/// Nothing is sent until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pause {
+    until: Duration,
+    /// Whether it is another one than the log has told of.
+    is_news: bool,
+}
+
 impl Machine {
-    /// Takes note of how an action ended that may have met a limit.
-    pub(super) fn throttle_after(&mut self, key: Key, limit: Option<Limit>) {
+    /// Takes note of how an action ended that may have met a limit; `None` is one that nothing waits for.
+    pub(super) fn throttle_after(&mut self, key: Option<Key>, limit: Option<Limit>) {
         let now = self.now.elapsed;
-        if let Some(until) = self.throttle.ended(key, limit, now) {
+        let Some(Pause { until, is_news }) = self.throttle.ended(key, limit, now) else { return };
+        if is_news {
             let pause = until.saturating_sub(now);
             tracing::warn!(?pause, "the network limits this account: nothing is sent until that is over");
-            self.alarms.set(until, Alarm::Throttled);
         }
+        self.alarms.set(until, Alarm::Throttled);
     }
 
     /// Sends what has its turn, as far as the network lets the account send.
@@ -104,23 +119,40 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
     const ACCOUNT: Option<Limit> = Some(Limit::Account(None));
 
+    fn news(until: Duration) -> Option<Pause> {
+        Some(Pause { until, is_news: true })
+    }
+
+    #[test]
+    fn a_limit_that_several_actions_meet_is_told_of_once() {
+        let mut throttle = Throttle::default();
+        let (moment, half) = (Duration::from_millis(10), Some(Limit::Account(Some(MINUTE / 2))));
+        assert_eq!(throttle.ended(None, half, MINUTE), news(MINUTE * 3 / 2));
+        let later = throttle.ended(Some((1, 0)), half, MINUTE + moment);
+        assert_eq!(later, Some(Pause { until: MINUTE * 3 / 2 + moment, is_news: false }));
+        assert_eq!(throttle.ended(None, ACCOUNT, MINUTE), news(2 * MINUTE), "a longer one is news");
+        throttle.begins((2, 0));
+        assert_eq!(throttle.ended(None, None, MINUTE), None);
+        assert!(!throttle.is_open(), "what is no try says nothing of the end");
+    }
+
     #[test]
     fn a_limit_holds_all_sends_and_one_goes_first() {
         let mut throttle = Throttle::default();
         let now = MINUTE;
         assert!(throttle.allows(now));
-        assert_eq!(throttle.ended((1, 0), Some(Limit::Action), now), None);
+        assert_eq!(throttle.ended(Some((1, 0)), Some(Limit::Action), now), None);
         assert!(throttle.is_open(), "one action's limit is not the account's");
-        assert_eq!(throttle.ended((1, 0), ACCOUNT, now), Some(2 * MINUTE));
-        assert_eq!(throttle.ended((2, 0), ACCOUNT, now), None, "it was on its way with the first");
-        assert_eq!(throttle.ended((3, 0), None, now), None, "so was this, which got through");
+        assert_eq!(throttle.ended(Some((1, 0)), ACCOUNT, now), news(2 * MINUTE));
+        assert_eq!(throttle.ended(Some((2, 0)), ACCOUNT, now), None, "it was on its way with the first");
+        assert_eq!(throttle.ended(Some((3, 0)), None, now), None, "so was this, which got through");
         assert!(!throttle.allows(2 * MINUTE - Duration::from_nanos(1)));
         assert!(throttle.allows(2 * MINUTE));
         throttle.begins((4, 0));
         assert!(!throttle.allows(9 * MINUTE), "one at a time");
-        assert_eq!(throttle.ended((4, 0), ACCOUNT, 2 * MINUTE), Some(4 * MINUTE), "twice as long");
+        assert_eq!(throttle.ended(Some((4, 0)), ACCOUNT, 2 * MINUTE), news(4 * MINUTE), "twice as long");
         throttle.begins((5, 0));
-        assert_eq!(throttle.ended((5, 0), None, 5 * MINUTE), None);
+        assert_eq!(throttle.ended(Some((5, 0)), None, 5 * MINUTE), None);
         assert!(throttle.is_open());
     }
 
@@ -134,11 +166,11 @@ mod tests {
             (None, MINUTE),
         ] {
             let mut throttle = Throttle::default();
-            throttle.ended((1, 0), Some(Limit::Account(named)), Duration::ZERO);
+            throttle.ended(Some((1, 0)), Some(Limit::Account(named)), Duration::ZERO);
             assert_eq!(throttle.until, Some(expected), "{named:?}");
         }
         let mut throttle = Throttle { refusals: u32::MAX - 1, ..Throttle::default() };
-        throttle.ended((1, 0), ACCOUNT, Duration::ZERO);
+        throttle.ended(Some((1, 0)), ACCOUNT, Duration::ZERO);
         assert_eq!(throttle.until, Some(LONGEST_PAUSE));
     }
 }
