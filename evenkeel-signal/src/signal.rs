@@ -11,7 +11,7 @@ use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{Attachment, DownloadError, Error, Event, Outbound, Result, Transport};
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::api::answer::{Answer, Failure, Kind};
+use crate::api::answer::{Answer, Failure, Kind, NoFile};
 use crate::api::{Api, Connector};
 use crate::backoff::{Backoff, Random, system_random};
 use crate::config::{Address, OwnMessages, Timings, Wanted, bearer, header, percent_encoded, phone_number};
@@ -422,15 +422,25 @@ impl Transport for Signal {
         let answer =
             self.wires.api.call(Purpose::Download, (Method::GET, &uri), Bytes::new(), limit_bytes).await;
         let answer = answer.and_then(Answer::whole).map_err(|failure| unfetched(failure, limit_bytes))?;
-        if answer.status.is_success() && answer.is_no_file(&attachment.content_type, attachment.size_bytes) {
-            return Err(Error::new("what is at the server's address answered with a web page in place of the file")
-                .with_hint("check `SIGNAL_API_TOKEN` and `SIGNAL_API_URL`: something in front of the server wants a login"));
-        }
         if answer.status.is_success() {
-            return Ok(answer.body);
+            return match answer.no_file(&attachment.content_type, attachment.size_bytes) {
+                Some(what) => Err(mistaken(what, answer.body.len() as u64)),
+                None => Ok(answer.body),
+            };
         }
         let error = DownloadError::with_status(answer.status.as_u16());
         Err(error.with_retry_after(answer.retry_after).into())
+    }
+}
+
+/// A page stays one until somebody logs in; what is too short may have been cut.
+#[track_caller]
+fn mistaken(what: NoFile, bytes: u64) -> Error {
+    match what {
+        NoFile::Page => Error::from(DownloadError::page()).with_hint(
+            "check `SIGNAL_API_TOKEN` and `SIGNAL_API_URL`: something in front of the server wants a login",
+        ),
+        NoFile::Length { expected_bytes } => DownloadError::wrong_length(bytes, expected_bytes).into(),
     }
 }
 

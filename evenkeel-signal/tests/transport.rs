@@ -372,6 +372,30 @@ async fn a_download_says_why_it_failed() {
     assert!(error.find::<DownloadError>().unwrap().is_connection() && is_passing(&error));
 }
 
+#[tokio::test]
+async fn what_is_not_the_file_is_not_taken_for_it() {
+    let standin = Standin::start(Options::default().with_attachment("a", b"{\"a\":1}\n".to_vec())).unwrap();
+    let signal = signal(&standin);
+    let content_type = "application/json".to_owned();
+    let file = Attachment { id: "a".into(), name: None, content_type, size_bytes: Some(8) };
+    assert_eq!(signal.download(&file, 100).await.unwrap().len(), 8);
+    for (status, body, is_page) in [
+        (200, "<!-- x -->\n<!DOCTYPE html>", true),
+        (200, "<head><title>Login", true),
+        (200, "{\"error\":\"login required\"}", false),
+        (200, "{\"a\":", false),
+        (200, "", false),
+        (204, "", false),
+    ] {
+        standin.answer_next(Route::Attachments, [Answer::Status(status, body.into())]);
+        let error = signal.download(&file, 100).await.unwrap_err();
+        let cause = error.find::<DownloadError>().unwrap();
+        assert_eq!((cause.is_page(), cause.is_wrong_length()), (is_page, !is_page), "{body}");
+        assert_eq!(is_passing(&error), !is_page, "{body}");
+        assert_eq!(error.chain().contains("web page"), is_page, "{}", error.chain());
+    }
+}
+
 /// Answers each connection with the same bytes, and closes it.
 fn raw_server(answer: &'static str) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -209,7 +209,7 @@ fn is_passing_download(error: &DownloadError) -> bool {
         Some(403 | 413) => error.retry_after().is_some(),
         _ => false,
     };
-    may_pass || error.is_timeout() || error.is_connection()
+    may_pass || error.is_timeout() || error.is_connection() || error.is_wrong_length()
 }
 
 fn retry_after_of(cause: &(dyn StdError + 'static)) -> Option<Duration> {
@@ -279,7 +279,9 @@ mod tests {
     #[test]
     fn a_download_may_pass_for_every_cause_that_the_guide_lists() {
         let may_pass = |error: DownloadError| is_passing(&Error::from(error).context("fetching"));
-        for error in [DownloadError::timeout(), DownloadError::connection()] {
+        for error in
+            [DownloadError::timeout(), DownloadError::connection(), DownloadError::wrong_length(3, 900)]
+        {
             assert!(may_pass(error));
         }
         for status in [408, 421, 425, 429, 500, 502, 503, 504] {
@@ -288,7 +290,11 @@ mod tests {
         for status in [301, 400, 401, 403, 404, 410, 413] {
             assert!(!may_pass(DownloadError::with_status(status)), "{status}");
         }
-        assert!(!may_pass(DownloadError::too_large(1)) && !may_pass(DownloadError::gone()));
+        assert!(
+            !may_pass(DownloadError::too_large(1))
+                && !may_pass(DownloadError::page())
+                && !may_pass(DownloadError::gone())
+        );
     }
 
     #[test]

@@ -43,18 +43,44 @@ impl Answer {
     }
 }
 
+/// What is wrong with what came in the place of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoFile {
+    /// A page, such as one for logging in.
+    Page,
+    /// It was cut short, or is something else.
+    Length { expected_bytes: u64 },
+}
+
 impl Answer {
-    /// Whether a page, such as one for logging in, stands in the place of a file. A person may send a page, too: what has the
-    /// length that the message told is the file, and where it told none, what was sent as a page is.
-    pub(crate) fn is_no_file(&self, content_type: &str, size_bytes: Option<u64>) -> bool {
-        let begin = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii_start();
-        let begin = begin.get(..14).unwrap_or(begin).to_ascii_lowercase();
-        let is_page = self.is_html || begin.starts_with(b"<!doctype html") || begin.starts_with(b"<html");
+    /// Whether what came is something else than the file. A person may send a page, too: what has the length that the message
+    /// told is the file, and where it told none, what was sent as a page is. Nothing else tells a denial in JSON or plain text
+    /// from a file than its length.
+    pub(crate) fn no_file(&self, content_type: &str, size_bytes: Option<u64>) -> Option<NoFile> {
+        let is_page = || self.is_html || is_page(&self.body);
         match size_bytes.filter(|size| *size > 0) {
-            Some(size) => size != self.body.len() as u64 && (is_page || self.body.is_empty()),
-            None => is_page && !content_type.to_ascii_lowercase().contains("html"),
+            Some(size) if size == self.body.len() as u64 => None,
+            Some(_) if is_page() && !self.body.is_empty() => Some(NoFile::Page),
+            Some(expected_bytes) => Some(NoFile::Length { expected_bytes }),
+            None => {
+                (is_page() && !content_type.to_ascii_lowercase().contains("html")).then_some(NoFile::Page)
+            }
         }
     }
+}
+
+/// How a page begins, behind what may stand in front of any: a mark, a declaration, comments.
+fn is_page(body: &[u8]) -> bool {
+    let mut rest = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    for (begin, end) in [(&b"<?xml"[..], &b"?>"[..]), (b"<!--", b"-->")] {
+        while rest.starts_with(begin) {
+            let Some(at) = rest.windows(end.len()).position(|window| window == end) else { return false };
+            rest = rest.get(at + end.len()..).unwrap_or_default().trim_ascii_start();
+        }
+    }
+    let begin = rest.get(..14).unwrap_or(rest).to_ascii_lowercase();
+    let tags = ["<!doctype html", "<html", "<head", "<body", "<title", "<meta", "<script", "<form"];
+    tags.iter().any(|tag| begin.starts_with(tag.as_bytes()))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,23 +157,44 @@ impl Pieces {
 mod tests {
     use super::*;
 
+    fn answer(body: &str, is_html: bool) -> Answer {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Answer { status: StatusCode::OK, is_html, missing: None, retry_after: None, body }
+    }
+
     #[test]
     fn a_login_page_is_no_file_and_a_page_that_was_sent_is_one() {
-        let page = |body: &'static str, is_html| Answer {
-            status: StatusCode::OK,
-            is_html,
-            missing: None,
-            retry_after: None,
-            body: Bytes::from_static(body.as_bytes()),
-        };
-        let login = page("<!DOCTYPE html><title>log in</title>", true);
-        assert!(login.is_no_file("image/png", Some(4_000)) && login.is_no_file("image/png", None));
-        assert!(login.is_no_file("text/html", Some(4_000)), "the page has another length");
-        assert!(!login.is_no_file("text/html", None));
-        assert!(!login.is_no_file("application/octet-stream", Some(login.body.len() as u64)));
-        assert!(page("<HTML>", false).is_no_file("image/png", None));
-        assert!(page("", false).is_no_file("image/png", Some(4)));
-        assert!(!page("<svg/>", false).is_no_file("image/svg+xml", Some(4_000)));
-        assert!(!page("\u{89}PNG", false).is_no_file("image/png", None));
+        for page in [
+            "<!DOCTYPE html><title>log in</title>",
+            "<HTML>",
+            "\u{feff}<?xml version=\"1.0\"?>\n<!DOCTYPE html><html/>",
+            "<!-- x -->\n<!-- y -->\n<!DOCTYPE html>",
+            "<head><title>Login",
+            "<script>location=\"/login\"</script>",
+            " <meta http-equiv=refresh>",
+        ] {
+            let size = page.len() as u64;
+            let found = |content_type, size| answer(page, false).no_file(content_type, size);
+            assert_eq!(found("image/png", Some(4_000)), Some(NoFile::Page), "{page}");
+            assert_eq!(found("text/html", Some(4_000)), Some(NoFile::Page), "another length: {page}");
+            assert_eq!(found("image/png", None), Some(NoFile::Page), "{page}");
+            assert_eq!(found("application/xhtml+xml", None), None, "{page}");
+            assert_eq!(found("application/octet-stream", Some(size)), None, "{page}");
+        }
+        assert_eq!(answer("Log in", true).no_file("image/png", None), Some(NoFile::Page), "its head says so");
+    }
+
+    #[test]
+    fn what_has_another_length_than_was_told_is_no_file() {
+        for denial in ["{\"error\":\"login required\"}", "Access denied", "abc", "", "<svg/>", "<?xml"] {
+            let found = |size| answer(denial, false).no_file("image/svg+xml", size);
+            let size = denial.len() as u64;
+            for expected_bytes in [size + 1, 900] {
+                assert_eq!(found(Some(expected_bytes)), Some(NoFile::Length { expected_bytes }), "{denial}");
+            }
+            assert_eq!((found(Some(size)), found(None), found(Some(0))), (None, None, None), "{denial}");
+        }
+        let empty = answer("", true).no_file("text/html", Some(9));
+        assert_eq!(empty, Some(NoFile::Length { expected_bytes: 9 }), "no page without a letter");
     }
 }

@@ -34,6 +34,8 @@ enum Kind {
     Connection,
     TooLarge { limit_bytes: usize },
     Gone,
+    Page,
+    Length { bytes: u64, expected_bytes: u64 },
 }
 
 impl DownloadError {
@@ -60,6 +62,16 @@ impl DownloadError {
     /// There is no such file any more.
     pub fn gone() -> Self {
         Self::new(Kind::Gone)
+    }
+
+    /// A web page came in its place, such as one for logging in.
+    pub fn page() -> Self {
+        Self::new(Kind::Page)
+    }
+
+    /// What came has another length than the message says: it was cut short, or is not the file.
+    pub fn wrong_length(bytes: u64, expected_bytes: u64) -> Self {
+        Self::new(Kind::Length { bytes, expected_bytes })
     }
 
     fn new(kind: Kind) -> Self {
@@ -108,6 +120,16 @@ impl DownloadError {
         matches!(self.kind, Kind::Gone | Kind::Status(404 | 410))
     }
 
+    /// Whether a web page came in its place.
+    pub fn is_page(&self) -> bool {
+        self.kind == Kind::Page
+    }
+
+    /// Whether what came has another length than the message says.
+    pub fn is_wrong_length(&self) -> bool {
+        matches!(self.kind, Kind::Length { .. })
+    }
+
     /// How long the server wants to be left alone, if it said so.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -122,6 +144,10 @@ impl fmt::Display for DownloadError {
             Kind::Timeout => f.write_str("it took too long"),
             Kind::Connection => f.write_str("there was no connection, or it broke"),
             Kind::TooLarge { limit_bytes } => write!(f, "it is larger than {limit_bytes} bytes"),
+            Kind::Page => f.write_str("the server answered with a web page in its place"),
+            Kind::Length { bytes, expected_bytes } => {
+                write!(f, "{bytes} bytes came in place of {expected_bytes}")
+            }
             Kind::Gone => f.write_str("it is not there any more"),
         }
     }
