@@ -11,7 +11,7 @@
 //! | message without any content that signal-cli understood | `Other` named `unsupported` |
 //! | own message from another device | as [`OwnMessages`] says |
 //! | envelope without content; contacts, read marks and other syncs; call events; the bot's own echo | nothing |
-//! | exception, error frame, not JSON, strict part broken, content without a sender | undeliverable: counted |
+//! | exception, error frame, not JSON, strict part broken, content without a sender that is a uuid or a number | undeliverable: counted |
 //!
 //! `wire` has the shapes, `people` says who is who in them, and `content` what they say.
 
@@ -25,7 +25,7 @@ use evenkeel::{Conversation, Event, Sender, What};
 use serde_json::value::RawValue;
 
 use self::content::{Content, Contents, receipt_notice, story_notice, typing_notice};
-use self::people::Source;
+use self::people::{Source, addresses};
 use self::wire::{Destination, Envelope, Frame, Sync};
 use crate::config::OwnMessages;
 use crate::ids::Account;
@@ -83,9 +83,9 @@ impl Reader<'_> {
     }
 
     fn envelope(&self, envelope: &Envelope<'_>) -> Parsed {
-        let named = Source::of(envelope);
-        let (number, uuid) = self.account.people.complete(named.number, named.uuid);
-        let source = Source { number: number.as_deref(), uuid: uuid.as_deref(), ..named };
+        let (number, uuid) = addresses(&envelope.source, &envelope.source_number, &envelope.source_uuid);
+        let (number, uuid) = self.account.people.complete(number, uuid.as_deref());
+        let source = Source::of(envelope, number.as_deref(), uuid.as_deref());
         let is_own = self.account.is(source.number, source.uuid);
         if let Some(sync) = envelope.sync_message {
             return self.sync(&source, sync).unwrap_or(Parsed::Undeliverable(BROKEN));
@@ -148,8 +148,8 @@ impl Reader<'_> {
             return Some(Parsed::Nothing);
         };
         let to: Destination<'_> = serde_json::from_str(sent.get()).ok()?;
-        let uuid = to.destination_uuid.filled();
-        let number = to.destination_number.filled().or(to.destination.filled());
+        let (number, uuid) = addresses(&to.destination, &to.destination_number, &to.destination_uuid);
+        let uuid = uuid.as_deref();
         let is_note = self.account.is(number, uuid);
         let is_wanted = match self.own_messages {
             OwnMessages::Ignore => false,

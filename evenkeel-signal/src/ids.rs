@@ -2,7 +2,7 @@
 //!
 //! | thing | Evenkeel | wire |
 //! |---|---|---|
-//! | person | uuid, else phone number | `sourceUuid`, `sourceNumber`, `source` |
+//! | person | uuid in lower case, else phone number | `sourceUuid`, `sourceNumber`, `source`; what is neither is no name |
 //! | group | internal id: base64 of 32 bytes | received: the same; sent: `group.` and base64 of it |
 //! | message | `<timestamp>/<author>`, the bot itself being `self` | author and timestamp, apart |
 //!
@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base64::Engine;
@@ -72,6 +73,33 @@ pub(crate) fn is_group_id(id: &str) -> bool {
     STANDARD.decode(id).is_ok_and(|bytes| matches!(bytes.len(), 16 | 32))
 }
 
+/// Longer than any number is, and shorter than any that is one.
+const DIGITS: RangeInclusive<usize> = 5..=19;
+/// Where the hyphens of a uuid are.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+/// The one spelling of a person's uuid; `None` is no uuid, or the one with which signal-cli names nobody.
+pub(crate) fn person_uuid(text: &str) -> Option<Cow<'_, str>> {
+    let is_right = |(at, byte): (usize, u8)| match HYPHENS.contains(&at) {
+        true => byte == b'-',
+        false => byte.is_ascii_hexdigit(),
+    };
+    let is_uuid = text.len() == 36 && text.bytes().enumerate().all(is_right);
+    let is_nobody = text.bytes().all(|byte| matches!(byte, b'0' | b'-'));
+    if !is_uuid || is_nobody {
+        return None;
+    }
+    let has_capitals = text.bytes().any(|byte| byte.is_ascii_uppercase());
+    Some(if has_capitals { text.to_ascii_lowercase().into() } else { text.into() })
+}
+
+/// A person's phone number, as signal-cli writes it; anything else is no name.
+pub(crate) fn person_number(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix('+')?;
+    let is_number = DIGITS.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(text)
+}
+
 /// The bot's own account.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -99,12 +127,30 @@ struct Known {
 const MOST_PAIRS: usize = 50_000;
 
 impl Known {
-    fn add(&mut self, number: &str, uuid: &str) {
-        // A number that has changed hands is nobody else's any more, and neither is the number that this person had.
-        let former = [self.pairs.remove(number), self.pairs.remove(uuid)];
-        for former in former.into_iter().flatten() {
+    /// A number that has changed hands is nobody else's any more, and neither is the number that this person had. That must
+    /// hold however many are known: somebody may be allowed by a number.
+    fn change(&mut self, number: &str, uuid: &str) {
+        if let Some(former) = self.pairs.remove(number) {
             self.pairs.remove(&former);
+            self.news.push((former, None));
         }
+        let former = self.pairs.remove(uuid);
+        if let Some(former) = &former {
+            self.pairs.remove(former);
+        }
+        if self.has_room() {
+            self.add(number, uuid);
+            self.news.push((uuid.into(), Some(number.into())));
+        } else if former.is_some() {
+            self.news.push((uuid.into(), None));
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.pairs.len() < 2 * MOST_PAIRS
+    }
+
+    fn add(&mut self, number: &str, uuid: &str) {
         self.pairs.insert(number.into(), uuid.into());
         self.pairs.insert(uuid.into(), number.into());
     }
@@ -120,7 +166,7 @@ impl Pairs {
     pub(crate) fn restore(&self, number: &str, uuid: &str) {
         let mut known = self.locked();
         let is_new = !known.pairs.contains_key(number) && !known.pairs.contains_key(uuid);
-        if is_new && known.pairs.len() < 2 * MOST_PAIRS {
+        if is_new && known.has_room() {
             known.add(number, uuid);
         }
     }
@@ -143,12 +189,8 @@ impl Pairs {
             (Some(number), Some(uuid)) => {
                 let is_known = pairs.get(uuid).is_some_and(|known| **known == *number)
                     && pairs.get(number).is_some_and(|known| **known == *uuid);
-                if !is_known && pairs.len() < 2 * MOST_PAIRS {
-                    if let Some(former) = pairs.get(number).cloned() {
-                        known.news.push((former, None));
-                    }
-                    known.news.push((uuid.into(), Some(number.into())));
-                    known.add(number, uuid);
+                if !is_known {
+                    known.change(number, uuid);
                 }
                 (Some(number.to_owned()), Some(uuid.to_owned()))
             }
@@ -181,6 +223,9 @@ impl Account {
             let (Some(uuid), Ok(number)) = (name.strip_prefix(NUMBER_OF), std::str::from_utf8(number)) else {
                 continue;
             };
+            // An earlier version kept whatever the wire said.
+            let (Some(number), Some(uuid)) = (person_number(number), person_uuid(uuid)) else { continue };
+            let uuid = &*uuid;
             self.people.restore(number, uuid);
             // Says who the bot is, if it is the bot.
             self.is(Some(number), Some(uuid));
@@ -239,7 +284,8 @@ impl Account {
     pub(crate) fn target<'a>(&'a self, id: &'a MessageId) -> Option<(u64, &'a str)> {
         let (timestamp, author) = id.as_str().split_once('/')?;
         let author = if author == SELF { &*self.number } else { author };
-        Some((timestamp.parse().ok()?, author))
+        // The author may have had no name.
+        Some((timestamp.parse().ok()?, author)).filter(|(_, author)| !author.is_empty())
     }
 
     /// Returns the recipient that endpoints take for a conversation.
@@ -271,7 +317,7 @@ mod tests {
     #[test]
     fn a_foreign_id_is_no_target() {
         let account = Account::new("+15550100000".into());
-        for id in ["", "7", "x/y", "-1/y"] {
+        for id in ["", "7", "x/y", "-1/y", "7/"] {
             assert_eq!(account.target(&MessageId::new(id)), None, "{id}");
         }
     }
@@ -296,6 +342,57 @@ mod tests {
         pairs.complete(Some(number), Some("another"));
         assert_eq!(pairs.complete(None, Some(uuid)), (None, Some(uuid.to_owned())), "it has changed hands");
         assert_eq!(pairs.complete(None, None), (None, None));
+    }
+
+    #[test]
+    fn a_number_that_changes_hands_is_lost_however_many_are_known() {
+        let pairs = Pairs::default();
+        pairs.complete(Some("+1"), Some("a"));
+        pairs.complete(Some("+2"), Some("b"));
+        for n in 0..MOST_PAIRS {
+            pairs.complete(Some(&format!("+9{n}")), Some(&format!("many {n}")));
+        }
+        pairs.take_news();
+        assert!(!pairs.locked().has_room());
+        pairs.complete(Some("+1"), Some("c"));
+        assert_eq!(pairs.complete(None, Some("a")), (None, Some("a".to_owned())), "it is another's");
+        assert_eq!(pairs.complete(Some("+1"), None).1.as_deref(), Some("c"), "who takes the free place");
+        pairs.complete(Some("+3"), Some("d"));
+        assert_eq!(pairs.complete(None, Some("d")).0, None, "there is no room for more");
+        pairs.complete(Some("+1"), Some("b"));
+        let news: Vec<_> =
+            pairs.take_news().into_iter().map(|(uuid, number)| format!("{uuid} {number:?}")).collect();
+        assert_eq!(news, ["a None", "c Some(\"+1\")", "c None", "b Some(\"+1\")"]);
+        assert_eq!(pairs.complete(Some("+2"), None).1, None, "the number that `b` had is nobody's");
+        assert!(pairs.locked().pairs.len() <= 2 * MOST_PAIRS);
+    }
+
+    #[test]
+    fn a_person_is_a_uuid_or_a_number() {
+        assert_eq!(person_uuid(UUID).as_deref(), Some(UUID));
+        let upper = "AbCdEf01-2345-4789-8ABC-DEF012345678";
+        assert_eq!(person_uuid(upper).as_deref(), Some("abcdef01-2345-4789-8abc-def012345678"));
+        assert_eq!(person_number("+15550100001"), Some("+15550100001"));
+        for nobody in [
+            "",
+            "null",
+            "+",
+            "../x",
+            "u:name.01",
+            "\0x",
+            "+1555",
+            "+15550100001\n",
+            " +15550100001",
+            "+1 555 0100001",
+            "+\u{661}\u{661}\u{661}\u{661}\u{661}",
+            "+12345678901234567890",
+            "00000000-0000-0000-0000-000000000000",
+            "00000000000040008000000000000000abcd",
+            "0000000-00000-4000-8000-00000000000a",
+            "PNI:11111111-1111-4111-8111-111111111111",
+        ] {
+            assert_eq!((person_uuid(nobody), person_number(nobody)), (None, None), "{nobody:?}");
+        }
     }
 
     #[test]

@@ -167,8 +167,7 @@ async fn a_half_open_connection_is_noticed_and_replaced() {
     let _silent = tokio_tungstenite::accept_async(stream).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
     let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-    let frame =
-        json!({"envelope": {"sourceUuid": "u", "timestamp": 1, "dataMessage": {"message": "hello?"}}});
+    let frame = json!({"envelope": {"sourceUuid": Person::alice().uuid, "timestamp": 1, "dataMessage": {"message": "hello?"}}});
     socket.send(frame.to_string().into()).await.unwrap();
     assert_eq!(next(&mut inbox).await.text(), Some("hello?"));
 }

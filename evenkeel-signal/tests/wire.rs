@@ -184,10 +184,14 @@ fn the_same_frame_has_the_same_id_and_another_kind_has_another() {
 
 #[test]
 fn what_is_not_needed_may_be_anything() {
-    let strange = r#"{"account":[1],"envelope":{"source":{"a":1},"sourceUuid":"u","sourceName":7,"sourceDevice":"x",
+    let strange = r#"{"account":[1],"envelope":{"source":{"a":1},"sourceUuid":"33333333-3333-4333-8333-333333333333","sourceName":7,"sourceDevice":"x",
         "timestamp":"12","serverReceivedTimestamp":null,"dataMessage":{"timestamp":null,"message":"hi","viewOnce":"?",
         "quote":[],"mentions":{"a":1},"attachments":["x",{"id":"file"},{"id":5}],"sticker":null,"new":{"deep":[[]]}}}}"#;
-    assert_eq!(becomes(&signal(), strange), r#"u > u: message "hi" with application/octet-stream """#);
+    assert_eq!(
+        becomes(&signal(), strange),
+        r#"ID > ID: message "hi" with application/octet-stream """#
+            .replace("ID", "33333333-3333-4333-8333-333333333333")
+    );
 }
 
 #[test]
@@ -202,7 +206,9 @@ fn what_decides_words_and_place_may_not() {
         r#""hi""#,
         r#"{"reaction":{"emoji":"x"}}"#,
     ] {
-        let frame = format!(r#"{{"envelope":{{"sourceUuid":"u","timestamp":1,"dataMessage":{data}}}}}"#);
+        let frame = format!(
+            r#"{{"envelope":{{"sourceUuid":"33333333-3333-4333-8333-333333333333","timestamp":1,"dataMessage":{data}}}}}"#
+        );
         assert!(signal().parse(&frame).is_err(), "{data}");
     }
     let nobody = r#"{"envelope":{"timestamp":1,"dataMessage":{"message":"hi"}}}"#;
@@ -210,11 +216,63 @@ fn what_decides_words_and_place_may_not() {
 }
 
 #[test]
+fn a_sender_that_is_no_person_is_undeliverable() {
+    for source in [
+        r#""sourceUuid":"\u0000x""#,
+        r#""sourceNumber":"\u0000x""#,
+        r#""source":"null""#,
+        r#""sourceNumber":"+""#,
+        r#""sourceUuid":"../x","sourceNumber":null,"source":"../x""#,
+        r#""sourceNumber":"+15550100001\n""#,
+        r#""source":"u:name.01""#,
+        r#""sourceUuid":"00000000-0000-0000-0000-000000000000""#,
+        r#""sourceUuid":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=""#,
+    ] {
+        for content in [r#""dataMessage":{"message":"hi"}"#, r#""typingMessage":{"action":"STARTED"}"#] {
+            let frame = format!(r#"{{"envelope":{{{source},"timestamp":1,{content}}}}}"#);
+            assert_eq!(signal().parse(&frame).unwrap_err(), "a message without a sender", "{source}");
+        }
+    }
+}
+
+#[test]
+fn a_person_has_one_name_however_it_is_written() {
+    let (lower, upper) = ("abcdef01-3333-4333-8333-333333333333", "ABCDEF01-3333-4333-8333-333333333333");
+    let signal = signal();
+    let event = |source: &str, data: &str| {
+        let frame = format!(r#"{{"envelope":{{{source},"timestamp":1,"dataMessage":{data}}}}}"#);
+        signal.parse(&frame).unwrap().unwrap()
+    };
+    let written = |uuid: &str| event(&format!(r#""sourceUuid":"{uuid}""#), r#"{"message":"hi"}"#);
+    assert_eq!(
+        (written(upper).id(), written(upper).sender()),
+        (written(lower).id(), written(lower).sender())
+    );
+    assert_eq!(written(upper).conversation().id(), lower);
+    let both = event(&format!(r#""sourceUuid":"null","sourceNumber":"\u0000x","source":"{upper}""#), "{}");
+    assert_eq!(both.conversation().id(), lower, "what is no name hides none");
+    let quoting = format!(
+        r#"{{"message":"hi","quote":{{"id":7,"authorUuid":"{upper}","text":"x"}},"mentions":[
+            {{"uuid":"{upper}","start":0,"length":1}},{{"uuid":"null","number":"+","start":1,"length":1}}]}}"#
+    );
+    let quoting = event(&format!(r#""sourceUuid":"{lower}""#), &quoting);
+    let message = quoting.message().unwrap();
+    assert_eq!(message.quote.as_ref().unwrap().id.as_str(), format!("7/{lower}"));
+    assert_eq!(message.mentions.iter().map(|mention| mention.who.id()).collect::<Vec<_>>(), [lower]);
+    let nobody = r#"{"message":"hi","quote":{"id":7,"author":"../x","text":"x"}}"#;
+    let nobody = event(&format!(r#""sourceUuid":"{lower}""#), nobody);
+    assert!(nobody.message().unwrap().quote.as_ref().unwrap().author.is_none());
+}
+
+#[test]
 fn a_mention_outside_of_the_text_is_left_out_and_the_message_stays() {
-    let mentions = r#"[{"uuid":"a","start":1,"length":1},{"uuid":"b","start":0,"length":2},{"uuid":"c","start":9,"length":1}]"#;
+    let mentions = r#"[{"uuid":"aaaaaaaa-3333-4333-8333-333333333333","start":1,"length":1},{"uuid":"BBBBBBBB-3333-4333-8333-333333333333","start":0,"length":2},{"uuid":"cccccccc-3333-4333-8333-333333333333","start":9,"length":1}]"#;
     let data = format!(r#"{{"message":"👋","mentions":{mentions}}}"#);
-    let frame = format!(r#"{{"envelope":{{"sourceUuid":"u","timestamp":1,"dataMessage":{data}}}}}"#);
-    assert_eq!(becomes(&signal(), &frame), r#"u > u: message "👋" mentions b at 0..4"#);
+    let frame = format!(
+        r#"{{"envelope":{{"sourceUuid":"33333333-3333-4333-8333-333333333333","timestamp":1,"dataMessage":{data}}}}}"#
+    );
+    let expected = r#"UUID > UUID: message "👋" mentions bbbbbbbb-3333-4333-8333-333333333333 at 0..4"#;
+    assert_eq!(becomes(&signal(), &frame), expected.replace("UUID", "33333333-3333-4333-8333-333333333333"));
 }
 
 #[test]
@@ -226,7 +284,9 @@ fn a_command_behind_a_mention_of_the_bot_runs() {
     let event = |text: &str, mention: &str| {
         let group = r#""groupInfo":{"groupId":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}"#;
         let data = format!(r#"{{"message":"{text}","mentions":[{mention}],{group}}}"#);
-        let frame = format!(r#"{{"envelope":{{"sourceUuid":"u","timestamp":1,"dataMessage":{data}}}}}"#);
+        let frame = format!(
+            r#"{{"envelope":{{"sourceUuid":"33333333-3333-4333-8333-333333333333","timestamp":1,"dataMessage":{data}}}}}"#
+        );
         signal.parse(&frame).unwrap().unwrap()
     };
     let mentioned = event("\u{fffc} !ping", &bot.replace("START", "0"));
@@ -235,7 +295,10 @@ fn a_command_behind_a_mention_of_the_bot_runs() {
     assert!(app.matches(&later) && later.is_addressed());
     let by_uuid = r#"{"uuid":"00000000-0000-4000-8000-000000000000","start":0,"length":1}"#;
     assert!(app.matches(&event("\u{fffc}, ！ping", by_uuid)), "the uuid was learnt");
-    let other = event("\u{fffc} !ping", r#"{"name":"Bob","uuid":"bob","start":0,"length":1}"#);
+    let other = event(
+        "\u{fffc} !ping",
+        r#"{"name":"Bob","uuid":"22222222-2222-4222-8222-222222222222","start":0,"length":1}"#,
+    );
     assert!(!app.matches(&other) && !other.is_addressed());
     assert_eq!(other.message().unwrap().text_with_names(), "@Bob !ping");
 }

@@ -14,7 +14,7 @@ use super::wire::{
     elements, has_entries,
 };
 use crate::ids::{Account, is_group_id};
-use crate::loose::Flag;
+use crate::loose::{Flag, Text};
 use crate::utf16::Units;
 
 /// An event but for who and where.
@@ -105,6 +105,7 @@ impl Contents<'_> {
     fn quote(&self, quote: &RawValue) -> Option<Quote> {
         let quote: Quoted<'_> = serde_json::from_str(quote.get()).ok()?;
         let (number, uuid) = addresses(&quote.author, &quote.author_number, &quote.author_uuid);
+        let uuid = uuid.as_deref();
         Some(Quote {
             id: self.account.message_id(quote.id.0?, number, uuid),
             author: person(None, number, uuid),
@@ -133,7 +134,9 @@ impl Contents<'_> {
 
     fn mention(&self, units: &Units, mention: &RawValue) -> Option<Mention> {
         let mention: Named<'_> = serde_json::from_str(mention.get()).ok()?;
-        let (number, uuid) = (mention.number.filled(), mention.uuid.filled());
+        let unnamed = Text::default();
+        let (number, uuid) = addresses(&unnamed, &mention.number, &mention.uuid);
+        let uuid = uuid.as_deref();
         // One that names the bot by both of its addresses is how its uuid is learnt.
         let _is_bot = self.account.is(number, uuid);
         Some(Mention {
@@ -145,6 +148,7 @@ impl Contents<'_> {
     fn target(&self, pointer: &Pointer<'_>) -> Option<MessageId> {
         let (number, uuid) =
             addresses(&pointer.target_author, &pointer.target_author_number, &pointer.target_author_uuid);
+        let uuid = uuid.as_deref();
         let timestamp = pointer.target_sent_timestamp.0?;
         Some(self.account.message_id(timestamp, number, uuid))
     }

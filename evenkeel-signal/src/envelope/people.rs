@@ -1,8 +1,11 @@
 //! Who is who in an envelope: the wire names everybody up to three times.
 
+use std::borrow::Cow;
+
 use evenkeel::Sender;
 
 use super::wire::Envelope;
+use crate::ids::{person_number, person_uuid};
 use crate::loose::Text;
 
 /// Who is who in one envelope.
@@ -15,9 +18,8 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn of(envelope: &'a Envelope<'_>) -> Self {
-        // Old servers send `source` alone; it is a number, or a uuid where the number is hidden.
-        let (number, uuid) = addresses(&envelope.source, &envelope.source_number, &envelope.source_uuid);
+    /// Who wrote it is given, as far as it is known.
+    pub(super) fn of(envelope: &'a Envelope<'_>, number: Option<&'a str>, uuid: Option<&'a str>) -> Self {
         Self {
             uuid,
             number,
@@ -32,17 +34,20 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Returns number and uuid of somebody whom the wire names up to three times; an empty text is no name.
+/// Returns number and uuid of somebody whom the wire names up to three times. What is neither is no name: an answer to it
+/// would go nowhere, and a text that begins with a NUL is a conversation of the bot's own.
 pub(super) fn addresses<'a>(
     either: &'a Text<'_>,
     number: &'a Text<'_>,
     uuid: &'a Text<'_>,
-) -> (Option<&'a str>, Option<&'a str>) {
-    match (number.filled(), uuid.filled(), either.filled()) {
-        (None, None, Some(either)) if either.starts_with('+') => (Some(either), None),
-        (None, None, Some(either)) => (None, Some(either)),
-        (number, uuid, _) => (number, uuid),
+) -> (Option<&'a str>, Option<Cow<'a, str>>) {
+    let number = number.filled().and_then(person_number);
+    let uuid = uuid.filled().and_then(person_uuid);
+    if number.is_some() || uuid.is_some() {
+        return (number, uuid);
     }
+    // Old servers send this alone; it is a number, or a uuid where the number is hidden.
+    (either.filled().and_then(person_number), either.filled().and_then(person_uuid))
 }
 
 pub(super) fn person(name: Option<&str>, number: Option<&str>, uuid: Option<&str>) -> Option<Sender> {
