@@ -145,7 +145,7 @@ impl FromStr for Address {
             return Err("has no host, or no number of a port behind the `:`");
         }
         let base = path.trim_end_matches('/').to_owned();
-        if base.parse::<Uri>().is_err() && !base.is_empty() {
+        if !base.is_ascii() || base.parse::<Uri>().is_err() && !base.is_empty() {
             return Err("has a path with characters that must be percent-encoded");
         }
         Ok(Self { origin, base, basic })
@@ -198,12 +198,24 @@ pub(crate) fn phone_number(text: &str) -> Result<String, &'static str> {
     is_number.then_some(number).ok_or("must be a phone number with `+` and the country code")
 }
 
+/// What a token may hold. HTTP takes more, and the WebSocket does not.
+pub(crate) const TOKEN_RULE: &str =
+    "must be letters, digits and signs of ASCII (no accents, no control characters, no line breaks)";
+
 /// `Authorization: Bearer ..`, marked so that nobody prints it.
 pub(crate) fn bearer(token: &Secret) -> Result<HeaderValue, &'static str> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-        .map_err(|_| "must be text without line breaks")?;
+    visible(&format!("Bearer {}", token.expose())).ok_or(TOKEN_RULE)
+}
+
+/// A value of visible ASCII: more than that goes with requests, but not with the WebSocket, so that the bot would be deaf.
+fn visible(value: &str) -> Option<HeaderValue> {
+    if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return None;
+    }
+    let mut value = HeaderValue::from_str(value).ok()?;
+    // A header of the operator's is as likely a credential as not.
     value.set_sensitive(true);
-    Ok(value)
+    Some(value)
 }
 
 /// How many WebSockets are read at all times.
@@ -212,10 +224,7 @@ fn sockets(text: &str) -> Result<usize, &'static str> {
 }
 
 pub(crate) fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let mut value = HeaderValue::from_str(value).ok()?;
-    // A header of the operator's is as likely a credential as not.
-    value.set_sensitive(true);
-    Some((name.parse().ok()?, value))
+    Some((name.parse().ok()?, visible(value)?))
 }
 
 /// What `Signal::from_env` asks for.
@@ -268,6 +277,19 @@ mod tests {
         assert_eq!(read, documented);
     }
 
+    #[test]
+    fn what_the_websocket_cannot_carry_is_no_token_and_no_header() {
+        for wrong in ["pä$$", "\u{feff}s3cr3t", "two\nlines", "tab\there", "nul\0", "\u{7f}", "“quoted”"]
+        {
+            assert_eq!(bearer(&Secret::new(wrong)).unwrap_err(), TOKEN_RULE, "{wrong:?}");
+            assert!(header("x-token", wrong).is_none(), "{wrong:?}");
+        }
+        assert_eq!(bearer(&Secret::new("pa$$ \"~#")).unwrap(), "Bearer pa$$ \"~#");
+        assert!(header("x-token", "a b").is_some() && header("x token", "a").is_none());
+        let config = "http://ann:p%C3%A4$$@localhost".parse::<Address>().unwrap();
+        assert!(config.headers(None, &HeaderMap::new())[AUTHORIZATION].to_str().is_ok());
+    }
+
     fn shown(text: &str) -> String {
         text.parse::<Address>().map_or_else(|error| error.to_owned(), |address| address.to_string())
     }
@@ -297,6 +319,8 @@ mod tests {
             "http://u:hunter2%@h",
             "http://host/hunter2 y",
             "http://host:hunter2",
+            "http://host/hunter2ä",
+            "http://hünter2",
         ] {
             let error = text.parse::<Address>().unwrap_err();
             assert!(!error.contains("hunter2"), "{text}: {error}");

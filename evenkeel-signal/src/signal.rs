@@ -144,11 +144,13 @@ impl Signal {
     ///
     /// # Panics
     ///
-    /// If the token holds a line break or another control character.
+    /// If the token holds anything but letters, digits and signs of ASCII: the WebSocket could not carry it.
     #[track_caller]
     pub fn with_token(mut self, token: impl Into<Box<str>>) -> Self {
-        let token = bearer(&Secret::new(token)).expect("a token is text without line breaks");
-        self.token = Some(token);
+        match bearer(&Secret::new(token)) {
+            Ok(token) => self.token = Some(token),
+            Err(rule) => panic!("a token {rule}"),
+        }
         self.rewired()
     }
 
@@ -156,11 +158,12 @@ impl Signal {
     ///
     /// # Panics
     ///
-    /// If `name` or `value` cannot stand in a header.
+    /// If `name` cannot be that of a header, or `value` holds anything but letters, digits and signs of ASCII: the WebSocket
+    /// could not carry it.
     #[track_caller]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         let (name, value) =
-            header(name, value).expect("a header has a name of letters and a value of one line");
+            header(name, value).expect("a header has a name of letters and a value of visible ASCII");
         self.headers.insert(name, value);
         self.rewired()
     }

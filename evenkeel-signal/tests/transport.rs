@@ -660,13 +660,23 @@ async fn the_token_goes_with_requests_and_with_the_websocket() {
 
 #[test]
 fn missing_settings_are_told_at_once() {
+    for token in ["hunter2ä$$", "hunter2\u{200b}", "“hunter2”"] {
+        let wrong = Config::from_pairs([
+            ("SIGNAL_PHONE_NUMBER", BOT),
+            ("SIGNAL_API_URL", "localhost:1"),
+            ("SIGNAL_API_TOKEN", token),
+        ]);
+        let told = format!("{:?}", Signal::from_config(&wrong).unwrap_err());
+        assert!(told.contains("`SIGNAL_API_TOKEN`") && told.contains("signs of ASCII"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
     let config = Config::from_pairs([("SIGNAL_API_TOKEN", "hunter2\nx")]);
     let error = Signal::from_config(&config).unwrap_err();
     assert_eq!(
         error.to_string(),
         "3 settings are missing or wrong: `SIGNAL_PHONE_NUMBER` is missing; `SIGNAL_API_URL` is missing (or \
-         `SIGNAL_SERVICE_URL`: either is enough); `SIGNAL_API_TOKEN` from the environment: must be text without line \
-         breaks, for example `s3cr3t`"
+         `SIGNAL_SERVICE_URL`: either is enough); `SIGNAL_API_TOKEN` from the environment: must be letters, digits and \
+         signs of ASCII (no accents, no control characters, no line breaks), for example `s3cr3t`"
     );
     let wrong =
         Config::from_pairs([("SIGNAL_PHONE_NUMBER", "12"), ("SIGNAL_API_URL", "gopher://u:hunter2@x")]);
