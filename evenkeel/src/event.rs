@@ -1,12 +1,15 @@
 //! What came in: who, where, and what.
 
 mod addressed;
+pub(crate) mod spelling;
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use self::spelling::is_same;
 
 /// Something that came in. Cloning is cheap: the content is shared.
 ///
@@ -350,9 +353,10 @@ impl Sender {
         size_of::<Person>() + self.id().len() + name
     }
 
-    /// Whether `id` is this person's id or alias: what allow-lists should ask.
+    /// Whether `id` is this person's id or alias: what allow-lists should ask. Spaces at the ends and the case of letters make
+    /// no difference, and what begins with `+` is compared by its digits: `+1 555 010 0001` is `+15550100001`.
     pub fn is(&self, id: &str) -> bool {
-        self.id() == id || self.alias() == Some(id)
+        is_same(self.id(), id) || self.alias().is_some_and(|alias| is_same(alias, id))
     }
 }
 
@@ -620,6 +624,7 @@ mod tests {
     fn a_person_is_known_by_id_and_by_alias() {
         let sender = Sender::known_as("uuid", Some("Alice"), Some("+15550100001"));
         assert!(sender.is("uuid") && sender.is("+15550100001"));
+        assert!(sender.is(" UUID") && sender.is("+1 555 010 0001"));
         assert!(!sender.is("Alice"), "anybody may call themselves Alice");
     }
 }

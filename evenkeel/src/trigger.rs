@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use crate::event::spelling::is_same;
 use crate::event::{Conversation, Sender};
 use crate::retry::Retry;
 use crate::text::{clean, tidy};
@@ -156,13 +157,13 @@ impl Trigger {
         self
     }
 
-    /// Only these people (by id or alias) may use it; for others it does not exist.
+    /// Only these people (by id or alias, as [`Sender::is`] compares them) may use it; for others it does not exist.
     pub fn senders(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.facts.senders = Some(ids.into_iter().map(Into::into).collect());
         self
     }
 
-    /// It exists only in these conversations.
+    /// It exists only in these conversations, whose ids are compared in the same way.
     pub fn conversations(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.facts.conversations = Some(ids.into_iter().map(Into::into).collect());
         self
@@ -194,7 +195,7 @@ impl Facts {
         let senders = self.senders.as_ref();
         let conversations = self.conversations.as_ref();
         senders.is_none_or(|ids| ids.iter().any(|id| sender.is(id)))
-            && conversations.is_none_or(|ids| ids.iter().any(|id| conversation.id() == id))
+            && conversations.is_none_or(|ids| ids.iter().any(|id| is_same(conversation.id(), id)))
     }
 }
 
@@ -216,5 +217,11 @@ mod tests {
         let alice = Sender::known_as("uuid-a", Some("Alice"), Some("+15550100001"));
         assert!(facts.allows(&alice, &here));
         assert!(!facts.allows(&Sender::new("uuid-b"), &here));
+        for (sender, place) in [("+1 555 010 0001", "x"), ("UUID-A", " X"), ("uuid-a ", "X\n")] {
+            let facts = Trigger::command("!ban").senders([sender]).conversations([place]).facts;
+            assert!(facts.allows(&alice, &here), "{sender:?} {place:?}");
+            assert!(!facts.allows(&Sender::new("uuid-b"), &here));
+            assert!(!facts.allows(&alice, &Conversation::direct("y")));
+        }
     }
 }
