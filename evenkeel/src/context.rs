@@ -5,6 +5,7 @@ mod wait;
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -286,11 +287,20 @@ impl Context {
     /// # Cancel safety
     ///
     /// The reply is on its way as soon as this is called; dropping the future drops only the answer.
-    pub async fn reply_now(&self, reply: impl IntoReply) -> Result<MessageId> {
-        let (actions, failure) = self.resolve(reply.into_reply());
-        if let Some(error) = failure {
-            return Err(error);
+    #[track_caller]
+    pub fn reply_now(&self, reply: impl IntoReply) -> impl Future<Output = Result<MessageId>> {
+        let line = Location::caller();
+        async move {
+            let (actions, failure) = self.resolve(reply.into_reply());
+            if let Some(error) = failure {
+                // It is the author's own, and knows its line.
+                return Err(error);
+            }
+            self.deliver(actions).await.map_err(|error| error.at(line))
         }
+    }
+
+    async fn deliver(&self, actions: Vec<Action>) -> Result<MessageId> {
         let conversation = self.event.conversation();
         if conversation.is_nowhere() {
             return Err(nowhere());
@@ -339,11 +349,16 @@ impl Context {
     /// # Cancel safety
     ///
     /// Dropping the future gives the file up.
-    pub async fn download(&self, attachment: &Attachment) -> Result<Bytes> {
-        let (answer, file) = oneshot::channel();
-        let (attachment, limit_bytes) = (attachment.clone(), DOWNLOAD_LIMIT);
-        let _asked = self.call.wire.send(Ask::Download { attachment, limit_bytes, answer });
-        file.await.map_err(|_| Error::new("the bot is stopping"))?
+    #[track_caller]
+    pub fn download(&self, attachment: &Attachment) -> impl Future<Output = Result<Bytes>> {
+        let line = Location::caller();
+        async move {
+            let (answer, file) = oneshot::channel();
+            let (attachment, limit_bytes) = (attachment.clone(), DOWNLOAD_LIMIT);
+            let _asked = self.call.wire.send(Ask::Download { attachment, limit_bytes, answer });
+            let fetched = file.await.unwrap_or_else(|_| Err(Error::new("the bot is stopping")));
+            fetched.map_err(|error| error.at(line))
+        }
     }
 
     /// The bot's one pooled HTTP client.

@@ -30,6 +30,7 @@ mod function;
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -251,12 +252,16 @@ impl Context {
     /// # Cancel safety
     ///
     /// Dropping the future drops the question.
-    pub async fn jobs(&self) -> Result<Vec<Waiting>> {
-        let (answer, jobs) = oneshot::channel();
-        let conversation = self.event().conversation().id().to_owned();
-        self.ask_wire(Ask::Jobs { conversation, answer });
-        let jobs = jobs.await.map_err(|_| Error::new("the bot is stopping"))?;
-        Ok(jobs.iter().filter_map(Body::waiting).collect())
+    #[track_caller]
+    pub fn jobs(&self) -> impl Future<Output = Result<Vec<Waiting>>> {
+        let line = Location::caller();
+        async move {
+            let (answer, jobs) = oneshot::channel();
+            let conversation = self.event().conversation().id().to_owned();
+            self.ask_wire(Ask::Jobs { conversation, answer });
+            let jobs = jobs.await.map_err(|_| Error::new("the bot is stopping").at(line))?;
+            Ok(jobs.iter().filter_map(Body::waiting).collect())
+        }
     }
 
     #[track_caller]

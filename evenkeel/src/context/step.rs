@@ -1,6 +1,7 @@
 //! What a handler does once, however often it runs.
 
 use std::future::Future;
+use std::panic::Location;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -37,28 +38,44 @@ impl Context {
     /// # Cancel safety
     ///
     /// Dropping the future drops `work`. A result that has been handed over is kept all the same.
-    pub async fn step<T: Serialize + DeserializeOwned>(
+    #[track_caller]
+    pub fn step<T: Serialize + DeserializeOwned>(
         &self,
         name: &str,
         work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
+        let line = Location::caller();
+        async move {
+            if let Some(known) = self.begin_step(name).map_err(|error| error.at(line))? {
+                return Ok(known);
+            }
+            // What fails in there has a line of its own.
+            let done = work.await?;
+            let kept = self.keep_step(name, &done).map_err(|error| error.at(line))?;
+            kept.await.map_err(|_| Error::new("the bot is stopping").at(line))?;
+            Ok(done)
+        }
+    }
+
+    /// The result of an earlier attempt, if there is one.
+    fn begin_step<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         if !self.promised().steps.insert(name.to_owned()) {
             return Err(Error::new(format!("the step `{name}` was taken already"))
                 .with_hint("give each step of a handler a name of its own, with a number in a loop"));
         }
-        if let Some(value) = self.known_step(name) {
-            let value = serde_json::from_slice(value);
-            return value.map_err(|error| Error::from(error).context(format!("reading the step `{name}`")));
-        }
-        let done = work.await?;
-        let value = serde_json::to_vec(&done)
+        let Some(value) = self.known_step(name) else { return Ok(None) };
+        let value = serde_json::from_slice(value);
+        value.map(Some).map_err(|error| Error::from(error).context(format!("reading the step `{name}`")))
+    }
+
+    fn keep_step<T: Serialize>(&self, name: &str, done: &T) -> Result<oneshot::Receiver<()>> {
+        let value = serde_json::to_vec(done)
             .map_err(|error| Error::from(error).context(format!("writing the step `{name}`")))?;
         let (answer, kept) = oneshot::channel();
         let (sequence, name) = (self.call.attempt.sequence, name.to_owned());
         // A wire that is gone has dropped its end: the receiver then says so.
         let _asked = self.call.wire.send(Ask::Step { sequence, name, value: Bytes::from(value), answer });
-        kept.await.map_err(|_| Error::new("the bot is stopping"))?;
-        Ok(done)
+        Ok(kept)
     }
 
     /// Keeps a value for this conversation once the handler has succeeded; `None` forgets it. The last call counts.

@@ -1,5 +1,7 @@
 //! Waiting for people in the middle of a handler.
 
+use std::future::Future;
+use std::panic::Location;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -54,8 +56,9 @@ impl Context {
     ///
     /// The question is sent as soon as this is polled. A handler that drops the future goes on beside its conversation:
     /// give the time with [`Context::ask_within`] instead.
-    pub async fn ask(&self, question: impl IntoReply) -> Result<String> {
-        self.ask_within(question, PATIENCE).await
+    #[track_caller]
+    pub fn ask(&self, question: impl IntoReply) -> impl Future<Output = Result<String>> {
+        self.ask_within(question, PATIENCE)
     }
 
     /// The same with another time to wait.
@@ -67,12 +70,21 @@ impl Context {
     /// # Cancel safety
     ///
     /// As [`Context::ask`].
-    pub async fn ask_within(&self, question: impl IntoReply, within: Duration) -> Result<String> {
-        self.reply_now(question).await?;
+    #[track_caller]
+    pub fn ask_within(
+        &self,
+        question: impl IntoReply,
+        within: Duration,
+    ) -> impl Future<Output = Result<String>> {
+        // Both note the line of whoever asks.
+        let asked = self.reply_now(question);
         let sender = self.event.sender().clone();
         let is_theirs = move |event: &Event| event.message().is_some() && event.sender().is(sender.id());
-        let answer = self.wait_for(is_theirs, within).await?;
-        Ok(answer.said_with_names())
+        let answered = self.wait_for(is_theirs, within);
+        async move {
+            asked.await?;
+            Ok(answered.await?.said_with_names())
+        }
     }
 
     /// Waits for the next event in this conversation that `filter` wants. It is not handled otherwise.
@@ -87,7 +99,17 @@ impl Context {
     /// # Cancel safety
     ///
     /// As [`Context::ask`].
-    pub async fn wait_for(&self, filter: impl Fn(&Event) -> bool + Send, within: Duration) -> Result<Event> {
+    #[track_caller]
+    pub fn wait_for(
+        &self,
+        filter: impl Fn(&Event) -> bool + Send,
+        within: Duration,
+    ) -> impl Future<Output = Result<Event>> {
+        let line = Location::caller();
+        async move { self.waited_for(filter, within).await.map_err(|error| error.at(line)) }
+    }
+
+    async fn waited_for(&self, filter: impl Fn(&Event) -> bool + Send, within: Duration) -> Result<Event> {
         let name = format!("\0wait {}", self.call.waits.fetch_add(1, Ordering::Relaxed));
         if let Some(value) = self.known_step(&name) {
             return serde_json::from_slice(value)

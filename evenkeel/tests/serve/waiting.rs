@@ -476,3 +476,36 @@ async fn a_reply_that_the_network_wants_in_a_year_is_given_up_and_one_in_an_hour
         bot.await.unwrap().unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_in_the_library_has_the_line_of_the_question_mark() {
+    type Found = mpsc::UnboundedSender<(u32, evenkeel::Error)>;
+    async fn own() -> Result<()> {
+        Err(Error::new("own"))
+    }
+    async fn all(cx: Context, State(found): State<Found>) {
+        let tell = |line, error| found.send((line, error)).unwrap();
+        let (id, content_type) = ("a".into(), "a/b".to_owned());
+        let file = evenkeel::Attachment { id, name: None, content_type, size_bytes: None };
+        tell(line!(), cx.reply_now("x").await.unwrap_err());
+        tell(line!(), cx.ask("x").await.unwrap_err());
+        tell(line!(), cx.ask_within("x", SECOND).await.unwrap_err());
+        tell(line!(), cx.wait_for(|_| true, SECOND).await.unwrap_err());
+        tell(line!(), cx.download(&file).await.unwrap_err());
+        tell(line!() - 11, cx.step("one", own()).await.unwrap_err());
+        tell(line!(), cx.step("one", own()).await.unwrap_err());
+        let passed = async { cx.reply_now("x").await.map(drop) };
+        tell(line!() - 1, passed.await.unwrap_err());
+    }
+    let (transport, mut far, _) = network(|_| Err(SendError::refused("no")));
+    let (found, mut errors) = mpsc::unbounded_channel();
+    let app = Router::new().command("!all", all).with_state(found);
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().serve());
+    far.say("alice", "!all");
+    for _ in 0..8 {
+        let (line, error) = errors.recv().await.unwrap();
+        let at = error.location();
+        assert_eq!((at.line(), at.file().ends_with("waiting.rs")), (line, true), "{error}: {at}");
+    }
+    bot.abort();
+}
