@@ -10,9 +10,11 @@ mod slots;
 mod lane;
 mod outbox;
 mod machine;
-mod log;
-mod owned;
 mod shown;
+mod panics;
+mod log;
+mod farewell;
+mod owned;
 mod settings;
 mod signals;
 mod wire;
@@ -274,8 +276,18 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     ///
     /// As [`run`].
     #[track_caller]
-    pub fn run(mut self) -> Result<()> {
+    pub fn run(self) -> Result<()> {
         assert!(Handle::try_current().is_err(), "`run` has runtimes of its own: call `serve(..).await` here");
+        let is_log_ours = !tracing::dispatcher::has_been_set();
+        let result = self.run_logged();
+        if is_log_ours && result.is_err() {
+            farewell::end_unread();
+        }
+        result
+    }
+
+    #[track_caller]
+    fn run_logged(mut self) -> Result<()> {
         let mut settings = self.settings.take().map_or_else(Settings::load, Ok)?;
         // Dropped last, with a word about everything that came before.
         let _log = log::start(settings.log.as_deref())?;

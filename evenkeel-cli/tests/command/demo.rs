@@ -109,6 +109,59 @@ fn a_log_that_nobody_reads_ends_nothing() {
     assert_eq!(demo.terminate().code(), Some(0));
 }
 
+/// A demo whose log is a full pipe, and what says something to it and waits for the answer.
+#[cfg(unix)]
+fn unread() -> (Running, std::io::PipeReader, impl FnMut(&str, &str, &str)) {
+    let command = evenkeel(["demo", "--listen", "127.0.0.1:0", "--no-open"]);
+    let (demo, reader) = Running::start_unread(command);
+    let url = demo.line();
+    let mut stream = request(&url, "GET /api/stream", "");
+    read_until(&mut stream, "event: scene");
+    let says = move |person: &str, text: &str, answer: &str| {
+        let said = format!(r#"{{"person": "{person}", "conversation": "{person}", "text": "{text}"}}"#);
+        read_until(request(&url, "POST /api/say", &said), "200 OK");
+        read_until(&mut stream, answer);
+    };
+    (demo, reader, says)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_panic_that_nobody_reads_of_leaves_its_chat_and_the_stop_alone() {
+    let (demo, _reader, mut says) = unread();
+    for person in ["alice", "bob", "carol"] {
+        says(person, "!panic", "something went wrong");
+        says(person, "!ping", r#""text":"pong""#);
+    }
+    assert_eq!(demo.terminate().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stop_that_ends_with_an_error_ends_though_nobody_reads_it() {
+    for panics in [false, true] {
+        let (demo, _reader, mut says) = unread();
+        if panics {
+            says("bob", "!panic", "something went wrong");
+        }
+        says("alice", "!freeze", r#""text":"!freeze""#);
+        demo.hears("-TERM");
+        // The second request to stop.
+        assert_eq!(demo.ends_after("-INT").code(), Some(1), "the freeze was cut short");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_panic_is_a_line_of_the_log() {
+    let (demo, mut log) = Running::start_logged(evenkeel(["demo", "--listen", "127.0.0.1:0", "--no-open"]));
+    let said = r#"{"person": "alice", "conversation": "alice", "text": "!panic"}"#;
+    read_until(request(&demo.line(), "POST /api/say", said), "200 OK");
+    let log = read_until(&mut log, "somebody asked for it\n");
+    let line = log.lines().find(|line| line.contains("evenkeel::panic: thread `evenkeel-worker"));
+    assert!(line.is_some_and(|line| line.contains("panicked at ") && line.contains("trouble.rs:")), "{log}");
+}
+
 #[test]
 fn a_busy_port_that_was_asked_for_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -1,7 +1,7 @@
 //! A process of the command that ends with its test.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
@@ -47,6 +47,16 @@ impl Running {
         (running, log)
     }
 
+    /// The same, with a log that is a full pipe, and a reader that never reads.
+    pub(crate) fn start_unread(mut command: Command) -> (Self, PipeReader) {
+        let (reader, writer) = std::io::pipe().expect("there is room for a pipe");
+        let mut filler = writer.try_clone().expect("there is room for another end");
+        // Ends when the reader is gone.
+        std::thread::spawn(move || while filler.write_all(&[b'x'; 4096]).is_ok() {});
+        command.stderr(writer);
+        (Self::spawn(command), reader)
+    }
+
     fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the command starts");
@@ -80,10 +90,15 @@ impl Running {
     /// Sends a signal, such as `-HUP`, and waits for the end.
     #[cfg(unix)]
     pub(crate) fn ends_after(mut self, signal: &str) -> ExitStatus {
+        self.hears(signal);
+        self.wait()
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn hears(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let told = Command::new("kill").args([signal, &pid]).status().expect("every Unix has `kill`");
         assert!(told.success());
-        self.wait()
     }
 
     fn wait(&mut self) -> ExitStatus {

@@ -4,7 +4,7 @@
 //! full, is lost and counted, and the log says how much once it works again.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::panics::{self, Ear};
 use super::shown::Shown;
 use crate::error::{Error, Result};
 
@@ -77,10 +78,20 @@ pub(super) fn start(text: Option<&str>) -> Result<Option<Log>> {
     }
     let shared = Arc::clone(&log.0);
     let writing = std::thread::Builder::new().name("evenkeel-log".to_owned());
-    let started =
-        writing.spawn(move || Writer { out: io::stderr(), lost: 0, is_torn: false, why: None }.run(&shared));
+    let writer = Writer { out: standard_error(), lost: 0, is_torn: false, why: None };
+    let started = writing.spawn(move || writer.run(&shared));
     started.map_err(|error| Error::from(error).context("cannot start the log's thread"))?;
+    panics::tell(Arc::clone(&log.0));
     Ok(Some(log))
+}
+
+/// Standard error, without the lock of std's: whoever else writes there must not wait for the log's reader.
+fn standard_error() -> Box<dyn Write + Send> {
+    #[cfg(unix)]
+    if let Ok(own) = std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned() {
+        return Box::new(std::fs::File::from(own));
+    }
+    Box::new(io::stderr())
 }
 
 /// The end that the bot holds. The thread ends with the process: what handlers log that outlive the bot is written, too.
@@ -89,9 +100,8 @@ pub(super) struct Log(Arc<Shared>);
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let queue = self.0.queue();
-        let is_busy = |queue: &mut Queue| queue.is_writing || !queue.bytes.is_empty();
-        drop(self.0.written.wait_timeout_while(queue, LAST, is_busy));
+        self.0.write_soon();
+        self.0.is_closed.store(true, Relaxed);
     }
 }
 
@@ -102,6 +112,8 @@ struct Shared {
     filled: Condvar,
     /// Whoever ends the process waits for it.
     written: Condvar,
+    /// Whether the bot has ended, and standard error is the program's own again.
+    is_closed: AtomicBool,
 }
 
 /// Whole lines. Held for a copy, never while anything is written.
@@ -127,6 +139,22 @@ impl Shared {
         }
         queue.bytes.extend_from_slice(line);
         self.filled.notify_one();
+    }
+}
+
+impl Ear for Arc<Shared> {
+    fn is_open(&self) -> bool {
+        !self.is_closed.load(Relaxed)
+    }
+
+    fn hear(&self, line: &str) {
+        // The queue takes everything.
+        let _taken = Shown { to: &**self, is_coloured: false }.write_all(line.as_bytes());
+    }
+
+    fn write_soon(&self) {
+        let is_busy = |queue: &mut Queue| queue.is_writing || !queue.bytes.is_empty();
+        drop(self.written.wait_timeout_while(self.queue(), LAST, is_busy));
     }
 }
 
