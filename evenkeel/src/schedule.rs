@@ -92,7 +92,7 @@ impl Schedule {
     /// In place of the fields there may be `@hourly`, `@daily` or `@midnight`, `@weekly`, `@monthly`, `@yearly` or `@annually`.
     ///
     /// A field is `*`, a number, a range `1-5`, a list `1,15`, or steps `*/5` and `10-50/20`. Months and days of the week
-    /// have names too, `JAN` and `MON`; Sunday is 0 and 7. The day of the month may be `L` (the last) or `15W` (the
+    /// have names too, `JAN` and `MON`, each by itself, in lists and in ranges; Sunday is 0 and 7. The day of the month may be `L` (the last) or `15W` (the
     /// weekday nearest to the 15th), the day of the week `5L` or `FRI#L` (the last Friday) or `5#2` (the second). Where
     /// neither day field is `*`, either is enough.
     ///
@@ -238,7 +238,7 @@ impl Part {
             ["cron", name] if name.starts_with('@') => {
                 Ok(Self::Cron { pattern: Box::new(Cron::new(whole, name)?), zone: None })
             }
-            ["cron", fields @ .., last] if text::is_zone(last) => {
+            ["cron", fields @ .., last] if Zone::is_meant(last, fields.len()) => {
                 let zone = Some(Zone::new(whole, last)?);
                 let fields = text::between(part, fields.first(), last);
                 Ok(Self::Cron { pattern: Box::new(Cron::new(whole, fields)?), zone })
@@ -249,11 +249,17 @@ impl Part {
             }
             _ => {
                 let found = part.trim();
-                let problem = "neither `every`, `daily` nor `cron` with its times";
+                let is_bare = found.starts_with('@') || (5..=7).contains(&words.len());
+                let problem = match words.first() {
+                    Some(first) if is_bare && first.starts_with(['@', '*', '0', '1', '2', '3', '4', '5']) => {
+                        format!("without its first word: write `cron {}`", text::shown(found))
+                    }
+                    _ => "neither `every`, `daily` nor `cron` with its times".to_owned(),
+                };
                 Err(text::wrong(
                     whole,
                     found,
-                    problem,
+                    &problem,
                     "every 90s | daily 09:30 Europe/Berlin | cron */5 * * * 1-5",
                 ))
             }

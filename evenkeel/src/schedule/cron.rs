@@ -34,6 +34,15 @@ impl Cron {
             return Self::new(pattern, pattern);
         }
         let words: Vec<_> = fields.split_whitespace().collect();
+        if let Some((name, zone)) = words.first().and_then(|first| first.split_once('='))
+            && ["TZ", "CRON_TZ"].iter().any(|known| known.eq_ignore_ascii_case(name))
+        {
+            let behind = if zone.is_empty() { "Europe/Berlin" } else { zone };
+            return Err(wrong(
+                words[0],
+                &format!("a zone stands behind the fields, as in `0 9 * * * {behind}`"),
+            ));
+        }
         if !(5..=6).contains(&words.len()) {
             return Err(wrong(
                 fields,
@@ -84,9 +93,7 @@ fn nickname(name: &str) -> Result<&'static str, &'static str> {
 
 /// The first field that cannot be read, and what it should have been: each is tried alone.
 fn misread<'a>(words: &[&'a str]) -> Option<(&'a str, &'static str)> {
-    let names = ["second", "minute", "hour", "day of the month", "month", "day of the week"];
-    let names = names.into_iter().skip(6_usize.saturating_sub(words.len()));
-    let mut fields = words.iter().zip(names).enumerate();
+    let mut fields = words.iter().zip(field::names(words.len())).enumerate();
     let found = fields.find(|(index, _)| {
         let alone: Vec<_> = (0..words.len()).map(|at| if at == *index { words[at] } else { "*" }).collect();
         read(&alone.join(" ")).is_none()

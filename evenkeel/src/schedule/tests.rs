@@ -254,7 +254,8 @@ fn an_error_names_the_text_the_place_and_an_example() {
         ("daily 09:30 Berlin", 13, "Berlin", "no time zone"),
         ("daily 09:30 UTC UTC", 17, "UTC", "one zone is enough"),
         ("every 1m | cron 0 25 * * *", 19, "25", "no hour"),
-        ("cron 0 0 * * FRY", 14, "FRY", "no time zone"),
+        ("cron 0 0 * * FRY", 14, "FRY", "no day of the week: names are `SUN` to `SAT`"),
+        ("cron 0 0 * * * FRY", 16, "FRY", "no time zone"),
         ("cron 0 0 * * 8", 14, "8", "no day of the week"),
         ("cron 61 0 0 * * *", 6, "61", "no second"),
         ("cron 0 0 * *", 6, "0 0 * *", "4 fields, where cron has 5"),
@@ -284,6 +285,99 @@ fn an_error_names_the_text_the_place_and_an_example() {
     let error = Schedule::cron(&"9 ".repeat(10_000)).unwrap_err().to_string();
     assert!(error.len() < 400 && error.contains("longer than 256 bytes"), "{error}");
     assert!("daily\n 25:00".parse::<Schedule>().unwrap_err().to_string().contains("daily\\n 25:00"));
+}
+
+#[test]
+fn names_stand_in_the_fields_of_months_and_days_of_the_week_whole() {
+    let day = "a day of the week stands in the last field";
+    let month = "a month stands in the field before the last";
+    let (days, months) = ("names are `SUN` to `SAT`", "names are `JAN` to `DEC`");
+    for (fields, problem) in [
+        ("0 0 * MON *", format!("no month: {day}")),
+        ("0 MON * * *", format!("no hour: {day}")),
+        ("JAN 0 * * *", format!("no minute: {month}")),
+        ("0 0 JAN * *", format!("no day of the month: {month}")),
+        ("MON0 0 * * *", "no minute".into()),
+        ("0 0 1JAN * *", "no day of the month".into()),
+        ("0 0 * * JAN", format!("no day of the week: {month}")),
+        ("0 0 * 1FEB *", format!("no month: {months}")),
+        ("0 0 * JANFEB *", format!("no month: {months}")),
+        ("0 0 * JANJAN *", format!("no month: {months}")),
+        ("0 0 * JANFEB,MAR *", format!("no month: {months}")),
+        ("0 0 * 1JAN-FEB *", format!("no month: {months}")),
+        ("0 0 * * SUNMON", format!("no day of the week: {days}")),
+        ("0 0 * * 0MON", format!("no day of the week: {days}")),
+        ("0 0 * * SUN1", format!("no day of the week: {days}")),
+        ("0 0 * * 2#MON", format!("no day of the week: {days}")),
+        ("0 0 * * \u{17f}un", format!("no day of the week: {days}")),
+        ("0 9 * * monday", "no day of the week: write `MON`".into()),
+        ("0 0 9 * * Sunday", "no day of the week: write `SUN`".into()),
+        ("0 9 * * monday,tuesday", "no day of the week: write `MON`".into()),
+        ("0 9 * * thurs-fri", "no day of the week: write `THU`".into()),
+        ("0 0 * Sept *", "no month: write `SEP`".into()),
+    ] {
+        for error in [format!("cron {fields}").parse::<Schedule>(), Schedule::cron(fields)] {
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(&format!("`: {problem}")), "{fields}: {error}");
+        }
+    }
+    for fields in [
+        "0 0 * jan,FEB-Apr *",
+        "0 0 L * *",
+        "0 0 15W * *",
+        "0 0 * * mon,tue,Wed",
+        "0 0 * * 5L",
+        "0 0 * * MONL",
+        "0 0 * * FRI#L",
+        "0 0 * * 5#2",
+        "0 0 * * MON-5",
+        "0 0 ? * ?",
+    ] {
+        Schedule::cron(fields).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn what_a_refusal_says_to_write_is_read() {
+    for (text, right) in [
+        ("cron 0 0 * * 7-2", "0-2"),
+        ("cron 0 0 * * 6-2", "6,0-2"),
+        ("cron 0 0 * * SAT-SUN", "6,0"),
+        ("cron 50-10/5 * * * *", "50,55,0,5,10"),
+        ("cron 0 22-3/2 * * *", "22,0,2"),
+        ("cron 0 0 * 11-2/1 *", "11-12,1-2"),
+        ("@daily", "cron @daily"),
+        ("0 9 * * *", "cron 0 9 * * *"),
+        ("*/5 * * * 1-5 Europe/Berlin", "cron */5 * * * 1-5 Europe/Berlin"),
+        ("every 1m | @weekly", "cron @weekly"),
+    ] {
+        let error = text.parse::<Schedule>().unwrap_err().to_string();
+        assert!(error.contains(&format!("write `{right}`")), "{error}");
+        let mended = match right.starts_with("cron") {
+            true => right.to_owned(),
+            false => {
+                text.split(' ').map(|w| if w.contains('-') { right } else { w }).collect::<Vec<_>>().join(" ")
+            }
+        };
+        mended.parse::<Schedule>().unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn a_zone_in_front_is_told_where_it_stands() {
+    for name in ["TZ", "CRON_TZ", "tz"] {
+        let fields = format!("{name}=Europe/Berlin 0 0 * * *");
+        for error in [format!("cron {fields}").parse::<Schedule>(), Schedule::cron(&fields)] {
+            let error = error.unwrap_err().to_string();
+            assert!(
+                error.contains("a zone stands behind the fields, as in `0 9 * * * Europe/Berlin`"),
+                "{error}"
+            );
+        }
+    }
+    for zone in ["Europe/Berlin", "America/Montevideo", "UTC", "W-SU", "Libya"] {
+        format!("cron 0 0 * * * {zone}").parse::<Schedule>().unwrap_or_else(|error| panic!("{error}"));
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) fn wrong(whole: &str, found: &str, problem: &str, example: &str) -> E
 }
 
 /// The text on one line, and not all of it if it is long.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push_str("..");
@@ -37,16 +37,6 @@ pub(super) fn between<'a>(part: &'a str, first: Option<&&str>, last: &str) -> &'
     let from = first.and_then(|first| place(first)).unwrap_or(part.len());
     let to = if last.is_empty() { part.len() } else { place(last).unwrap_or(part.len()) };
     part.get(from..to).unwrap_or_default().trim()
-}
-
-/// Whether the last word of a cron text is meant as a zone: it has letters that no field explains.
-pub(super) fn is_zone(word: &str) -> bool {
-    let mut rest = word.to_ascii_uppercase();
-    for name in ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "L", "W"] {
-        rest = rest.replace(name, "");
-    }
-    // What is taken out of a zone's name leaves letters: `Europe/Berlin` keeps `EUROPE/BERIN`.
-    rest.contains(|letter: char| letter.is_alphabetic())
 }
 
 /// `09:30`.

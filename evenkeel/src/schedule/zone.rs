@@ -6,7 +6,7 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp};
 
-use super::text;
+use super::{field, text};
 use crate::error::Result;
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
@@ -27,6 +27,23 @@ impl Zone {
         let named = zone.filter(|zone| zone.iana_name().is_some());
         let missing = || text::wrong(whole, name, "no time zone of the IANA database", "Europe/Berlin");
         named.map(Self).ok_or_else(missing)
+    }
+
+    /// Whether the last word of a cron text is meant as a zone, with so many words before it: it begins as one, and has letters
+    /// that no field explains.
+    pub(super) fn is_meant(word: &str, before: usize) -> bool {
+        let has_place = word.split_once('/').is_some_and(|(_, place)| place.starts_with(char::is_alphabetic));
+        // Four fields and a word are five: the last day of the week, misspelt, unless it is a zone.
+        let is_field =
+            field::begins_with_a_name(word) || before == 4 && TimeZoneDatabase::bundled().get(word).is_err();
+        let mut rest = word.to_ascii_uppercase();
+        for name in ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "L", "W"] {
+            rest = rest.replace(name, "");
+        }
+        // What is taken out of a zone's name leaves letters: `Europe/Berlin` keeps `EUROPE/BERIN`.
+        word.starts_with(char::is_alphabetic)
+            && rest.contains(char::is_alphabetic)
+            && (has_place || !is_field)
     }
 
     /// The first instant after `after_ms`, where each local time of `next_local` counts once: the first time that it
