@@ -29,7 +29,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::error::{Error, Problem, Result};
-use near::nearest;
+pub(crate) use near::nearest;
 
 const DOTENV: &str = ".env";
 const FILE: &str = "evenkeel.toml";

@@ -92,9 +92,9 @@ impl Schedule {
     /// In place of the fields there may be `@hourly`, `@daily` or `@midnight`, `@weekly`, `@monthly`, `@yearly` or `@annually`.
     ///
     /// A field is `*`, a number, a range `1-5`, a list `1,15`, or steps `*/5` and `10-50/20`. Months and days of the week
-    /// have names too, `JAN` and `MON`, each by itself, in lists and in ranges; Sunday is 0 and 7. The day of the month may be `L` (the last) or `15W` (the
-    /// weekday nearest to the 15th), the day of the week `5L` or `FRI#L` (the last Friday) or `5#2` (the second). Where
-    /// neither day field is `*`, either is enough.
+    /// have names too, `JAN` and `MON`, each by itself, in lists and in ranges; Sunday is 0 and 7. The day of the month may
+    /// be `L` (the last) or `15W` (the weekday nearest to the 15th), the day of the week `5L` or `FRI#L` (the last Friday)
+    /// or `5#2` (the second). Where neither day field is `*`, either is enough.
     ///
     /// A pattern that names hours fires each of its local times once when the clocks change, as [`Schedule`] says; where
     /// several fall into the gap, they are one firing. A pattern for each hour, `*` in that field, follows real time: it

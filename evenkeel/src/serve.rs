@@ -12,6 +12,7 @@ mod outbox;
 mod machine;
 mod shown;
 mod panics;
+mod levels;
 mod log;
 mod farewell;
 mod owned;

@@ -50,7 +50,7 @@ pub(super) fn stray<'a>(name: &str, known: &[&'a str], prefixes: &[&str]) -> Str
 }
 
 /// The candidate that is most like `name`, if one is alike at all: a third of its letters may differ.
-pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .filter(|candidate| candidate.len() < 2 * name.len() + 2)
         .map(|candidate| (distance(name, candidate), candidate))

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
+use super::levels::Levels;
 use super::panics::{self, Ear};
 use super::shown::Shown;
 use crate::error::{Error, Result};
@@ -23,25 +24,6 @@ const LAST: Duration = Duration::from_secs(1);
 /// Between two tries on a standard error that takes nothing and does not wait either.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Libraries that write what they carry (headers with tokens, addresses with numbers, texts) into their log. A filter that
-/// names one of them, as `tungstenite=trace` does, is still obeyed.
-const TELLTALES: [&str; 14] = [
-    "async_tungstenite",
-    "h2",
-    "hyper",
-    "hyper_rustls",
-    "hyper_util",
-    "isahc",
-    "mio",
-    "reqwest",
-    "rustls",
-    "sqlx",
-    "tokio_tungstenite",
-    "tower_http",
-    "tungstenite",
-    "ureq",
-];
-
 /// Standard error belongs to the process, and so does this.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
@@ -50,30 +32,17 @@ pub(super) fn lost_lines() -> u64 {
     LOST.load(Relaxed)
 }
 
-/// The filter that an operator wrote, with what libraries log held down.
-pub(super) fn filter(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    // A level without a target is for everything that is not named; where it lets no more through, nothing is held.
-    let levels = text.split(',').map(|part| part.trim().trim_start_matches('='));
-    let general = levels.filter_map(|level| level.parse::<LevelFilter>().ok()).next_back();
-    if general.is_none_or(|level| level <= LevelFilter::INFO) {
-        return EnvFilter::try_new(text);
-    }
-    let held: Vec<_> = TELLTALES.iter().map(|library| format!("{library}=info")).collect();
-    // What stands later wins over the same target.
-    EnvFilter::try_new(format!("{},{text}", held.join(",")))
-}
-
 /// Logs to standard error until it is dropped, which writes what is left; `None` where the program has set up logging before.
 pub(super) fn start(text: Option<&str>) -> Result<Option<Log>> {
-    let filter = filter(text.unwrap_or("info")).map_err(Error::from)?;
+    let levels = Levels::new(text.unwrap_or("info")).map_err(Error::config)?;
     let log = Log(Arc::default());
     let is_coloured = io::stderr().is_terminal();
     let writer = Shown { to: Lines(Arc::clone(&log.0)), is_coloured };
-    let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let format = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(is_coloured);
     // Its complaint about a line that cannot be written would go to standard error as well, and panic.
-    let format = format.log_internal_errors(false).with_ansi(is_coloured);
+    let format = format.log_internal_errors(false).with_filter(levels.filter());
     // The program's own subscriber, if there is one, stays.
-    if format.try_init().is_err() {
+    if tracing_subscriber::registry().with(format).try_init().is_err() {
         return Ok(None);
     }
     let shared = Arc::clone(&log.0);
@@ -342,18 +311,5 @@ mod tests {
         let queue = shared.queue();
         assert_eq!((queue.lost, queue.bytes.len()), (3, WAITING_BYTES));
         assert!(lost_lines() >= before + 3);
-    }
-
-    #[test]
-    fn a_filter_holds_down_libraries_unless_it_names_them() {
-        for text in ["trace", "info,TRACE", "debug,evenkeel=trace"] {
-            assert!(filter(text).unwrap().to_string().contains("tungstenite=info"), "{text}");
-        }
-        for text in ["off", "warn", "evenkeel=trace"] {
-            assert!(!filter(text).unwrap().to_string().contains("tungstenite"), "{text}");
-        }
-        let named = filter("trace,tungstenite=trace").unwrap().to_string();
-        assert!(named.contains("tungstenite=trace") && !named.contains(",tungstenite=info"), "{named}");
-        assert!(filter("a=b=c").is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use evenkeel_guard::{Allow, Executor, Options, Words};
 use tokio::runtime::Handle;
 
-use super::log;
+use super::levels::Levels;
 use crate::config::Config;
 use crate::error::Result;
 use crate::journal::Place;
@@ -81,7 +81,7 @@ impl Settings {
         let mut settings = config.read();
         settings.owns("EVENKEEL_");
         let log = settings
-            .optional("EVENKEEL_LOG", "info", |filter| log::filter(filter).map(|_| filter.to_owned()));
+            .optional("EVENKEEL_LOG", "info", |filter| Levels::new(filter).map(|_| filter.to_owned()));
         let workers = settings.optional("EVENKEEL_WORKERS", "4", |count| match count.parse() {
             Ok(count @ 1..=1024) => Ok(count),
             _ => Err("must be a number from 1 to 1024"),
