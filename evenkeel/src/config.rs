@@ -349,7 +349,7 @@ impl Settings<'_> {
             let (table, key) = (&entry.table, &entry.key);
             if tables.contains(&table.to_lowercase()) {
                 let keys: Vec<_> = known.iter().map(|name| split(name)).collect();
-                let ours = keys.iter().filter(|(known, _)| known == table);
+                let ours = keys.iter().filter(|(known, _)| *known == table.to_lowercase());
                 let near = nearest(key, ours.map(|(_, key)| key.as_str()));
                 strays.push(stray(&format!("`{key}` in the table `[{table}]` of `{FILE}`"), near));
             } else if let Some(near) = nearest(table, tables.iter().map(String::as_str)) {
@@ -413,17 +413,34 @@ fn parse_file(text: &str) -> Result<BTreeMap<String, Entry>> {
         for (key, value) in content {
             let (table, value) = (table.clone(), plain(&value));
             let name = format!("{table}_{key}").to_uppercase();
-            file.insert(name, Entry { table, key, value });
+            let entry = Entry { table, key, value };
+            if let Some(other) = file.insert(name, entry.clone()) {
+                return Err(written_twice(&other, &entry));
+            }
         }
     }
     Ok(file)
+}
+
+/// Case makes no difference, as the names of variables have none.
+fn written_twice(one: &Entry, other: &Entry) -> Error {
+    let place = |entry: &Entry| format!("`{}` in the table `[{}]`", entry.key, entry.table);
+    let message = format!("{} and {} of `{FILE}` are the same setting", place(one), place(other));
+    let (table, key) = (one.table.to_lowercase(), one.key.to_lowercase());
+    Error::config(message).with_hint(format!("keep one of them: `{key}` in the table `[{table}]`"))
 }
 
 fn toml_error(text: &str, error: &toml::de::Error) -> Error {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map_or(1, |before| before.matches('\n').count() + 1);
     // Only the first line: further ones may quote the file.
-    let message = error.message().lines().next().unwrap_or_default();
+    let message = match error.message().lines().next().unwrap_or_default() {
+        // It quotes the number, which may be a secret without its quotation marks.
+        message if message.starts_with("invalid ty") || message.contains("overflow") => {
+            "a number that is too large: put it in double quotes"
+        }
+        message => message,
+    };
     Error::config(format!("`{FILE}` line {line}: {message}"))
         .with_hint("see https://toml.io for the format; texts stand in double quotes: `key = \"text\"`")
 }
@@ -544,6 +561,42 @@ mod tests {
             (config.origin("SHOP_KEY").as_deref(), config.origin("SHOP_PORT")),
             (Some("`.env`"), None)
         );
+    }
+
+    #[test]
+    fn a_table_is_read_in_any_case_and_a_setting_once() {
+        let config = files(&[], "", "[Signal]\nPhone_Number = \"1\"\nphone_numer = \"2\"").unwrap();
+        let told = number(&config).unwrap_err().to_string();
+        assert!(told.ends_with("`[Signal]` of `evenkeel.toml`, did you mean `phone_number`?"), "{told}");
+        for text in [
+            "[Signal]\nphone_number = \"hunter2\"\n[signal]\nphone_number = \"2\"",
+            "[signal]\nPHONE_NUMBER = \"hunter2\"\nphone_number = \"2\"",
+        ] {
+            let error = files(&[], "", text).unwrap_err();
+            assert!(error.to_string().ends_with("of `evenkeel.toml` are the same setting"), "{error}");
+            let told = format!("{error:?}");
+            assert!(
+                told.contains("`phone_number` in the table `[signal]`") && !told.contains("hunter2"),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_file_quotes_no_value() {
+        for (value, says) in [
+            ("98765432109876543210", "a number that is too large: put it in double quotes"),
+            ("-98765432109876543210", "a number that is too large"),
+            ("98765432109876543210e999", "a number that is too large"),
+            ("98765432109876543210x", ""),
+            ("0x98765432109876543210fedcba9876543210", ""),
+            ("98765432109876543210.5.6", ""),
+            ("\"98765432109876543210\\q\"", ""),
+        ] {
+            let text = format!("[signal]\napi_token = {value}\n");
+            let told = format!("{:?}", files(&[], "", &text).unwrap_err());
+            assert!(told.contains(says) && !told.contains("98765"), "{value}: {told}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
+use crate::visible::is_hidden;
 
 /// A value, or why it cannot be read; told only if somebody asks for it, as `.env` may be for other programs, too.
 pub(super) type Value = Result<String, String>;
@@ -32,7 +33,7 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<String, Value>> {
             (rest, number) = (after, number + 1);
             continue;
         }
-        let (name, written) = assignment(rest, line).ok_or_else(|| not_an_assignment(number))?;
+        let (name, written) = assignment(rest, line).ok_or_else(|| not_an_assignment(number, line))?;
         let read = read(written).ok_or_else(|| without_end(number))?;
         let value = read.value.map_err(|problem| format!("in line {number}, it {problem}"));
         match found.remove(name) {
@@ -48,9 +49,26 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<String, Value>> {
     Ok(found.into_iter().map(|(name, (_, value))| (name, value)).collect())
 }
 
-fn not_an_assignment(number: usize) -> Error {
-    Error::config(format!("`.env` line {number} is not of the form `NAME=value`"))
-        .with_hint("a comment begins with `#`; a value with several lines stands in quotation marks")
+fn not_an_assignment(number: usize, line: &str) -> Error {
+    let name = line.split_once('=').map(|(name, _)| name.trim()).unwrap_or_default();
+    // Much of it is invisible, or looks like a letter of a name: without the number nobody would find it.
+    let (why, hint) = match name.chars().find(|letter| !letter.is_ascii()) {
+        Some(letter) => {
+            let at = name.chars().take_while(|other| *other != letter).count() + 1;
+            let what = match letter {
+                '\u{feff}' => ", a byte-order mark,",
+                _ if is_hidden(letter) => ", which is invisible,",
+                _ => "",
+            };
+            let code = u32::from(letter);
+            let why = format!(": U+{code:04X}{what} stands at place {at} of the name");
+            (why, "write names with the letters A to Z, digits and `_` alone: type the line again")
+        }
+        None => {
+            (String::new(), "a comment begins with `#`; a value with several lines stands in quotation marks")
+        }
+    };
+    Error::config(format!("`.env` line {number} is not of the form `NAME=value`{why}")).with_hint(hint)
 }
 
 fn without_end(number: usize) -> Error {
@@ -247,6 +265,23 @@ mod tests {
         for (text, line) in [("A=1\nB: 2", 2), ("=1", 1), ("A B=1", 1), ("A='1\n2'\nexport B", 3)] {
             let error = parse(text).unwrap_err().to_string();
             assert_eq!(error, format!("`.env` line {line} is not of the form `NAME=value`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_letter_that_no_name_has_is_told_by_its_number() {
+        for (text, told) in [
+            ("A=1\n\u{feff}B=hunter2", ": U+FEFF, a byte-order mark, stands at place 1 of the name"),
+            ("A=1\n\u{200b}B=hunter2", ": U+200B, which is invisible, stands at place 1 of the name"),
+            ("A=1\nEVENKEEL_JOURN\u{410}L=hunter2", ": U+0410 stands at place 15 of the name"),
+            ("A=1\nexport B\u{a0}C=hunter2", ": U+00A0"),
+            ("A=1\n\u{201c}B\u{201d}=hunter2", ": U+201C stands at place 1 of the name"),
+            ("A=1\nhunter2 gr\u{fc}n", ""),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("`.env` line 2 is not of the form `NAME=value`"), "{error}");
+            assert!(error.contains(told) && !error.contains("hunter2"), "{text:?}: {error}");
+            assert!(!told.is_empty() || error.ends_with("`NAME=value`"), "nothing of a secret: {error}");
         }
     }
 
