@@ -290,6 +290,12 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     #[track_caller]
     fn run_logged(mut self) -> Result<()> {
         let mut settings = self.settings.take().map_or_else(Settings::load, Ok)?;
+        let ours = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::from(error).context("starting the runtime of the wire"))?;
+        // Before the log, whose file may be full already.
+        ours.block_on(async { signals::outlive_size_limits() });
         // Dropped last, with a word about everything that came before.
         let _log = log::start(settings.log.as_deref())?;
         self.drain = self.drain.or(settings.drain);
@@ -308,10 +314,6 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         if self.executor.is_none() {
             self.executor = Some(guard.executor(theirs.handle().clone(), workers, allow));
         }
-        let ours = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::from(error).context("starting the runtime of the wire"))?;
         let app = self.app.clone();
         let result = ours.block_on(self.serve());
         foreign::drop_within(GRACE, theirs.handle().clone(), app);
@@ -331,6 +333,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     ///
     /// As [`serve`].
     pub async fn serve(mut self) -> Result<()> {
+        signals::outlive_size_limits();
         // Before anything else, so that a signal during a slow start stops the bot and not the process.
         let (stop, stops) = mpsc::channel(2);
         let executor = self.executor.get_or_insert_with(|| Executor::on_with(Handle::current(), &guarding()));

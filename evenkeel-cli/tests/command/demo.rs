@@ -6,7 +6,7 @@ use evenkeel::Router;
 use evenkeel::config::Config;
 use evenkeel_signal::Signal;
 
-use crate::running::{Running, evenkeel, finished, read_until, request};
+use crate::running::{Running, directory, evenkeel, finished, read_until, request};
 
 fn demo() -> (Running, String) {
     let demo = Running::start(evenkeel(["demo", "--listen", "127.0.0.1:0", "--no-open"]));
@@ -107,6 +107,33 @@ fn a_log_that_nobody_reads_ends_nothing() {
     says("!ping");
     read_until(&mut stream, r#""text":"pong""#);
     assert_eq!(demo.terminate().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_has_reached_the_limit_of_its_file_ends_nothing() {
+    let folder = directory("limited-log");
+    // One block of 512 or 1024 bytes, which the lines of the start fill.
+    let limited = "ulimit -f 1; exec \"$0\" demo --listen 127.0.0.1:0 --no-open 2> log";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_evenkeel")]).env_clear().current_dir(&folder);
+    let demo = Running::start(command);
+    let url = demo.line();
+    let mut stream = request(&url, "GET /api/stream", "");
+    read_until(&mut stream, "event: scene");
+    let says = |person: &str, text: &str| {
+        let said = format!(r#"{{"person": "{person}", "conversation": "{person}", "text": "{text}"}}"#);
+        read_until(request(&url, "POST /api/say", &said), "200 OK");
+    };
+    for (person, trouble) in [("alice", "!fail"), ("bob", "!panic"), ("carol", "!fail")] {
+        says(person, trouble);
+        read_until(&mut stream, "something went wrong");
+    }
+    says("alice", "!ping");
+    read_until(&mut stream, r#""text":"pong""#);
+    assert_eq!(demo.terminate().code(), Some(0));
+    let bytes = std::fs::metadata(folder.join("log")).expect("there is a log").len();
+    assert!(bytes == 512 || bytes == 1024, "{bytes} bytes: the limit was met");
 }
 
 /// A demo whose log is a full pipe, and what says something to it and waits for the answer.

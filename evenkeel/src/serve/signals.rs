@@ -4,6 +4,20 @@ use std::io::Result;
 
 use tokio::sync::mpsc;
 
+/// Has writes behind the limit of a file's size (`ulimit -f`, `LimitFSIZE=` of systemd) fail as on a full disk; else the first
+/// of them ends the process. Inside a runtime.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
+pub(super) fn outlive_size_limits() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // Source: signal(7). A handler stays when nobody listens any more, so that it does what ignoring would.
+    let number = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 31 } else { 25 };
+    drop(signal(SignalKind::from_raw(number)));
+}
+
+/// Elsewhere the signal has another number, or there is none.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd")))]
+pub(super) fn outlive_size_limits() {}
+
 /// Sends one message for each request to stop: SIGTERM, SIGINT (Ctrl-C), and the first SIGHUP.
 ///
 /// A terminal that closes says so several times, by its shell and by the kernel, and systemd may say it behind SIGTERM:

@@ -17,6 +17,10 @@ const MANY: u64 = 24;
 /// Enough for every kind of write and sync, where each of them is to fail once.
 const FEW: u64 = 6;
 
+/// How large a file may become in the child at first, in bytes.
+#[cfg(target_os = "linux")]
+const LIMIT: &str = "EVENKEEL_TEST_LIMIT";
+
 /// Children at a time: one that waits for room on its disk leaves the core to the others.
 const CHILDREN: usize = 16;
 
@@ -35,6 +39,10 @@ fn child() {
         if let Err(error) = journal.recover().await {
             return say(&format!("refused {error}"));
         }
+        #[cfg(target_os = "linux")]
+        if let Some(limit) = std::env::var(LIMIT).ok().and_then(|bytes| bytes.parse().ok()) {
+            limited(limit, journal.health());
+        }
         for at in 0..messages {
             if let Err(error) = message(&mut journal, at).await {
                 return say(&format!("failed {error}"));
@@ -45,6 +53,29 @@ fn child() {
         say(&format!("failures {}", vitals.failures));
         journal.close().await;
         say("closed");
+    });
+}
+
+/// Lets no file grow beyond this, as `ulimit -f` does, until the journal has complained.
+#[cfg(target_os = "linux")]
+fn limited(bytes: u64, health: evenkeel::journal::sqlite::Health) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Fsize);
+    setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), ..before.clone() }).unwrap();
+    // As `run` and `serve` have it; it stays when the runtime is gone. Within the test's runtime there can be no other.
+    let handled = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let too_large = tokio::signal::unix::SignalKind::from_raw(25);
+        runtime.block_on(async { drop(tokio::signal::unix::signal(too_large).unwrap()) });
+    });
+    handled.join().unwrap();
+    // Ends with the process if nothing ever fails.
+    std::thread::spawn(move || {
+        // More often than a journal fails that does not wait.
+        while health.vitals().failures < 4 {
+            std::thread::yield_now();
+        }
+        setrlimit(Resource::Fsize, before).unwrap();
     });
 }
 
@@ -262,6 +293,20 @@ fn a_full_disk_is_survived_once_there_is_room() {
         let said = Said::new(&output);
         assert_eq!(said.accepted.len() as u64, MANY, "{said:?}");
         assert!(said.failures > 0, "{said:?}");
+        assert_eq!(missing(&disk.file(), &said), [""; 0], "{said:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_of_the_size_of_files_is_waited_for_as_a_full_disk_is() {
+    let disk = Disk::new("limit");
+    // A journal that does not wait gives up at the third failure. Between two of them there may be room in the log again.
+    for (limit, failures) in [(100_000, 4), (140_000, 1)] {
+        disk.fresh();
+        let said = Said::new(&disk.run(&[setting(LIMIT, &limit)]));
+        assert_eq!(said.accepted.len() as u64, MANY, "{said:?}");
+        assert!(said.failures >= failures, "{said:?}");
         assert_eq!(missing(&disk.file(), &said), [""; 0], "{said:?}");
     }
 }

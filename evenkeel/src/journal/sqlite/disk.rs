@@ -67,7 +67,26 @@ fn nearest<T>(path: &Path, look: impl FnMut(&Path) -> Option<T>) -> Option<T> {
 
 /// Whether there is hardly room for anything where this file lies.
 pub(super) fn is_full(path: &Path) -> bool {
-    room(path).is_some_and(|bytes| bytes < LEAST_BYTES)
+    room(path).is_some_and(|bytes| bytes < LEAST_BYTES) || is_at_limit(path)
+}
+
+/// Whether a file of the journal has reached the size that the process may give a file: SQLite says no more of it than that
+/// it could not write.
+#[cfg(target_os = "linux")]
+pub(super) fn is_at_limit(path: &Path) -> bool {
+    let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Fsize).current else {
+        return false;
+    };
+    ["", "-wal", "-shm"].iter().any(|ending| {
+        let mut file = path.as_os_str().to_owned();
+        file.push(ending);
+        std::fs::metadata(file).is_ok_and(|file| file.len().saturating_add(LEAST_BYTES) > limit)
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_at_limit(_: &Path) -> bool {
+    false
 }
 
 /// How many bytes there is room for where this file lies, or would lie; `None` where there is no end of it, or nobody says.

@@ -121,10 +121,12 @@ impl Writer {
         // The answers of a commit that failed: should it be in the file all the same, they hold.
         let mut pending = None;
         loop {
+            // Before the connection is closed, which may empty the log.
+            let is_limited = self.is_limited(&failure.error);
             // Nothing that this connection believes to be written is to be trusted.
             self.store = None;
             pending = failure.answers.take().or(pending);
-            self.note(&failure.error)?;
+            self.note(&failure.error, is_limited)?;
             let written = self.place.reopen().map_err(Failure::from).and_then(|store| {
                 let store = self.store.insert(store);
                 match pending.take() {
@@ -143,14 +145,21 @@ impl Writer {
         }
     }
 
+    /// Whether a file of the journal may not grow any more. SQLite has no word of its own for that.
+    fn is_limited(&self, error: &rusqlite::Error) -> bool {
+        error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) && disk::is_at_limit(&self.place.path)
+    }
+
     /// Counts a failure and waits a while, or gives up.
-    fn note(&mut self, error: &rusqlite::Error) -> Result<()> {
+    fn note(&mut self, error: &rusqlite::Error, is_limited: bool) -> Result<()> {
         let path = self.place.path.display();
-        let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull) || is_limited;
         let is_taken =
             matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
         if self.health.failed(error.to_string()) {
-            if is_full {
+            if is_limited {
+                tracing::error!(%path, "the journal may not grow (`ulimit -f`, `LimitFSIZE=`): the bot waits for a higher limit");
+            } else if is_full {
                 tracing::error!(%path, "the disk of the journal is full: the bot waits for room");
             } else if is_taken {
                 tracing::error!(%path, "another program keeps the journal for itself: the bot waits until it ends");
@@ -229,15 +238,19 @@ impl Writer {
 
     /// Opens the file again, for as long as that is worth trying.
     fn replace(&mut self, mut error: rusqlite::Error) {
+        let mut is_limited = self.is_limited(&error);
         self.store = None;
-        while let Ok(()) = self.note(&error) {
+        while let Ok(()) = self.note(&error, is_limited) {
             match self.place.reopen() {
                 Ok(store) => {
                     self.store = Some(store);
                     self.health.mended();
                     return;
                 }
-                Err(next) => error = next,
+                Err(next) => {
+                    is_limited = self.is_limited(&next);
+                    error = next;
+                }
             }
         }
     }
