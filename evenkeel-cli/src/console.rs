@@ -19,6 +19,6 @@ pub(crate) fn run(journal: Option<PathBuf>) -> Result<ExitCode, Failure> {
             .with_hint("start the bot with `EVENKEEL_CONSOLE=127.0.0.1:4243`, or name its journal with `--journal FILE`")
             .into());
     }
-    say(&format!("{}\n", Console::find(path)?));
+    say(&format!("{}\n", Console::find(path)?))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -88,20 +88,20 @@ fn list(letters: &DeadLetters, filter: DeadFilter, is_json: bool) -> Result<(), 
     let (mut number, now_ms) = (0, now_ms());
     pages(letters, filter, |page| {
         if number == 0 && !is_json {
-            say(&shown::head());
+            say(&shown::head())?;
         }
         number += page.len() as u64;
         for dead in page {
             if is_json {
-                say_json(&format!("{}\n", shown::json(dead, false)?));
+                say_json(&format!("{}\n", shown::json(dead, false)?))?;
             } else {
-                say(&shown::row(dead, now_ms));
+                say(&shown::row(dead, now_ms))?;
             }
         }
         Ok(())
     })?;
     if !is_json {
-        say(&format!("{}\n", count(number, "dead letter", "dead letters")));
+        say(&format!("{}\n", count(number, "dead letter", "dead letters")))?;
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ fn show(letters: &DeadLetters, id: DeadId, has_text: bool) -> Result<(), Failure
         Error::new(format!("there is no dead letter {id}"))
             .with_hint("`evenkeel dead` lists those that there are")
     })?;
-    say(&shown::whole(dead, now_ms(), has_text));
+    say(&shown::whole(dead, now_ms(), has_text))?;
     Ok(())
 }
 
@@ -146,7 +146,7 @@ fn export(
     })?;
     let without = if has_text { "" } else { ", without texts: `--text` writes them, too" };
     let number = count(number, "dead letter", "dead letters");
-    say(&format!("{number} written to {}{without}\n", path.display()));
+    say(&format!("{number} written to {}{without}\n", path.display()))?;
     Ok(())
 }
 
@@ -193,7 +193,7 @@ fn count_only(letters: &DeadLetters, chosen: &Chosen, done: &str) -> Result<Exit
         }
         number += found;
     }
-    say(&format!("{} would be {done}\n", count(number, "dead letter", "dead letters")));
+    say(&format!("{} would be {done}\n", count(number, "dead letter", "dead letters")))?;
     Ok(if is_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -224,7 +224,7 @@ fn agreed(letters: &DeadLetters, chosen: Chosen, asks: bool, verb: &str) -> Resu
     match ask(&format!("{verb} {letters}{for_good}?")) {
         Some(true) => Ok(Some(chosen)),
         Some(false) => {
-            say(&format!("nothing was {verb}ed\n"));
+            say(&format!("nothing was {verb}ed\n"))?;
             Ok(None)
         }
         None => Err(Misuse(format!(
@@ -249,10 +249,10 @@ fn change(
         chosen.filters.iter().partition(|filter| matches!(filter.id, Some(DeadId::Reply(..))));
     let result = others.into_iter().chain(replies).try_for_each(|filter| one(letters, filter, &mut done));
     let number = done.events + done.replies;
-    if number > 0 || result.is_ok() {
-        say(&format!("{}\n", outcome(letters, word, &done)));
-    }
+    let is_worth_a_word = number > 0 || result.is_ok();
+    let said = if is_worth_a_word { say(&format!("{}\n", outcome(letters, word, &done))) } else { Ok(()) };
     result?;
+    said?;
     Ok(if done.is_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
     let bot = Bot::new(Sandbox::new().with_page(page), app::app(app::Demo::default())).in_memory();
     let bot = bot.with_settings(&config).map_err(|error| misuse(&error))?;
     // The port is ours already: a browser that is faster than the bot waits for it.
-    say(&format!("{url}\n"));
+    say(&format!("{url}\n"))?;
     if !options.is_browser_unwanted {
         browser::open(&url);
     }

@@ -20,7 +20,7 @@ use settings::Settings;
 pub(crate) fn run() -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let report = runtime.map_err(Error::from)?.block_on(examine());
-    say(&report.to_string());
+    say(&report.to_string())?;
     Ok(if report.count(Mark::Fail) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

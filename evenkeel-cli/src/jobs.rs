@@ -60,10 +60,10 @@ fn list(jobs: &Jobs, is_json: bool) -> Result<(), Failure> {
         for job in &page {
             text.push_str(&if is_json { json(job)? } else { row(width, job, now_ms) });
         }
-        if is_json { say_json(&text) } else { say(&text) }
+        if is_json { say_json(&text)? } else { say(&text)? }
     }
     if !is_json {
-        say(&format!("{}\n", count(number, "job", "jobs")));
+        say(&format!("{}\n", count(number, "job", "jobs")))?;
     }
     Ok(())
 }
@@ -124,7 +124,7 @@ fn cancel(jobs: &mut Jobs, name: &str) -> Result<(), Failure> {
     } else {
         ""
     };
-    say(&format!("cancelled {shown}{again}\n"));
+    say(&format!("cancelled {shown}{again}\n"))?;
     Ok(())
 }
 

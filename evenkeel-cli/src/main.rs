@@ -36,8 +36,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Failure> {
     match command::parse(std::env::args_os().skip(1))? {
-        Command::Help(topic) => say(help::text(topic)),
-        Command::Version => say(&format!("evenkeel {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Help(topic) => say(help::text(topic))?,
+        Command::Version => say(&format!("evenkeel {}\n", env!("CARGO_PKG_VERSION")))?,
         Command::Demo(options) => demo::run(&options)?,
         Command::Standin { listen } => standin::run(listen)?,
         Command::New { name, directory } => new::run(&name, directory)?,

@@ -50,7 +50,7 @@ pub(crate) fn run(name: &str, directory: Option<PathBuf>) -> Result<(), Failure>
     say(&format!(
         "made `{name}` in {place}: a bot, its tests and its settings\n\n  cd {place}\n  cargo run     # on a page in your \
          browser\n  cargo test\n"
-    ));
+    ))?;
     Ok(())
 }
 

@@ -18,18 +18,18 @@ use story::Story;
 /// Runs until standard input ends.
 pub(crate) fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
     let standin = start(listen)?;
-    say(&settings(&standin));
+    say(&settings(&standin))?;
     let mut writer = Writer::default();
     for line in io::stdin().lock().lines() {
         let line = line.map_err(evenkeel::Error::from)?;
         match Line::read(&line) {
             Line::Nothing => {}
-            Line::People => say(&people::listed()),
+            Line::People => say(&people::listed())?,
             Line::Turn(turn) => {
                 writer.turn(turn);
-                say(&format!("({writer})\n"));
+                say(&format!("({writer})\n"))?;
             }
-            Line::Text(text) => write(&standin, &writer, text),
+            Line::Text(text) => write(&standin, &writer, text)?,
         }
     }
     Ok(())
@@ -44,13 +44,13 @@ fn start(listen: Option<SocketAddr>) -> Result<Standin, Misuse> {
         .with_group(Group::test())
         .on_socket(move || {
             if let Some(line) = connected.lock().unwrap_or_else(PoisonError::into_inner).connected() {
-                say(line);
+                tell(line);
             }
         })
         .on_send(move |_, sent| {
-            say(&people::shown(sent));
+            tell(&people::shown(sent));
             if let Some(line) = story.lock().unwrap_or_else(PoisonError::into_inner).answered(sent) {
-                say(line);
+                tell(line);
             }
         });
     let options = listen.into_iter().fold(options, Options::with_address);
@@ -62,14 +62,20 @@ fn start(listen: Option<SocketAddr>) -> Result<Standin, Misuse> {
     })
 }
 
-fn write(standin: &Standin, writer: &Writer, text: &str) {
+/// From the stand-in's thread; what nobody can be told there, whoever types is told with the next line.
+fn tell(text: &str) {
+    let _lost = say(text);
+}
+
+fn write(standin: &Standin, writer: &Writer, text: &str) -> Result<(), Failure> {
     if standin.transcript().sockets == 0 {
-        say("(no bot is connected: this is lost, as it would be upstream)\n");
+        say("(no bot is connected: this is lost, as it would be upstream)\n")?;
     }
     match writer.is_in_group() {
         true => standin.say_in_group(&writer.person(), &Group::test(), text),
         false => standin.say(&writer.person(), text),
     };
+    Ok(())
 }
 
 fn settings(standin: &Standin) -> String {

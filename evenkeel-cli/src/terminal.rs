@@ -30,13 +30,13 @@ impl From<evenkeel::Error> for Failure {
 
 /// Writes for a person to standard output. Much of it comes from others, names, texts and errors: the terminal obeys nothing
 /// of it, through a pager either.
-pub(crate) fn say(text: &str) {
-    put(&visible(text));
+pub(crate) fn say(text: &str) -> Result<(), evenkeel::Error> {
+    put(&visible(text))
 }
 
 /// Writes JSON for a program to standard output, as it is; a terminal gets the same values, with every character that it
 /// would obey or hide in the notation of JSON.
-pub(crate) fn say_json(lines: &str) {
+pub(crate) fn say_json(lines: &str) -> Result<(), evenkeel::Error> {
     match io::stdout().is_terminal() {
         true => put(&visible_json(lines)),
         false => put(lines),
@@ -64,10 +64,15 @@ pub(crate) fn visible_json(lines: &str) -> String {
 }
 
 /// Flushes, so that whoever reads through a pipe has it now.
-fn put(text: &str) {
+fn put(text: &str) -> Result<(), evenkeel::Error> {
     let mut out = io::stdout().lock();
-    // A reader that is gone (`evenkeel help | head -1`) has read what it wanted.
-    let _gone = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // A reader that is gone (`evenkeel help | head -1`) has read what it wanted.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(evenkeel::Error::from(error).context("standard output takes nothing"))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn complain(line: &str) {

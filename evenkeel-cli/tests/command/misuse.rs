@@ -37,3 +37,29 @@ fn a_slip_is_one_line_on_standard_error_and_exit_code_2() {
         assert!(err.contains(says), "{arguments:?}: {err}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_is_a_failure_and_a_reader_that_is_gone_is_none() {
+    use std::process::Stdio;
+    let folder = crate::running::directory("unwritten");
+    std::fs::write(folder.join("evenkeel.toml"), "").expect("the folder is there");
+    for arguments in [&["--help"][..], &["--version"], &["help", "dead"], &["doctor"]] {
+        let run = |out: Stdio| {
+            let mut command = evenkeel(arguments);
+            command.current_dir(&folder).stdin(Stdio::null()).stdout(out);
+            let ended = command.output().expect("the command starts");
+            (ended.status.code(), String::from_utf8(ended.stderr).expect("the command writes UTF-8"))
+        };
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let (code, err) = run(full.into());
+        assert_eq!(code, Some(1), "{arguments:?}: {err}");
+        assert!(
+            err.starts_with("evenkeel: standard output takes nothing: No space left"),
+            "{arguments:?}: {err}"
+        );
+        let (reader, writer) = std::io::pipe().expect("there is room for a pipe");
+        drop(reader);
+        assert_eq!(run(writer.into()), (Some(0), String::new()), "{arguments:?}");
+    }
+}
