@@ -12,13 +12,16 @@ use crate::terminal::{Failure, say};
 /// Prints the address with its token: whoever may read the journal may see the bot.
 pub(crate) fn run(journal: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let place = place(journal)?;
-    let is_unused = matches!(place.look(), Ok(Some(stock)) if !stock.is_in_use);
+    let looked = place.look();
+    let is_unused = matches!(&looked, Ok(Some(stock)) if !stock.is_in_use);
     let Some(path) = place.path() else { return Ok(ExitCode::FAILURE) };
     if is_unused {
         return Err(Error::config(format!("no bot runs on the journal {}", path.display()))
             .with_hint("start the bot with `EVENKEEL_CONSOLE=127.0.0.1:4243`, or name its journal with `--journal FILE`")
             .into());
     }
-    say(&format!("{}\n", Console::find(path)?))?;
+    // Where there is no address to be had, what is wrong with the journal says more of the reason.
+    let address = Console::find(path).map_err(|error| looked.err().unwrap_or(error))?;
+    say(&format!("{address}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -251,6 +251,35 @@ fn a_journal_that_the_bot_would_refuse_is_a_failure_with_the_bots_own_words() {
 
 #[cfg(unix)]
 #[test]
+fn what_is_no_file_beside_a_journal_ends_doctor_and_console_with_the_way_out() {
+    let made = |place: &Path| drop(SqliteJournal::open(place.join("evenkeel.db")).expect("it is ours"));
+    let pipe = |at: &Path| {
+        let made = std::process::Command::new("mkfifo").arg(at).status();
+        assert!(made.is_ok_and(|status| status.success()));
+    };
+    let folder = |at: &Path| std::fs::create_dir(at).expect("nothing is there");
+    let plants: [(&str, &dyn Fn(&Path)); 3] =
+        [("evenkeel.db.lock", &pipe), ("evenkeel.db-shm", &folder), ("evenkeel.db-journal", &pipe)];
+    for (name, plant) in plants {
+        let place = directory(&format!("planted {name}"));
+        made(&place);
+        let _missing = std::fs::remove_file(place.join(name));
+        plant(&place.join(name));
+        let (code, out) = doctor(&[], &place);
+        let told = format!("{name} is no plain file, and the journal keeps one there");
+        let fix = format!("move it away, if no bot runs: `mv {name} {name}.moved`");
+        check(&out, &[&format!("FAIL  file: {told}"), &format!("fix: {fix}")]);
+        assert_eq!(code, Some(1), "{out}");
+        let mut console = evenkeel(["console"]);
+        console.current_dir(&place);
+        let (code, out, err) = finished(console);
+        assert_eq!((code, &*out), (Some(1), ""), "{err}");
+        assert!(err.contains(&told) && err.contains(&fix), "{err}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_journal_that_everybody_may_read_is_named_with_the_command_that_mends_it() {
     use std::os::unix::fs::PermissionsExt;
     let place = directory("public");

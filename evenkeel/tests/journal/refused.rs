@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+#[cfg(unix)]
+use std::process::Command;
 
 use evenkeel::config::Secret;
 use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions};
@@ -30,7 +32,9 @@ fn check(folder: &Folder, file: &Path, options: SqliteOptions, line: &str) {
 #[test]
 fn what_others_own_or_write_or_lead_elsewhere_is_refused() {
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
-    for (ending, line) in [(".lock", "is a link"), ("-wal", "is a link"), ("-shm", "is a link")] {
+    for (ending, line) in
+        [(".lock", "is a link"), ("-wal", "is a link"), ("-shm", "is a link"), ("-journal", "is a link")]
+    {
         let folder = Folder::new("planted-link");
         let file = folder.file();
         drop(SqliteOptions::new().open(&file).unwrap());
@@ -57,11 +61,57 @@ fn what_others_own_or_write_or_lead_elsewhere_is_refused() {
     }
 }
 
+/// Also where the journal is not there yet: what is planted waits for the first start.
+#[cfg(unix)]
+#[test]
+fn what_is_no_plain_file_beside_a_journal_is_named_and_nobody_waits_for_it() {
+    use std::os::unix::net::UnixListener;
+    let pipe = |at: &Path| assert!(Command::new("mkfifo").arg(at).status().unwrap().success());
+    let directory = |at: &Path| fs::create_dir(at).unwrap();
+    let socket = |at: &Path| drop(UnixListener::bind(at).unwrap());
+    let plants: [(&str, &dyn Fn(&Path)); 3] = [("pipe", &pipe), ("folder", &directory), ("socket", &socket)];
+    for (what, plant) in plants {
+        for ending in ["-wal", "-shm", "-journal", ".lock"] {
+            for is_new in [true, false] {
+                let folder = Folder::new(&format!("plain-{what}"));
+                if !is_new {
+                    drop(SqliteOptions::new().open(folder.file()).unwrap());
+                }
+                let beside = format!("{}{ending}", folder.file().display());
+                let _missing = fs::remove_file(&beside);
+                plant(Path::new(&beside));
+                check(&folder, &folder.file(), SqliteOptions::new(), &format!("{beside} is no plain file"));
+                let error = SqliteJournal::open(folder.file()).unwrap_err();
+                let hint = format!("move it away, if no bot runs: `mv {beside} {beside}.moved`");
+                assert_eq!(error.hint(), Some(&*hint), "{what} {ending}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folder_in_the_place_of_the_draft_of_a_journal_is_named() {
+    for ending in [".new", ".new-journal"] {
+        let folder = Folder::new("draft");
+        let draft = format!("{}{ending}", folder.file().display());
+        fs::create_dir(&draft).unwrap();
+        check(&folder, &folder.file(), SqliteOptions::new(), &format!("{draft} is no plain file"));
+        fs::remove_dir(&draft).unwrap();
+        drop(SqliteJournal::open(folder.file()).unwrap());
+        fs::create_dir(&draft).unwrap();
+        SqliteJournal::open(folder.file()).expect("a journal that is there needs no draft");
+    }
+}
+
 fn content(folder: &Folder) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .map(|path| (path.display().to_string(), fs::read(&path).unwrap_or_default()))
+        // Of a pipe nothing is read: nobody writes to it.
+        .map(|path| {
+            let bytes = if path.is_file() { fs::read(&path).unwrap_or_default() } else { Vec::new() };
+            (path.display().to_string(), bytes)
+        })
         .collect();
     files.sort();
     files
@@ -336,7 +386,7 @@ fn what_is_no_file_is_refused() {
     check(&folder, null, SqliteOptions::new(), "is no file");
     check(&folder, folder.path(), SqliteOptions::new(), "is no file");
     let pipe = folder.path().join("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let error = SqliteJournal::open(&pipe).expect_err("nobody writes to it");
     assert!(error.to_string().contains("is no file"), "{error}");
     fs::remove_file(&pipe).unwrap();

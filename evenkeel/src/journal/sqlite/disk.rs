@@ -1,6 +1,6 @@
 //! Which file systems a journal may lie on, and what one says that takes no more.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -186,11 +186,25 @@ pub(super) fn is_open_to_all(_: &Path) -> bool {
     false
 }
 
+/// Opens a file that was looked at before, without waiting: a pipe or a link may have taken its name since.
+pub(super) fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::OFlags;
+        let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags.cast_signed());
+    }
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file")) }
+}
+
 /// Why a file is not to be trusted with what people write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Distrust {
     /// It leads elsewhere.
     Link,
+    /// It is a folder, a pipe or a device, and keeps nothing.
+    NoFile,
     /// Its owner, and the user that this process runs as.
     Owner(u32, u32),
     /// Everybody may write it.
@@ -201,6 +215,7 @@ impl std::fmt::Display for Distrust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Link => f.write_str("is a link, which may lead anywhere"),
+            Self::NoFile => f.write_str("is no plain file, and the journal keeps one there"),
             Self::Owner(owner, own) => {
                 write!(f, "belongs to another user (uid {owner}, and the bot is {own})")
             }
@@ -214,6 +229,7 @@ impl Distrust {
         let shown = file.display();
         match self {
             Self::Link => format!("remove it, if no bot runs: `rm {shown}`"),
+            Self::NoFile => format!("move it away, if no bot runs: `mv {shown} {shown}.moved`"),
             // To give a file of the bot's to root would lock the bot out.
             Self::Owner(owner, 0) => {
                 format!(
@@ -233,13 +249,21 @@ impl Distrust {
 }
 
 /// Looks at a file that may be there, without following a link.
-#[cfg(unix)]
 pub(super) fn distrust(path: &Path) -> Option<Distrust> {
-    use std::os::unix::fs::MetadataExt;
     let data = std::fs::symlink_metadata(path).ok()?;
     if data.is_symlink() {
         return Some(Distrust::Link);
     }
+    if !data.is_file() {
+        return Some(Distrust::NoFile);
+    }
+    // What nobody can mend would be refused for ever: of that, an operator is warned.
+    if has_modes(path) { distrust_mode(&data) } else { None }
+}
+
+#[cfg(unix)]
+fn distrust_mode(data: &Metadata) -> Option<Distrust> {
+    use std::os::unix::fs::MetadataExt;
     #[cfg(target_os = "linux")]
     if data.uid() != rustix::process::geteuid().as_raw() {
         return Some(Distrust::Owner(data.uid(), rustix::process::geteuid().as_raw()));
@@ -248,8 +272,30 @@ pub(super) fn distrust(path: &Path) -> Option<Distrust> {
 }
 
 #[cfg(not(unix))]
-pub(super) fn distrust(_: &Path) -> Option<Distrust> {
+fn distrust_mode(_: &Metadata) -> Option<Distrust> {
     None
+}
+
+/// Whether `chmod` and `chown` have an effect where this file lies, or would lie.
+#[cfg(target_os = "linux")]
+pub(super) fn has_modes(path: &Path) -> bool {
+    magic_of(path).is_none_or(keeps_modes)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn has_modes(_: &Path) -> bool {
+    cfg!(unix)
+}
+
+/// File systems of other systems give all their files one owner and one mode, as they were mounted (linux/magic.h, and the
+/// sources of each). Of those that a program serves, nobody knows.
+#[cfg(any(target_os = "linux", test))]
+fn keeps_modes(magic: u32) -> bool {
+    const VFAT: u32 = 0x4d44;
+    const EXFAT: u32 = 0x2011_bab0;
+    const NTFS3: u32 = 0x7366_746e;
+    const FUSE: u32 = 0x6573_5546;
+    ![VFAT, EXFAT, NTFS3, FUSE].contains(&magic)
 }
 
 /// How many names a file has that is there.
@@ -318,6 +364,18 @@ mod tests {
         assert_eq!(kind(0x8584_58f6), Kind::Memory("ramfs"));
         for (magic, name) in [(0xef53, "ext4"), (0x794c_7630, "overlayfs"), (0x5846_5342, "xfs")] {
             assert_eq!(kind(magic), Kind::Local, "{name}");
+        }
+    }
+
+    #[test]
+    fn where_chmod_has_no_effect_modes_are_not_asked_for() {
+        for (magic, name) in
+            [(0x4d44, "vfat"), (0x2011_bab0, "exfat"), (0x7366_746e, "ntfs3"), (0x6573_5546, "fuseblk")]
+        {
+            assert!(!keeps_modes(magic), "{name}");
+        }
+        for (magic, name) in [(0xef53, "ext4"), (0x0102_1994, "tmpfs"), (0x9123_683e, "btrfs")] {
+            assert!(keeps_modes(magic), "{name}");
         }
     }
 

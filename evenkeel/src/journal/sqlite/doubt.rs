@@ -59,14 +59,24 @@ fn on_room(path: &Path, room: Option<u64>) -> Option<Doubt> {
 fn on_readers(path: &Path) -> Option<Doubt> {
     let files = [path.to_owned(), beside(path, "-wal")].into_iter().filter(|file| disk::is_open_to_all(file));
     let files: Vec<_> = files.map(|file| quoted(&file)).collect();
+    let mode = format!("`chmod o-rwx {}`", files.join(" "));
+    let fix = if disk::has_modes(path) { mode } else { modeless(&mode) };
     (!files.is_empty()).then(|| Doubt {
         text: format!(
             "everybody on this computer may read the journal {}, and what people wrote in it",
             path.display()
         ),
-        fix: format!("`chmod o-rwx {}`", files.join(" ")),
+        fix,
         is_grave: false,
     })
+}
+
+/// On the file systems of other systems the mode of a file is that of the mount.
+fn modeless(mode: &str) -> String {
+    format!(
+        "{mode}; where that has no effect, as on vfat and exfat, set `EVENKEEL_JOURNAL` to a file on another disk, or mount \
+         this one for the bot's user alone, with `umask=0077,uid=`"
+    )
 }
 
 /// As a shell reads it.

@@ -59,7 +59,8 @@ fn open(side: &Path, journal: &Path) -> std::io::Result<(File, bool)> {
         made => return Ok((made?, true)),
     }
     // Whoever was refused may have taken it away in between.
-    Ok((OpenOptions::new().write(true).create(true).truncate(false).open(side)?, false))
+    let mut options = OpenOptions::new();
+    Ok((disk::open_plain(side, options.write(true).create(true).truncate(false))?, false))
 }
 
 fn untaken(path: &Path, side: &Path, error: TryLockError) -> Error {
@@ -76,7 +77,7 @@ fn untaken(path: &Path, side: &Path, error: TryLockError) -> Error {
 /// Finds what would keep a process from taking the lock, other than a process that holds it; makes nothing.
 pub(super) fn check(path: &Path, folder: &Path) -> Result<()> {
     let side = beside(path, ".lock");
-    let found = match OpenOptions::new().write(true).open(&side) {
+    let found = match disk::open_plain(&side, OpenOptions::new().write(true)) {
         Err(error) if error.kind() == ErrorKind::NotFound => disk::check_folder(folder),
         opened => opened.map(drop),
     };
@@ -90,7 +91,8 @@ fn unopened(side: &Path, error: &std::io::Error) -> Error {
 /// Whether a journal is open in some process. Looking takes part in the lock for a moment, which a bot that starts outwaits.
 pub(super) fn is_held(path: &Path) -> bool {
     // Without that file, no process has ever opened the journal here.
-    let Ok(file) = File::open(beside(path, ".lock")) else { return false };
+    let opened = disk::open_plain(&beside(path, ".lock"), OpenOptions::new().read(true));
+    let Ok(file) = opened else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 

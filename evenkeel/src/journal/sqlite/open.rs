@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SqliteOptions;
-use super::disk;
+use super::disk::{self, Distrust};
 use super::lock::beside;
 use super::log;
 use super::schema::{self, APPLICATION, OLDEST_SQLITE, VERSION};
@@ -20,6 +20,12 @@ use crate::error::{Error, Result};
 
 /// The first bytes of every file of SQLite that is not encrypted.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// The endings of the names of what SQLite and the lock keep: the journal itself, and what lies beside it.
+const FILES: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
+
+/// Those of a journal that is being made, and of what SQLite keeps beside that.
+const DRAFTS: [&str; 2] = [".new", ".new-journal"];
 
 /// A file, and how to open it.
 #[derive(Clone)]
@@ -106,13 +112,14 @@ impl Place {
         self.check_names()?;
         self.check_owner()?;
         let mut head = Vec::new();
-        match File::open(&self.path) {
+        match disk::open_plain(&self.path, OpenOptions::new().read(true)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
             opened => opened
                 .and_then(|file| file.take(100).read_to_end(&mut head))
                 .map_err(|error| self.unusable(&error))?,
         };
-        OpenOptions::new().write(true).open(&self.path).map_err(|error| self.unusable(&error))?;
+        disk::open_plain(&self.path, OpenOptions::new().write(true))
+            .map_err(|error| self.unusable(&error))?;
         if head.is_empty() {
             return Ok(Found::Nothing);
         }
@@ -143,14 +150,19 @@ impl Place {
         Ok(())
     }
 
-    /// What others own, write or lead elsewhere is no record of this bot.
+    /// What others own, write or lead elsewhere is no record of this bot, and what is no file keeps none.
     fn check_owner(&self) -> Result<()> {
-        for file in ["", "-wal", "-shm", ".lock"].map(|ending| beside(&self.path, ending)) {
-            let Some(problem) = disk::distrust(&file) else { continue };
-            let (shown, advice) = (file.display(), problem.advice(&file));
-            return Err(Error::config(format!("{shown} {problem}")).with_hint(advice));
-        }
-        Ok(())
+        let files = FILES.iter().filter_map(|ending| {
+            let file = beside(&self.path, ending);
+            disk::distrust(&file).map(|problem| (file, problem))
+        });
+        // What is left of a draft is taken away, unless it is a folder.
+        let is_folder = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|data| data.is_dir());
+        let drafts = DRAFTS.iter().filter(|_| self.is_unmade()).map(|ending| beside(&self.path, ending));
+        let drafts = drafts.filter(is_folder).map(|draft| (draft, Distrust::NoFile));
+        let Some((file, problem)) = files.chain(drafts).next() else { return Ok(()) };
+        let (shown, advice) = (file.display(), problem.advice(&file));
+        Err(Error::config(format!("{shown} {problem}")).with_hint(advice))
     }
 
     /// Whether the numbers in a file's header are ours (<https://sqlite.org/fileformat2.html#the_database_header>).
@@ -188,10 +200,14 @@ impl Place {
 
     /// Opens the file, makes it if it is not there, and looks at it again from inside.
     pub(super) fn open(&self) -> Result<Store> {
-        if fs::metadata(&self.path).map_or(true, |data| data.len() == 0) {
+        if self.is_unmade() {
             self.create()?;
         }
         self.open_there(|connection| self.write_log_again(connection))
+    }
+
+    fn is_unmade(&self) -> bool {
+        fs::metadata(&self.path).map_or(true, |data| data.len() == 0)
     }
 
     /// Opens a file that is there, beside the bot that has it open.
