@@ -13,6 +13,7 @@ use evenkeel::journal::Place;
 use evenkeel::{Error, Transport};
 
 use crate::terminal::{Failure, say};
+use journal::Account;
 use report::{Finding, Mark, Report};
 use settings::Settings;
 
@@ -41,7 +42,10 @@ async fn examine_with(config: &Config, report: &mut Report) {
     let place = Place::read(&mut read);
     // A place that was not understood is among the settings; the usual one would be somebody else's.
     if read.problem_count() == 0 {
-        report.add("journal", journal::findings(&place));
+        let granted =
+            read.optional("EVENKEEL_JOURNAL_ACCOUNT", "..", |name| Ok::<_, String>(name.to_owned()));
+        let account = signal.as_ref().and_then(Transport::identity).map(|own| Account { own, granted });
+        report.add("journal", journal::findings(&place, account.as_ref()));
     }
     let mut promises = Vec::new();
     if let Some(signal) = signal {

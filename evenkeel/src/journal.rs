@@ -3,6 +3,7 @@
 //! A journal is told what happened as a list of [`Entry`] and answers each with an [`Answer`]. It decides nothing: when an
 //! event is tried again, given up or done is decided in `serve`, by a state machine that does no I/O.
 
+pub(crate) mod owner;
 mod left;
 mod content;
 mod given_up;

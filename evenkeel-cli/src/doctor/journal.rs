@@ -6,8 +6,15 @@ use evenkeel::journal::sqlite::{Doubt, Stock};
 use super::report::{Finding, Mark};
 use crate::table::{count, size};
 
-/// Looks at the file, and changes nothing: the bot may be running.
-pub(super) fn findings(place: &Place) -> Vec<Finding> {
+/// The account that the bot speaks for, and the one that the journal is granted to.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) own: String,
+    pub(super) granted: Option<String>,
+}
+
+/// Looks at the file, and changes nothing: the bot may be running. Without an account, nobody asks whose it is.
+pub(super) fn findings(place: &Place, account: Option<&Account>) -> Vec<Finding> {
     let Some(path) = place.path() else {
         let memory = |_| Finding::ok("file", "none: the journal is in memory");
         return vec![place.look().map_or_else(|error| Finding::fail("file", &error), memory)];
@@ -19,7 +26,9 @@ pub(super) fn findings(place: &Place) -> Vec<Finding> {
         }
         Ok(Some(stock)) => {
             let dead = (stock.dead > 0).then(|| dead(stock.dead));
-            [Finding::ok("file", told(&path, &stock)), user(&stock)].into_iter().chain(dead).collect()
+            let owner = account.and_then(|account| owner(&stock, account));
+            let file = [Finding::ok("file", told(&path, &stock)), user(&stock)];
+            file.into_iter().chain(owner).chain(dead).collect()
         }
         Err(error) => return vec![Finding::fail("file", &error)],
     };
@@ -41,6 +50,11 @@ fn told(path: &impl std::fmt::Display, stock: &Stock) -> String {
 
 fn user(stock: &Stock) -> Finding {
     Finding::ok("bot", if stock.is_in_use { "one runs on this journal" } else { "none runs on this journal" })
+}
+
+fn owner(stock: &Stock, account: &Account) -> Option<Finding> {
+    let checked = stock.check_account(Some(&account.own), account.granted.as_deref());
+    checked.err().map(|error| Finding::fail("owner", &error))
 }
 
 fn dead(number: u64) -> Finding {

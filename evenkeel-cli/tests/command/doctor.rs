@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use evenkeel::journal::sqlite::SqliteJournal;
+use evenkeel::journal::{Entry, Journal};
 use evenkeel_signal::standin::Standin;
 use evenkeel_signal::standin::answer::{Answer, Route};
 use evenkeel_signal::standin::options::{Mode, Options};
@@ -302,6 +303,49 @@ fn a_place_of_the_journal_that_is_none_is_not_taken_for_the_usual_one() {
     check(&out, &["FAIL  EVENKEEL_JOURNAL: from `evenkeel.toml`: must be a text"]);
     assert!(!out.contains("file: "), "{out}");
     assert_eq!(code, Some(1), "{out}");
+}
+
+/// Beside a bot that runs as well as alone, and by the words with which the bot refuses to start.
+#[tokio::test]
+async fn a_journal_of_another_account_fails_with_the_way_out_of_the_bot() {
+    let standin = Standin::start(Options::default()).expect("a free port");
+    let (place, other) = (directory("account"), "+15550109999");
+    let file = place.join("evenkeel.db");
+    let mut journal = SqliteJournal::open(&file).expect("the folder is there");
+    let with = |number: &str, granted: &str| {
+        let url = standin.url();
+        let settings = [("SIGNAL_PHONE_NUMBER", number), ("SIGNAL_API_URL", &*url)];
+        let granted = (!granted.is_empty()).then_some(("EVENKEEL_JOURNAL_ACCOUNT", granted));
+        doctor(&settings.into_iter().chain(granted).collect::<Vec<_>>(), &place)
+    };
+    let told = "FAIL  owner: the journal belongs to another account: what that one promised would leave from this one";
+    let (code, out) = with(NUMBER, "");
+    assert_eq!((code, out.contains("owner")), (Some(0), false), "nobody's yet:\n{out}");
+
+    let signal = |number: &str| evenkeel_signal::Signal::new(number, &standin.url()).expect("both are right");
+    let name = evenkeel::Transport::identity(&signal(NUMBER)).expect("it has a number");
+    let value = Some(name.clone().into_bytes().into());
+    let remember = Entry::Remember { conversation: String::new(), name: "evenkeel.account".into(), value };
+    journal.write(vec![remember]).await.expect("there is room");
+    let mut running = Some(journal);
+    for _ in ["beside a bot", "alone"] {
+        let (code, out) = with(NUMBER, "");
+        assert_eq!((code, out.contains("owner")), (Some(0), false), "{out}");
+        let (code, out) = with(other, "");
+        let own = evenkeel::Transport::identity(&signal(other)).expect("it has a number");
+        check(
+            &out,
+            &[told, "fix: set `EVENKEEL_JOURNAL` to a file for this account; or, if it is the same bot"],
+        );
+        assert!(out.contains(&format!("`EVENKEEL_JOURNAL_ACCOUNT={own}`")) && !out.contains(other), "{out}");
+        assert_eq!(code, Some(1), "{out}");
+        assert!(!with(other, &own).1.contains("owner"), "it is granted");
+        assert!(with(other, &name).1.contains(told), "what is granted to another one is not");
+        if let Some(journal) = running.take() {
+            assert!(out.contains("ok    bot: one runs on this journal"), "{out}");
+            journal.close().await;
+        }
+    }
 }
 
 #[test]

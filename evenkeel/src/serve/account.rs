@@ -2,11 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::error::{Error, Result};
-use crate::journal::{Answer, Entry, Journal};
-
-/// The value of no conversation in which a journal keeps whose it is.
-const NAME: &str = "evenkeel.account";
+use crate::error::Result;
+use crate::journal::{Answer, Entry, Journal, owner};
 
 /// Looks whose journal it is, and makes it this account's if it is nobody's, or if `granted` names the account.
 pub(super) async fn claim(
@@ -14,36 +11,20 @@ pub(super) async fn claim(
     account: Option<&str>,
     granted: Option<&str>,
 ) -> Result<()> {
-    let recall = Entry::Recall { conversation: String::new(), name: NAME.to_owned() };
+    let recall = Entry::Recall { conversation: String::new(), name: owner::NAME.to_owned() };
     let answers = journal.write(vec![recall]).await?.answers;
-    let owner = answers.into_iter().next().and_then(|answer| match answer {
-        Answer::Recalled(owner) => owner,
+    let kept = answers.into_iter().next().and_then(|answer| match answer {
+        Answer::Recalled(kept) => kept,
         _ => None,
     });
-    match (owner, account) {
-        (None, None) => return Ok(()),
-        (Some(owner), Some(account)) if owner == account.as_bytes() => return Ok(()),
-        (Some(_), account) if account.is_none() || account != granted => return Err(others(account)),
-        _ => {}
+    owner::check(kept.as_deref(), account, granted)?;
+    if kept.as_deref() == account.map(str::as_bytes) {
+        return Ok(());
     }
     let value = account.map(|account| Bytes::copy_from_slice(account.as_bytes()));
-    let remember = Entry::Remember { conversation: String::new(), name: NAME.to_owned(), value };
+    let remember = Entry::Remember { conversation: String::new(), name: owner::NAME.to_owned(), value };
     journal.write(vec![remember]).await?;
     Ok(())
-}
-
-fn others(account: Option<&str>) -> Error {
-    let error = Error::config(
-        "the journal belongs to another account: what that one promised would leave from this one",
-    );
-    let Some(account) = account else {
-        return error
-            .with_hint("set `EVENKEEL_JOURNAL` to a file for this bot: this transport names no account");
-    };
-    error.with_hint(format!(
-        "set `EVENKEEL_JOURNAL` to a file for this account; or, if it is the same bot under a new number, start it with \
-         `EVENKEEL_JOURNAL_ACCOUNT={account}`, and the journal is this account's from then on"
-    ))
 }
 
 #[cfg(test)]

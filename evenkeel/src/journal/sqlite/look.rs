@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::lock::{self, beside};
 use super::open::Place;
 use super::schema::{event, letter};
 use super::{SqliteOptions, disk};
 use crate::error::Result;
+use crate::journal::owner;
 
 /// What a journal holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,20 @@ pub struct Stock {
     pub jobs: u64,
     /// Whether a bot has it open at this moment.
     pub is_in_use: bool,
+    /// The account that it belongs to, as [`Transport::identity`](crate::Transport::identity) names it; `None` before one was
+    /// named.
+    pub account: Option<String>,
+}
+
+impl Stock {
+    /// Whether a bot may start on it whose transport names this account; `granted` is `EVENKEEL_JOURNAL_ACCOUNT`.
+    ///
+    /// # Errors
+    ///
+    /// As at the start of the bot: when it belongs to another account, and was not granted to this one.
+    pub fn check_account(&self, account: Option<&str>, granted: Option<&str>) -> Result<()> {
+        owner::check(self.account.as_deref().map(str::as_bytes), account, granted)
+    }
 }
 
 impl SqliteOptions {
@@ -100,6 +115,10 @@ fn count(connection: &Connection, bytes: u64, is_in_use: bool) -> rusqlite::Resu
     connection.execute_batch("BEGIN")?;
     let dead_events = number("SELECT count(*) FROM event INDEXED BY event_dead WHERE state >= 3", &[])?;
     let dead_letters = number("SELECT count(*) FROM letter INDEXED BY letter_dead WHERE state = 3", &[])?;
+    let kept = "SELECT value FROM value WHERE conversation = '' AND name = ?1";
+    let account = connection
+        .query_row(kept, [owner::NAME], |row| Ok(super::content::bytes(row.get_ref(0)?)))
+        .optional()?;
     Ok(Stock {
         bytes,
         events: number("SELECT count(*) FROM event WHERE state < ?1", &[event::DEAD])?,
@@ -110,5 +129,6 @@ fn count(connection: &Connection, bytes: u64, is_in_use: bool) -> rusqlite::Resu
         dead: dead_events + dead_letters,
         jobs: number("SELECT count(*) FROM job", &[])?,
         is_in_use,
+        account: account.map(|account| String::from_utf8_lossy(&account).into_owned()),
     })
 }
