@@ -43,8 +43,8 @@ const LIMIT_BODY_BYTES: usize = 64 << 10;
 /// A page at which the operator watches a running bot, decides about dead letters and cancels jobs. Any bot may have one:
 /// [`Bot::with_console`](crate::Bot::with_console), or `EVENKEEL_CONSOLE=127.0.0.1:4243` in its settings.
 ///
-/// It answers nobody who does not have the token in its address, which the browser exchanges for a cookie; programs send it as
-/// `Authorization: Bearer`. The token is kept in a file beside the journal, for its owner alone: `evenkeel.db.console`.
+/// It answers nobody who does not have the token in its address, which the browser exchanges for a cookie of this run of the
+/// bot; programs send it as `Authorization: Bearer`. The token is kept in a file beside the journal, for its owner alone: `evenkeel.db.console`.
 ///
 /// It answers this computer only: it binds to loopback addresses, and no other web site can read from it or post to it
 /// through the operator's browser. It has a thread to itself, so that neither the bot nor its handlers wait for it, and 64
@@ -157,7 +157,7 @@ impl Console {
         } else {
             url(self.address, &tokens[0])
         };
-        let keys = Keys::new(tokens);
+        let keys = Keys::new(tokens)?;
         let thread = std::thread::Builder::new().name("evenkeel-console".to_owned());
         thread.spawn(move || {
             let served = runtime.block_on(async {

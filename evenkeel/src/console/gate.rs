@@ -1,7 +1,7 @@
 //! Keeps everybody away from a page who was not given its address: other accounts of the computer, and other web sites.
 //!
-//! Whoever asks has to have the token, which is in the printed address. The first visit exchanges it for a cookie; programs
-//! send it as `Authorization: Bearer`. Without it nothing is answered, whatever is asked for.
+//! Whoever asks has to have the token, which is in the printed address. The first visit exchanges it for a cookie, which is
+//! good until the bot ends; programs send the token as `Authorization: Bearer`. Without it nothing is answered, whatever is asked for.
 //!
 //! A browser that has the cookie sends requests to `127.0.0.1` for any site that asks. Three checks tell these apart from the page's own:
 //! `Host` is this computer (else a site has pointed its own name here, DNS rebinding), `Origin` is the page's own,
@@ -19,41 +19,63 @@ use tokio::time::timeout;
 
 use super::token::Token;
 use super::visits::Visitor;
+use crate::error::Result;
 
 /// How long an answer may take to begin, with the body of its request.
 const ANSWERED: Duration = Duration::from_secs(30);
 const STRANGER: &str = "this page needs the address that the bot has printed, with its token; \
     `evenkeel console` prints that of a running bot\n";
 
-/// The tokens of a page. Each is as good as the other: that of the file, and the one that was printed.
+/// What lets a visitor in.
 #[derive(Clone, Debug)]
-pub(crate) struct Keys(Arc<[Token]>);
+pub(crate) struct Keys(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    /// Each is as good as the other: that of the file, and the one that was printed.
+    tokens: Vec<Token>,
+    /// What a browser has in place of a token, for this run of the bot alone: it shows it to whatever listens on the port
+    /// while the bot is away, and to other ports of this computer.
+    cookie: Token,
+}
 
 impl Keys {
-    pub(crate) fn new(tokens: impl IntoIterator<Item = Token>) -> Self {
-        Self(tokens.into_iter().collect())
+    pub(crate) fn new(tokens: impl IntoIterator<Item = Token>) -> Result<Self> {
+        Ok(Self(Arc::new(Known { tokens: tokens.into_iter().collect(), cookie: Token::random()? })))
     }
 
-    fn find(&self, tried: &str) -> Option<&Token> {
+    fn has(&self, tried: &str) -> bool {
         // Each is looked at, so that the time says nothing of which one it was.
-        self.0.iter().fold(None, |found, token| if token.is(tried) { Some(token) } else { found })
+        self.0.tokens.iter().fold(false, |is_found, token| token.is(tried) || is_found)
     }
 
-    /// Whether a request shows a token as a cookie or as `Authorization`.
+    /// Whether a request shows the cookie, or a token as `Authorization`.
     fn knows(&self, headers: &HeaderMap) -> bool {
         let name = cookie_name(headers);
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
         let cookies = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let shown = cookies.filter(|(found, _)| *found == name).map(|(_, value)| value);
-        let bearer = only(headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
-        shown.chain(bearer).any(|tried| self.find(tried).is_some())
+        let mut shown = cookies.filter(|(found, _)| *found == name).map(|(_, value)| value);
+        shown.any(|tried| self.0.cookie.is(tried)) || bearer(headers).is_some_and(|tried| self.has(tried))
     }
 
-    /// The token in the printed address, on the first visit.
-    fn printed(&self, request: &Request) -> Option<&Token> {
-        let pairs = request.uri().query()?.split('&');
-        pairs.filter_map(|pair| pair.strip_prefix("token=")).find_map(|tried| self.find(tried))
+    /// Whether the token of the printed address is in that of a request, as on the first visit.
+    fn is_printed(&self, request: &Request) -> bool {
+        let mut pairs = request.uri().query().unwrap_or("").split('&');
+        pairs.any(|pair| pair.strip_prefix("token=").is_some_and(|tried| self.has(tried)))
     }
+
+    /// For this session of the browser, for this page alone, and for no script.
+    fn cookie(&self, headers: &HeaderMap) -> HeaderValue {
+        let (name, cookie) = (cookie_name(headers), self.0.cookie.text());
+        HeaderValue::from_str(&format!("{name}={cookie}; Path=/; HttpOnly; SameSite=Strict"))
+            .expect("a name of letters and digits, and a value of hexadecimal digits")
+    }
+}
+
+/// What a program shows. The scheme is written in any case (RFC 9110, 11.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = only(headers, "authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
 /// Cookies do not tell the ports of a computer apart: their names have to. It is the port that the browser sees, which may be
@@ -64,24 +86,17 @@ fn cookie_name(headers: &HeaderMap) -> String {
     format!("evenkeel_{}", if port.bytes().all(|digit| digit.is_ascii_digit()) { port } else { "80" })
 }
 
-/// For this session of the browser, for this page alone, and for no script.
-fn cookie(headers: &HeaderMap, token: &Token) -> HeaderValue {
-    let (name, token) = (cookie_name(headers), token.text());
-    HeaderValue::from_str(&format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict"))
-        .expect("a name of letters and digits, and a token of hexadecimal digits")
-}
-
 /// Refuses strangers and foreign requests, and adds the security headers to every answer.
 pub(crate) async fn guard(State(keys): State<Keys>, request: Request, next: Next) -> Response {
     let is_front = matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().path() == "/";
-    let printed = keys.printed(&request).filter(|_| is_front);
+    let is_first = is_front && keys.is_printed(&request);
     let mut response = match refusal(request.headers(), is_front) {
         Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
-        None if printed.is_none() && !keys.knows(request.headers()) => {
+        None if !is_first && !keys.knows(request.headers()) => {
             (StatusCode::FORBIDDEN, STRANGER).into_response()
         }
         None => {
-            let cookie = printed.map(|token| cookie(request.headers(), token));
+            let cookie = is_first.then(|| keys.cookie(request.headers()));
             let mut response = answer(request, next).await;
             response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
             response

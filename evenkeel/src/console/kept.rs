@@ -1,6 +1,6 @@
 //! What is kept of a console in a file beside the journal: its token, and where it listens.
 //!
-//! The token outlives a restart, so that pages which are open connect again, and `evenkeel console` finds the address. The file
+//! The token outlives a restart, so that a printed address stays good, and `evenkeel console` finds it. The file
 //! protects what the journal's mode does: it is for its owner alone, and one that is not is not believed.
 
 use std::fs::{self, File, Metadata, OpenOptions};

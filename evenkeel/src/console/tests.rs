@@ -12,20 +12,28 @@ fn tokens() -> [Token; 2] {
 }
 
 fn console() -> (Router, watch::Sender<()>) {
+    console_with(Keys::new(tokens()).unwrap())
+}
+
+fn console_with(keys: Keys) -> (Router, watch::Sender<()>) {
     let ((status, _), (Operator { letters, jobs }, _)) = (Status::new(), Operator::new());
     let (serving, stopped) = watch::channel(());
     let about = About { name: "shop".to_owned(), transport: "pigeons", greeting: "two of them".to_owned() };
     let desk = Desk { status, letters, jobs };
     let window = Window { about, desk: desk.clone(), stopped };
-    (router(window, desk, Keys::new(tokens())), serving)
+    (router(window, desk, keys), serving)
 }
 
 async fn ask(method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+    ask_with(Keys::new(tokens()).unwrap(), method, path, headers).await
+}
+
+async fn ask_with(keys: Keys, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let (console, _serving) = console();
+    let (console, _serving) = console_with(keys);
     console.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 
@@ -66,6 +74,8 @@ async fn nothing_is_there_without_the_token() {
         ("cookie", "evenkeel_4244=0123456789abcdef0123456789abcdef"),
         ("cookie", "evenkeel_4243=0123456789abcdef"),
         ("cookie", "evenkeel_4243"),
+        ("cookie", "evenkeel_4243=0123456789abcdef0123456789abcdef"),
+        ("authorization", "Basic 0123456789abcdef0123456789abcdef"),
         ("cookie", "evenkeel_4243=0123456789ABCDEF0123456789ABCDEF"),
     ];
     for path in paths {
@@ -87,15 +97,16 @@ async fn the_token_in_the_address_is_exchanged_for_a_strict_cookie() {
         [("127.0.0.1:4243", "evenkeel_4243"), ("localhost:9000", "evenkeel_9000"), ("[::1]", "evenkeel_80")]
     {
         for token in tokens() {
-            let text = token.text();
-            let page = ask("GET", &format!("/?token={text}"), &[("host", host)]).await;
+            let (text, keys) = (token.text(), Keys::new(tokens()).unwrap());
+            let page = ask_with(keys.clone(), "GET", &format!("/?token={text}"), &[("host", host)]).await;
             assert_eq!(page.status(), 200);
-            let cookie = page.headers()["set-cookie"].to_str().unwrap();
-            assert_eq!(cookie, format!("{name}={text}; Path=/; HttpOnly; SameSite=Strict"));
+            let set = page.headers()["set-cookie"].to_str().unwrap();
+            let (pair, rest) = set.split_once(';').unwrap();
+            assert_eq!((pair.split_once('=').unwrap().0, rest), (name, " Path=/; HttpOnly; SameSite=Strict"));
             assert_eq!(page.headers()["referrer-policy"], "no-referrer");
-            let cookies = format!("other=1; {name}={text}");
-            let again =
-                ask("GET", "/icon.svg", &[("host", host), ("cookie", "x=y"), ("cookie", &cookies)]).await;
+            let cookies = format!("other=1; {pair}");
+            let headers = [("host", host), ("cookie", "x=y"), ("cookie", &*cookies)];
+            let again = ask_with(keys, "GET", "/icon.svg", &headers).await;
             assert_eq!((again.status().as_u16(), again.headers().contains_key("set-cookie")), (200, false));
         }
     }
@@ -105,6 +116,41 @@ async fn the_token_in_the_address_is_exchanged_for_a_strict_cookie() {
         403,
         "a token opens no door to other sites"
     );
+}
+
+/// Whoever takes the port while the bot is away is shown the cookie.
+#[tokio::test]
+async fn a_cookie_is_good_for_one_run_of_the_bot_and_is_no_token() {
+    let (host, [token, printed]) = (("host", "127.0.0.1:4243"), tokens());
+    let visit = format!("/?token={}", token.text());
+    let (run, next) = (Keys::new(tokens()).unwrap(), Keys::new(tokens()).unwrap());
+    let page = ask_with(run.clone(), "GET", &visit, &[host]).await;
+    let pair = page.headers()["set-cookie"].to_str().unwrap().split_once(';').unwrap().0.to_owned();
+    let value = pair.split_once('=').unwrap().1;
+    assert!(![token.text(), printed.text()].contains(&value), "the browser has no token");
+    let bearer = format!("Bearer {value}");
+    for (keys, header, status) in [
+        (&run, ("cookie", &*pair), 200),
+        (&next, ("cookie", &*pair), 403),
+        (&run, ("authorization", &*bearer), 403),
+        (&next, ("authorization", &*bearer), 403),
+    ] {
+        let answer = ask_with(keys.clone(), "GET", "/icon.svg", &[host, header]).await;
+        assert_eq!(answer.status(), status, "{header:?}");
+    }
+    let front = ask_with(run, "GET", &format!("/?token={value}"), &[host]).await;
+    assert_eq!(front.status(), 403, "the cookie is no address");
+    let reloaded = ask_with(next, "GET", &visit, &[host, ("cookie", &*pair)]).await;
+    assert_eq!((reloaded.status().as_u16(), reloaded.headers().contains_key("set-cookie")), (200, true));
+}
+
+#[tokio::test]
+async fn a_program_may_write_the_scheme_as_it_likes() {
+    for scheme in ["Bearer", "bearer", "BEARER", "bearer "] {
+        let shown = format!("{scheme} {}", tokens()[0].text());
+        let answer = ask("GET", "/icon.svg", &[("host", "localhost"), ("authorization", &*shown)]).await;
+        assert_eq!(answer.status(), 200, "{scheme}");
+    }
 }
 
 #[test]

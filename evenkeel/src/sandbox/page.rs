@@ -111,7 +111,7 @@ impl Page {
         let (name, chips) = (self.name.as_str().into(), self.chips.as_slice().into());
         let story = self.story.as_slice().into();
         let room = Room { sandbox, desk: desk.clone(), name, chips, story, stopped };
-        let keys = Keys::new([self.token.clone()]);
+        let keys = Keys::new([self.token.clone()])?;
         match serve(listener, router(room, desk, keys), Limits::default()).await {}
     }
 }

@@ -109,9 +109,11 @@ async fn what_waits_for_a_decision_is_seen_at_once_and_after_a_restart() {
     drop(stop);
     bot.join().unwrap().unwrap();
     browser.wait("document.querySelector('#beat').textContent === 'no bot'").await;
-    // The same address, and the token of the file: the page that is open connects again.
+    // The same address, and the token of the file: the page that is open says to open it again.
     let address = url.trim_start_matches("http://").split('/').next().unwrap();
     let (_, _, stop, bot) = shop(&file, address);
+    browser.wait("!document.querySelector('#locked').hidden").await;
+    browser.go(&Console::find(&file).unwrap()).await;
     browser.wait("document.querySelector('#beat').textContent === 'running'").await;
     browser
         .wait("document.querySelector('#waiting-text').textContent === '3 dead letters wait for a decision'")

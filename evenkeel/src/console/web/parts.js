@@ -72,7 +72,7 @@ export async function request(path, type, body) {
   return answer.status === 204 ? true : answer.json();
 }
 
-/// Whether the bot has been started anew with another token: then only its new address helps.
+/// Whether the bot has been started anew: cookies are good for one run, and only the address with the token helps.
 export async function isLockedOut() {
   try {
     const answer = await fetch("/icon.svg", { method: "HEAD", cache: "no-store" });

@@ -33,7 +33,11 @@ fn desk_of(status: Status, operator: Operator) -> (Router, Sandbox, watch::Sende
         story: [].into(),
         stopped,
     };
-    (router(room, desk, Keys::new([Page::bind("127.0.0.1:0").unwrap().token, token()])), sandbox, running)
+    (
+        router(room, desk, Keys::new([Page::bind("127.0.0.1:0").unwrap().token, token()]).unwrap()),
+        sandbox,
+        running,
+    )
 }
 
 /// A request as a browser on the page sends it, but for `headers`.
