@@ -125,11 +125,10 @@ impl Console {
         }
     }
 
-    /// The tokens that are good here; with a journal in a file, that of an earlier run is one of them. Answers whether
-    /// `evenkeel console` knows the address.
-    fn keys(&self, journal: Option<&Path>) -> (Vec<Token>, bool) {
+    /// The tokens that are good here; with a journal in a file, that of an earlier run is one of them.
+    fn keys(&self, journal: Option<&Path>) -> (Vec<Token>, Told) {
         let own = self.token.clone();
-        let Some(path) = journal.map(kept::beside) else { return (vec![own], false) };
+        let Some(path) = journal.map(kept::beside) else { return (vec![own], Told::ByLog) };
         let found = kept::read(&path).unwrap_or_else(|error| {
             tracing::warn!("the console has a new token, since the old one may be known to others: {error}");
             None
@@ -139,10 +138,11 @@ impl Console {
         if found.as_ref() != Some(&kept)
             && let Err(error) = kept::write(&path, &kept)
         {
-            tracing::warn!("the token of the console is not kept: {}", error.chain());
-            return (vec![own], false);
+            let hint = error.hint().unwrap_or("mend that, then start the bot again");
+            tracing::warn!("the token of the console is not kept: {}; {hint}", error.chain());
+            return (vec![own], Told::ByNobody);
         }
-        (vec![kept.token, own], true)
+        (vec![kept.token, own], Told::ByFile)
     }
 
     /// Serves on a thread of its own until the answer is dropped.
@@ -150,14 +150,9 @@ impl Console {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (serving, stopped) = watch::channel(());
         let window = Window { about, desk: desk.clone(), stopped: stopped.clone() };
-        let (tokens, is_kept) = self.keys(journal);
-        // A log goes to more people than a journal does.
-        let url = if is_kept && !std::io::stderr().is_terminal() {
-            format!("http://{}/; `evenkeel console` prints its address with the token", self.address)
-        } else {
-            url(self.address, &tokens[0])
-        };
-        let keys = Keys::new(tokens)?;
+        let (tokens, told) = self.keys(journal);
+        let address = told.line(self.address, &tokens[0], std::io::stderr().is_terminal());
+        let keys = Keys::new(tokens, STRANGER)?;
         let thread = std::thread::Builder::new().name("evenkeel-console".to_owned());
         thread.spawn(move || {
             let served = runtime.block_on(async {
@@ -172,10 +167,40 @@ impl Console {
                 tracing::error!(%error, "the console has ended; the bot goes on");
             }
         })?;
-        tracing::info!("the console is at {url}");
+        tracing::info!("the console is at {address}");
         Ok(Serving { _until: serving })
     }
 }
+
+/// From whom the operator gets the address with the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// `evenkeel console` reads it from the file beside the journal.
+    ByFile,
+    /// A journal in memory has no file beside it.
+    ByLog,
+    /// The file cannot be written.
+    ByNobody,
+}
+
+impl Told {
+    /// What the log says. A log goes to more people than a journal does, but a terminal to one.
+    fn line(self, address: SocketAddr, token: &Token, is_terminal: bool) -> String {
+        match self {
+            Self::ByFile if !is_terminal => {
+                format!("http://{address}/; `evenkeel console` prints its address with the token")
+            }
+            Self::ByNobody if !is_terminal => {
+                format!("http://{address}/; its token is told to nobody, since it could not be kept")
+            }
+            _ => url(address, token),
+        }
+    }
+}
+
+/// What somebody without the token reads.
+const STRANGER: &str = "this page needs the address that the bot has printed, with its token; \
+    `evenkeel console` prints that of a running bot\n";
 
 /// The address that is printed.
 pub(crate) fn url(address: SocketAddr, token: &Token) -> String {

@@ -23,8 +23,6 @@ use crate::error::Result;
 
 /// How long an answer may take to begin, with the body of its request.
 const ANSWERED: Duration = Duration::from_secs(30);
-const STRANGER: &str = "this page needs the address that the bot has printed, with its token; \
-    `evenkeel console` prints that of a running bot\n";
 
 /// What lets a visitor in.
 #[derive(Clone, Debug)]
@@ -37,11 +35,14 @@ struct Known {
     /// What a browser has in place of a token, for this run of the bot alone: it shows it to whatever listens on the port
     /// while the bot is away, and to other ports of this computer.
     cookie: Token,
+    /// What somebody without either reads: where the address is to be had.
+    stranger: &'static str,
 }
 
 impl Keys {
-    pub(crate) fn new(tokens: impl IntoIterator<Item = Token>) -> Result<Self> {
-        Ok(Self(Arc::new(Known { tokens: tokens.into_iter().collect(), cookie: Token::random()? })))
+    pub(crate) fn new(tokens: impl IntoIterator<Item = Token>, stranger: &'static str) -> Result<Self> {
+        let (tokens, cookie) = (tokens.into_iter().collect(), Token::random()?);
+        Ok(Self(Arc::new(Known { tokens, cookie, stranger })))
     }
 
     fn has(&self, tried: &str) -> bool {
@@ -93,7 +94,7 @@ pub(crate) async fn guard(State(keys): State<Keys>, request: Request, next: Next
     let mut response = match refusal(request.headers(), is_front) {
         Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
         None if !is_first && !keys.knows(request.headers()) => {
-            (StatusCode::FORBIDDEN, STRANGER).into_response()
+            (StatusCode::FORBIDDEN, keys.0.stranger).into_response()
         }
         None => {
             let cookie = is_first.then(|| keys.cookie(request.headers()));

@@ -35,18 +35,17 @@ pub(super) fn beside(journal: &Path) -> PathBuf {
 pub(super) fn read(path: &Path) -> Result<Option<Kept>> {
     let Some(file) = open(path)? else { return Ok(None) };
     let mut text = String::new();
-    file.take(1 << 10).read_to_string(&mut text).map_err(|error| unusable(path, &error.to_string()))?;
+    let read = file.take(1 << 10).read_to_string(&mut text);
+    read.map_err(|error| unusable(path, &error.to_string()).with_hint(AGAIN))?;
     let mut lines = text.lines();
-    let token =
-        lines.next().and_then(Token::read).ok_or_else(|| unusable(path, "there is no token in it"))?;
+    let token = lines.next().and_then(Token::read);
+    let token = token.ok_or_else(|| unusable(path, "there is no token in it").with_hint(AGAIN))?;
     Ok(Some(Kept { token, address: lines.next().and_then(|address| address.parse().ok()) }))
 }
 
 /// Puts the file in place, whole: whatever has its name, a link for instance, is replaced and not written through.
 pub(super) fn write(path: &Path, kept: &Kept) -> Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = PathBuf::from(new);
+    let new = draft(path);
     // Left by a process that ended in between, or put there by somebody.
     let _missing = fs::remove_file(&new);
     let address = kept.address.map(|address| address.to_string()).unwrap_or_default();
@@ -56,8 +55,14 @@ pub(super) fn write(path: &Path, kept: &Kept) -> Result<()> {
     });
     written.and_then(|()| fs::rename(&new, path)).map_err(|error| {
         let _missing = fs::remove_file(&new);
-        unusable(path, &error.to_string())
+        unwritten(path, &error)
     })
+}
+
+fn draft(path: &Path) -> PathBuf {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    new.into()
 }
 
 /// A bot without a console has no address: another program may listen there by now.
@@ -68,31 +73,53 @@ pub(super) fn forget_address(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes a file for its owner alone; one that is there is an error.
+/// Makes a file for its owner alone; one that is there is an error, and so is a file system that lets everybody in.
 fn own(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let file = options.open(path)?;
+    match doubt_mode(&file.metadata()?) {
+        Some(_) => Err(std::io::Error::other("every file there is for others on this computer, too")),
+        None => Ok(file),
+    }
 }
 
 /// Opens the file if it is there, is a plain one, and is for its owner alone.
 fn open(path: &Path) -> Result<Option<File>> {
+    let unread = |error: std::io::Error| unusable(path, &error.to_string()).with_hint(AGAIN);
     let named = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        named => named.map_err(|error| unusable(path, &error.to_string()))?,
+        named => named.map_err(unread)?,
     };
     // Before it is opened: a link would be followed, and a pipe would wait for somebody to write.
     if !named.is_file() {
-        return Err(unusable(path, "it is no plain file"));
+        let hint = if named.is_dir() { moved(path) } else { AGAIN.to_owned() };
+        return Err(unusable(path, "it is no plain file").with_hint(hint));
     }
-    let file = File::open(path).map_err(|error| unusable(path, &error.to_string()))?;
-    let opened = file.metadata().map_err(|error| unusable(path, &error.to_string()))?;
+    if let Some(owner) = other_owner(&named) {
+        return Err(unusable(path, "it belongs to another account").with_hint(foreign(owner)));
+    }
+    let file = open_now(path).map_err(unread)?;
+    let opened = file.metadata().map_err(unread)?;
     match doubt(&named, &opened) {
-        Some(why) => Err(unusable(path, why)),
+        Some(why) => Err(unusable(path, why).with_hint(AGAIN)),
         None => Ok(Some(file)),
     }
+}
+
+/// Neither follows nor waits for what has taken the name since it was looked at.
+fn open_now(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::OFlags;
+        let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.cast_signed());
+    }
+    options.open(path)
 }
 
 /// Why the file may be somebody else's, if it may.
@@ -102,17 +129,10 @@ fn doubt(named: &Metadata, opened: &Metadata) -> Option<&'static str> {
     if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
         return Some("it was exchanged while it was opened");
     }
-    if opened.mode() & 0o077 != 0 {
-        return Some("others on this computer may read or write it");
-    }
     if opened.nlink() != 1 {
         return Some("it has another name (a hard link)");
     }
-    #[cfg(target_os = "linux")]
-    if opened.uid() != rustix::process::geteuid().as_raw() {
-        return Some("it belongs to another account");
-    }
-    None
+    doubt_mode(opened)
 }
 
 #[cfg(not(unix))]
@@ -120,10 +140,56 @@ fn doubt(_: &Metadata, _: &Metadata) -> Option<&'static str> {
     None
 }
 
-fn unusable(path: &Path, why: &str) -> Error {
+#[cfg(unix)]
+fn doubt_mode(data: &Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt;
+    (data.mode() & 0o077 != 0).then_some("others on this computer may read or write it")
+}
+
+#[cfg(not(unix))]
+fn doubt_mode(_: &Metadata) -> Option<&'static str> {
+    None
+}
+
+/// Whose the file is, if it is not this process's.
+#[cfg(target_os = "linux")]
+fn other_owner(data: &Metadata) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    (data.uid() != rustix::process::geteuid().as_raw()).then(|| data.uid())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn other_owner(_: &Metadata) -> Option<u32> {
+    None
+}
+
+/// The bot puts a new file in the place of whatever it does not believe; nobody has to take anything away for that.
+const AGAIN: &str = "start the bot again: it puts a new one in its place";
+
+/// What belongs to the bot's user is not to be deleted by root, and not by anybody who looks.
+fn foreign(owner: u32) -> String {
+    format!(
+        "run this as the user of the bot: `sudo -u '#{owner}' evenkeel console`; if no bot runs there as that user any more, \
+         the next start of the bot puts a new one in its place"
+    )
+}
+
+fn moved(path: &Path) -> String {
     let shown = path.display();
-    Error::new(format!("{shown}, which holds the token of the console, cannot be used: {why}"))
-        .with_hint(format!("take it away with `rm {shown}` and start the bot again: it makes a new one"))
+    format!("move it away with `mv {shown} {shown}.moved`, then start the bot again")
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> Error {
+    let hint = match error.kind() {
+        ErrorKind::IsADirectory => moved(path),
+        ErrorKind::AlreadyExists => moved(&draft(path)),
+        _ => "let the bot write files for its user alone in that folder, then start it again".to_owned(),
+    };
+    unusable(path, &error.to_string()).with_hint(hint)
+}
+
+fn unusable(path: &Path, why: &str) -> Error {
+    Error::new(format!("{}, which holds the token of the console, cannot be used: {why}", path.display()))
 }
 
 #[cfg(test)]
@@ -188,12 +254,50 @@ mod tests {
             let _missing = fs::remove_file(&path);
             plant();
             let error = read(&path).unwrap_err();
-            assert!(error.hint().is_some_and(|hint| hint.contains("rm ")), "{what}: {error}");
+            assert_eq!(error.hint(), Some(AGAIN), "{what}: {error}");
             let own = kept();
             write(&path, &own).unwrap();
             assert_eq!((read(&path).unwrap(), mode(&path)), (Some(own), 0o600), "{what}");
             assert_eq!(fs::read(&elsewhere).unwrap(), before, "{what}");
             assert!(!folder.join("nothing").exists(), "{what}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// A pipe that takes the name is not waited for, and what root would delete is the bot's.
+    #[test]
+    fn nobody_is_told_to_delete_and_nobody_waits() {
+        let folder = folder("advice");
+        let path = folder.join("evenkeel.db.console");
+        let fifo = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(fifo.success());
+        assert_eq!(read(&path).unwrap_err().hint(), Some(AGAIN));
+        if cfg!(target_os = "linux") {
+            drop(open_now(&path).unwrap());
+        }
+        fs::remove_file(&path).unwrap();
+        write(&path, &kept()).unwrap();
+        // Only root may give a file away.
+        if std::os::unix::fs::chown(&path, Some(65_534), None).is_ok() {
+            let error = read(&path).unwrap_err();
+            let hint = error.hint().unwrap();
+            assert!(hint.contains("`sudo -u '#65534' evenkeel console`") && !hint.contains("rm "), "{hint}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_folder_in_its_place_is_named_and_moved_away() {
+        let folder = folder("in-place");
+        for (taken, kind) in
+            [("evenkeel.db.console", "Is a directory"), ("evenkeel.db.console.new", "exists")]
+        {
+            fs::create_dir(folder.join(taken)).unwrap();
+            let error = write(&folder.join("evenkeel.db.console"), &kept()).unwrap_err();
+            assert!(error.to_string().contains(kind), "{error}");
+            let (hint, taken) = (error.hint().unwrap(), folder.join(taken));
+            assert!(hint.contains(&format!("`mv {0} {0}.moved`", taken.display())), "{hint}");
+            fs::remove_dir(&taken).unwrap();
         }
         fs::remove_dir_all(&folder).unwrap();
     }

@@ -12,7 +12,7 @@ fn tokens() -> [Token; 2] {
 }
 
 fn console() -> (Router, watch::Sender<()>) {
-    console_with(Keys::new(tokens()).unwrap())
+    console_with(Keys::new(tokens(), STRANGER).unwrap())
 }
 
 fn console_with(keys: Keys) -> (Router, watch::Sender<()>) {
@@ -25,7 +25,7 @@ fn console_with(keys: Keys) -> (Router, watch::Sender<()>) {
 }
 
 async fn ask(method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
-    ask_with(Keys::new(tokens()).unwrap(), method, path, headers).await
+    ask_with(Keys::new(tokens(), STRANGER).unwrap(), method, path, headers).await
 }
 
 async fn ask_with(keys: Keys, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
@@ -97,7 +97,7 @@ async fn the_token_in_the_address_is_exchanged_for_a_strict_cookie() {
         [("127.0.0.1:4243", "evenkeel_4243"), ("localhost:9000", "evenkeel_9000"), ("[::1]", "evenkeel_80")]
     {
         for token in tokens() {
-            let (text, keys) = (token.text(), Keys::new(tokens()).unwrap());
+            let (text, keys) = (token.text(), Keys::new(tokens(), STRANGER).unwrap());
             let page = ask_with(keys.clone(), "GET", &format!("/?token={text}"), &[("host", host)]).await;
             assert_eq!(page.status(), 200);
             let set = page.headers()["set-cookie"].to_str().unwrap();
@@ -123,7 +123,7 @@ async fn the_token_in_the_address_is_exchanged_for_a_strict_cookie() {
 async fn a_cookie_is_good_for_one_run_of_the_bot_and_is_no_token() {
     let (host, [token, printed]) = (("host", "127.0.0.1:4243"), tokens());
     let visit = format!("/?token={}", token.text());
-    let (run, next) = (Keys::new(tokens()).unwrap(), Keys::new(tokens()).unwrap());
+    let (run, next) = (Keys::new(tokens(), STRANGER).unwrap(), Keys::new(tokens(), STRANGER).unwrap());
     let page = ask_with(run.clone(), "GET", &visit, &[host]).await;
     let pair = page.headers()["set-cookie"].to_str().unwrap().split_once(';').unwrap().0.to_owned();
     let value = pair.split_once('=').unwrap().1;
@@ -170,8 +170,8 @@ fn the_token_outlives_a_restart_and_is_found_beside_the_journal() {
     let journal = folder.join("evenkeel.db");
     assert!(Console::find(&journal).unwrap_err().hint().unwrap().contains("EVENKEEL_CONSOLE"));
     let first = Console::bind("127.0.0.1:0").unwrap();
-    let (kept, is_kept) = first.keys(Some(&journal));
-    assert!(is_kept && first.url().ends_with(kept[0].text()));
+    let (kept, told) = first.keys(Some(&journal));
+    assert!(told == Told::ByFile && first.url().ends_with(kept[0].text()));
     assert_eq!(Console::find(&journal).unwrap(), first.url());
     drop(first);
     assert!(Console::find(&journal).is_err(), "nobody listens there any more");
@@ -183,8 +183,28 @@ fn the_token_outlives_a_restart_and_is_found_beside_the_journal() {
     assert_eq!(Console::find(&journal).unwrap(), url(second.address, &kept[0]));
     Console::forget(&journal);
     assert!(Console::find(&journal).is_err(), "a bot without a console has no address");
-    assert_eq!(second.keys(None), (vec![again[1].clone()], false), "a journal in memory keeps nothing");
+    assert_eq!(second.keys(None), (vec![again[1].clone()], Told::ByLog), "a journal in memory keeps nothing");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// With a journal in a file, no log that is no terminal has the token.
+#[test]
+fn a_token_that_cannot_be_kept_is_in_no_log() {
+    let folder = std::env::temp_dir().join(format!("evenkeel-console-unkept-{}", std::process::id()));
+    let journal = folder.join("evenkeel.db");
+    for taken in ["evenkeel.db.console", "evenkeel.db.console.new"] {
+        std::fs::create_dir_all(folder.join(taken)).unwrap();
+        let console = Console::bind("127.0.0.1:0").unwrap();
+        let (tokens, told) = console.keys(Some(&journal));
+        assert_eq!((tokens.len(), told), (1, Told::ByNobody), "{taken}");
+        let (address, token) = (console.address, tokens[0].text());
+        let line = told.line(address, &tokens[0], false);
+        assert!(!line.contains(token) && line.contains("told to nobody"), "{line}");
+        assert_eq!(told.line(address, &tokens[0], true), console.url(), "a terminal is one person's");
+        assert!(!Told::ByFile.line(address, &tokens[0], false).contains(token));
+        assert_eq!(Told::ByLog.line(address, &tokens[0], false), console.url());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }
 
 #[tokio::test]

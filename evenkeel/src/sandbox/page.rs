@@ -111,10 +111,14 @@ impl Page {
         let (name, chips) = (self.name.as_str().into(), self.chips.as_slice().into());
         let story = self.story.as_slice().into();
         let room = Room { sandbox, desk: desk.clone(), name, chips, story, stopped };
-        let keys = Keys::new([self.token.clone()])?;
+        let keys = Keys::new([self.token.clone()], STRANGER)?;
         match serve(listener, router(room, desk, keys), Limits::default()).await {}
     }
 }
+
+/// What somebody without the token reads: no file has it.
+const STRANGER: &str =
+    "this page needs the address that the bot has printed or logged at its start, with its token\n";
 
 /// What the handlers of the page work with.
 #[derive(Clone)]

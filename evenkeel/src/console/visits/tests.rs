@@ -21,7 +21,7 @@ async fn page() -> SocketAddr {
         .route("/", get(|| async { "hello" }))
         .route("/body", post(|body: String| async move { body }))
         .route("/endless", get(endless))
-        .layer(axum::middleware::from_fn_with_state(Keys::new(Token::read(TOKEN)).unwrap(), guard));
+        .layer(axum::middleware::from_fn_with_state(Keys::new(Token::read(TOKEN), "").unwrap(), guard));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     // Ends with the test's runtime.

@@ -34,7 +34,7 @@ fn desk_of(status: Status, operator: Operator) -> (Router, Sandbox, watch::Sende
         stopped,
     };
     (
-        router(room, desk, Keys::new([Page::bind("127.0.0.1:0").unwrap().token, token()]).unwrap()),
+        router(room, desk, Keys::new([Page::bind("127.0.0.1:0").unwrap().token, token()], STRANGER).unwrap()),
         sandbox,
         running,
     )
