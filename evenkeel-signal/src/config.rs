@@ -10,6 +10,8 @@ use evenkeel::config::{Required, Secret, Settings};
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
+use crate::host;
+
 /// Which messages of the bot's own account, written on its other devices, count as events.
 ///
 /// A message that the bot itself has sent never does, and neither does a copy that the server delivers to the
@@ -71,9 +73,7 @@ impl Address {
 
     /// Whether credentials, those in the address or others, leave this host without encryption.
     pub(crate) fn is_open(&self, has_token: bool) -> bool {
-        let host = self.origin.host().unwrap_or_default().trim_matches(['[', ']']);
-        let is_here = host.eq_ignore_ascii_case("localhost")
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let is_here = host::is_here(self.origin.host().unwrap_or_default());
         (has_token || self.basic.is_some()) && !self.is_tls() && !is_here
     }
 
@@ -346,6 +346,12 @@ mod tests {
             ("http://LOCALHOST:8080", true, false),
             ("127.0.0.9:8080", true, false),
             ("http://[::1]:8080", true, false),
+            ("http://127.1:1", true, false),
+            ("http://2130706433:1", true, false),
+            ("http://[::ffff:127.0.0.1]:1", true, false),
+            ("http://0.0.0.0:1", true, false),
+            ("ws://localhost.:1", true, false),
+            ("http://127.1.example.com", true, true),
         ] {
             assert_eq!(text.parse::<Address>().unwrap().is_open(has_token), is_open, "{text}");
         }

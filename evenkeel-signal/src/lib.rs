@@ -43,6 +43,7 @@
 
 #![forbid(unsafe_code)]
 
+mod host;
 mod config;
 mod loose;
 mod utf16;

@@ -17,6 +17,7 @@ use crate::backoff::{Backoff, Random, system_random};
 use crate::config::{Address, OwnMessages, Timings, Wanted, bearer, header, percent_encoded, phone_number};
 use crate::connections::Purpose;
 use crate::envelope::{Parsed, Reader};
+use crate::host;
 use crate::ids::Account;
 use crate::open::{Examined, examine, open, uri};
 use crate::own::OwnSends;
@@ -218,15 +219,18 @@ impl Signal {
         self
     }
 
-    /// What the operator should know of the settings: names that nobody knows, and credentials that go over a network for
-    /// everybody to read. The log says it at the start.
+    /// Names in the settings that nobody knows. The log says them at the start.
     pub fn warnings(&self) -> Vec<String> {
-        let has_token = self.token.is_some() || self.headers.keys().any(|name| is_credential(name.as_str()));
+        self.warnings.clone()
+    }
+
+    /// Says which credentials go over a network for everybody to read, if any do; the hint is what to do. The log says it at
+    /// the start.
+    pub fn exposed(&self) -> Option<Error> {
+        let has_token =
+            self.token.is_some() || self.headers.keys().any(|name| host::is_credential(name.as_str()));
         let open = [&self.address, &self.service].into_iter().find(|address| address.is_open(has_token));
-        let told = open.map(|address| {
-            format!("the token for {address} goes over the network for everybody to read: use `https`, or a server on this host")
-        });
-        self.warnings.iter().cloned().chain(told).collect()
+        open.map(|address| host::exposed(address, has_token))
     }
 
     /// Reads one frame as the WebSocket would: `Ok(None)` carries nothing for a bot, `Err` says what was lost without
@@ -314,10 +318,6 @@ impl Signal {
     }
 }
 
-fn is_credential(header: &str) -> bool {
-    ["auth", "token", "key", "cookie", "secret", "session"].iter().any(|part| header.contains(part))
-}
-
 impl Wires {
     fn new(
         number: &str,
@@ -372,6 +372,7 @@ impl Transport for Signal {
         for warning in self.warnings() {
             tracing::warn!("{warning}");
         }
+        self.exposed().iter().for_each(host::warn);
         open(&self.wires.api, &self.address, &self.account.number)
     }
 

@@ -91,7 +91,11 @@ fn warnings(config: &Config, signal: Option<&Signal>) -> Vec<Finding> {
     // Slips are errors, which are told elsewhere.
     let own = settings.finish().map(|complete| complete.warnings().to_vec()).unwrap_or_default();
     let told = own.into_iter().chain(signal.map(Signal::warnings).unwrap_or_default());
-    told.map(|text| Finding::warn("settings", text, "correct it, or take it away")).collect()
+    let names = told.map(|text| Finding::warn("settings", text, "correct it, or take it away"));
+    let exposed = signal.and_then(Signal::exposed);
+    let exposed = exposed
+        .map(|error| Finding::warn("settings", error.to_string(), error.hint().unwrap_or("use `https`")));
+    names.chain(exposed).collect()
 }
 
 /// Whether the operator has begun to set Signal up: a setting was found, or something that is nearly one.

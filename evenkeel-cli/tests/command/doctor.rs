@@ -348,6 +348,28 @@ async fn a_journal_of_another_account_fails_with_the_way_out_of_the_bot() {
     }
 }
 
+/// Where the server is does not matter here: none answers.
+#[test]
+fn credentials_in_the_open_are_warned_of_with_what_to_do_and_those_that_stay_here_are_not() {
+    let examine = |url: &str, token: &str| {
+        let settings =
+            [("SIGNAL_PHONE_NUMBER", NUMBER), ("SIGNAL_API_URL", url), ("SIGNAL_API_TOKEN", token)];
+        let settings: Vec<_> = settings.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        doctor(&settings, &directory("exposed")).1
+    };
+    let fix = "fix: use `https`, or a server on this host";
+    let out = examine("http://signal.invalid:1", "hunter2");
+    check(&out, &["warn  settings: the token for http://signal.invalid:1 goes over the network", fix]);
+    let out = examine("ws://ann:hunter2@signal.invalid:1", "");
+    let told = "warn  settings: the user name and password for http://signal.invalid:1 go over the network";
+    check(&out, &[told, fix]);
+    assert!(!out.contains("hunter2") && !out.contains("the token for") && !out.contains("or take it away"));
+    for here in ["127.1:1", "2130706433:1", "[::ffff:127.0.0.1]:1", "0.0.0.0:1", "localhost.:1", "0x7f.1:1"] {
+        let out = examine(&format!("http://{here}"), "hunter2");
+        assert!(!out.contains("over the network"), "{out}");
+    }
+}
+
 #[test]
 fn the_mode_of_the_guard_is_told_and_a_wrong_one_is_named() {
     let standin = Standin::start(Options::default()).expect("a free port");
