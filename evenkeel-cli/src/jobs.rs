@@ -112,7 +112,7 @@ fn cancel(jobs: &mut Jobs, name: &str) -> Result<(), Failure> {
         true => line(name),
         false => {
             let meant = meant(jobs, name)?;
-            let [one] = &meant[..] else { return Err(unclear(name, &meant).into()) };
+            let [one] = &meant[..] else { return Err(several(jobs, name, &meant)?.into()) };
             if !jobs.cancel(one)? {
                 return Err(unclear(name, &[]).into());
             }
@@ -148,6 +148,22 @@ fn meant(jobs: &Jobs, name: &str) -> Result<Vec<String>, Error> {
                 found.push(job.name.clone());
             }
         }
+    }
+}
+
+/// A name may have spaces in it; but where there is none of that name, each word may have been meant for a job.
+fn several(jobs: &Jobs, name: &str, meant: &[String]) -> Result<Error, Error> {
+    let error = unclear(name, meant);
+    let mut singles = Vec::new();
+    let words = name.split_whitespace().filter(|word| meant.is_empty() && *word != name);
+    for word in words.take(SHOWN) {
+        if !self::meant(jobs, word)?.is_empty() {
+            singles.push(format!("`evenkeel jobs cancel {}`", line(word)));
+        }
+    }
+    match &singles[..] {
+        [] => Ok(error),
+        singles => Ok(error.with_hint(format!("one job at a time: {}", singles.join(", ")))),
     }
 }
 

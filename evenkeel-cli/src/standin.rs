@@ -30,6 +30,10 @@ pub(crate) fn run(listen: Option<SocketAddr>) -> Result<(), Failure> {
                 say(&format!("({writer})\n"))?;
             }
             Line::Text(text) => write(&standin, &writer, text)?,
+            Line::Slashed(text) => {
+                say(people::OURS)?;
+                write(&standin, &writer, text)?;
+            }
         }
     }
     Ok(())

@@ -222,7 +222,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         assert!(!self.jobs.contains(&name), "the job `{name}` was added already");
         self.jobs.push(name);
         let is_due = move |event: &Event| event.job().is_some_and(|job| job.function() == name);
-        self.add_event(When::Event(Box::new(is_due)), Some(Trigger::of_job(name)), name.to_owned(), handler);
+        self.add_event(When::Event(Box::new(is_due)), Some(&Trigger::of_job(name)), name.to_owned(), handler);
         self
     }
 
@@ -375,12 +375,12 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     }
 
     #[track_caller]
-    fn add_event<H, Args>(&mut self, when: When, trigger: Option<Trigger>, name: String, handler: H)
+    fn add_event<H, Args>(&mut self, when: When, trigger: Option<&Trigger>, name: String, handler: H)
     where
         H: Handler<Args, Future: Send, Reply: IntoReply>,
         Args: FromEventAll<S> + Send,
     {
-        if let Err(reason) = Args::fits(trigger.as_ref()) {
+        if let Err(reason) = Args::fits(trigger) {
             panic!("the handler of `{name}` can never run: {reason}");
         }
         let mut facts = Facts::new(name);

@@ -14,7 +14,13 @@ pub(super) enum Line<'a> {
     Turn(Turn),
     /// Goes to the bot.
     Text(&'a str),
+    /// Goes to the bot as well, and may have been meant for us.
+    Slashed(&'a str),
 }
+
+/// What is said of a line that begins like ours.
+pub(super) const OURS: &str = "(that goes to the bot; not to the bot go `/alice`, `/bob`, `/group`, `/direct` and `/people`, \
+    each alone in its line)\n";
 
 /// Who writes, or where, from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +48,11 @@ impl<'a> Line<'a> {
             "/bob" => Self::Turn(Turn::Bob),
             "/group" => Self::Turn(Turn::Group),
             "/direct" => Self::Turn(Turn::Direct),
-            _ => Self::Text(line.strip_prefix('/').filter(|rest| rest.starts_with('/')).unwrap_or(line)),
+            _ => match line.strip_prefix('/').filter(|rest| rest.starts_with('/')) {
+                Some(rest) => Self::Text(rest),
+                None if line.trim_start().starts_with('/') => Self::Slashed(line),
+                None => Self::Text(line),
+            },
         }
     }
 }
@@ -132,8 +142,14 @@ mod tests {
             (" ", Line::Nothing),
             ("/people", Line::People),
             (" /bob ", Line::Turn(Turn::Bob)),
-            ("/bobby", Line::Text("/bobby")),
-            ("/start now", Line::Text("/start now")),
+            ("/bobby", Line::Slashed("/bobby")),
+            ("/start now", Line::Slashed("/start now")),
+            ("/help", Line::Slashed("/help")),
+            ("/Bob", Line::Slashed("/Bob")),
+            ("/bob !ping", Line::Slashed("/bob !ping")),
+            (" /alice hi", Line::Slashed(" /alice hi")),
+            ("!ping /bob", Line::Text("!ping /bob")),
+            ("//help", Line::Text("/help")),
             ("//bob", Line::Text("/bob")),
             ("  indented", Line::Text("  indented")),
         ] {

@@ -253,6 +253,12 @@ fn the_standin_has_two_people_with_numbers_and_a_group_with_its_id() {
     assert_eq!(standin.line(), "(you write as Bob, alone with the bot)");
     standin.types("/group");
     assert_eq!(standin.line(), "(you write as Bob, in the group `Test Group`)");
+    for typed in ["/help", "/Bob", "/bob !ping"] {
+        standin.types(typed);
+        let said = standin.line();
+        assert!(said.starts_with("(that goes to the bot; not to the bot go `/alice`, `/bob`"), "{said}");
+        assert!(standin.line().contains("no bot is connected"), "{typed} goes to the bot all the same");
+    }
     assert!(standin.leave().success());
 }
 

@@ -401,6 +401,17 @@ async fn a_job_is_cancelled_by_the_name_that_is_shown_or_by_what_means_one_alone
     assert_eq!(code, Some(1));
     assert!(err.contains("`ring` may be any of 3 jobs: `1.1`, `2.1`, `3.1`"), "{err}");
     assert!(err.contains("name one of them: `evenkeel jobs cancel 1.1`"), "{err}");
+    for (several, hint) in [
+        ("1.1 2.1", "one job at a time: `evenkeel jobs cancel 1.1`, `evenkeel jobs cancel 2.1`"),
+        ("9.1 3", "one job at a time: `evenkeel jobs cancel 3`"),
+        ("9.1 8.1", "`evenkeel jobs` lists those that there are"),
+    ] {
+        let (code, _, err) = tend(&file, &format!("jobs cancel {several}"));
+        assert!(
+            code == Some(1) && err.contains(&format!("no job `{several}`")) && err.contains(hint),
+            "{err}"
+        );
+    }
     check(&file, "jobs cancel 2", &["cancelled 2.1\n"]);
     check(&file, "jobs cancel 1.1", &["cancelled 1.1\n"]);
     check(&file, "jobs cancel ring", &["cancelled 3.1\n"]);
