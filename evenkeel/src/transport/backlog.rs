@@ -298,6 +298,29 @@ mod tests {
         assert_eq!(backlog.take(&event(&crew, "bob", KIB)), Ok(()));
     }
 
+    /// The figures of `docs/limits.md`.
+    #[test]
+    fn a_person_has_half_a_share_in_groups_and_all_of_it_alone() {
+        let backlog = Backlog::new(Limits::new(256 << 20, None, None));
+        let (share, kib) = (backlog.limits.share, |bytes: usize| bytes >> 10);
+        assert_eq!(share, 32 << 20);
+        let size = event(&Conversation::group("crew 0"), "mallory", 64 * KIB).size_bytes();
+        let mut in_groups = 0;
+        let crew = |n: usize| event(&Conversation::group(format!("crew {n}")), "mallory", 64 * KIB);
+        while backlog.take(&crew(in_groups % 7)).is_ok() {
+            in_groups += 1;
+        }
+        // Spread over groups it is no more, and an event counts with what belongs to it.
+        assert_eq!(in_groups, (share / 2) / size, "{} KiB of {}", kib(in_groups * size), kib(share));
+        let (alone, why) = fill(&backlog, &direct("mallory", 64 * KIB));
+        assert!((in_groups - 2..=in_groups + 2).contains(&alone), "{alone} more, up to a whole share");
+        assert_eq!(why, Why::Share);
+        // What waits alone counts in groups, too.
+        let other = Backlog::new(Limits::new(256 << 20, None, None));
+        (0..in_groups).for_each(|_| assert_eq!(other.take(&direct("mallory", 64 * KIB)), Ok(())));
+        assert_eq!(other.take(&crew(0)), Err(Why::Share));
+    }
+
     #[test]
     fn however_many_fill_it_whoever_has_little_is_not_refused() {
         let backlog = backlog(8 << 20);
