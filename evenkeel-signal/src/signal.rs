@@ -1,5 +1,7 @@
 //! The transport itself: settings in, rooms wired together.
 
+mod unfetched;
+
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -11,7 +13,8 @@ use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{Attachment, DownloadError, Error, Event, Outbound, Result, Transport};
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::api::answer::{Answer, Failure, Kind, NoFile};
+use self::unfetched::{mistaken, unfetched};
+use crate::api::answer::Answer;
 use crate::api::{Api, Connector};
 use crate::backoff::{Backoff, Random, system_random};
 use crate::config::{Address, OwnMessages, Timings, Wanted, bearer, header, percent_encoded, phone_number};
@@ -434,28 +437,5 @@ impl Transport for Signal {
         }
         let error = DownloadError::with_status(answer.status.as_u16());
         Err(error.with_retry_after(answer.retry_after).into())
-    }
-}
-
-/// A page stays one until somebody logs in; what is too short may have been cut.
-#[track_caller]
-fn mistaken(what: NoFile, bytes: u64) -> Error {
-    match what {
-        NoFile::Page => Error::from(DownloadError::page()).with_hint(
-            "check `SIGNAL_API_TOKEN` and `SIGNAL_API_URL`: something in front of the server wants a login",
-        ),
-        NoFile::Length { expected_bytes } => DownloadError::wrong_length(bytes, expected_bytes).into(),
-    }
-}
-
-fn unfetched(failure: Failure, limit_bytes: usize) -> DownloadError {
-    let error = match failure.kind {
-        Kind::Connection => DownloadError::connection(),
-        Kind::Timeout => DownloadError::timeout(),
-        Kind::TooLarge => DownloadError::too_large(limit_bytes),
-    };
-    match failure.source {
-        Some(source) => error.caused_by(source),
-        None => error,
     }
 }

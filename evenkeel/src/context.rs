@@ -1,11 +1,11 @@
 //! What a handler can reach: its event, the chat it came from, and the bot's shared tools.
 
+mod now;
 mod step;
 mod wait;
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -163,9 +163,6 @@ pub(crate) const APOLOGY: u32 = 1 << 31;
 /// How many actions one attempt may promise.
 const MOST_PROMISED: usize = 10_000;
 
-/// The largest file that [`Context::download`] fetches.
-const DOWNLOAD_LIMIT: usize = 64 << 20;
-
 impl Context {
     pub(crate) fn new(
         event: Event,
@@ -274,58 +271,6 @@ impl Context {
         self.reply(Reply::delete(message.clone()));
     }
 
-    /// Answers at once and waits until the network has taken it. Returns the name of the last new message, which is
-    /// [unknown](MessageId::unknown) where the network took it without naming one, or where nothing new was written.
-    ///
-    /// When the handler runs again, after a failure or the end of the process, what was sent is not sent again: the first
-    /// call gets the answer of the first, the second that of the second, and so on.
-    ///
-    /// # Errors
-    ///
-    /// When the network refused it, or when nobody knows whether it arrived.
-    ///
-    /// # Cancel safety
-    ///
-    /// The reply is on its way as soon as this is called; dropping the future drops only the answer.
-    #[track_caller]
-    pub fn reply_now(&self, reply: impl IntoReply) -> impl Future<Output = Result<MessageId>> {
-        let line = Location::caller();
-        async move {
-            let (actions, failure) = self.resolve(reply.into_reply());
-            if let Some(error) = failure {
-                // It is the author's own, and knows its line.
-                return Err(error);
-            }
-            self.deliver(actions).await.map_err(|error| error.at(line))
-        }
-    }
-
-    async fn deliver(&self, actions: Vec<Action>) -> Result<MessageId> {
-        let conversation = self.event.conversation();
-        if conversation.is_nowhere() {
-            return Err(nowhere());
-        }
-        let sent: Vec<_> = actions.into_iter().map(|action| self.act(conversation, action)).collect();
-        let mut last = None;
-        for answer in sent {
-            last = answer.await.map_err(|_| Error::new("the bot is stopping"))??.or(last);
-        }
-        Ok(last.unwrap_or_else(MessageId::unknown))
-    }
-
-    fn act(
-        &self,
-        conversation: &Conversation,
-        action: Action,
-    ) -> oneshot::Receiver<Result<Option<MessageId>>> {
-        let (answer, sent) = oneshot::channel();
-        let outbound = self.address(conversation, action);
-        // A wire that is gone has dropped its end: the receiver then says so.
-        let _asked =
-            self.call.wire.send(Ask::Act { outbound, command: self.command().into(), answer: Some(answer) });
-        sent
-    }
-
     /// Shows in this conversation that the bot is typing. It ends by itself with the next message, or after a while.
     pub fn typing(&self) {
         if self.event.conversation().is_nowhere() {
@@ -337,28 +282,6 @@ impl Context {
         let outbound = Outbound { conversation, action, key };
         // A bot that is stopping types no more.
         let _asked = self.call.wire.send(Ask::Act { outbound, command: Box::default(), answer: None });
-    }
-
-    /// Fetches a file that came with a message, up to 64 MiB.
-    ///
-    /// # Errors
-    ///
-    /// When the file is gone, or too large, or the network fails: `error.find::<DownloadError>()` tells which
-    /// ([`DownloadError`](crate::DownloadError)), if the transport says so. What may pass is tried again with the event.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future gives the file up.
-    #[track_caller]
-    pub fn download(&self, attachment: &Attachment) -> impl Future<Output = Result<Bytes>> {
-        let line = Location::caller();
-        async move {
-            let (answer, file) = oneshot::channel();
-            let (attachment, limit_bytes) = (attachment.clone(), DOWNLOAD_LIMIT);
-            let _asked = self.call.wire.send(Ask::Download { attachment, limit_bytes, answer });
-            let fetched = file.await.unwrap_or_else(|_| Err(Error::new("the bot is stopping")));
-            fetched.map_err(|error| error.at(line))
-        }
     }
 
     /// The bot's one pooled HTTP client.
