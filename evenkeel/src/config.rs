@@ -21,6 +21,7 @@
 //! ```
 
 mod dotenv;
+mod file;
 mod near;
 mod text;
 
@@ -29,10 +30,11 @@ use std::fmt;
 use std::path::Path;
 
 use crate::error::{Error, Problem, Result};
+use file::Entry;
 pub(crate) use near::nearest;
 
 const DOTENV: &str = ".env";
-const FILE: &str = "evenkeel.toml";
+const FILE: &str = file::NAME;
 
 /// The settings of every bot, which one reader need not ask for; the last two are those of this project's own tests.
 const OWN: [&str; 11] = [
@@ -58,14 +60,6 @@ pub struct Config {
     dotenv: BTreeMap<String, dotenv::Value>,
     /// By flat name.
     file: BTreeMap<String, Entry>,
-}
-
-#[derive(Clone)]
-struct Entry {
-    table: String,
-    key: String,
-    /// `None` where the value is an array, a table or a date.
-    value: Option<String>,
 }
 
 /// Where a setting was read from.
@@ -128,7 +122,7 @@ impl Config {
         let dotenv =
             text::of(directory, DOTENV)?.map_or_else(|| Ok(BTreeMap::new()), |text| dotenv::parse(&text))?;
         let file =
-            text::of(directory, FILE)?.map_or_else(|| Ok(BTreeMap::new()), |text| parse_file(&text))?;
+            text::of(directory, FILE)?.map_or_else(|| Ok(BTreeMap::new()), |text| file::parse(&text))?;
         Ok(Self { environment, dotenv, file })
     }
 
@@ -400,61 +394,6 @@ fn split(name: &str) -> (String, String) {
     (table.to_lowercase(), key.to_lowercase())
 }
 
-fn parse_file(text: &str) -> Result<BTreeMap<String, Entry>> {
-    let tables: toml::Table = text.parse().map_err(|error| toml_error(text, &error))?;
-    let mut file = BTreeMap::new();
-    for (table, content) in tables {
-        let toml::Value::Table(content) = content else {
-            let message = format!("`{table}` in `{FILE}` stands in no table");
-            return Err(
-                Error::config(message).with_hint("put a line such as `[signal]` or `[evenkeel]` above it")
-            );
-        };
-        for (key, value) in content {
-            let (table, value) = (table.clone(), plain(&value));
-            let name = format!("{table}_{key}").to_uppercase();
-            let entry = Entry { table, key, value };
-            if let Some(other) = file.insert(name, entry.clone()) {
-                return Err(written_twice(&other, &entry));
-            }
-        }
-    }
-    Ok(file)
-}
-
-/// Case makes no difference, as the names of variables have none.
-fn written_twice(one: &Entry, other: &Entry) -> Error {
-    let place = |entry: &Entry| format!("`{}` in the table `[{}]`", entry.key, entry.table);
-    let message = format!("{} and {} of `{FILE}` are the same setting", place(one), place(other));
-    let (table, key) = (one.table.to_lowercase(), one.key.to_lowercase());
-    Error::config(message).with_hint(format!("keep one of them: `{key}` in the table `[{table}]`"))
-}
-
-fn toml_error(text: &str, error: &toml::de::Error) -> Error {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-    // Only the first line: further ones may quote the file.
-    let message = match error.message().lines().next().unwrap_or_default() {
-        // It quotes the number, which may be a secret without its quotation marks.
-        message if message.starts_with("invalid ty") || message.contains("overflow") => {
-            "a number that is too large: put it in double quotes"
-        }
-        message => message,
-    };
-    Error::config(format!("`{FILE}` line {line}: {message}"))
-        .with_hint("see https://toml.io for the format; texts stand in double quotes: `key = \"text\"`")
-}
-
-fn plain(value: &toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text.clone()),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Float(number) => Some(number.to_string()),
-        toml::Value::Boolean(claim) => Some(claim.to_string()),
-        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -463,7 +402,7 @@ mod tests {
         Ok(Config {
             environment: Config::from_pairs(environment.iter().copied()).environment,
             dotenv: dotenv::parse(dotenv)?,
-            file: parse_file(file)?,
+            file: file::parse(file)?,
         })
     }
 

@@ -339,7 +339,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let executor = self.executor.get_or_insert_with(|| Executor::on_with(Handle::current(), &guarding()));
         let _stopper = match self.shutdown.take() {
             Some(shutdown) => Stopper::Authors(executor.spawn(&Label::new("shutdown"), told(stop, shutdown))),
-            None => Stopper::Signals(Owned(tokio::spawn(signals(stop)))),
+            None => Stopper::Signals(Owned(tokio::spawn(signals::tell(stop)))),
         };
         self.serve_until(stops).await
     }
@@ -448,14 +448,6 @@ async fn told(stop: mpsc::Sender<()>, shutdown: Pin<Box<dyn Future<Output = ()> 
     }
     // A wire that is gone has stopped already.
     let _told = stop.send(()).await;
-}
-
-/// Sends one message for each signal to stop.
-async fn signals(stop: mpsc::Sender<()>) {
-    if let Err(error) = signals::listen(stop).await {
-        tracing::warn!(%error, "no signals here: the bot ends only with its process");
-        std::future::pending::<()>().await;
-    }
 }
 
 #[cfg(test)]

@@ -18,13 +18,21 @@ pub(super) fn outlive_size_limits() {
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd")))]
 pub(super) fn outlive_size_limits() {}
 
+/// Sends one message for each signal to stop, for as long as it is polled.
+pub(super) async fn tell(stop: mpsc::Sender<()>) {
+    if let Err(error) = listen(stop).await {
+        tracing::warn!(%error, "no signals here: the bot ends only with its process");
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Sends one message for each request to stop: SIGTERM, SIGINT (Ctrl-C), and the first SIGHUP.
 ///
 /// A terminal that closes says so several times, by its shell and by the kernel, and systemd may say it behind SIGTERM:
 /// SIGHUP is never the second request, which ends at once. Under `nohup` it stays ignored. SIGQUIT keeps the system's
 /// meaning, an end at once with a core dump: whoever looks into a stuck process needs it, and the journal loses nothing.
 #[cfg(unix)]
-pub(super) async fn listen(stop: mpsc::Sender<()>) -> Result<()> {
+async fn listen(stop: mpsc::Sender<()>) -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
@@ -75,7 +83,7 @@ fn ignored_signals(status: &str) -> Option<u64> {
 }
 
 #[cfg(not(unix))]
-pub(super) async fn listen(stop: mpsc::Sender<()>) -> Result<()> {
+async fn listen(stop: mpsc::Sender<()>) -> Result<()> {
     loop {
         tokio::signal::ctrl_c().await?;
         if stop.send(()).await.is_err() {

@@ -61,7 +61,7 @@ fn child() {
 fn limited(bytes: u64, health: evenkeel::journal::sqlite::Health) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let before = getrlimit(Resource::Fsize);
-    setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), ..before.clone() }).unwrap();
+    setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), ..before }).unwrap();
     // As `run` and `serve` have it; it stays when the runtime is gone. Within the test's runtime there can be no other.
     let handled = std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
