@@ -128,7 +128,7 @@ impl Console {
     /// The tokens that are good here; with a journal in a file, that of an earlier run is one of them.
     fn keys(&self, journal: Option<&Path>) -> (Vec<Token>, Told) {
         let own = self.token.clone();
-        let Some(path) = journal.map(kept::beside) else { return (vec![own], Told::ByLog) };
+        let Some(path) = journal.map(kept::beside) else { return (vec![own], Told::Log) };
         let found = kept::read(&path).unwrap_or_else(|error| {
             tracing::warn!("the console has a new token, since the old one may be known to others: {error}");
             None
@@ -140,9 +140,9 @@ impl Console {
         {
             let hint = error.hint().unwrap_or("mend that, then start the bot again");
             tracing::warn!("the token of the console is not kept: {}; {hint}", error.chain());
-            return (vec![own], Told::ByNobody);
+            return (vec![own], Told::Nobody);
         }
-        (vec![kept.token, own], Told::ByFile)
+        (vec![kept.token, own], Told::File)
     }
 
     /// Serves on a thread of its own until the answer is dropped.
@@ -172,25 +172,25 @@ impl Console {
     }
 }
 
-/// From whom the operator gets the address with the token.
+/// What the operator gets the address with the token from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     /// `evenkeel console` reads it from the file beside the journal.
-    ByFile,
+    File,
     /// A journal in memory has no file beside it.
-    ByLog,
+    Log,
     /// The file cannot be written.
-    ByNobody,
+    Nobody,
 }
 
 impl Told {
     /// What the log says. A log goes to more people than a journal does, but a terminal to one.
     fn line(self, address: SocketAddr, token: &Token, is_terminal: bool) -> String {
         match self {
-            Self::ByFile if !is_terminal => {
+            Self::File if !is_terminal => {
                 format!("http://{address}/; `evenkeel console` prints its address with the token")
             }
-            Self::ByNobody if !is_terminal => {
+            Self::Nobody if !is_terminal => {
                 format!("http://{address}/; its token is told to nobody, since it could not be kept")
             }
             _ => url(address, token),

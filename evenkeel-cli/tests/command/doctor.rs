@@ -250,6 +250,10 @@ fn a_journal_that_the_bot_would_refuse_is_a_failure_with_the_bots_own_words() {
     assert_eq!(left, 1, "the doctor makes nothing");
 }
 
+/// Puts something in the place of a file.
+#[cfg(unix)]
+type Plant<'a> = &'a dyn Fn(&Path);
+
 #[cfg(unix)]
 #[test]
 fn what_is_no_file_beside_a_journal_ends_doctor_and_console_with_the_way_out() {
@@ -259,7 +263,7 @@ fn what_is_no_file_beside_a_journal_ends_doctor_and_console_with_the_way_out() {
         assert!(made.is_ok_and(|status| status.success()));
     };
     let folder = |at: &Path| std::fs::create_dir(at).expect("nothing is there");
-    let plants: [(&str, &dyn Fn(&Path)); 3] =
+    let plants: [(&str, Plant); 3] =
         [("evenkeel.db.lock", &pipe), ("evenkeel.db-shm", &folder), ("evenkeel.db-journal", &pipe)];
     for (name, plant) in plants {
         let place = directory(&format!("planted {name}"));

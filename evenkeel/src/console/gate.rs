@@ -47,7 +47,7 @@ impl Keys {
 
     fn has(&self, tried: &str) -> bool {
         // Each is looked at, so that the time says nothing of which one it was.
-        self.0.tokens.iter().fold(false, |is_found, token| token.is(tried) || is_found)
+        self.0.tokens.iter().map(|token| u32::from(token.is(tried))).sum::<u32>() > 0
     }
 
     /// Whether a request shows the cookie, or a token as `Authorization`.

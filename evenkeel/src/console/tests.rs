@@ -171,7 +171,7 @@ fn the_token_outlives_a_restart_and_is_found_beside_the_journal() {
     assert!(Console::find(&journal).unwrap_err().hint().unwrap().contains("EVENKEEL_CONSOLE"));
     let first = Console::bind("127.0.0.1:0").unwrap();
     let (kept, told) = first.keys(Some(&journal));
-    assert!(told == Told::ByFile && first.url().ends_with(kept[0].text()));
+    assert!(told == Told::File && first.url().ends_with(kept[0].text()));
     assert_eq!(Console::find(&journal).unwrap(), first.url());
     drop(first);
     assert!(Console::find(&journal).is_err(), "nobody listens there any more");
@@ -183,7 +183,7 @@ fn the_token_outlives_a_restart_and_is_found_beside_the_journal() {
     assert_eq!(Console::find(&journal).unwrap(), url(second.address, &kept[0]));
     Console::forget(&journal);
     assert!(Console::find(&journal).is_err(), "a bot without a console has no address");
-    assert_eq!(second.keys(None), (vec![again[1].clone()], Told::ByLog), "a journal in memory keeps nothing");
+    assert_eq!(second.keys(None), (vec![again[1].clone()], Told::Log), "a journal in memory keeps nothing");
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
@@ -196,13 +196,13 @@ fn a_token_that_cannot_be_kept_is_in_no_log() {
         std::fs::create_dir_all(folder.join(taken)).unwrap();
         let console = Console::bind("127.0.0.1:0").unwrap();
         let (tokens, told) = console.keys(Some(&journal));
-        assert_eq!((tokens.len(), told), (1, Told::ByNobody), "{taken}");
+        assert_eq!((tokens.len(), told), (1, Told::Nobody), "{taken}");
         let (address, token) = (console.address, tokens[0].text());
         let line = told.line(address, &tokens[0], false);
         assert!(!line.contains(token) && line.contains("told to nobody"), "{line}");
         assert_eq!(told.line(address, &tokens[0], true), console.url(), "a terminal is one person's");
-        assert!(!Told::ByFile.line(address, &tokens[0], false).contains(token));
-        assert_eq!(Told::ByLog.line(address, &tokens[0], false), console.url());
+        assert!(!Told::File.line(address, &tokens[0], false).contains(token));
+        assert_eq!(Told::Log.line(address, &tokens[0], false), console.url());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -61,6 +61,10 @@ fn what_others_own_or_write_or_lead_elsewhere_is_refused() {
     }
 }
 
+/// Puts something in the place of a file.
+#[cfg(unix)]
+type Plant<'a> = &'a dyn Fn(&Path);
+
 /// Also where the journal is not there yet: what is planted waits for the first start.
 #[cfg(unix)]
 #[test]
@@ -69,7 +73,7 @@ fn what_is_no_plain_file_beside_a_journal_is_named_and_nobody_waits_for_it() {
     let pipe = |at: &Path| assert!(Command::new("mkfifo").arg(at).status().unwrap().success());
     let directory = |at: &Path| fs::create_dir(at).unwrap();
     let socket = |at: &Path| drop(UnixListener::bind(at).unwrap());
-    let plants: [(&str, &dyn Fn(&Path)); 3] = [("pipe", &pipe), ("folder", &directory), ("socket", &socket)];
+    let plants: [(&str, Plant); 3] = [("pipe", &pipe), ("folder", &directory), ("socket", &socket)];
     for (what, plant) in plants {
         for ending in ["-wal", "-shm", "-journal", ".lock"] {
             for is_new in [true, false] {
