@@ -91,6 +91,23 @@ fn a_terminal_that_closes_ends_it_well() {
 
 #[cfg(unix)]
 #[test]
+fn under_nohup_a_terminal_that_closes_ends_nothing() {
+    let ignoring = "trap '' HUP; exec \"$0\" demo --listen 127.0.0.1:0 --no-open";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", ignoring, env!("CARGO_BIN_EXE_evenkeel")]).env_clear();
+    let demo = Running::start(command);
+    let url = demo.line();
+    let mut stream = request(&url, "GET /api/stream", "");
+    read_until(&mut stream, "event: scene");
+    demo.hears("-HUP");
+    let said = r#"{"person": "alice", "conversation": "alice", "text": "!ping"}"#;
+    read_until(request(&url, "POST /api/say", said), "200 OK");
+    read_until(&mut stream, r#""text":"pong""#);
+    assert_eq!(demo.terminate().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
 fn a_log_that_nobody_reads_ends_nothing() {
     let (demo, log) = Running::start_logged(evenkeel(["demo", "--listen", "127.0.0.1:0", "--no-open"]));
     let url = demo.line();
