@@ -11,7 +11,8 @@ pub(crate) fn is_here(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     // A dot at the end is the root of all names.
     let name = bare.strip_suffix('.').unwrap_or(bare);
-    if name.eq_ignore_ascii_case("localhost") {
+    // RFC 6761, 6.3: names below it are this computer, too.
+    if name.to_ascii_lowercase().rsplit('.').next() == Some("localhost") {
         return true;
     }
     let address = bare.parse::<IpAddr>().ok().or_else(|| short(name).map(IpAddr::V4));
@@ -75,6 +76,7 @@ mod tests {
             "localhost",
             "LocalHost",
             "localhost.",
+            "a.localhost",
             "127.0.0.1",
             "127.1",
             "127.1.2.3",
@@ -98,6 +100,7 @@ mod tests {
             ".",
             "signal",
             "localhost.example.com",
+            "notlocalhost",
             "127.0.0.1.example.com",
             "10.0.0.7",
             "128.1",

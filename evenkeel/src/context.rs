@@ -4,7 +4,7 @@ mod now;
 mod step;
 mod wait;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -162,6 +162,8 @@ pub(crate) const APOLOGY: u32 = 1 << 31;
 
 /// How many actions one attempt may promise.
 const MOST_PROMISED: usize = 10_000;
+/// And how many of them in one conversation.
+const MOST_IN_ONE: usize = 1_000;
 
 impl Context {
     pub(crate) fn new(
@@ -308,9 +310,10 @@ impl Context {
     pub(crate) fn finish(&self, reply: Reply) -> Left {
         let (mut actions, mut failure) = self.resolve(reply);
         let mut promised = std::mem::take(&mut *self.promised());
-        let count = promised.actions.len() + actions.len();
-        if failure.is_none() && count > MOST_PROMISED {
-            (actions, failure) = self.resolve(Reply::failed(too_many(count)));
+        if failure.is_none()
+            && let Some(error) = too_many(&promised.actions, actions.len())
+        {
+            (actions, failure) = self.resolve(Reply::failed(error));
         }
         let failure = failure.or_else(|| {
             let mut elsewhere = promised.actions.iter().map(|(conversation, _)| conversation);
@@ -372,11 +375,25 @@ impl Context {
     }
 }
 
-/// The outbox is everybody's.
-fn too_many(count: usize) -> Error {
-    Error::new(format!("{count} replies of one event are too many: none of them is sent")).with_hint(format!(
-        "promise at most {MOST_PROMISED} at once, and defer a job for the next ones: `cx.defer(..)`"
-    ))
+/// The outbox is everybody's: one handler must not fill it, and a conversation in which so much waits hears nothing else.
+fn too_many(promised: &[(Conversation, Action)], returned: usize) -> Option<Error> {
+    let count = promised.len() + returned;
+    if count <= MOST_IN_ONE {
+        return None;
+    }
+    let mut each = HashMap::new();
+    promised.iter().for_each(|(conversation, _)| *each.entry(conversation.id()).or_insert(0) += 1);
+    let most = each.into_values().max().unwrap_or(0).max(returned);
+    let (count, limit, place) = match (most > MOST_IN_ONE, count > MOST_PROMISED) {
+        (true, _) => (most, MOST_IN_ONE, " in one conversation"),
+        (_, true) => (count, MOST_PROMISED, ""),
+        _ => return None,
+    };
+    let error = Error::new(format!("{count} replies of one event{place} are too many: none of them is sent"));
+    Some(
+        error
+            .with_hint(format!("promise at most {limit}, and defer a job for the next ones: `cx.defer(..)`")),
+    )
 }
 
 /// Something was to be said in the conversation of a schedule.

@@ -92,6 +92,12 @@ impl Rejection {
         Self::reply(cx.with_usage(problem))
     }
 
+    /// What a person who wrote reads. Of what nobody wrote only a failure is left, which is nobody's to read.
+    pub(crate) fn reply_in(self, cx: &Context) -> Reply {
+        let is_answer = cx.event().message().is_some() || self.reply.failure().is_some();
+        if is_answer { self.reply } else { Reply::none() }
+    }
+
     /// For the debug log.
     pub fn reason(&self) -> &str {
         &self.reason
@@ -237,7 +243,7 @@ impl<S: Sync, T: FromEvent<S> + Send> FromEvent<S> for Option<T> {
 }
 
 fn is_job(trigger: Option<&Trigger>) -> bool {
-    trigger.is_some_and(|trigger| matches!(trigger.kind, Kind::Job))
+    trigger.is_some_and(|trigger| matches!(trigger.kind, Kind::Job { .. }))
 }
 
 impl<S: Sync> FromEvent<S> for Rest {
@@ -256,7 +262,7 @@ impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Args<T> {
 
     fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
         match trigger.map(|trigger| &trigger.kind) {
-            Some(Kind::Command(_)) => Ok(()),
+            Some(Kind::Command(_)) => captures::check_words::<T>(),
             _ => Err("`Args` needs a command: use `.command(..)`, or `Captures` with a pattern".into()),
         }
     }
@@ -299,7 +305,7 @@ fn of_messages(part: &str, trigger: Option<&Trigger>) -> Result<(), String> {
 }
 
 fn of_events(part: &str, trigger: Option<&Trigger>) -> Result<(), String> {
-    if trigger.is_some_and(|trigger| !matches!(trigger.kind, Kind::Job)) {
+    if trigger.is_some_and(|trigger| !matches!(trigger.kind, Kind::Job { .. })) {
         return Err(format!("`{part}` is in no message: use `.on(..)`"));
     }
     of_messages(part, trigger)

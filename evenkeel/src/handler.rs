@@ -115,9 +115,7 @@ where
         Ok(args) => handler.call(args).await.into_reply(),
         Err(rejection) => {
             tracing::debug!(command = cx.command(), reason = rejection.reason(), "the handler did not run");
-            // Nobody is told what is wrong with what nobody wrote.
-            let is_answer = cx.event().message().is_some();
-            if is_answer { rejection.into_reply() } else { crate::reply::Reply::none() }
+            rejection.reply_in(&cx)
         }
     }
 }

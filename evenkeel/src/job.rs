@@ -303,7 +303,13 @@ impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Job<T> {
 
     fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
         match trigger.map(|trigger| &trigger.kind) {
-            None | Some(Kind::Job) => Ok(()),
+            None | Some(Kind::Job { is_scheduled: false }) => Ok(()),
+            Some(Kind::Job { is_scheduled: true }) => match serde_json::from_str::<T>("null") {
+                Ok(_) => Ok(()),
+                Err(_) => {
+                    Err("a schedule has no arguments for its `Job`: leave it out, or take `Job<()>`".into())
+                }
+            },
             Some(_) => Err("`Job` has arguments only where the function is a job: use `.job(..)`".into()),
         }
     }

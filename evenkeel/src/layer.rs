@@ -200,7 +200,7 @@ impl<Args: 'static> HandlerLayer for FromFn<Args> {
                     Err(rejection) => {
                         let (command, reason) = (cx.command(), rejection.reason());
                         tracing::debug!(command, reason, "a layer did not run, nor what it covers");
-                        rejection.into_reply()
+                        rejection.reply_in(&cx)
                     }
                 }
             }

@@ -25,7 +25,7 @@ const EPOCH_MILLISECONDS: f64 = 99e10;
 /// in seconds or milliseconds since 1970; these are read only where `X-RateLimit-Remaining` or `RateLimit-Remaining` does not say
 /// that more may be asked.
 /// A date is taken against the `Date` of the same answer, so that the clocks need not agree. A date in the past is zero,
-/// a time of more than a year is a year. What is negative or no time at all is `None`.
+/// a time of more than a year is a year. What is negative or no time at all is as if it were not there.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,8 +37,10 @@ const EPOCH_MILLISECONDS: f64 = 99e10;
 pub fn of(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let now = || text("date").and_then(date).unwrap_or_else(|| utc(Timestamp::now()));
-    if let Some(named) = text("retry-after") {
-        return seconds(named).map(span).or_else(|| Some(until(date(named)?, now())));
+    // What is no time is as if it were not there.
+    let named = |text: &str| seconds(text).map(span).or_else(|| Some(until(date(text)?, now())));
+    if let Some(named) = text("retry-after").and_then(named) {
+        return Some(named);
     }
     if let Some(named) = policies(headers) {
         return Some(span(named));

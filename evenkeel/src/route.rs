@@ -174,7 +174,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             Kind::Command(spellings) => When::Command(spellings),
             Kind::Exact(spellings) => When::Exact(spellings),
             Kind::Pattern(regex) => When::Pattern(regex),
-            Kind::Job => unreachable!("jobs are no triggers of the author's"),
+            Kind::Job { .. } => unreachable!("jobs are no triggers of the author's"),
         };
         self.taken.claim(&when, is_case_sensitive, facts.location);
         self.add(when, facts, is_case_sensitive, handler);
@@ -212,7 +212,16 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// With the author's line: for a closure, which has no name of its own, when the function is registered already, or
     /// when an argument can never fit.
     #[track_caller]
-    pub fn job<H, Args>(mut self, handler: H) -> Self
+    pub fn job<H, Args>(self, handler: H) -> Self
+    where
+        H: Handler<Args, Future: Send, Reply: IntoReply>,
+        Args: FromEventAll<S> + Send,
+    {
+        self.add_job(handler, false)
+    }
+
+    #[track_caller]
+    fn add_job<H, Args>(mut self, handler: H, is_scheduled: bool) -> Self
     where
         H: Handler<Args, Future: Send, Reply: IntoReply>,
         Args: FromEventAll<S> + Send,
@@ -222,7 +231,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         assert!(!self.jobs.contains(&name), "the job `{name}` was added already");
         self.jobs.push(name);
         let is_due = move |event: &Event| event.job().is_some_and(|job| job.function() == name);
-        self.add_event(When::Event(Box::new(is_due)), Some(&Trigger::of_job(name)), name.to_owned(), handler);
+        let trigger = Trigger::of_job(name, is_scheduled);
+        self.add_event(When::Event(Box::new(is_due)), Some(&trigger), name.to_owned(), handler);
         self
     }
 
@@ -259,7 +269,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         H: Handler<Args, Future: Send, Reply: Unspoken>,
         Args: FromEventAll<S> + Send,
     {
-        let mut router = self.job(handler);
+        let mut router = self.add_job(handler, true);
         let name = name_of::<H>();
         router.schedules.push((format!("\u{0}schedule {name}"), Body::scheduled(name, repeat)));
         router

@@ -21,20 +21,18 @@ mod signals;
 mod wire;
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_guard::{Executor, Label, Task};
-use futures_util::FutureExt;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
 #[cfg(feature = "page")]
 use crate::console::{About, Console, Desk, program};
-use crate::error::{Error, Result, panic_message};
+use crate::error::{Error, Result};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
 use crate::operator::{DeadLetters, Jobs, Operator, Wish};
@@ -333,13 +331,17 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     ///
     /// As [`serve`].
     pub async fn serve(mut self) -> Result<()> {
-        signals::outlive_size_limits();
         // Before anything else, so that a signal during a slow start stops the bot and not the process.
         let (stop, stops) = mpsc::channel(2);
         let executor = self.executor.get_or_insert_with(|| Executor::on_with(Handle::current(), &guarding()));
         let _stopper = match self.shutdown.take() {
-            Some(shutdown) => Stopper::Authors(executor.spawn(&Label::new("shutdown"), told(stop, shutdown))),
-            None => Stopper::Signals(Owned(tokio::spawn(signals::tell(stop)))),
+            Some(shutdown) => {
+                Stopper::Authors(executor.spawn(&Label::new("shutdown"), signals::after(shutdown, stop)))
+            }
+            None => {
+                signals::outlive_size_limits();
+                Stopper::Signals(Owned(tokio::spawn(signals::tell(stop))))
+            }
         };
         self.serve_until(stops).await
     }
@@ -438,16 +440,6 @@ enum Stopper {
     /// Both are held for their ends alone.
     Authors(#[expect(dead_code, reason = "dropping it cancels the future")] Task),
     Signals(#[expect(dead_code, reason = "dropping it ends the task")] Owned<()>),
-}
-
-/// Sends one message once the author's future has ended.
-async fn told(stop: mpsc::Sender<()>, shutdown: Pin<Box<dyn Future<Output = ()> + Send>>) {
-    if let Err(panic) = AssertUnwindSafe(shutdown).catch_unwind().await {
-        let error = panic_message(panic);
-        tracing::error!(error, "the future of `Bot::with_shutdown` panicked: the bot stops");
-    }
-    // A wire that is gone has stopped already.
-    let _told = stop.send(()).await;
 }
 
 #[cfg(test)]

@@ -41,8 +41,8 @@ pub(crate) enum Kind {
     Exact(Vec<String>),
     /// A pattern somewhere in a text.
     Pattern(Arc<Regex>),
-    /// No text: the time comes of what was planned.
-    Job,
+    /// No text: the time comes of what was planned, or of a schedule, which has no arguments.
+    Job { is_scheduled: bool },
 }
 
 /// What is known about a handler besides its code.
@@ -105,8 +105,8 @@ impl Trigger {
 
     /// What the handler of a job waits for.
     #[track_caller]
-    pub(crate) fn of_job(name: &str) -> Self {
-        Self::new(Kind::Job, name.to_owned())
+    pub(crate) fn of_job(name: &str, is_scheduled: bool) -> Self {
+        Self::new(Kind::Job { is_scheduled }, name.to_owned())
     }
 
     #[track_caller]
@@ -126,7 +126,7 @@ impl Trigger {
         assert!(!spelling.is_empty(), "an alias needs at least one visible character");
         match &mut self.kind {
             Kind::Command(spellings) | Kind::Exact(spellings) => spellings.push(spelling),
-            Kind::Pattern(_) | Kind::Job => {
+            Kind::Pattern(_) | Kind::Job { .. } => {
                 panic!("a regular expression has no aliases: write `(one|other)` in the pattern")
             }
         }

@@ -127,7 +127,7 @@ impl Context {
                 offer = offered.recv() => {
                     let Some(Offer { sequence: event, event: content }) = offer else {
                         waiting.is_over = true;
-                        return Err(Error::new("too many handlers wait for people, or the bot is stopping"));
+                        return Err(Error::new("this handler waits already, or has ended, or too many wait for people, or the bot is stopping"));
                     };
                     if !filter(&content) {
                         waiting.say(Ask::Pass { event, by: sequence });

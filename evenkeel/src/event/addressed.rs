@@ -41,14 +41,16 @@ impl Event {
         if self.0.bot.is_none() {
             return Some(text);
         }
+        let mut head = message.text.len() - from_seen(text).len();
         for mention in sorted(message).into_iter().filter(|mention| self.is_bot(&mention.who)) {
-            let head = message.text.len() - from_seen(text).len();
             if mention.range.start > head {
                 break;
             }
-            let behind = message.text.get(mention.range.end..);
             let is_here = mention.range.start == head && !mention.range.is_empty();
-            text = behind.filter(|_| is_here).map_or(text, behind_sign);
+            if let Some(behind) = message.text.get(mention.range.end..).filter(|_| is_here) {
+                text = behind_sign(behind);
+                head = message.text.len() - from_seen(text).len();
+            }
         }
         Some(text)
     }
@@ -117,7 +119,7 @@ fn behind_sign(text: &str) -> &str {
     }
     let Some(behind) = seen.strip_prefix([',', ':']) else { return text };
     let next = behind.chars().find(|letter| !is_invisible(*letter));
-    let is_end = next.is_none_or(|letter| letter.is_whitespace() || ['!', '/', '！', '／'].contains(&letter));
+    let is_end = next.is_none_or(|letter| letter.is_whitespace() || "!/！／@\u{fffc}".contains(letter));
     if is_end { behind } else { text }
 }
 
@@ -164,6 +166,7 @@ mod tests {
             ("\u{fffc},!ping", vec![bot()], "!ping"),
             ("\u{fffc} :D", vec![bot()], " :D"),
             ("\u{fffc},\u{200b}!ping", vec![bot()], "\u{200b}!ping"),
+            ("\u{fffc},\u{fffc}:!ping", vec![bot(), bot()], "!ping"),
             ("\u{fffc} \u{fffc} !ping", vec![bot(), bob.clone()], " \u{fffc} !ping"),
             ("\u{fffc} !ping", vec![bob], "\u{fffc} !ping"),
             ("!ping \u{fffc}", vec![bot()], "!ping \u{fffc}"),
@@ -187,6 +190,10 @@ mod tests {
         let count = 20_000;
         let said = event(&format!("{}!ping", "\u{fffc}".repeat(count)), &vec![bot(); count]);
         assert_eq!(said.said(), Some("!ping"));
+        let mut heap = Message::text("1", format!("\u{fffc}{}!ping", "\u{200b}".repeat(count)));
+        heap.mentions = vec![Mention { who: bot(), range: 0..3 }; count];
+        let heap = Event::new("1", Conversation::group("g"), Sender::new("alice"), heap).with_bot(bot());
+        assert!(heap.said().is_some_and(|said| said.ends_with("!ping") && !said.contains('\u{fffc}')));
         let spaces = " ".repeat(count);
         let late = event(&format!("{spaces}x{}", "\u{fffc}".repeat(count)), &vec![bot(); count]);
         assert!(late.said().is_some_and(|said| said.len() == count + 1 + 3 * count));

@@ -3,20 +3,19 @@
 //! Who writes an allow-list copies ids from wherever they are shown: a number with spaces, a uuid in capitals, a space at the
 //! end. One that matched nobody, in silence, would be found by whom it locks out.
 
+use crate::text::{Case, fold};
+
 /// Whether `one` is another spelling of `other`: without spaces at the ends, in whatever case; numbers are compared by digits.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
     if one == other {
         return true;
     }
-    let (one, other) = (one.trim(), other.trim());
-    match (digits(one), digits(other)) {
+    // What is copied from a chat may have marks around it that nobody sees.
+    let (one, other) = (fold(one, Case::Lower), fold(other, Case::Lower));
+    match (digits(&one), digits(&other)) {
         (Some(one), Some(other)) => one.eq(other),
-        _ => lower(one).eq(lower(other)),
+        _ => one == other,
     }
-}
-
-fn lower(text: &str) -> impl Iterator<Item = char> {
-    text.chars().flat_map(char::to_lowercase)
 }
 
 /// The digits of a phone number with `+`; what holds anything that people do not write into one is no number.
@@ -41,6 +40,8 @@ mod tests {
             ("+1-555-(010)-0001 ", "+15550100001"),
             ("+1\u{a0}555.010/0001", "+1 5550100001"),
             ("ABCDEF01-3333-4333-8333-333333333333", "abcdef01-3333-4333-8333-333333333333"),
+            ("\u{202a}+1 555 010 0001\u{202c}", "+15550100001"),
+            ("＋１５５５０１００００１", "+15550100001"),
             ("alice ", "Alice"),
             ("ÄNNE", "änne"),
         ] {

@@ -33,6 +33,26 @@ pub(super) fn from_words<T: DeserializeOwned>(command: &str, words: Vec<Word<'_>
         .map_err(|misfit| misfit.told(&format!("`{command}`")))
 }
 
+/// So many words are tried to see whether a shape fits.
+const MOST_PROBED: usize = 16;
+
+/// Says why no words can ever fill a `T`: tries made-up ones of each number.
+pub(super) fn check_words<T: DeserializeOwned>() -> Result<(), String> {
+    let mut why = "no number of words fills it".to_owned();
+    for count in 1..=MOST_PROBED {
+        let value = || Value { name: None, text: Some("0".into()), onward: "0" };
+        let values = std::iter::repeat_with(value).take(count).collect();
+        match T::deserialize(Values { values, source: Source::Words }) {
+            Err(Misfit::Shape(shape)) => why = shape,
+            Err(Misfit::Count { .. } | Misfit::Missing(_)) => {}
+            Err(Misfit::Text(_)) | Ok(_) => return Ok(()),
+        }
+    }
+    Err(format!(
+        "words after a command do not fit it ({why}): it may be a value, a tuple or struct of values with a list as its last, or a list"
+    ))
+}
+
 /// Says why no match of `regex` can ever fill a `T`.
 ///
 /// Fills a `T` from made-up text: texts that do not parse tell nothing, missing fields and groups do.
@@ -51,6 +71,7 @@ pub(super) fn check<T: DeserializeOwned>(regex: &Regex) -> Result<(), String> {
         Err(Misfit::Count { wanted }) => {
             Err(format!("the handler takes {wanted} values, and the pattern has {groups} groups"))
         }
+        Err(Misfit::Shape(why)) => Err(format!("groups do not fit it ({why}): a group is one value")),
         Err(Misfit::Text(_)) | Ok(_) => Ok(()),
     }
 }
@@ -95,6 +116,14 @@ impl<'a> Values<'a> {
         self.values.iter_mut().take(before_last).for_each(|value| value.onward = "");
         Ok(self.values)
     }
+
+    /// The values by their names.
+    fn fields<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        let named = self.values.into_iter().filter(|value| value.name.is_some());
+        // A group that took no part is left out, so that `Option` and `#[serde(default)]` fields do as they say.
+        let present = named.filter(|value| value.text.is_some()).collect::<Vec<_>>();
+        visitor.visit_map(Fields { fields: present.into_iter(), next: None })
+    }
 }
 
 /// A single value is the shape for these.
@@ -113,7 +142,9 @@ impl<'de> Deserializer<'de> for Values<'_> {
         self.deserialize_seq(visitor)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Misfit> {
+        // A list of lists has no end.
+        self.values.iter_mut().for_each(|value| value.onward = "");
         visitor.visit_seq(Row(self.values.into_iter()))
     }
 
@@ -131,10 +162,10 @@ impl<'de> Deserializer<'de> for Values<'_> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        let named = self.values.into_iter().filter(|value| value.name.is_some());
-        // A group that took no part is left out, so that `Option` and `#[serde(default)]` fields do as they say.
-        let present = named.filter(|value| value.text.is_some()).collect::<Vec<_>>();
-        visitor.visit_map(Fields { fields: present.into_iter(), next: None })
+        if self.source == Source::Words {
+            return Err(Misfit::Shape("words have no names".into()));
+        }
+        self.fields(visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -147,13 +178,13 @@ impl<'de> Deserializer<'de> for Values<'_> {
             return self.single()?.deserialize_struct(name, fields, visitor);
         }
         if self.source != Source::Words {
-            return self.deserialize_map(visitor);
+            return self.fields(visitor);
         }
         // Fewer words than fields may be right: `Option` and `#[serde(default)]` fields stand last.
         let (count, source) = (self.values.len().min(fields.len()), self.source);
         let mut values = self.fit(count)?;
         values.iter_mut().zip(fields).for_each(|(value, field)| value.name = Some(field));
-        Self { values, source }.deserialize_map(visitor)
+        Self { values, source }.fields(visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(

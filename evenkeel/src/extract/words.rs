@@ -1,6 +1,6 @@
 //! Splits a text into words, as people write them.
 
-use crate::text::is_invisible;
+use crate::text::{is_invisible, trim};
 
 /// A word, or what quotes hold together.
 pub(super) struct Word<'a> {
@@ -85,7 +85,8 @@ fn partner<'a>(inside: &'a str, quotes: &Quotes) -> Option<(&'a str, &'a str)> {
 fn ended(behind: &str) -> Option<&str> {
     let is_end = |text: &str| text.chars().next().is_none_or(char::is_whitespace);
     let behind = behind.trim_start_matches(is_invisible);
-    let listed = behind.strip_prefix(',').filter(|next| is_end(next) && !next.trim().is_empty());
+    let listed = behind.strip_prefix(',').map(|next| next.trim_start_matches(is_invisible));
+    let listed = listed.filter(|next| is_end(next) && !trim(next).is_empty());
     listed.or_else(|| is_end(behind).then_some(behind))
 }
 
@@ -139,6 +140,7 @@ mod tests {
     fn a_comma_behind_a_quote_leads_to_the_next_word() {
         check(r#""old name", "new name""#, &["old name", "new name"]);
         check("«a b», «c», d", &["a b", "c", "d"]);
+        check("\"a b\",\u{200b} \"c d\"", &["a b", "c d"]);
         check("“milk”, “eggs”,", &["milk", "“eggs”,"]);
         check(r#""milk","eggs""#, &[r#""milk","eggs""#]);
         check("'a b'. 'c d'", &["'a", "b'.", "c d"]);

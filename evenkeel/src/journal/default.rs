@@ -35,6 +35,9 @@ impl Place {
     pub fn read(settings: &mut Settings<'_>) -> Self {
         let path = settings.optional("EVENKEEL_JOURNAL", "/var/lib/bot/evenkeel.db", |path| match path {
             "" => Err("must be the path of a file, or `memory`"),
+            path if path.ends_with(['/', '\\']) => {
+                Err("names a folder: name a file in it, for example `evenkeel.db`")
+            }
             path if path.eq_ignore_ascii_case("memory") => Ok(None),
             _ if !cfg!(feature = "sqlite") => Err("must be `memory`: this bot was built without `sqlite`"),
             path => Ok(Some(PathBuf::from(path))),

@@ -318,12 +318,28 @@ fn what_can_never_run_panics_at_start_up() {
     check_panic(|| Router::new().command("!a", captures), &["`!a` can never run", "needs a pattern"]);
     check_panic(|| Router::new().regex("a", args), &["`a` can never run", "needs a command"]);
     check_panic(|| Router::new().fallback(args), &["`fallback` can never run"]);
+    let told = ["`!a` can never run", "words after a command do not fit it"];
+    check_panic(|| Router::new().command("!a", async |_: Args<(Vec<String>, String)>| ()), &told);
+    check_panic(|| Router::new().command("!a", async |_: Args<((u8, u8), u8)>| ()), &told);
+    check_panic(
+        || Router::new().command("!a", async |_: Args<std::collections::HashMap<String, u8>>| ()),
+        &told,
+    );
+    check_panic(|| Router::new().command("!a", async |_: Args<Vec<Vec<u8>>>| ()), &told);
+    let router = Router::<()>::new().command("!a", async |_: Args<(bool, Vec<std::net::IpAddr>)>| ());
+    let _fine =
+        router.command("!b", async |_: Args<(u8, Option<String>)>| ()).command("!c", async |_: Args<()>| ());
     async fn reads(_: Text) {}
     async fn reacts(_: Reaction) {}
     async fn may_read(_: Option<Text>, _: Context) {}
     check_panic(
         || Router::new().schedule("every 1m", reads),
         &["reads` can never run", "a job has no `Text`"],
+    );
+    async fn counts(_: crate::job::Job<(u64,)>) {}
+    check_panic(
+        || Router::new().schedule("every 1m", counts),
+        &["counts` can never run", "a schedule has no arguments"],
     );
     check_panic(|| Router::new().job(reacts), &["reacts` can never run", "a job has no `Reaction`"]);
     check_panic(

@@ -83,6 +83,14 @@ fn named(part: &str) -> Result<Option<&str>, String> {
     if name.contains(char::is_whitespace) {
         return Err("has a space within a part: write commas between parts".to_owned());
     }
+    if let Some(letter) =
+        name.chars().find(|letter| !letter.is_ascii_alphanumeric() && !"_:".contains(*letter))
+    {
+        return Err(format!("has `{letter}` in the name of a module: modules have `_` and `::` in theirs"));
+    }
+    if ["RUST_LOG", "EVENKEEL_LOG"].contains(&name) {
+        return Err("has a setting's name in it: write what stands behind its `=`".to_owned());
+    }
     if part.ends_with('=') {
         return Err("has no level behind a `=`".to_owned());
     }

@@ -245,7 +245,7 @@ impl Machine {
                 let command: Box<str> = command.as_ref().map_or("", |label| label.name()).into();
                 self.tally.handled += 1;
                 for outbound in self.with_keys_of_their_own(outbound) {
-                    self.promise(Letter::new(outbound, command.clone()));
+                    self.promise_once(Letter::new(outbound, command.clone()));
                 }
                 for change in changes {
                     self.change(change);

@@ -1,11 +1,14 @@
-//! Requests to stop that come from outside the process.
+//! Requests to stop: those that come from outside the process, and the author's own.
 
+use std::future::Future;
 use std::io::Result;
 
 use tokio::sync::mpsc;
 
+use super::foreign;
+
 /// Has writes behind the limit of a file's size (`ulimit -f`, `LimitFSIZE=` of systemd) fail as on a full disk; else the first
-/// of them ends the process. Inside a runtime.
+/// of them ends the process. Inside a runtime that has sockets, as all that waits for signals.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd"))]
 pub(super) fn outlive_size_limits() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +20,15 @@ pub(super) fn outlive_size_limits() {
 /// Elsewhere the signal has another number, or there is none.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd")))]
 pub(super) fn outlive_size_limits() {}
+
+/// Sends one message once the author's future has ended.
+pub(super) async fn after(shutdown: impl Future<Output = ()>, stop: mpsc::Sender<()>) {
+    if let Err(error) = foreign::finished(shutdown).await {
+        tracing::error!(error, "the future of `Bot::with_shutdown` panicked: the bot stops");
+    }
+    // A wire that is gone has stopped already.
+    let _told = stop.send(()).await;
+}
 
 /// Sends one message for each signal to stop, for as long as it is polled.
 pub(super) async fn tell(stop: mpsc::Sender<()>) {

@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use evenkeel::journal::DeadFilter;
 use evenkeel::transport::{Inbox, SendError, Sent};
-use evenkeel::{Action, App, Attachment, Bot, Context, Event, Outbound, Result, Router, Transport};
+use evenkeel::{
+    Action, App, Args, Attachment, Bot, Context, Conversation, Event, Outbound, Result, Router, Transport,
+};
 use tokio::time::{Instant, timeout};
 
 use crate::line::{Far, Line, line};
@@ -251,23 +254,32 @@ async fn replies_that_wait_in_one_conversation_stop_its_own_handlers_only() {
 
 #[tokio::test(start_paused = true)]
 async fn one_handler_fills_no_outbox() {
-    async fn promises(cx: Context, evenkeel::Rest(count): evenkeel::Rest) -> Result<()> {
-        let to = evenkeel::Conversation::direct("void");
-        (0..count.parse()?).for_each(|number: u32| cx.send(&to, number.to_string()));
-        Ok(())
+    async fn promises(cx: Context, Args((count, places)): Args<(u32, u32)>) {
+        for number in 0..count {
+            cx.send(&Conversation::direct(format!("void {}", number % places)), number.to_string());
+        }
     }
     let (transport, mut far) = line();
     let app = Router::new().command("!many", promises).command("!ping", async || "pong");
     let bot = Bot::new(transport, app.with_state(())).in_memory();
     let letters = bot.dead_letters();
     let bot = tokio::spawn(bot.serve());
-    far.say("alice", "!many 10001");
+    far.say("alice", "!many 1001 1");
     assert!(far.reply().await.1.starts_with("Sorry"));
-    let dead = letters.list(evenkeel::journal::DeadFilter::default()).await.expect("the bot runs");
-    assert!(dead[0].error.starts_with("10001 replies of one event are too many"), "{}", dead[0].error);
-    far.say("alice", "!many 10000");
-    for number in 0..10_000 {
-        assert_eq!(far.reply().await, ("void".to_owned(), number.to_string()));
+    far.say("bob", "!many 10001 100");
+    assert!(far.reply().await.1.starts_with("Sorry"));
+    let dead = letters.list(DeadFilter::default()).await.expect("the bot runs");
+    assert!(
+        dead[0].error.starts_with("1001 replies of one event in one conversation are"),
+        "{}",
+        dead[0].error
+    );
+    assert!(dead[1].error.starts_with("10001 replies of one event are too many"), "{}", dead[1].error);
+    for (count, places) in [(1_000, 1), (10_000, 10)] {
+        far.say("carol", &format!("!many {count} {places}"));
+        for _ in 0..count {
+            assert!(far.reply().await.0.starts_with("void"));
+        }
     }
     drop(far.hang_up());
     bot.await.expect("no panic").expect("nothing is lost");

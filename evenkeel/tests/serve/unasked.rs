@@ -76,6 +76,55 @@ async fn a_conversation_reads_one_apology_a_minute() {
     bot.await.expect("no panic").expect("nothing is lost");
 }
 
+/// Never fits, and has a word for whoever wrote.
+struct Refused;
+
+impl<S: Sync> evenkeel::FromEvent<S> for Refused {
+    async fn from_event(_: &Context, _: &S) -> Result<Self, evenkeel::Rejection> {
+        Err(evenkeel::Rejection::reply("members only"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layers_rejection_answers_messages_and_nothing_else() {
+    async fn guard(_: Refused, event: Event, next: evenkeel::Next) -> evenkeel::Reply {
+        next.run(event).await
+    }
+    let (transport, mut far) = line();
+    let app = everything(Router::new().command("!ping", ping).layer(evenkeel::from_fn(guard)));
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().serve());
+    far.act("alice", Typing { is_started: true });
+    far.act("alice", Reaction { target: MessageId::new("1/self"), emoji: "👍".into(), is_removed: false });
+    far.say("alice", "!ping 1");
+    assert_eq!(far.reply().await.1, "members only", "and nothing before it");
+    drop(far.hang_up());
+    bot.await.expect("no panic").expect("nothing is lost");
+}
+
+async fn measure(Job((length,)): Job<(f32,)>) -> String {
+    length.to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_arguments_do_not_fit_is_a_dead_letter() {
+    async fn plan(cx: Context) -> Result<()> {
+        // JSON knows no such number.
+        cx.after(Duration::from_secs(1), measure, (f32::NAN,))?;
+        Ok(())
+    }
+    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::clone(&heard);
+    let app = Router::new().command("!plan", plan).job(measure).with_state(()).on_dead(move |dead| {
+        told.lock().expect("no panic").push(dead.error);
+        async {}
+    });
+    let mut chat = evenkeel::testing::chat(app);
+    assert!(chat.say("!plan").await.is_empty());
+    assert!(chat.advance(Duration::from_secs(10)).await.is_empty(), "nobody wrote, and nobody reads");
+    let heard = heard.lock().expect("no panic");
+    assert!(heard.len() == 1 && heard[0].contains("do not fit its `Job`"), "{heard:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_replay_that_fails_again_apologizes_to_nobody() {
     let (transport, mut far) = line();

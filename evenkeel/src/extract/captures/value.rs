@@ -23,6 +23,8 @@ pub(super) enum Misfit {
     Count { wanted: usize },
     /// A text that does not parse; the sentence is for the person who wrote it.
     Text(String),
+    /// The type is none that a text can fill; why, for the author.
+    Shape(String),
 }
 
 impl Misfit {
@@ -33,6 +35,7 @@ impl Misfit {
             Self::Count { wanted: 1 } => format!("{taker} takes 1 word."),
             Self::Count { wanted } => format!("{taker} takes {wanted} words."),
             Self::Text(text) => text,
+            Self::Shape(why) => format!("That does not fit: {why}."),
         }
     }
 }
@@ -48,6 +51,10 @@ impl std::error::Error for Misfit {}
 impl serde::de::Error for Misfit {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::Text(format!("That does not fit: {message}."))
+    }
+
+    fn invalid_type(unexpected: serde::de::Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
+        Self::Shape(format!("{unexpected} is not {expected}"))
     }
 
     fn missing_field(field: &'static str) -> Self {

@@ -30,16 +30,42 @@ pub(super) struct Brake {
     random: RandomState,
     /// When each conversation was last apologized to, by the hash of its id.
     apologies: HashMap<u64, Duration>,
-    /// What was said, by the hash of conversation and words.
+    /// What was said, by the hash of conversation, words, and whom it answers: a crowd that asks the same is no loop.
     said: HashMap<u64, Said>,
     /// Apologies that were withheld, and replies that had to wait.
     braked: u64,
 }
 
-#[derive(Debug)]
+/// How often something was said.
+#[derive(Debug, Default)]
 struct Said {
+    /// Within the window that began at `since`.
     count: u32,
+    since: Duration,
+    /// When it was said last, or when it will be.
     last: Duration,
+    /// How often it had to wait; until it was not said for a whole window.
+    pauses: u32,
+}
+
+/// What becomes of something that is to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Weight {
+    Free,
+    /// It waits for so long.
+    Held(Duration),
+    /// The same waits already, for so long: once is enough.
+    Waits(Duration),
+}
+
+impl Said {
+    /// Makes the next one wait, longer each time.
+    fn pause(&mut self, now: Duration) -> Weight {
+        let pause = (FIRST_PAUSE * (1 << self.pauses.min(4))).min(LONGEST_PAUSE);
+        self.pauses += 1;
+        self.last = now + pause;
+        Weight::Held(pause)
+    }
 }
 
 impl Brake {
@@ -63,25 +89,37 @@ impl Brake {
         true
     }
 
-    /// How long a reply has to wait that was asked for by something which arrived at `asked`. Only what came after the
-    /// last time can be an answer to that.
-    pub(super) fn weigh(&mut self, outbound: &Outbound, asked: Duration, now: Duration) -> Option<Duration> {
-        let id = self.fingerprint(outbound)?;
+    /// Whether a reply has to wait that was asked for by something which `asker` wrote and which arrived at `asked`. Only what
+    /// came after the last time can be an answer to that.
+    pub(super) fn weigh(
+        &mut self,
+        outbound: &Outbound,
+        asker: &str,
+        asked: Duration,
+        now: Duration,
+    ) -> Weight {
+        let Some(what) = self.fingerprint(outbound) else { return Weight::Free };
+        let id = self.random.hash_one((what, asker));
         forget(&mut self.said, |said| now.saturating_sub(said.last) < WINDOW);
-        let said = self.said.entry(id).or_insert(Said { count: 0, last: now });
+        let said = self.said.entry(id).or_default();
         if now.saturating_sub(said.last) >= WINDOW {
-            said.count = 0;
+            *said = Said { since: now, ..Said::default() };
         }
-        // Where several answer at once, or one says two things, what is asked for comes before the last one has left.
-        said.count += u32::from(said.count == 0 || asked >= said.last || said.count > FREE);
-        let Some(over) = said.count.checked_sub(FREE + 1) else {
+        if said.pauses == 0 {
+            if now.saturating_sub(said.since) >= WINDOW {
+                (said.since, said.count) = (now, 0);
+            }
+            said.count += u32::from(said.count == 0 || asked >= said.last);
             said.last = now;
-            return None;
-        };
+            if said.count <= FREE {
+                return Weight::Free;
+            }
+        }
         self.braked += 1;
-        // Behind all others that wait: not how many answer counts, but how often this is said.
-        said.last = now.max(said.last) + (FIRST_PAUSE * (1 << over.min(4))).min(LONGEST_PAUSE);
-        Some(said.last - now)
+        match said.last.checked_sub(now).filter(|left| !left.is_zero()) {
+            Some(left) => Weight::Waits(left),
+            None => said.pause(now),
+        }
     }
 
     /// The conversation and what is said there, as one number; nothing for what nobody would answer.
@@ -115,25 +153,19 @@ fn forget<T>(table: &mut HashMap<u64, T>, is_recent: impl Fn(&T) -> bool) {
 }
 
 impl Machine {
-    /// Until when a reply of this event is held back. What is said by a schedule comes by the clock, and is no answer; a job may
-    /// be one that a message has put off.
-    pub(super) fn braked_until(&mut self, outbound: &Outbound) -> Option<Duration> {
-        if !self.policy.brakes {
-            return None;
-        }
-        let held = self.held.get(&outbound.key.sequence)?;
-        if held.event.conversation().is_nowhere() {
-            return None;
-        }
-        let pause = self.brake.weigh(outbound, held.at, self.now.elapsed)?;
-        if pause == FIRST_PAUSE {
+    /// What becomes of a reply, if it is one of too many. What a job says comes by the clock, and is no answer.
+    pub(super) fn weigh(&mut self, outbound: &Outbound) -> Weight {
+        let held = self.held.get(&outbound.key.sequence).filter(|held| held.event.job().is_none());
+        let Some(held) = held.filter(|_| self.policy.brakes) else { return Weight::Free };
+        let weight = self.brake.weigh(outbound, held.event.sender().id(), held.at, self.now.elapsed);
+        if weight == Weight::Held(FIRST_PAUSE) {
             tracing::warn!(
                 sequence = outbound.key.sequence,
                 "the same is being said to the same conversation again and again: it is slowed down, for this looks like \
                  two bots that answer each other (`App::without_loop_brake` if it is meant)"
             );
         }
-        Some(self.now.elapsed + pause)
+        weight
     }
 }
 
@@ -149,73 +181,91 @@ mod tests {
         Outbound { conversation: Conversation::direct(conversation), action: Action::Send(draft), key }
     }
 
-    /// When each of so many is sent, where each is asked for `pause` after the one before was sent.
-    fn loop_of(count: u32, pause: Duration) -> Vec<Duration> {
-        let (mut brake, mut now) = (Brake::default(), Duration::ZERO);
-        let sends = (0..count).map(|_| {
-            now += pause;
-            now += brake.weigh(&says("crew", "pong"), now, now).unwrap_or_default();
-            now
-        });
-        sends.collect()
+    fn second(count: u64) -> Duration {
+        Duration::from_secs(count)
     }
 
-    #[test]
-    fn what_answers_itself_slows_down_to_four_a_minute() {
-        let sends = loop_of(100, Duration::from_millis(7));
-        let within =
-            |from: u64, to: u64| sends.iter().filter(|at| (from..to).contains(&at.as_secs())).count();
-        assert_eq!(within(0, 1), 20);
-        assert!((3..=5).contains(&within(60, 120)), "{}", within(60, 120));
-        assert!((3..=5).contains(&within(600, 660)), "it does not begin anew");
-    }
-
-    #[test]
-    fn several_that_answer_at_once_make_it_no_faster() {
-        let (mut brake, mut sent, second) = (Brake::default(), Vec::new(), Duration::from_secs(1));
+    /// When it is said in a conversation in which each that is said is answered by these, a millisecond later.
+    fn loop_of(voices: &[&str], seconds: u64) -> Vec<Duration> {
+        let (mut brake, mut sent) = (Brake::default(), Vec::new());
         let mut under_way = std::collections::BinaryHeap::from([std::cmp::Reverse(Duration::ZERO)]);
-        while let Some(std::cmp::Reverse(now)) = under_way.pop().filter(|next| next.0 < 600 * second) {
+        while let Some(std::cmp::Reverse(now)) = under_way.pop().filter(|next| next.0 < second(seconds)) {
             sent.push(now);
-            // Two others answer, each in a millisecond; and one says it twice.
-            for _ in 0..4 {
-                let asked = now + Duration::from_millis(1);
-                let pause = brake.weigh(&says("crew", "pong"), asked, asked).unwrap_or_default();
-                under_way.push(std::cmp::Reverse(asked + pause));
+            let asked = now + Duration::from_millis(1);
+            for voice in voices {
+                match brake.weigh(&says("crew", "pong"), voice, asked, asked) {
+                    Weight::Free => under_way.push(std::cmp::Reverse(asked)),
+                    Weight::Held(pause) => under_way.push(std::cmp::Reverse(asked + pause)),
+                    Weight::Waits(_) => {}
+                }
             }
         }
-        let late = sent.iter().filter(|at| **at >= 60 * second && **at < 120 * second).count();
-        assert!((3..=5).contains(&late) && sent.len() < 100, "{late} {}", sent.len());
+        sent
+    }
+
+    #[test]
+    fn what_answers_itself_slows_down_to_four_a_minute_for_each_voice() {
+        for voices in [&["bob"][..], &["bob", "carol"], &["bob", "carol", "dave", "erin", "frank"]] {
+            let sends = loop_of(voices, 700);
+            let within = |from: u64, to: u64| {
+                sends.iter().filter(|at| (from..to).contains(&at.as_secs())).count() / voices.len()
+            };
+            assert!(within(0, 1) <= 21, "{}", within(0, 1));
+            assert!((2..=5).contains(&within(60, 120)), "{}", within(60, 120));
+            assert!((2..=5).contains(&within(600, 660)), "it does not begin anew");
+        }
     }
 
     #[test]
     fn who_asks_now_and_then_waits_for_nothing() {
-        let sends = loop_of(100, WINDOW);
-        assert!(sends.windows(2).all(|two| two[1] - two[0] == WINDOW));
+        for pause in [3_200, 10_000, 60_000] {
+            let mut brake = Brake::default();
+            for n in 0..1_000 {
+                let now = Duration::from_millis(n * pause);
+                assert_eq!(brake.weigh(&says("alice", "pong"), "alice", now, now), Weight::Free, "{pause}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_asks_too_often_is_answered_less_and_keeps_nobody_waiting_for_long() {
+        let (mut brake, mut held) = (Brake::default(), Vec::new());
+        for n in 0..300 {
+            let now = Duration::from_millis(n * 100);
+            match brake.weigh(&says("alice", "pong"), "alice", now, now) {
+                Weight::Free => {}
+                Weight::Held(pause) => held.push(now + pause),
+                Weight::Waits(left) => assert!(left <= LONGEST_PAUSE),
+            }
+        }
+        assert!(held.len() < 7 && held.iter().all(|until| *until <= second(30) + LONGEST_PAUSE), "{held:?}");
+        assert_eq!(brake.weigh(&says("alice", "pong"), "alice", second(120), second(120)), Weight::Free);
     }
 
     #[test]
     fn a_flood_that_came_before_the_answers_is_no_loop() {
         let mut brake = Brake::default();
-        let now = |n: u64| Duration::from_millis(10 + n);
-        let pauses = (0..1_000).filter_map(|n| brake.weigh(&says("alice", "pong"), Duration::ZERO, now(n)));
-        assert_eq!(pauses.count(), 0);
+        for n in 0..1_000 {
+            let now = Duration::from_millis(10 + n);
+            assert_eq!(brake.weigh(&says("alice", "pong"), "alice", Duration::ZERO, now), Weight::Free);
+        }
         assert_eq!(brake.braked(), 0);
     }
 
     #[test]
-    fn other_words_and_other_conversations_are_no_loop() {
+    fn other_words_other_conversations_and_a_crowd_are_no_loop() {
         let mut brake = Brake::default();
         for n in 0..1_000 {
-            let now = Duration::from_millis(n);
-            assert_eq!(brake.weigh(&says("crew", &n.to_string()), now, now), None);
-            assert_eq!(brake.weigh(&says(&n.to_string(), "pong"), now, now), None);
+            let (now, name) = (Duration::from_millis(n), n.to_string());
+            assert_eq!(brake.weigh(&says("crew", &name), "bot", now, now), Weight::Free);
+            assert_eq!(brake.weigh(&says(&name, "pong"), "bot", now, now), Weight::Free);
+            assert_eq!(brake.weigh(&says("crew", "pong"), &name, now, now), Weight::Free, "a crowd");
         }
     }
 
     #[test]
     fn a_conversation_gets_one_apology_a_minute_and_an_apology_gets_none() {
         let mut brake = Brake::default();
-        let second = Duration::from_secs;
         assert!(brake.may_apologize("crew", "!bad", second(1)));
         assert!(!brake.may_apologize("crew", "!bad", second(30)));
         assert!(brake.may_apologize("other", "!bad", second(30)));
@@ -236,7 +286,7 @@ mod tests {
         let mut brake = Brake::default();
         for n in 0..200_000_u64 {
             let now = Duration::from_millis(n);
-            brake.weigh(&says(&n.to_string(), "pong"), now, now);
+            brake.weigh(&says(&n.to_string(), "pong"), "bot", now, now);
             brake.may_apologize(&n.to_string(), "!bad", now);
         }
         assert!(brake.said.capacity() <= 4 * MOST, "{}", brake.said.capacity());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::alarms::{Alarm, key};
+use super::brake::Weight;
 use super::{After, Machine, Output};
 use crate::context::Answer;
 use crate::error::Error;
@@ -27,6 +28,24 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 impl Machine {
     /// A reply that is in nobody's way leaves as soon as it is written down; others wait for their turn.
     pub(super) fn promise(&mut self, mut letter: Letter) {
+        letter.held_until = match self.weigh(&letter.outbound) {
+            Weight::Free => None,
+            Weight::Held(pause) | Weight::Waits(pause) => Some(self.now.elapsed + pause),
+        };
+        self.keep(letter);
+    }
+
+    /// The same for what nobody waits to hear of: where the brake makes the same wait already, it is not said once more.
+    pub(super) fn promise_once(&mut self, mut letter: Letter) {
+        match self.weigh(&letter.outbound) {
+            Weight::Free => {}
+            Weight::Held(pause) => letter.held_until = Some(self.now.elapsed + pause),
+            Weight::Waits(_) => return,
+        }
+        self.keep(letter);
+    }
+
+    fn keep(&mut self, letter: Letter) {
         let lane = letter.outbound.conversation.shared_id();
         if letter.is_best_effort() {
             // One that waits for the end of a limit would be a lie.
@@ -36,7 +55,6 @@ impl Machine {
             return;
         }
         self.notices.forget(&lane);
-        letter.held_until = self.braked_until(&letter.outbound);
         let may_begin = letter.held_until.is_none() && self.throttle.is_open();
         let begins = may_begin && self.outbox.start(&lane, self.now.elapsed);
         if begins {
