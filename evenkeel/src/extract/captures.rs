@@ -2,6 +2,8 @@
 
 mod value;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use regex::Regex;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess,
@@ -9,6 +11,7 @@ use serde::de::{
 };
 
 use super::words::Word;
+use crate::error::panic_message;
 use crate::text::Clean;
 use value::{Misfit, Value};
 
@@ -42,7 +45,12 @@ pub(super) fn check_words<T: DeserializeOwned>() -> Result<(), String> {
     for count in 1..=MOST_PROBED {
         let value = || Value { name: None, text: Some("0".into()), onward: "0" };
         let values = std::iter::repeat_with(value).take(count).collect();
-        match T::deserialize(Values { values, source: Source::Words }) {
+        // What is made up may be no value of the author's: that a word does not parse is for whoever writes it.
+        let tried = catch_unwind(AssertUnwindSafe(|| {
+            T::deserialize(Values { values, source: Source::Words }).map(drop)
+        }));
+        let tried = tried.unwrap_or_else(|panic| Err(Misfit::Text(panic_message(panic))));
+        match tried {
             Err(Misfit::Shape(shape)) => why = shape,
             Err(Misfit::Count { .. } | Misfit::Missing(_)) => {}
             Err(Misfit::Text(_)) | Ok(_) => return Ok(()),
@@ -61,7 +69,9 @@ pub(super) fn check<T: DeserializeOwned>(regex: &Regex) -> Result<(), String> {
     let values: Vec<_> = regex.capture_names().skip(1).map(value).collect();
     let names = values.iter().filter_map(|value| value.name).collect::<Vec<_>>().join("`, `");
     let groups = values.len();
-    match T::deserialize(Values { values, source: Source::Probe }) {
+    let probe = || T::deserialize(Values { values, source: Source::Probe }).map(drop);
+    let tried = catch_unwind(AssertUnwindSafe(probe));
+    match tried.unwrap_or_else(|panic| Err(Misfit::Text(panic_message(panic)))) {
         Err(Misfit::Missing(field)) if names.is_empty() => {
             Err(format!("the field `{field}` has no group: name one with `(?P<{field}>..)`"))
         }

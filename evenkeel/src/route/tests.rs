@@ -326,6 +326,18 @@ fn what_can_never_run_panics_at_start_up() {
         &told,
     );
     check_panic(|| Router::new().command("!a", async |_: Args<Vec<Vec<u8>>>| ()), &told);
+    #[derive(serde::Deserialize)]
+    #[serde(from = "String")]
+    struct Picky;
+    impl From<String> for Picky {
+        fn from(text: String) -> Self {
+            assert!(text.contains(':'), "what was made up is none of the author's");
+            Self
+        }
+    }
+    let _fine = Router::<()>::new()
+        .command("!a", async |_: Args<(Picky, u8)>| ())
+        .regex("(.*)", async |_: Captures<Picky>| ());
     let router = Router::<()>::new().command("!a", async |_: Args<(bool, Vec<std::net::IpAddr>)>| ());
     let _fine =
         router.command("!b", async |_: Args<(u8, Option<String>)>| ()).command("!c", async |_: Args<()>| ());

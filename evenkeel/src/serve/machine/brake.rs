@@ -59,12 +59,14 @@ pub(super) enum Weight {
 }
 
 impl Said {
-    /// Makes the next one wait, longer each time.
+    /// Makes the next one wait, longer each time, counted from the one before: who has waited already waits no more.
     fn pause(&mut self, now: Duration) -> Weight {
         let pause = (FIRST_PAUSE * (1 << self.pauses.min(4))).min(LONGEST_PAUSE);
+        let before = if self.pauses == 0 { now } else { self.last };
         self.pauses += 1;
-        self.last = now + pause;
-        Weight::Held(pause)
+        self.last = (before + pause).max(now);
+        let left = self.last - now;
+        if left.is_zero() { Weight::Free } else { Weight::Held(left) }
     }
 }
 
@@ -115,11 +117,13 @@ impl Brake {
                 return Weight::Free;
             }
         }
-        self.braked += 1;
-        match said.last.checked_sub(now).filter(|left| !left.is_zero()) {
-            Some(left) => Weight::Waits(left),
-            None => said.pause(now),
-        }
+        let weight = match said.last.checked_sub(now).filter(|left| !left.is_zero()) {
+            // The first of them waits for nothing yet.
+            Some(left) if said.pauses > 0 => Weight::Waits(left),
+            _ => said.pause(now),
+        };
+        self.braked += u64::from(weight != Weight::Free);
+        weight
     }
 
     /// The conversation and what is said there, as one number; nothing for what nobody would answer.
@@ -239,7 +243,9 @@ mod tests {
             }
         }
         assert!(held.len() < 7 && held.iter().all(|until| *until <= second(30) + LONGEST_PAUSE), "{held:?}");
-        assert_eq!(brake.weigh(&says("alice", "pong"), "alice", second(120), second(120)), Weight::Free);
+        let late = held[held.len() - 1] + LONGEST_PAUSE;
+        assert_eq!(brake.weigh(&says("alice", "pong"), "alice", late, late), Weight::Free, "who has waited");
+        assert_eq!(brake.weigh(&says("alice", "pong"), "alice", second(180), second(180)), Weight::Free);
     }
 
     #[test]
