@@ -55,7 +55,7 @@ pub struct Snapshot {
     /// Failed attempts after which another one followed.
     pub retried: u64,
     /// Apologies that were withheld, one a minute for each conversation being enough, and replies that had to wait because
-    /// the same went to the same conversation again and again.
+    /// the same went to the same conversation again and again, or were left out because the same was waiting there.
     pub braked: u64,
     /// Events and replies that were given up since the bot began: dead letters, and parked events.
     pub dead: u64,

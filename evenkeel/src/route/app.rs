@@ -97,9 +97,10 @@ impl App {
         self.with_tools(|tools| tools.on_unknown = on_unknown)
     }
 
-    /// Slows no reply down. Without this, the same text that goes to the same conversation for the 21st time within a minute
-    /// waits for a second, and each further one longer, up to 16 s: two bots that answer each other do so for ever. Only
-    /// replies to what came after the last one count, and none of a job.
+    /// Slows no reply down. Without this, the same text that goes to the same conversation in answer to the same person for the
+    /// 21st time within a minute waits for a second, and each further time longer, up to 16 s; while it waits, it is not said
+    /// once more: two bots that answer each other do so for ever. Only replies to what came after the last one count, and
+    /// none of a job.
     #[must_use]
     pub fn without_loop_brake(self) -> Self {
         self.with_tools(|tools| tools.is_unbraked = true)

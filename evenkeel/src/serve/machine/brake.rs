@@ -32,7 +32,7 @@ pub(super) struct Brake {
     apologies: HashMap<u64, Duration>,
     /// What was said, by the hash of conversation, words, and whom it answers: a crowd that asks the same is no loop.
     said: HashMap<u64, Said>,
-    /// Apologies that were withheld, and replies that had to wait.
+    /// Apologies that were withheld, and replies that had to wait or were waiting already.
     braked: u64,
 }
 
@@ -118,9 +118,8 @@ impl Brake {
             }
         }
         let weight = match said.last.checked_sub(now).filter(|left| !left.is_zero()) {
-            // The first of them waits for nothing yet.
-            Some(left) if said.pauses > 0 => Weight::Waits(left),
-            _ => said.pause(now),
+            Some(left) => Weight::Waits(left),
+            None => said.pause(now),
         };
         self.braked += u64::from(weight != Weight::Free);
         weight
