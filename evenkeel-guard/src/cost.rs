@@ -7,10 +7,10 @@ use std::task::Poll;
 use async_task::{Builder, Runnable};
 use concurrent_queue::ConcurrentQueue;
 
-use crate::book::{Book, Parole};
 use crate::crew::Member;
 use crate::executor::Tagged;
 use crate::pool::{Tag, Work, run};
+use crate::registry::{Parole, Registry};
 use crate::report::Label;
 use crate::slot::{Role, Slot};
 
@@ -29,10 +29,10 @@ pub fn bare(polls: u64) {
 /// The same with everything that the guard does on the path of a poll.
 pub fn guarded(polls: u64) {
     let queue: Arc<ConcurrentQueue<Work>> = Arc::new(ConcurrentQueue::unbounded());
-    let book = Arc::new(Book::new(Parole { after: std::time::Duration::MAX, polls: u32::MAX }));
-    let tag = Tag::new(book.command(&Label::new("measured")));
+    let registry = Arc::new(Registry::new(Parole { after: std::time::Duration::MAX, polls: u32::MAX }));
+    let tag = Tag::new(registry.command(&Label::new("measured")));
     let again = Arc::clone(&queue);
-    let standings = Arc::clone(&book);
+    let standings = Arc::clone(&registry);
     let schedule = move |work: Work| {
         if standings.is_clean(work.metadata().command()) {
             drop(again.push(work));
@@ -46,7 +46,7 @@ pub fn guarded(polls: u64) {
     let slot = Slot::here(Role::Worker, Some(Arc::clone(&member)));
     while let Ok(work) = queue.pop() {
         let command = work.metadata().command();
-        if !book.is_clean(command) {
+        if !registry.is_clean(command) {
             continue;
         }
         slot.polling(command, || run(work));

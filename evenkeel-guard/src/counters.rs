@@ -37,8 +37,11 @@ pub struct Counters {
     pub paroles: u64,
     /// Invocations refused because the queue in front of the quarantine was full.
     pub busy: u64,
-    /// Findings that were not looked into because too many came at once.
+    /// Findings that were not looked into because too many came at once. They count in `blocked`, and their strikes stand.
     pub overlooked: u64,
+    /// CPU time that was used to look into what was found: two seconds at first, then at most a tenth of a core.
+    #[serde(rename = "reporter_seconds", serialize_with = "as_seconds")]
+    pub reporter: Duration,
     /// Threads at present: workers, spares, stuck ones and those of the quarantine.
     pub threads: usize,
     /// Threads that are ready to take over.
@@ -59,7 +62,9 @@ pub(crate) struct Tally {
     pub(crate) strikes: AtomicU64,
     pub(crate) paroles: AtomicU64,
     pub(crate) busy: AtomicU64,
-    pub(crate) overlooked: AtomicU64,
+    overlooked: AtomicU64,
+    /// Nanoseconds.
+    reporter: AtomicU64,
     /// Threads of all kinds that belong to the executor.
     pub(crate) threads: AtomicUsize,
 }
@@ -74,6 +79,19 @@ impl Tally {
             .increment(1);
         #[cfg(not(feature = "metrics"))]
         let _unused = command;
+    }
+
+    /// A finding for which there was no room. Neither allocates nor locks.
+    pub(crate) fn overlooked(&self, class: Class) {
+        self.overlooked.fetch_add(1, Ordering::Relaxed);
+        if let Some(count) = self.blocked.get(usize::from(class.number())) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The reporter has used so much CPU time.
+    pub(crate) fn reporter_used(&self, used: Duration) {
+        self.reporter.fetch_add(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// A successor runs, so long after the call.
@@ -121,6 +139,7 @@ impl Tally {
             paroles: of(&self.paroles),
             busy: of(&self.busy),
             overlooked: of(&self.overlooked),
+            reporter: Duration::from_nanos(of(&self.reporter)),
             threads: self.threads.load(Ordering::Relaxed),
             spares: 0,
             waiting_in_quarantine: 0,

@@ -5,14 +5,15 @@
 
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use crate::sync::thread::{self, Thread};
-use crate::sync::{Arc, Queue, YIELDS, queue};
+use crate::sync::{Arc, Queue, YIELDS, queue, queue_of};
 
 /// The queue, and those who are waiting.
 pub(crate) struct Crew<T> {
     queue: Queue<T>,
     /// Members that found nothing to do. An entry may be stale; `Member::waits` tells.
     idle: Queue<Arc<Member>>,
-    /// Members beyond the wanted number, parked until a place is to be filled. Never stale until the crew is closed.
+    /// Members beyond the wanted number, parked until a place is to be filled. Never stale until the crew is closed. With a
+    /// bound, since taking from it must not free.
     spares: Queue<Arc<Member>>,
     /// Members that were woken and have not looked into the queue yet: while there is one, nobody else is woken.
     searching: AtomicUsize,
@@ -32,6 +33,9 @@ const AT_WORK: u8 = 0;
 const IDLE: u8 = 1;
 /// It waits for a place.
 const SPARE: u8 = 2;
+
+/// Members that may stand by at a time.
+const STANDING_BY: usize = 256;
 
 /// One thread of the crew.
 #[derive(Debug)]
@@ -81,7 +85,7 @@ impl Member {
 impl<T> Crew<T> {
     pub(crate) fn new() -> Self {
         let (searching, is_closed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { queue: queue(), idle: queue(), spares: queue(), searching, is_closed }
+        Self { queue: queue(), idle: queue(), spares: queue_of(STANDING_BY), searching, is_closed }
     }
 
     /// Queues work and wakes a member if one is idle. Lock-free. Answers the work once the crew is closed.
@@ -130,16 +134,19 @@ impl<T> Crew<T> {
         None
     }
 
-    /// Sends a spare into a place. Answers false when there is none.
+    /// Sends a spare into a place. Answers false when there is none. Neither allocates nor frees nor locks: who blocks calls
+    /// this, and may be an allocator.
     pub(crate) fn call_spare(&self) -> bool {
         !self.is_closed() && self.wake_from(&self.spares, SPARE)
     }
 
-    /// Waits as a spare until a place is to be filled; false once the crew is closed.
+    /// Waits as a spare until a place is to be filled; false once the crew is closed, or has spares enough.
     pub(crate) fn stand_by(&self, member: &Arc<Member>) -> bool {
         member.keep_place();
         member.waits.store(SPARE, Ordering::SeqCst);
-        let _announced = self.spares.push(Arc::clone(member));
+        if self.spares.push(Arc::clone(member)).is_err() {
+            return false;
+        }
         self.wait(member);
         !self.is_closed()
     }

@@ -11,11 +11,11 @@ use pin_project_lite::pin_project;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
-use crate::book::Quarantined;
 use crate::counters::Counters;
 use crate::guest::{Guests, Watched};
 use crate::options::Options;
 use crate::pool::{Pool, Tag, schedule};
+use crate::registry::Quarantined;
 use crate::report::{Label, Report};
 use crate::reporter::Reports;
 use crate::slot::{Admission, Role, here, rename, renamed};
@@ -102,7 +102,7 @@ impl Executor {
     pub fn spawn(&self, label: &Label, future: impl Future<Output = ()> + Send + 'static) -> Task {
         match &self.0 {
             Kind::Threads(threads) => {
-                let tag = Tag::new(threads.0.watch().book.command(label));
+                let tag = Tag::new(threads.0.watch().registry.command(label));
                 let builder = async_task::Builder::new().metadata(Arc::clone(&tag));
                 let (work, task) = builder.spawn(|_| Tagged::new(tag, future), schedule(&threads.0));
                 work.schedule();
@@ -110,7 +110,7 @@ impl Executor {
             }
             Kind::Tokio(runtime, None) => Task::of_tokio(&runtime.spawn(future)),
             Kind::Tokio(runtime, Some(guests)) => {
-                let (guests, tag) = (Arc::clone(guests), Tag::new(guests.watch.book.command(label)));
+                let (guests, tag) = (Arc::clone(guests), Tag::new(guests.watch.registry.command(label)));
                 Task::of_tokio(&runtime.spawn(Watched { guests, tag, future: Box::pin(future) }))
             }
         }
@@ -132,7 +132,7 @@ impl Executor {
         label: Label,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, RunError> {
-        if self.watch().is_some_and(|watch| watch.is_full(watch.book.command(&label))) {
+        if self.watch().is_some_and(|watch| watch.is_full(watch.registry.command(&label))) {
             return Err(RunError::Busy);
         }
         let (done, result) = oneshot::channel();
@@ -172,12 +172,12 @@ impl Executor {
 
     /// What is kept away from the workers at present, by name.
     pub fn quarantined(&self) -> Vec<Quarantined> {
-        self.watch().map(|watch| watch.book.quarantined()).unwrap_or_default()
+        self.watch().map(|watch| watch.registry.quarantined()).unwrap_or_default()
     }
 
     /// Lets everything of this name go from quarantine and forgets its strikes. Answers how many there were.
     pub fn pardon(&self, name: &str) -> usize {
-        self.watch().map_or(0, |watch| watch.book.pardon(name))
+        self.watch().map_or(0, |watch| watch.registry.pardon(name))
     }
 
     fn watch(&self) -> Option<&Arc<Watch>> {
@@ -230,9 +230,9 @@ impl<F: Future> Future for Tagged<F> {
 pub async fn enter(label: Label) -> Result<(), Busy> {
     poll_fn(|cx| {
         let Some(here) = here() else { return Poll::Ready(Ok(())) };
-        let command = here.ears.command(&label);
+        let command = here.observer.command(&label);
         rename(&here, command);
-        match here.ears.admits(&here.slot, command) {
+        match here.observer.admits(&here.slot, command) {
             Admission::Here => Poll::Ready(Ok(())),
             Admission::Elsewhere => {
                 // It is scheduled by its new label.
@@ -255,7 +255,7 @@ pub async fn enter(label: Label) -> Result<(), Busy> {
 pub fn block_in_place<T>(call: impl FnOnce() -> T) -> T {
     let Some(here) = here() else { return call() };
     if here.slot.role == Role::Worker {
-        here.ears.excuse(&here.slot);
+        here.observer.excuse(&here.slot);
     }
     let runtime = Handle::try_current().map(|runtime| runtime.runtime_flavor());
     let is_shared = here.slot.role == Role::Guest && matches!(runtime, Ok(RuntimeFlavor::MultiThread));

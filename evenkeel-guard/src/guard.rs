@@ -1,8 +1,10 @@
 //! A tokio runtime as it is, with its threads watched.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::runtime::Builder;
 
@@ -31,7 +33,7 @@ use crate::slot::{Here, Role, set_here};
 pub struct Guard(Arc<Guests>);
 
 /// Watches the threads of the runtime that `builder` builds. Takes the places of its `on_thread_park`,
-/// `on_thread_unpark` and `on_thread_stop`.
+/// `on_thread_unpark` and `on_thread_stop`: what is set there afterwards ends the watch. Guards of one builder watch side by side.
 pub fn watch(builder: &mut Builder) -> Guard {
     watch_with(builder, &Options::default())
 }
@@ -39,19 +41,64 @@ pub fn watch(builder: &mut Builder) -> Guard {
 /// [`watch`], told in detail: what is allowed, and when a poll counts as busy.
 pub fn watch_with(builder: &mut Builder, options: &Options) -> Guard {
     let guests = Guests::new(options, Role::Guest);
-    let (unparked, parked, stopped) = (Arc::clone(&guests), Arc::clone(&guests), Arc::clone(&guests));
-    builder.on_thread_unpark(move || {
-        let slot = unparked.slot();
-        unparked.watch.wake();
-        set_here(Some(Here { slot: Arc::clone(&slot), ears: Arc::clone(&unparked.watch) as _ }));
-        slot.begin();
-    });
-    builder.on_thread_park(move || parked.slot().end());
+    let mut all = already(builder);
+    all.push(Arc::clone(&guests));
+    let all: Arc<[_]> = all.into();
+    let place = Place { guests: Arc::clone(&all), has_run: AtomicBool::new(false) };
+    builder.on_thread_unpark(move || place.unparked());
+    let parked = Arc::clone(&all);
+    builder.on_thread_park(move || parked.iter().for_each(|guests| guests.slot().end()));
     builder.on_thread_stop(move || {
-        stopped.slot().end();
+        all.iter().for_each(|guests| guests.slot().end());
         set_here(None);
     });
     Guard(guests)
+}
+
+thread_local! {
+    /// Who watched a builder until now, while that is being asked.
+    static ALREADY: RefCell<Option<Vec<Arc<Guests>>>> = const { RefCell::new(None) };
+}
+
+/// Who watches a builder already. It says so by being put out of its place.
+fn already(builder: &mut Builder) -> Vec<Arc<Guests>> {
+    ALREADY.set(Some(Vec::new()));
+    builder.on_thread_unpark(|| ());
+    ALREADY.take().unwrap_or_default()
+}
+
+/// A place in a builder, and those who watch from there.
+struct Place {
+    guests: Arc<[Arc<Guests>]>,
+    has_run: AtomicBool,
+}
+
+impl Place {
+    fn unparked(&self) {
+        self.has_run.store(true, Ordering::Relaxed);
+        let here = self.guests.iter().fold(None, |other: Option<Here>, guests| {
+            guests.watch.wake();
+            let observer = Arc::clone(&guests.watch) as _;
+            Some(Here { slot: guests.slot(), observer, other: other.map(Arc::new) })
+        });
+        set_here(here);
+        self.guests.iter().for_each(|guests| guests.slot().begin());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let is_asked = ALREADY.with_borrow_mut(|already| {
+            already.as_mut().map(|already| already.extend(self.guests.iter().cloned())).is_some()
+        });
+        if !is_asked && !self.has_run.load(Ordering::Relaxed) {
+            tracing::debug!(
+                target: "evenkeel::guard",
+                "a guard has watched nothing: its runtime was not built or never waited, or `on_thread_unpark` was set \
+                 after `evenkeel_guard::watch`"
+            );
+        }
+    }
 }
 
 impl Guard {
@@ -61,7 +108,7 @@ impl Guard {
     ///
     /// As the future's.
     pub fn named<F: Future>(&self, label: &Label, future: F) -> impl Future<Output = F::Output> + use<F> {
-        let tag = Tag::new(self.0.watch.book.command(label));
+        let tag = Tag::new(self.0.watch.registry.command(label));
         Watched { guests: Arc::clone(&self.0), tag, future: Box::pin(future) }
     }
 

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use crate::book::incident;
+use crate::call::incident;
+use crate::findings::{Finding, Stacks};
 use crate::options::Options;
 use crate::pool::Tag;
 use crate::report::Class;
-use crate::reporter::Finding;
 use crate::slot::{Here, Role, Slot, renamed, set_here};
 use crate::sys;
 use crate::watchdog::{Nobody, Watch};
@@ -50,8 +50,8 @@ impl Guests {
 
     /// Watches one poll on the calling thread.
     pub(crate) fn watching<T>(&self, tag: &Tag, poll: impl FnOnce() -> T) -> T {
-        let (slot, ears) = (self.slot(), Arc::clone(&self.watch) as _);
-        let _outer = Outer(set_here(Some(Here { slot: Arc::clone(&slot), ears })));
+        let (slot, observer) = (self.slot(), Arc::clone(&self.watch) as _);
+        let _outer = Outer(set_here(Some(Here { slot: Arc::clone(&slot), observer, other: None })));
         self.watch.wake();
         let before = (self.role == Role::Strict).then(sys::cpu_time_here).flatten();
         slot.polling_within(tag.command(), || {
@@ -77,10 +77,11 @@ impl Guests {
             role: self.role,
             symbol: None,
             class: Class::Compute,
-            stacks: Vec::new(),
+            stacks: Stacks::None,
             elapsed: used,
             is_over: true,
-            relief: None,
+            taken_over: None,
+            is_excused: false,
         });
     }
 }

@@ -25,15 +25,18 @@
 //! | `verdict` | judges a stack: whose line, which class, which call, whether it is allowed |
 //! | `sys` | what the kernel says of this process's threads, and their registers |
 //! | `hook` | sees the libc calls that are about to block their thread; `hook/linked` has the wrappers |
+//! | `clock` | moments that fit into an atomic |
+//! | `call` | the call that blocks a thread, and who takes its place |
 //! | `capture` | the call path of another thread |
 //! | [`options`](Options) | what an executor may be told |
 //! | `sync` | the primitives of `crew`, which loom replaces |
 //! | `crew` | the hand-over: places, members, spares; model-checked |
 //! | `slot` | where each thread shows what it polls |
-//! | [`book`](Quarantined) | commands: clean, in quarantine, on parole |
+//! | [`registry`](Quarantined) | commands: clean, in quarantine, on parole |
 //! | [`counters`](Counters) | what was counted |
+//! | `findings` | what was found, on its way to who looks into it |
 //! | [`reporter`](Reports) | a thread that looks into what was found, and says it |
-//! | [`watchdog`](sees_calls) | hears calls from within, looks at threads from outside |
+//! | [`watchdog`](sees_calls) | observes calls from within, looks at threads from outside |
 //! | `pool` | threads that poll from one shared queue, spares, quarantine |
 //! | `guest` | polls watched on somebody else's threads |
 //! | [`guard`](watch) | a tokio runtime as it is, watched |
@@ -74,13 +77,16 @@ mod stack;
 mod verdict;
 mod sys;
 mod hook;
+mod clock;
+mod call;
 mod capture;
 mod options;
 mod sync;
 mod crew;
 mod slot;
-mod book;
+mod registry;
 mod counters;
+mod findings;
 mod reporter;
 mod watchdog;
 mod pool;
@@ -94,11 +100,11 @@ pub mod isolate;
 
 pub use advice::Words;
 pub use allow::{Allow, AllowError};
-pub use book::Quarantined;
 pub use counters::Counters;
 pub use executor::{Busy, Executor, RunError, Task, block_in_place, enter};
 pub use guard::{Guard, watch, watch_with};
 pub use options::Options;
+pub use registry::Quarantined;
 pub use report::{Class, Frame, Label, Report};
 pub use reporter::Reports;
 pub use strict::{findings, strict, strict_with, told};

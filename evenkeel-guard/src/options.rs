@@ -63,14 +63,15 @@ impl Options {
     }
 
     /// Threads for commands that were caught sleeping in a call (128 unless told) and for those that keep a core busy
-    /// (one less than there are cores unless told). At least one each.
+    /// (one less than there are cores unless told). At least one each. A command gets no more of them than it leaves to the
+    /// others: the first one half.
     pub fn with_quarantine(mut self, blocking: usize, compute: usize) -> Self {
         (self.quarantine_threads, self.compute_threads) = (blocking.max(1), compute.max(1));
         self
     }
 
-    /// Invocations that may wait for a thread of the quarantine; 1024 unless told. The next one is refused as
-    /// [`Busy`](crate::Busy).
+    /// Invocations of one command that may wait for a thread of the quarantine; 1024 unless told. The next one is refused as
+    /// [`Busy`](crate::Busy), and so is each once four times as many wait in all.
     pub fn with_queue(mut self, waiting: usize) -> Self {
         self.quarantine_queue = waiting;
         self

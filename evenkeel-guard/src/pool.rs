@@ -3,6 +3,7 @@
 //! No thread has a queue of its own and none drives timers or sockets, so nothing is stranded on a stuck one.
 
 mod quarantine;
+mod supply;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,17 +12,16 @@ use std::thread;
 use std::time::Duration;
 
 use async_task::Runnable;
-use concurrent_queue::ConcurrentQueue;
 use tokio::runtime::Handle;
 
-use crate::book::Standing;
 use crate::counters::Counters;
 use crate::crew::{Crew, Member};
 use crate::options::Options;
-
-use crate::slot::{CommandId, Ears, Here, Relief, Role, Slot, renamed, set_here};
-use crate::watchdog::{Staff, Watch};
+use crate::registry::Standing;
+use crate::slot::{CommandId, Here, PollObserver, Role, Slot, renamed, set_here};
+use crate::watchdog::Watch;
 use quarantine::Quarantine;
+use supply::{Supply, Wanted};
 
 /// Spares that are ready before anything happens.
 const READY: usize = 4;
@@ -57,8 +57,7 @@ impl Tag {
 pub(crate) struct Pool {
     crew: Crew<Work>,
     quarantine: Quarantine,
-    /// Who asked for a successor; the next one to run answers.
-    reliefs: ConcurrentQueue<Arc<Relief>>,
+    supply: Arc<Supply>,
     runtime: Handle,
     most_threads: usize,
     watch: OnceLock<Arc<Watch>>,
@@ -69,18 +68,19 @@ impl Pool {
         let pool = Arc::new(Self {
             crew: Crew::new(),
             quarantine: Quarantine::new(options),
-            reliefs: ConcurrentQueue::unbounded(),
+            supply: Supply::new(),
             runtime,
             most_threads: options.threads.max(options.workers + 3),
             watch: OnceLock::new(),
         });
-        let _first = pool.watch.set(Watch::start(options, Threads(Arc::downgrade(&pool))));
+        let _first = pool.watch.set(Watch::start(options, supply::Threads(Arc::downgrade(&pool))));
         for _ in 0..options.workers {
             pool.hire(Post::Worker(None));
         }
         for _ in 0..READY {
             pool.hire(Post::Spare);
         }
+        supply::start(&pool);
         pool
     }
 
@@ -91,13 +91,13 @@ impl Pool {
     /// Queues work where its command belongs, and wakes a thread. Lock-free: the wire thread calls this. Only the first
     /// work for quarantine starts a thread.
     pub(crate) fn push(self: &Arc<Self>, work: Work) {
-        let (book, command) = (&self.watch().book, work.metadata().command());
+        let (registry, command) = (&self.watch().registry, work.metadata().command());
         // A closed pool drops what comes after its end, and with it the future.
-        drop(if book.is_clean(command) {
+        drop(if registry.is_clean(command) {
             self.crew.push(work)
         } else {
             // Pardoned in between, it is polled there once and comes back.
-            self.quarantine.push(self, book.standing(command), work)
+            self.quarantine.push(self, registry.standing(command), work)
         });
     }
 
@@ -105,41 +105,15 @@ impl Pool {
     pub(crate) fn close(&self) {
         self.crew.close();
         self.quarantine.close();
+        self.supply.close();
         self.watch().stop();
     }
 
     pub(crate) fn counters(&self) -> Counters {
         let mut counters = self.watch().tally.counters();
         counters.spares = self.crew.spares();
-        counters.waiting_in_quarantine = self.quarantine.waiting_in_all();
+        counters.waiting_in_quarantine = self.quarantine.waiting();
         counters
-    }
-
-    /// Gives a blocked worker a successor: a spare, or else a new thread. `None` if it has one already, or if there
-    /// are too many threads. Called by the worker itself right before it blocks, or by the watchdog.
-    fn relieve(self: &Arc<Self>, slot: &Slot) -> Option<Arc<Relief>> {
-        let member = slot.member.as_ref()?;
-        if self.crew.is_closed() || !member.claim_place() {
-            return None;
-        }
-        let relief = Relief::asked();
-        let _unbounded = self.reliefs.push(Arc::clone(&relief));
-        if self.crew.call_spare() {
-            member.give_place();
-            // Whoever blocks has time to find the next spare.
-            if self.crew.spares() < READY {
-                self.hire(Post::Spare);
-            }
-            return Some(relief);
-        }
-        let _mine_or_another = self.reliefs.pop();
-        if self.hire(Post::Worker(Some(Arc::clone(&relief)))) {
-            member.give_place();
-            return Some(relief);
-        }
-        self.watch().tally.not_taken_over.fetch_add(1, Ordering::Relaxed);
-        member.keep_place();
-        None
     }
 
     /// Starts a thread, unless there are too many.
@@ -150,6 +124,8 @@ impl Pool {
             threads.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
+        let is_spare = matches!(post, Post::Spare);
+        self.supply.rising.fetch_add(usize::from(is_spare), Ordering::SeqCst);
         let pool = Arc::clone(self);
         let name = match post {
             Post::Quarantine { .. } => "evenkeel-quarantine",
@@ -158,6 +134,7 @@ impl Pool {
         let hired = thread::Builder::new().name(name.into()).spawn(move || pool.employ(post));
         if let Err(error) = &hired {
             threads.fetch_sub(1, Ordering::Relaxed);
+            self.supply.rising.fetch_sub(usize::from(is_spare), Ordering::SeqCst);
             tracing::error!(%error, "the system gives no more threads");
         }
         hired.is_ok()
@@ -168,8 +145,11 @@ impl Pool {
         let runtime = self.runtime.clone();
         let _runtime = runtime.enter();
         match post {
-            Post::Worker(relief) => self.work(true, relief),
-            Post::Spare => self.work(false, None),
+            Post::Worker(wanted) => self.work(true, wanted),
+            Post::Spare => {
+                self.supply.rising.fetch_sub(1, Ordering::SeqCst);
+                self.work(false, None);
+            }
             Post::Quarantine { standing, .. } => self.quarantine.work(&self, standing),
         }
         self.watch().tally.threads.fetch_sub(1, Ordering::Relaxed);
@@ -178,36 +158,36 @@ impl Pool {
     /// Shows the calling thread to the watchdog.
     pub(crate) fn show(&self, role: Role, member: Option<Arc<Member>>) -> Arc<Slot> {
         let slot = Slot::here(role, member);
-        let ears: Arc<dyn Ears> = Arc::clone(self.watch()) as _;
-        set_here(Some(Here { slot: Arc::clone(&slot), ears }));
+        let observer: Arc<dyn PollObserver> = Arc::clone(self.watch()) as _;
+        set_here(Some(Here { slot: Arc::clone(&slot), observer, other: None }));
         self.watch().add(&slot);
         slot
     }
 
-    fn work(self: &Arc<Self>, mut has_place: bool, mut relief: Option<Arc<Relief>>) {
+    fn work(self: &Arc<Self>, mut has_place: bool, mut wanted: Option<Wanted>) {
         let member = Member::here();
         let slot = self.show(Role::Worker, Some(Arc::clone(&member)));
         let watch = Arc::clone(self.watch());
-        let book = Arc::clone(&watch.book);
+        let registry = Arc::clone(&watch.registry);
         loop {
             if !has_place {
                 if !self.crew.stand_by(&member) {
                     return;
                 }
-                relief = self.reliefs.pop().ok();
+                wanted = self.supply.next();
                 // One whose priority was lowered while it stood by cannot raise it again: another goes in its place.
-                if slot.is_lowered() && self.hire(Post::Worker(relief.clone())) {
+                if slot.is_lowered() && self.hire(Post::Worker(wanted.clone())) {
                     return;
                 }
                 has_place = true;
             }
-            if let Some(relief) = relief.take() {
-                watch.tally.took_over(relief.note());
+            if let Some(wanted) = wanted.take() {
+                watch.tally.took_over(wanted.answer());
                 watch.wake();
             }
             let Some(work) = self.crew.next(&member, || watch.wake()) else { return };
             let command = work.metadata().command();
-            if !book.is_clean(command) {
+            if !registry.is_clean(command) {
                 // Caught while it was waiting here.
                 self.push(work);
                 continue;
@@ -224,29 +204,10 @@ impl Pool {
     }
 }
 
-/// The pool as the watch sees it; the pool holds the watch.
-struct Threads(Weak<Pool>);
-
-impl Staff for Threads {
-    fn relieve(&self, slot: &Slot) -> Option<Arc<Relief>> {
-        self.0.upgrade()?.relieve(slot)
-    }
-
-    fn waiting(&self, standing: Standing) -> usize {
-        self.0.upgrade().map_or(0, |pool| pool.quarantine.waiting(standing))
-    }
-
-    fn tend(&self) {
-        if let Some(pool) = self.0.upgrade() {
-            pool.quarantine.tend(&pool);
-        }
-    }
-}
-
 /// What a new thread is hired for.
 pub(crate) enum Post {
-    /// A place among the workers, for somebody who waits to be relieved or from the start.
-    Worker(Option<Arc<Relief>>),
+    /// A place among the workers, for somebody who waits to be replaced or from the start.
+    Worker(Option<Wanted>),
     Spare,
     /// The first thread of each part has a place beyond the limit, so that nothing waits for ever.
     Quarantine {

@@ -197,6 +197,16 @@ impl Class {
         Self::Unknown,
     ];
 
+    /// Its place among all.
+    pub(crate) fn number(self) -> u8 {
+        Self::ALL.iter().position(|class| *class == self).map_or(u8::MAX, |at| at as u8)
+    }
+
+    /// The class of a number; one that is nobody's is that of [`Class::Unknown`].
+    pub(crate) fn of(number: u8) -> Self {
+        Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::Unknown)
+    }
+
     /// Whether the thread is busy, and not asleep.
     pub fn is_busy(self) -> bool {
         matches!(self, Self::Compute | Self::AlwaysReady)

@@ -2,13 +2,13 @@
 //!
 //! A thread of its own does the looking, since reading a program's line tables takes a tenth of a second the first time.
 
+mod budget;
 mod places;
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::advice::Words;
 use crate::allow::Allow;
-use crate::book::{Book, Standing};
 use crate::counters::Tally;
+use crate::findings::{Finding, Findings, Message, Sight, Stacks};
+use crate::registry::{Registry, Standing, Strikes};
 use crate::report::{Class, Frame, Label, Report};
-use crate::slot::{CommandId, Relief, Role, locked};
+use crate::slot::{Role, locked};
 use crate::stack::{Address, Symbols, forget_tables};
 use crate::sys;
 use crate::verdict::{Evidence, LINES_HINT, Verdict, judge, lacks_lines};
+use budget::Budget;
 use places::{Key, Noted, Places};
 
-/// Findings that may wait to be looked into; more are counted and dropped.
-const WAITING: usize = 1024;
 /// After this time without a finding, the line tables are put away: they take tens of megabytes.
 const IDLE: Duration = Duration::from_secs(2);
 /// Reports that whoever listens may be behind.
@@ -36,31 +36,13 @@ const HEARD: usize = 256;
 const VERDICTS: usize = 4096;
 /// A shorter call is reported, and has no consequences. A shorter wait for a lock is nobody's fault.
 const HARMLESS: Duration = Duration::from_millis(1);
-/// This long, and this often, a command may wait for a lock in one place.
-const CONTENTION: (Duration, u64) = (Duration::from_millis(5), 3);
-
-/// Something that kept a thread.
-#[derive(Clone, Debug)]
-pub(crate) struct Finding {
-    /// The same for all findings of one call, higher than that of any earlier one.
-    pub(crate) incident: u64,
-    /// The same for all calls of one poll.
-    pub(crate) poll: u64,
-    pub(crate) command: CommandId,
-    pub(crate) role: Role,
-    pub(crate) symbol: Option<&'static str>,
-    pub(crate) class: Class,
-    /// One stack, or several of one poll at different moments. Innermost address first.
-    pub(crate) stacks: Vec<Arc<[usize]>>,
-    pub(crate) elapsed: Duration,
-    pub(crate) is_over: bool,
-    pub(crate) relief: Option<Arc<Relief>>,
-}
+/// So often a command may wait for a lock in one place, each time for [`places::LONG_WAIT`].
+const LONG_WAITS: u64 = 3;
 
 /// Where findings go.
 pub(crate) struct Reporter {
-    desk: Arc<Desk>,
-    findings: Mutex<Option<SyncSender<Letter>>>,
+    bench: Arc<Bench>,
+    is_started: AtomicBool,
 }
 
 /// Reports as they come, from [`Executor::subscribe`](crate::Executor::subscribe). Never ends by itself.
@@ -92,15 +74,10 @@ impl Reports {
     }
 }
 
-enum Letter {
-    Finding(Finding),
-    /// Answered when all before it is done.
-    Flush(SyncSender<()>),
-}
-
 /// What the reporter's thread works with.
-struct Desk {
-    book: Arc<Book>,
+struct Bench {
+    findings: Arc<Findings>,
+    registry: Arc<Registry>,
     tally: Arc<Tally>,
     allow: Allow,
     words: Words,
@@ -108,156 +85,218 @@ struct Desk {
     symbols: Mutex<Symbols>,
     /// The last poll in which something allowed was found.
     excused_poll: AtomicU64,
-    /// What was found of each stack. Only the reporter's thread asks, but the desk is shared.
+    /// What was found of each stack. Only the reporter's thread asks, but the bench is shared.
     verdicts: Mutex<HashMap<u64, Arc<Verdict>>>,
     stream: broadcast::Sender<Report>,
+    /// Whether somebody waits until all is looked into.
+    is_awaited: AtomicBool,
 }
 
 impl Reporter {
-    pub(crate) fn new(book: Arc<Book>, tally: Arc<Tally>, allow: Allow, words: Words) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, tally: Arc<Tally>, allow: Allow, words: Words) -> Self {
         let (stream, _) = broadcast::channel(HEARD);
-        let (symbols, verdicts) = (Mutex::new(Symbols::new()), Mutex::default());
-        let excused_poll = AtomicU64::new(0);
-        let desk = Desk {
-            book,
+        let bench = Bench {
+            findings: Findings::new(),
+            registry,
             tally,
             allow,
             words,
             places: Mutex::default(),
-            symbols,
-            excused_poll,
-            verdicts,
+            symbols: Mutex::new(Symbols::new()),
+            excused_poll: AtomicU64::new(0),
+            verdicts: Mutex::default(),
             stream,
+            is_awaited: AtomicBool::new(false),
         };
-        Self { desk: Arc::new(desk), findings: Mutex::new(None) }
+        Self { bench: Arc::new(bench), is_started: AtomicBool::new(false) }
     }
 
-    /// Has a finding looked into, soon. Waits only in a test, for room.
+    pub(crate) fn findings(&self) -> &Findings {
+        &self.bench.findings
+    }
+
+    /// Has a finding looked into, soon. Neither allocates nor locks. What finds no room counts all the same, and so does its
+    /// strike.
     pub(crate) fn find(&self, finding: Finding) {
-        if finding.role == Role::Strict {
-            // A test misses nothing, and may wait. A reporter that is gone looks into nothing more.
-            let _sent = self.sender().send(Letter::Finding(finding));
+        if let Err(refused) = self.bench.findings.push(finding) {
+            self.overlook(&refused);
+        }
+    }
+
+    /// Counts what nobody can look into.
+    pub(crate) fn overlook(&self, finding: &Finding) {
+        self.bench.tally.overlooked(finding.class);
+        self.bench.registry.leave_unseen(finding.command, finding.incident);
+    }
+
+    /// Begins to look into what was found, if anything was. Called by the watchdog, which may start threads.
+    pub(crate) fn start(&self) {
+        if self.bench.findings.is_empty() || self.is_started.swap(true, Ordering::SeqCst) {
             return;
         }
-        let sent = self.sender().try_send(Letter::Finding(finding));
-        if let Err(TrySendError::Full(_)) = sent {
-            self.desk.tally.overlooked.fetch_add(1, Ordering::Relaxed);
+        let bench = Arc::clone(&self.bench);
+        let thread = thread::Builder::new().name("evenkeel-reporter".into());
+        if let Err(error) = thread.spawn(move || bench.work()) {
+            tracing::error!(%error, "no reports: the system gives no more threads");
+            self.is_started.store(false, Ordering::SeqCst);
         }
     }
 
     /// Waits until everything found so far has been looked into.
     pub(crate) fn flush(&self) {
-        if locked(&self.findings).is_none() {
-            return; // Nothing was found.
+        self.start();
+        if !self.is_started.load(Ordering::SeqCst) {
+            return; // Nothing was found, or nobody can look.
         }
-        let (done, is_done) = sync_channel(1);
-        if self.sender().send(Letter::Flush(done)).is_ok() {
-            // A reporter that is gone looks into nothing more.
-            let _done = is_done.recv();
-        }
+        self.bench.is_awaited.store(true, Ordering::SeqCst);
+        self.bench.findings.flush();
+        self.bench.is_awaited.store(false, Ordering::SeqCst);
     }
 
     /// The places found so far, oldest first.
     pub(crate) fn reports(&self) -> Vec<Report> {
-        locked(&self.desk.places).reports()
+        locked(&self.bench.places).reports()
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Report> {
-        self.desk.stream.subscribe()
-    }
-
-    /// The thread begins with the first finding and ends with this sender.
-    fn sender(&self) -> SyncSender<Letter> {
-        let mut findings = locked(&self.findings);
-        if let Some(sender) = &*findings {
-            return sender.clone();
-        }
-        let (sender, letters) = sync_channel(WAITING);
-        let desk = Arc::clone(&self.desk);
-        let thread = thread::Builder::new().name("evenkeel-reporter".into());
-        if let Err(error) = thread.spawn(move || desk.work(&letters)) {
-            tracing::error!(%error, "no reports: the system gives no more threads");
-        }
-        findings.insert(sender).clone()
+        self.bench.stream.subscribe()
     }
 }
 
-impl Desk {
-    fn work(&self, letters: &Receiver<Letter>) {
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.bench.findings.close();
+    }
+}
+
+impl Bench {
+    fn work(&self) {
         // Reading line tables takes a core for a while, and those who are served come first.
         sys::lower_priority(sys::current_thread());
-        let mut holds_tables = false;
+        let (mut holds_tables, mut budget) = (false, Budget::new());
         loop {
-            // The last one that could send is gone when this fails without a timeout.
-            let wait = if holds_tables { IDLE } else { Duration::MAX };
-            match letters.recv_timeout(wait) {
-                Ok(Letter::Finding(finding)) => {
+            match self.findings.next(holds_tables.then_some(IDLE)) {
+                Some(Message::Finding(finding)) => {
                     self.consider(&finding);
                     holds_tables = true;
+                    if self.findings.known.is_crowded() {
+                        self.forget_stacks();
+                    }
+                    self.rest(&mut budget, finding.role);
                 }
-                Ok(Letter::Flush(done)) => {
+                Some(Message::Flush(done)) => {
+                    self.confirm_unseen();
                     // Whoever asked may have gone.
                     let _told = done.send(());
                 }
-                Err(RecvTimeoutError::Timeout) => {
+                None if self.findings.is_closed() => return,
+                None => {
+                    self.confirm_unseen();
                     forget_tables();
                     sys::give_memory_back();
                     holds_tables = false;
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.findings.is_empty() {
+                self.confirm_unseen();
             }
         }
     }
 
-    fn consider(&self, finding: &Finding) {
-        let has_stack = finding.stacks.iter().any(|stack| !stack.is_empty());
-        if finding.role == Role::Quarantine && !has_stack && self.count(finding) {
-            return;
+    /// Keeps within its share of a core, unless a test waits.
+    fn rest(&self, budget: &mut Budget, role: Role) {
+        let (used, owed) = budget.spent();
+        self.tally.reporter_used(used);
+        let is_urgent = || role == Role::Strict || self.is_awaited.load(Ordering::Relaxed);
+        let mut rests = owed;
+        while !rests.is_zero() && !is_urgent() && !self.findings.is_closed() {
+            let piece = rests.min(Duration::from_millis(20));
+            thread::sleep(piece);
+            rests -= piece;
         }
-        let verdict = self.verdict(finding);
+    }
+
+    fn confirm_unseen(&self) {
+        for label in self.registry.confirm_unseen() {
+            self.tally.struck(label.name());
+        }
+    }
+
+    fn forget_stacks(&self) {
+        self.findings.known.clear();
+        locked(&self.verdicts).clear();
+    }
+
+    fn consider(&self, finding: &Finding) {
+        let Some(verdict) = self.verdict(finding) else { return self.count(finding) };
         if verdict.is_allowed {
             self.excused_poll.store(finding.poll, Ordering::Relaxed);
-            return;
         }
-        // A poll that only its CPU time tells of, and in which something was right where it was: a panic that prints
-        // itself, mostly, which takes as long as reading the line tables does.
-        let is_excused =
-            finding.stacks.is_empty() && finding.poll == self.excused_poll.load(Ordering::Relaxed);
-        if is_excused || is_nobodys_fault(&verdict, finding) {
-            return;
+        if verdict.is_allowed || self.is_excused(finding) || is_nobodys_fault(&verdict, finding) {
+            return self.registry.withdraw(finding.command, finding.incident);
         }
         let place = verdict.author.as_ref().map_or_else(|| verdict.call.clone(), ToString::to_string);
         let key = Key { command: finding.command, class: verdict.class, place };
-        let label = self.book.label(finding.command);
-        let times = locked(&self.places).times(&key, finding);
-        let mut strikes = 0;
-        if finding.role == Role::Quarantine && is_offence(verdict.class, finding.elapsed, times) {
-            // Whatever the poll was counted as when it ended.
-            self.book.polled(finding.command, false);
-        }
-        if finding.role == Role::Worker && is_offence(verdict.class, finding.elapsed, times) {
-            let standing = if verdict.class.is_busy() { Standing::Compute } else { Standing::Blocking };
-            let was_clean = self.book.standing(finding.command) == Standing::Clean;
-            strikes = self.book.strike(finding.command, standing, finding.incident);
-            if was_clean && strikes > 0 {
-                self.tally.struck(label.name());
-            }
-        }
-        let report = report(&label, &verdict, finding, strikes);
+        let long_waits = locked(&self.places).long_waits(&key, finding);
+        let strikes = self.strike(finding, verdict.class, long_waits);
+        let report = report(&self.registry.label(finding.command), &verdict, finding, strikes.count);
         let noted = locked(&self.places).note(key, report, finding);
         self.publish(noted);
     }
 
-    /// What is known of a stack, or a look at it.
-    fn verdict(&self, finding: &Finding) -> Arc<Verdict> {
-        let mut hasher = DefaultHasher::new();
-        (finding.symbol, finding.class, &finding.stacks).hash(&mut hasher);
-        let hash = hasher.finish();
-        if let Some(verdict) = locked(&self.verdicts).get(&hash) {
-            return Arc::clone(verdict);
+    /// A poll that only its CPU time tells of, and in which something was right where it was: a panic that prints itself,
+    /// mostly, which takes as long as reading the line tables does.
+    fn is_excused(&self, finding: &Finding) -> bool {
+        let has_stack = match &finding.stacks {
+            Stacks::None => false,
+            Stacks::Taken(stacks) => stacks.iter().any(|stack| !stack.is_empty()),
+            Stacks::Known(_) | Stacks::Sheet { .. } => true,
+        };
+        !has_stack && (finding.is_excused || finding.poll == self.excused_poll.load(Ordering::Relaxed))
+    }
+
+    /// Has an offence its consequence, and takes back what was none.
+    fn strike(&self, finding: &Finding, class: Class, long_waits: u64) -> Strikes {
+        let is_offence = is_offence(class, finding.elapsed, long_waits);
+        match finding.role {
+            Role::Quarantine if is_offence => {
+                // Whatever the poll was counted as when it ended.
+                self.registry.polled(finding.command, false);
+                Strikes::default()
+            }
+            Role::Worker if is_offence => {
+                let standing = if class.is_busy() { Standing::Compute } else { Standing::Blocking };
+                let strikes = self.registry.confirm(finding.command, standing, finding.incident);
+                if strikes.is_new {
+                    self.tally.struck(self.registry.label(finding.command).name());
+                }
+                strikes
+            }
+            _ => {
+                self.registry.withdraw(finding.command, finding.incident);
+                Strikes::default()
+            }
         }
-        let empty = [Arc::from([])];
-        let stacks = if finding.stacks.is_empty() { &empty[..] } else { &finding.stacks };
+    }
+
+    /// What is known of a stack, or a look at it. `None` for one that was known, and is so no more.
+    fn verdict(&self, finding: &Finding) -> Option<Arc<Verdict>> {
+        let (key, stacks) = match &finding.stacks {
+            Stacks::Known(key) => return locked(&self.verdicts).get(key).cloned(),
+            Stacks::Sheet { key, sheet, length } => (*key, vec![self.findings.read(*sheet, *length)]),
+            Stacks::None => (hash_of(finding, &[]), vec![Arc::from([])]),
+            Stacks::Taken(stacks) => (hash_of(finding, stacks), stacks.clone()),
+        };
+        let known = locked(&self.verdicts).get(&key).cloned();
+        let verdict = known.unwrap_or_else(|| self.look_into(finding, key, &stacks));
+        if let Stacks::Sheet { key, .. } = finding.stacks {
+            let sight = if verdict.is_allowed { Sight::Allowed } else { Sight::Judged(verdict.class) };
+            self.findings.known.judge(key, sight);
+        }
+        Some(verdict)
+    }
+
+    fn look_into(&self, finding: &Finding, key: u64, stacks: &[Arc<[usize]>]) -> Arc<Verdict> {
         let mut verdicts = stacks.iter().map(|addresses| {
             let addresses: Vec<_> = addresses.iter().map(|address| Address::returned_to(*address)).collect();
             let frames = locked(&self.symbols).resolve(&addresses);
@@ -278,19 +317,17 @@ impl Desk {
         if verdicts.len() >= VERDICTS {
             verdicts.clear();
         }
-        verdicts.insert(hash, Arc::clone(&best));
+        verdicts.insert(key, Arc::clone(&best));
         best
     }
 
-    /// A call of a command in quarantine, of which no stack is taken: counted with the place that is known already.
-    /// Answers whether there is one.
-    fn count(&self, finding: &Finding) -> bool {
+    /// A call whose stack was known and is so no more: counted with the place where this command made it before.
+    fn count(&self, finding: &Finding) {
+        self.strike(finding, finding.class, 0);
         let counted = locked(&self.places).count(finding);
-        let is_known = counted.is_some();
         if let Some(noted) = counted {
             self.publish(noted);
         }
-        is_known
     }
 
     fn publish(&self, Noted { report, is_first, is_told }: Noted) {
@@ -322,7 +359,7 @@ fn report(label: &Label, verdict: &Verdict, finding: &Finding, strikes: u32) -> 
         elapsed: finding.elapsed,
         is_over: finding.is_over,
         times: 1,
-        taken_over: finding.relief.as_ref().and_then(|relief| relief.taken()),
+        taken_over: finding.taken_over,
         strikes,
         advice: if lacks_lines(verdict) {
             format!("{} ({LINES_HINT})", verdict.advice)
@@ -377,10 +414,16 @@ fn is_nobodys_fault(verdict: &Verdict, finding: &Finding) -> bool {
 }
 
 /// Whether a command that did this has to leave the workers.
-fn is_offence(class: Class, elapsed: Duration, times: u64) -> bool {
+fn is_offence(class: Class, elapsed: Duration, long_waits: u64) -> bool {
     match class {
-        Class::Contention => elapsed >= CONTENTION.0 && times >= CONTENTION.1,
+        Class::Contention => elapsed >= places::LONG_WAIT && long_waits >= LONG_WAITS,
         Class::Output => false,
         _ => elapsed >= HARMLESS,
     }
+}
+
+fn hash_of(finding: &Finding, stacks: &[Arc<[usize]>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (finding.symbol, finding.class, finding.role == Role::Guest, stacks).hash(&mut hasher);
+    hasher.finish()
 }

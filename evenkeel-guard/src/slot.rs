@@ -4,15 +4,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::call::{CallCell, Replacement};
 use crate::crew::Member;
 use crate::hook;
-use crate::report::Class;
 use crate::sys::{self, ThreadId};
 
-/// The number of a command in the book of its executor.
+/// The number of a command in the registry of its executor.
 pub(crate) type CommandId = u32;
 
 /// What a thread is for.
@@ -41,28 +40,10 @@ pub(crate) struct Slot {
     /// Set when the watchdog has given the thread the lowest priority, which it cannot give back.
     is_lowered: AtomicBool,
     /// The call that is blocking the thread right now, if the hook saw it coming.
-    call: Mutex<Option<Ongoing>>,
-}
-
-/// A call that has not returned yet.
-#[derive(Clone, Debug)]
-pub(crate) struct Ongoing {
-    pub(crate) number: u64,
-    pub(crate) symbol: &'static str,
-    pub(crate) class: Class,
-    pub(crate) since: Instant,
-    /// The caller's stack, innermost first; empty where it is not known yet.
-    pub(crate) addresses: Arc<[usize]>,
-    /// Empty where nobody took over, or not yet.
-    pub(crate) relief: Arc<OnceLock<Arc<Relief>>>,
-}
-
-/// From asking for a successor until it runs.
-#[derive(Debug)]
-pub(crate) struct Relief {
-    asked: Instant,
-    /// Nanoseconds; zero until the successor runs.
-    taken: AtomicU64,
+    pub(crate) call: CallCell,
+    pub(crate) replacement: Replacement,
+    /// The last poll in which something was found to be right where it is.
+    excused_poll: AtomicU64,
 }
 
 thread_local! {
@@ -76,18 +57,21 @@ thread_local! {
 #[derive(Clone)]
 pub(crate) struct Here {
     pub(crate) slot: Arc<Slot>,
-    pub(crate) ears: Arc<dyn Ears>,
+    pub(crate) observer: Arc<dyn PollObserver>,
+    /// Another guard that watches the same thread.
+    pub(crate) other: Option<Arc<Here>>,
 }
 
-/// Who is told of a call that blocks a watched thread. Runs on that thread, with the hook deaf.
-pub(crate) trait Ears: Send + Sync {
+/// Who is told of a call that blocks a watched thread. Told on that thread, with the hook deaf, and under its rules: no
+/// allocation and no lock on the way of a call.
+pub(crate) trait PollObserver: Send + Sync {
     /// Before the call.
-    fn before(&self, slot: &Slot, call: &hook::Call);
+    fn before(&self, slot: &Arc<Slot>, call: &hook::Call);
     /// After it.
-    fn after(&self, slot: &Slot, call: &hook::Call);
+    fn after(&self, slot: &Arc<Slot>, call: &hook::Call);
     /// The thread is about to block, and says so: it is relieved and not reported.
-    fn excuse(&self, slot: &Slot);
-    /// The number of a label in the book.
+    fn excuse(&self, slot: &Arc<Slot>);
+    /// The number of a label in the registry.
     fn command(&self, label: &crate::report::Label) -> CommandId;
     /// Whether the command may run on this thread; if not, its task has to be scheduled anew.
     fn admits(&self, slot: &Slot, command: CommandId) -> Admission;
@@ -107,8 +91,17 @@ impl Slot {
     pub(crate) fn here(role: Role, member: Option<Arc<Member>>) -> Arc<Self> {
         let (sequence, command) = (AtomicU64::new(0), AtomicU32::new(0));
         let thread = sys::current_thread();
-        let is_lowered = AtomicBool::new(false);
-        Arc::new(Self { sequence, command, thread, role, member, is_lowered, call: Mutex::default() })
+        Arc::new(Self {
+            sequence,
+            command,
+            thread,
+            role,
+            member,
+            is_lowered: AtomicBool::new(false),
+            call: CallCell::new(),
+            replacement: Replacement::default(),
+            excused_poll: AtomicU64::new(0),
+        })
     }
 
     /// Polls with the slot showing `command`: the whole cost of the guard, for a thread that does nothing else. `poll`
@@ -188,13 +181,19 @@ impl Slot {
         self.is_lowered.load(Ordering::Acquire)
     }
 
-    /// Notes the call that blocks the thread, or that it has returned.
-    pub(crate) fn set_call(&self, call: Option<Ongoing>) -> Option<Ongoing> {
-        std::mem::replace(&mut locked(&self.call), call)
+    /// Something was right where it is, in the poll that is running.
+    pub(crate) fn excuse(&self) {
+        self.excused_poll.store(self.poll(), Ordering::Relaxed);
     }
 
-    pub(crate) fn call(&self) -> Option<Ongoing> {
-        locked(&self.call).clone()
+    /// Whether that was in the poll that has ended last. Only its own thread asks.
+    pub(crate) fn was_excused(&self) -> bool {
+        let ended = (u64::from(self.thread.number()) << 40) ^ (self.sequence() - 1);
+        self.is_excused(ended)
+    }
+
+    pub(crate) fn is_excused(&self, poll: u64) -> bool {
+        self.excused_poll.load(Ordering::Relaxed) == poll
     }
 }
 
@@ -253,6 +252,20 @@ pub(crate) fn here() -> Option<Here> {
     HERE.try_with(|here| here.try_borrow().ok()?.clone()).ok().flatten()
 }
 
+/// Tells each guard that watches this thread. Clones nothing, so that nothing can be freed on the way.
+pub(crate) fn each_here(tell: impl Fn(&Here)) {
+    let told = |here: &RefCell<Option<Here>>| {
+        let Ok(here) = here.try_borrow() else { return };
+        let mut next = here.as_ref();
+        while let Some(here) = next {
+            tell(here);
+            next = here.other.as_deref();
+        }
+    };
+    // A thread that is ending has no thread-locals any more, and nothing to be told.
+    let _told = HERE.try_with(told);
+}
+
 /// Makes this thread known, until told otherwise. Answers what it was before.
 pub(crate) fn set_here(here: Option<Here>) -> Option<Here> {
     HERE.try_with(|place| place.replace(here)).ok().flatten()
@@ -265,30 +278,6 @@ pub(crate) fn rename(here: &Here, command: CommandId) {
     }
     RENAMED.set(command);
     here.slot.command.store(command, Ordering::Relaxed);
-}
-
-impl Relief {
-    pub(crate) fn asked() -> Arc<Self> {
-        Arc::new(Self { asked: Instant::now(), taken: AtomicU64::new(0) })
-    }
-
-    /// Nobody has to come.
-    pub(crate) fn at_once() -> Arc<Self> {
-        Arc::new(Self { asked: Instant::now(), taken: AtomicU64::new(1) })
-    }
-
-    /// The successor runs.
-    pub(crate) fn note(&self) -> Duration {
-        let elapsed = self.asked.elapsed();
-        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.taken.store(nanos.max(1), Ordering::Release);
-        elapsed
-    }
-
-    pub(crate) fn taken(&self) -> Option<Duration> {
-        let nanos = self.taken.load(Ordering::Acquire);
-        (nanos > 0).then(|| Duration::from_nanos(nanos))
-    }
 }
 
 /// The data stays whole when a holder panics: each section assigns and nothing else.

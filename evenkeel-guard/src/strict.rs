@@ -74,7 +74,7 @@ pub fn findings<F: Future>(options: Options, future: F) -> impl Future<Output = 
 
 async fn watched<F: Future>(options: &Options, label: Label, future: F) -> (F::Output, Vec<Report>) {
     let guests = Guests::new(options, Role::Strict);
-    let tag = Tag::new(guests.watch.book.command(&label));
+    let tag = Tag::new(guests.watch.registry.command(&label));
     let mut future = pin!(future);
     let output = poll_fn(|cx| guests.watching(&tag, || future.as_mut().poll(cx))).await;
     let watch = Arc::clone(&guests.watch);

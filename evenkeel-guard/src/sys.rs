@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 pub(crate) mod process;
+pub(crate) mod stack;
 #[cfg(target_os = "linux")]
 mod threads;
 #[cfg(not(target_os = "linux"))]
@@ -109,6 +110,7 @@ pub(crate) fn give_memory_back() {
 ///
 /// Takes no lock and allocates nothing where the C library finds unwind tables without one (glibc 2.35 and
 /// later). The slice is the caller's, so that it need not lie on a stack that stays in use for long.
+#[cfg_attr(not(test), expect(dead_code, reason = "tests take stacks this way"))]
 pub(crate) fn addresses_here(into: &mut [usize]) -> usize {
     let mut count = 0;
     if into.is_empty() {

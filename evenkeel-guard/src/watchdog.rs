@@ -1,8 +1,8 @@
-//! The watchdog looks at each polling thread from outside; the ears hear of each call from within.
+//! The watchdog looks at each polling thread from outside; observers are told of each call from within.
 //!
 //! Nothing here runs on the path of a poll that behaves.
 
-mod hearing;
+mod observing;
 mod looking;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,51 +10,64 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
-use crate::book::{Book, Standing};
 use crate::capture::Capture;
+use crate::clock::Moment;
 use crate::counters::Tally;
 use crate::options::Options;
+use crate::registry::{Registry, Standing};
 use crate::reporter::Reporter;
-use crate::slot::{CommandId, Relief, Role, Slot, is_polling, locked};
+use crate::slot::{CommandId, Role, Slot, is_polling, locked};
 
-pub use hearing::sees_calls;
 use looking::Watched;
+pub use observing::sees_calls;
 
 /// How often the watchdog looks while something is being polled.
 const TICK: Duration = Duration::from_millis(2);
+/// The same while a call is under way of which nobody knows how long it takes.
+const QUICK_TICK: Duration = Duration::from_micros(500);
 /// Ticks without any poll after which it sleeps until it is woken.
 const RESTS_AFTER: u32 = 10;
 /// A call that lasts longer has consequences before its end.
 const LASTING: Duration = Duration::from_millis(1);
 
-/// Whoever has threads to send. Guests of another runtime have none.
-pub(crate) trait Staff: Send + Sync {
-    /// Finds a successor for a blocked worker.
-    fn relieve(&self, _: &Slot) -> Option<Arc<Relief>> {
-        None
+/// What becomes of a thread that is to be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// A successor is called; [`Replacement`](crate::call::Replacement) tells when it runs.
+    Asked,
+    /// One was called before.
+    OnItsWay,
+    /// There is none.
+    Nobody,
+}
+
+/// Who has threads to send. Guests of another runtime have none.
+pub(crate) trait ThreadSupply: Send + Sync {
+    /// Finds a successor for a blocked worker. Neither allocates nor locks.
+    fn replace(&self, _: &Arc<Slot>, _incident: u64, _since: Moment) -> Answer {
+        Answer::Nobody
     }
 
-    /// How many invocations wait in front of a part of the quarantine.
-    fn waiting(&self, _: Standing) -> usize {
-        0
+    /// Whether one more invocation of a command in quarantine has to be refused.
+    fn is_full(&self, _: CommandId, _: Standing) -> bool {
+        false
     }
 
     /// Looks after work for which there was no thread when it came. Called on each tick.
-    fn tend(&self) {}
+    fn tick(&self) {}
 }
 
 /// Nobody to send.
 pub(crate) struct Nobody;
 
-impl Staff for Nobody {}
+impl ThreadSupply for Nobody {}
 
 /// What watches the threads of one executor.
 pub(crate) struct Watch {
-    pub(crate) book: Arc<Book>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) reporter: Reporter,
-    staff: Box<dyn Staff>,
-    queue: usize,
+    supply: Box<dyn ThreadSupply>,
     busy_after: Duration,
     watched: Mutex<Vec<Watched>>,
     is_stopped: AtomicBool,
@@ -63,28 +76,30 @@ pub(crate) struct Watch {
     /// Set by a thread that begins to work, before it looks whether the watchdog is resting; the watchdog says that it
     /// is resting before it looks here. So one of the two sees the other.
     has_begun: AtomicBool,
+    /// Whether it looks more often, since a call is under way that may last.
+    is_quick: AtomicBool,
     thread: OnceLock<thread::Thread>,
 }
 
 impl Watch {
-    pub(crate) fn start(options: &Options, staff: impl Staff + 'static) -> Arc<Self> {
-        let parole = crate::book::Parole { after: options.parole.0, polls: options.parole.1 };
-        let (book, tally) = (Arc::new(Book::new(parole)), Arc::<Tally>::default());
+    pub(crate) fn start(options: &Options, supply: impl ThreadSupply + 'static) -> Arc<Self> {
+        let parole = crate::registry::Parole { after: options.parole.0, polls: options.parole.1 };
+        let (registry, tally) = (Arc::new(Registry::new(parole)), Arc::<Tally>::default());
         let (allow, words) = (options.allow.clone(), options.words);
         let watch = Arc::new(Self {
-            reporter: Reporter::new(Arc::clone(&book), Arc::clone(&tally), allow, words),
-            book,
+            reporter: Reporter::new(Arc::clone(&registry), Arc::clone(&tally), allow, words),
+            registry,
             tally,
-            staff: Box::new(staff),
-            queue: options.quarantine_queue,
+            supply: Box::new(supply),
             busy_after: options.busy_after,
             watched: Mutex::default(),
             is_stopped: AtomicBool::new(false),
             is_resting: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
+            is_quick: AtomicBool::new(false),
             thread: OnceLock::new(),
         });
-        hearing::start();
+        observing::start();
         let weak = Arc::downgrade(&watch);
         let thread = thread::Builder::new().name("evenkeel-watchdog".into());
         match thread.spawn(move || run(&weak)) {
@@ -111,6 +126,16 @@ impl Watch {
         }
     }
 
+    /// A call may last: the watchdog looks again before long. Neither allocates nor locks.
+    fn look_soon(&self) {
+        if !self.is_quick.load(Ordering::Relaxed)
+            && !self.is_quick.swap(true, Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
     /// Ends the watchdog's thread.
     pub(crate) fn stop(&self) {
         self.is_stopped.store(true, Ordering::SeqCst);
@@ -119,55 +144,71 @@ impl Watch {
         }
     }
 
-    /// Looks at every slot once. Answers whether anything is being polled.
-    fn look(&self, capture: &mut Capture) -> bool {
+    /// Looks at every slot once.
+    fn look(&self, capture: &mut Capture) -> Seen {
         let mut watched = std::mem::take(&mut *locked(&self.watched));
-        let mut is_busy = false;
+        let mut seen = Seen::default();
         watched.retain_mut(|watched| {
             let Some(slot) = watched.slot.upgrade() else {
-                watched.finish(self);
+                watched.finish(None, self);
                 return false;
             };
             let before = watched.sequence;
             watched.look(&slot, self, capture);
             // A thread whose polls are short is mostly seen between two of them.
-            is_busy |= is_polling(watched.sequence) || watched.sequence != before;
+            seen.is_busy |= is_polling(watched.sequence) || watched.sequence != before;
+            seen.has_young_call |= watched.has_young_call;
             true
         });
-        // Relieving a thread adds slots meanwhile.
+        // Replacing a thread adds slots meanwhile.
         let mut added = locked(&self.watched);
         watched.append(&mut added);
         *added = watched;
         drop(added);
-        self.staff.tend();
-        is_busy
+        self.supply.tick();
+        self.reporter.start();
+        seen
     }
 
     /// Whether one more invocation of this command has to be refused; counted if so.
     pub(crate) fn is_full(&self, command: CommandId) -> bool {
-        let standing = self.book.standing(command);
-        let is_full = standing != Standing::Clean && self.staff.waiting(standing) >= self.queue;
+        let standing = self.registry.standing(command);
+        let is_full = standing != Standing::Clean && self.supply.is_full(command, standing);
         self.tally.busy.fetch_add(u64::from(is_full), Ordering::Relaxed);
         is_full
     }
 
-    fn relieve(&self, slot: &Slot) -> Option<Arc<Relief>> {
-        if slot.role == Role::Worker { self.staff.relieve(slot) } else { None }
+    fn replace(&self, slot: &Arc<Slot>, incident: u64, since: Moment) -> Answer {
+        if slot.role == Role::Worker { self.supply.replace(slot, incident, since) } else { Answer::Nobody }
     }
+}
+
+/// What there was at one look.
+#[derive(Default)]
+struct Seen {
+    is_busy: bool,
+    /// A call that has not been found to last.
+    has_young_call: bool,
 }
 
 /// The watchdog's thread. It holds the watch only while it looks, so that the last user can end it.
 fn run(weak: &Weak<Watch>) {
     let mut capture = Capture::new();
-    let mut quiet_ticks = 0;
+    let (mut quiet_ticks, mut calm_ticks) = (0, 0);
     while let Some(watch) = weak.upgrade() {
         if watch.is_stopped.load(Ordering::SeqCst) {
             return;
         }
-        quiet_ticks = if watch.look(&mut capture) { 0 } else { quiet_ticks + 1 };
+        let seen = watch.look(&mut capture);
+        quiet_ticks = if seen.is_busy { 0 } else { quiet_ticks + 1 };
+        calm_ticks = if seen.has_young_call { 0 } else { calm_ticks + 1 };
         if quiet_ticks < RESTS_AFTER {
+            let is_quick = watch.is_quick.load(Ordering::SeqCst);
+            if is_quick && calm_ticks >= RESTS_AFTER {
+                watch.is_quick.store(false, Ordering::SeqCst);
+            }
             drop(watch);
-            thread::park_timeout(TICK);
+            thread::park_timeout(if is_quick { QUICK_TICK } else { TICK });
             continue;
         }
         quiet_ticks = 0;

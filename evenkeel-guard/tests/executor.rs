@@ -226,7 +226,7 @@ fn a_stuck_task_is_cancelled_at_its_next_await() {
 #[test]
 fn beyond_the_cap_the_caught_queue_and_are_refused() {
     let runtime = runtime();
-    let options = Options::default().with_workers(2).with_threads(12).with_quarantine(2, 1).with_queue(3);
+    let options = Options::default().with_workers(2).with_threads(12).with_quarantine(4, 1).with_queue(3);
     let executor = Executor::with(runtime.handle().clone(), &options);
     let bad = Label::new("!weather");
     catch(&executor, &bad);

@@ -38,10 +38,17 @@ mod report {
     pub enum Class { Sleep, File, Network, Lookup, Process, Join, Wait, Contention, Input, Output }
 }
 
+mod sys {
+    pub mod stack {
+        #[derive(Clone, Copy, Debug)]
+        pub struct Mark { pub stack: usize, pub wrapper: usize }
+    }
+}
+
 struct Notebook(std::sync::Mutex<Vec<&'static str>>);
 static NOTEBOOK: Notebook = Notebook(std::sync::Mutex::new(Vec::new()));
 
-impl hook::Ears for Notebook {
+impl hook::CallObserver for Notebook {
     fn before(&self, call: &hook::Call) { self.0.lock().unwrap().push(call.symbol) }
     fn after(&self, _: &hook::Call) {}
 }

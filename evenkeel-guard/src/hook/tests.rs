@@ -9,12 +9,12 @@ thread_local! {
     static AFTER: Cell<fn()> = const { Cell::new(|| ()) };
 }
 
-/// Notes per thread, since all tests share one process and the first ears stay.
+/// Notes per thread, since all tests share one process and the first observer stays.
 struct Notebook;
 
-impl Ears for Notebook {
+impl CallObserver for Notebook {
     fn before(&self, call: &Call) {
-        assert!(!is_watching(), "the flag is off while the ears run");
+        assert!(!is_watching(), "the flag is off while the observer runs");
         OPEN.set(OPEN.get() + 1);
         HEARD.with_borrow_mut(|heard| heard.push(*call));
         BEFORE.get()();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::Finding;
+use crate::findings::Finding;
 use crate::report::{Class, Report};
 use crate::slot::CommandId;
 
@@ -11,6 +11,8 @@ use crate::slot::CommandId;
 const KEPT: usize = 256;
 /// A call that has not returned after this time is told before its end.
 const STILL: Duration = Duration::from_secs(1);
+/// A longer wait for a lock is remembered.
+pub(super) const LONG_WAIT: Duration = Duration::from_millis(5);
 /// After the first time, a place is told once in this time.
 const AGAIN: Duration = Duration::from_secs(3600);
 
@@ -19,7 +21,7 @@ pub(super) struct Places {
     by_key: HashMap<Key, Place>,
     /// The place of each call that has not ended yet.
     open: HashMap<u64, Key>,
-    /// The last place of a command and a symbol, for calls of which no stack is taken.
+    /// The last place of a command and a symbol, for calls whose stack is not known.
     last: HashMap<(CommandId, Option<&'static str>), Key>,
     count: u64,
 }
@@ -40,6 +42,8 @@ struct Place {
     /// How long earlier calls of the same poll took.
     earlier: Duration,
     told: Option<Instant>,
+    /// How often it took longer than [`LONG_WAIT`], and the last time that it did.
+    long_waits: (u64, u64),
 }
 
 /// What became of a finding.
@@ -67,9 +71,18 @@ impl Places {
         known.report.times + u64::from(!is_known)
     }
 
+    /// How often a place has taken longer than [`LONG_WAIT`], this time included.
+    pub(super) fn long_waits(&self, key: &Key, finding: &Finding) -> u64 {
+        let (count, last) = self.by_key.get(key).map_or((0, 0), |known| known.long_waits);
+        count + u64::from(finding.elapsed >= LONG_WAIT && last != finding.incident)
+    }
+
     /// Adds a finding to its place.
     pub(super) fn note(&mut self, key: Key, mut report: Report, finding: &Finding) -> Noted {
         report.times = self.times(&key, finding);
+        let last_wait = self.by_key.get(&key).map_or(0, |known| known.long_waits.1);
+        let is_long = finding.elapsed >= LONG_WAIT;
+        let long_waits = (self.long_waits(&key, finding), if is_long { finding.incident } else { last_wait });
         self.forget_first_sight(&key, finding);
         let is_first = self.open_or_close(&key, finding);
         self.last.insert((finding.command, finding.symbol), key.clone());
@@ -93,7 +106,7 @@ impl Places {
         }
         let (is_told, told) = self.tells(&key, finding);
         let (incident, poll) = (finding.incident, finding.poll);
-        self.by_key.insert(key, Place { report: report.clone(), incident, poll, earlier, told });
+        self.by_key.insert(key, Place { report: report.clone(), incident, poll, earlier, told, long_waits });
         self.make_room();
         Noted { report, is_first, is_told }
     }
@@ -115,7 +128,7 @@ impl Places {
         }
     }
 
-    /// Counts a finding of which no stack was taken; `None` when nothing is known of it.
+    /// Counts a finding whose stack is not known; `None` when nothing is known of it.
     pub(super) fn count(&mut self, finding: &Finding) -> Option<Noted> {
         let key = self.last.get(&(finding.command, finding.symbol))?.clone();
         let is_first = self.open_or_close(&key, finding);
@@ -124,7 +137,8 @@ impl Places {
         (place.incident, place.told) = (finding.incident, told);
         let report = &mut place.report;
         report.times += u64::from(is_first);
-        (report.elapsed, report.is_over, report.taken_over) = (finding.elapsed, finding.is_over, None);
+        (report.elapsed, report.is_over, report.taken_over) =
+            (finding.elapsed, finding.is_over, finding.taken_over);
         Some(Noted { report: report.clone(), is_first, is_told })
     }
 

@@ -309,7 +309,7 @@ fn a_mutex_is_told_only_when_another_thread_holds_it() {
     let holder = std::thread::spawn(move || {
         held.lock();
         is_held.send(()).expect("the test waits");
-        told.recv().expect("the ears tell");
+        told.recv().expect("the observer tells");
         held.unlock();
     });
     holds.recv().expect("the holder tells");
@@ -378,7 +378,7 @@ fn a_semaphore_is_told_only_when_it_is_empty() {
 }
 
 #[test]
-fn errno_outlives_the_ears() {
+fn errno_outlives_the_observer() {
     after(|| _ = File::open("/proc/self/fd/4294967295/none"));
     let (calls, error) = heard(|| {
         // SAFETY: the path ends in a zero.
@@ -391,15 +391,15 @@ fn errno_outlives_the_ears() {
 }
 
 #[test]
-fn a_panic_in_the_ears_is_forgotten() {
-    after(|| panic!("in the ears, on purpose"));
+fn a_panic_in_the_observer_is_forgotten() {
+    after(|| panic!("in the observer, on purpose"));
     let told = first(|| fs::metadata("/"));
     after(|| ());
     assert_eq!(told, Some(("statx", Class::File)));
 }
 
 #[test]
-fn calls_inside_the_ears_are_not_told() {
+fn calls_inside_the_observer_are_not_told() {
     after(|| _ = fs::metadata("/"));
     let (calls, _): (Vec<Call>, _) = heard(|| fs::metadata("/"));
     after(|| ());

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::super::{Call, Ears, tell, watch};
+use super::super::{Call, CallObserver, Mark, tell, watch};
 use super::look::Finding;
 
 /// A wrapper, as the tables list it.
@@ -133,10 +133,12 @@ impl Aside {
         Self { errno: errno(), call: None }
     }
 
-    pub(super) fn before(&mut self, symbol: &'static str, finding: Finding) {
-        self.call = finding.map(|(class, at_least)| Call { symbol, class, at_least });
+    /// `self` lies in the frame that the wrapper has called, which is what marks the end of the guard's own frames.
+    pub(super) fn before(&mut self, symbol: &'static str, wrapper: *const (), finding: Finding) {
+        let mark = Mark { stack: std::ptr::from_ref(self).addr(), wrapper: wrapper.addr() };
+        self.call = finding.map(|(class, at_least)| Call { symbol, class, at_least, mark });
         if let Some(call) = &self.call {
-            tell(<dyn Ears>::before, call);
+            tell(<dyn CallObserver>::before, call);
         }
         set_errno(self.errno);
     }
@@ -145,7 +147,7 @@ impl Aside {
     pub(super) fn after(self) {
         if let Some(call) = &self.call {
             let errno = errno();
-            tell(<dyn Ears>::after, call);
+            tell(<dyn CallObserver>::after, call);
             set_errno(errno);
         }
         watch(true);
@@ -226,7 +228,7 @@ macro_rules! wrap {
                     )?
                     // SAFETY: the caller vouches for its arguments.
                     let finding = unsafe { $finding };
-                    aside.before(stringify!($name), finding);
+                    aside.before(stringify!($name), $name as *const (), finding);
                     // SAFETY: the caller vouches for its arguments.
                     let answer = unsafe { real(REAL.address())($($argument),*) };
                     $(
