@@ -2,7 +2,8 @@
 
 mod table;
 
-use crate::frame::{called, crate_of, is_in};
+use crate::frame::poll::called;
+use crate::frame::{crate_of, is_in};
 use crate::report::{Class, Frame};
 
 use table::{CRATES, FUNCTIONS, Row, of_class};

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::frame::{is_in, polled};
+use crate::frame::is_in;
+use crate::frame::poll::polled;
 use crate::report::{Class, Frame};
 
 /// Every class with the name that lists use, which is also its name in JSON.

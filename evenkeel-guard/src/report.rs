@@ -150,6 +150,9 @@ pub struct Report {
     pub strikes: u32,
     /// What to write instead.
     pub advice: String,
+    /// Whether it is a wait for a lock that the author never sees: one inside a channel, or in a dependency.
+    #[serde(skip)]
+    pub(crate) is_inner_lock: bool,
 }
 
 pub(crate) fn as_seconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

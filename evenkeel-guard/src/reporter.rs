@@ -20,11 +20,11 @@ use crate::allow::Allow;
 use crate::counters::Tally;
 use crate::findings::{Finding, Findings, Message, Sight, Stacks};
 use crate::registry::{Registry, Standing, Strikes};
-use crate::report::{Class, Frame, Label, Report};
+use crate::report::{Class, Label, Report};
 use crate::slot::{Role, locked};
 use crate::stack::{Address, Symbols, forget_tables};
 use crate::sys;
-use crate::verdict::{Evidence, LINES_HINT, Verdict, judge, lacks_lines};
+use crate::verdict::{Evidence, LINES_HINT, Verdict, judge_all, lacks_lines};
 use budget::Budget;
 use places::{Key, Noted, Places};
 
@@ -232,7 +232,9 @@ impl Bench {
         if verdict.is_allowed {
             self.excused_poll.store(finding.poll, Ordering::Relaxed);
         }
-        if verdict.is_allowed || self.is_excused(finding) || is_nobodys_fault(&verdict, finding) {
+        // A test goes by no clock.
+        let is_brief = (finding.role != Role::Strict).then_some(finding.elapsed < HARMLESS);
+        if verdict.is_allowed || self.is_excused(finding) || verdict.is_nobodys_fault(is_brief) {
             return self.registry.withdraw(finding.command, finding.incident);
         }
         let place = verdict.author.as_ref().map_or_else(|| verdict.call.clone(), ToString::to_string);
@@ -297,22 +299,18 @@ impl Bench {
     }
 
     fn look_into(&self, finding: &Finding, key: u64, stacks: &[Arc<[usize]>]) -> Arc<Verdict> {
-        let mut verdicts = stacks.iter().map(|addresses| {
-            let addresses: Vec<_> = addresses.iter().map(|address| Address::returned_to(*address)).collect();
-            let frames = locked(&self.symbols).resolve(&addresses);
-            let evidence = Evidence { symbol: finding.symbol, class: finding.class, frames: &frames };
-            let mut verdict = judge(&evidence, &self.allow, &self.words);
-            verdict.is_allowed |= finding.role == Role::Guest && !polls_a_task(&frames);
-            verdict
-        });
-        let first = verdicts.next().expect("there is at least an empty stack");
-        // Of several moments of one poll, the one that shows a loop of ready futures says most, then one with a line.
-        let best = verdicts.fold(first, |best, other| {
-            let says_more = other.class == Class::AlwaysReady && best.class != Class::AlwaysReady
-                || best.author.is_none() && other.author.is_some();
-            if says_more && !best.is_allowed { other } else { best }
-        });
-        let best = Arc::new(best);
+        let stacks: Vec<_> = stacks
+            .iter()
+            .map(|addresses| {
+                let addresses: Vec<_> =
+                    addresses.iter().map(|address| Address::returned_to(*address)).collect();
+                locked(&self.symbols).resolve(&addresses)
+            })
+            .collect();
+        let (symbol, class, is_guest) = (finding.symbol, finding.class, finding.role == Role::Guest);
+        let moments: Vec<_> =
+            stacks.iter().map(|frames| Evidence { symbol, class, is_guest, frames }).collect();
+        let best = Arc::new(judge_all(&moments, &self.allow, &self.words));
         let mut verdicts = locked(&self.verdicts);
         if verdicts.len() >= VERDICTS {
             verdicts.clear();
@@ -361,6 +359,7 @@ fn report(label: &Label, verdict: &Verdict, finding: &Finding, strikes: u32) -> 
         times: 1,
         taken_over: finding.taken_over,
         strikes,
+        is_inner_lock: verdict.is_inner_lock,
         advice: if lacks_lines(verdict) {
             format!("{} ({LINES_HINT})", verdict.advice)
         } else {
@@ -382,35 +381,6 @@ fn tell(report: &Report) {
         strikes = report.strikes,
         "{report}"
     );
-}
-
-/// Whether a thread of a tokio runtime polls a task at this moment, by its stack. Otherwise it does the runtime's own
-/// work, or that of `spawn_blocking`, which is run by threads that may have been workers before.
-fn polls_a_task(frames: &[Frame]) -> bool {
-    let mut functions = frames.iter().filter_map(|frame| frame.function.as_deref()).peekable();
-    if functions.peek().is_none() {
-        return true;
-    }
-    let decided = functions.find_map(|function| {
-        if function.contains("runtime::blocking::task::BlockingTask") {
-            Some(false)
-        } else if function.contains("runtime::task::core::Core") || function.contains("block_on") {
-            Some(true)
-        } else {
-            None
-        }
-    });
-    decided.unwrap_or(false)
-}
-
-/// A short wait for a lock happens to everybody on a busy machine. A test goes by no clock: there it is one for a lock that
-/// no author's code takes, such as those of the runtime's own threads.
-fn is_nobodys_fault(verdict: &Verdict, finding: &Finding) -> bool {
-    let is_forgiven = match finding.role {
-        Role::Strict => verdict.author.is_none(),
-        _ => finding.elapsed < HARMLESS,
-    };
-    verdict.class == Class::Contention && is_forgiven
 }
 
 /// Whether a command that did this has to leave the workers.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::env;
 use std::ptr;
 
-use crate::frame::{qualified, shortened};
+use crate::frame::home::{qualified, shortened};
 use crate::report::Frame;
 
 /// How many addresses are remembered. A program blocks at few places; a full memory is emptied and fills again.
@@ -100,7 +100,8 @@ fn told(symbol: &backtrace::Symbol, folder: Option<&str>) -> Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Origin, called, is_in, origin};
+    use crate::frame::poll::called;
+    use crate::frame::{Origin, is_in, origin};
 
     /// The addresses of the stack at this line, innermost first.
     #[inline(never)]

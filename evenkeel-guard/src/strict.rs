@@ -94,7 +94,9 @@ pub(crate) fn failures(reports: Vec<Report>) -> Vec<Report> {
         of_same.any(|report| report.class.is_busy() && report.is_exact)
     };
     let counts = |report: &Report| match report.class {
-        Class::Contention | Class::Output => report.times >= WAITS,
+        // A lock that the author never sees cannot be held for too long by the author.
+        Class::Contention => report.times >= WAITS && !report.is_inner_lock,
+        Class::Output => report.times >= WAITS,
         // The watchdog may have seen the line of it; then the bare fact is told already.
         Class::Compute => report.is_exact || !is_seen(&report.name),
         _ => true,

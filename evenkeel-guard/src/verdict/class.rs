@@ -1,0 +1,113 @@
+//! The class that a stack shows, where the call alone does not tell.
+
+use super::call::is_plumbing;
+use super::waits;
+use crate::frame::name::readable;
+use crate::frame::poll::called;
+use crate::frame::{Origin, crate_of, has_path, is_in, is_in_any, origin};
+use crate::report::{Class, Frame};
+
+/// Names of functions below which a network call looks a name up.
+const LOOKUPS: &[&str] = &[
+    "std::net::socket_addr",
+    "std::sys::net::*::lookup_host",
+    "*::to_socket_addrs",
+    "*::lookup_host",
+    "dns_lookup",
+    "hickory_resolver",
+    "trust_dns_resolver",
+];
+
+/// The same for a call that the guard did not see coming, which may be any.
+const UNSEEN: &[(&str, Class)] = &[
+    ("std::fs", Class::File),
+    ("std::net", Class::Network),
+    ("std::process", Class::Process),
+    ("std::thread::sleep", Class::Sleep),
+    ("rustix::fs", Class::File),
+    ("rustix::net", Class::Network),
+    ("rustix::thread", Class::Sleep),
+];
+
+/// Where a future's own readiness is asked for; what is sampled there is no calculation.
+const READY: &[&str] = &[
+    "tokio::sync",
+    "tokio::time",
+    "tokio::task::coop",
+    "tokio::task::yield_now",
+    "tokio_stream",
+    "futures_util",
+    "futures_core",
+    "futures_channel",
+    "async_channel",
+    "async_broadcast",
+    "flume::async",
+];
+
+/// The class that the frames show, where the call alone does not tell.
+pub(super) fn refined(class: Class, frames: &[Frame]) -> Class {
+    let called = called(frames);
+    match class {
+        Class::Unknown => waits::class(called).or_else(|| waits::outermost(UNSEEN, called)).unwrap_or(class),
+        Class::Contention | Class::Wait => waits::class(called).unwrap_or(class),
+        Class::Network if called.iter().any(is_lookup) => Class::Lookup,
+        Class::Compute if called.iter().rev().find(|frame| !is_plumbing(frame)).is_some_and(is_readiness) => {
+            Class::AlwaysReady
+        }
+        _ => class,
+    }
+}
+
+fn is_lookup(frame: &Frame) -> bool {
+    is_in_any(frame, LOOKUPS)
+}
+
+/// Whether a frame asks a future or a channel whether it is ready. Sending and locking without `.await` is none of it.
+fn is_readiness(frame: &Frame) -> bool {
+    const ASKING: &[&str] =
+        &["poll", "recv", "next", "changed", "notified", "acquire", "tick", "consume_budget"];
+    let Some(function) = frame.function.as_deref() else { return false };
+    let last = readable(function);
+    let last = last.rsplit("::").next().unwrap_or_default();
+    let is_body = function.contains("{async_") || function.ends_with("{{closure}}");
+    let is_asking = is_body || ASKING.iter().any(|name| last.contains(name));
+    let is_own = matches!(last, "poll_recv" | "poll_next" | "poll_next_unpin");
+    is_own
+        || is_asking
+            && READY.iter().any(|path| is_in(frame, path) || crate_of(frame).as_deref() == Some(path))
+}
+
+/// What the memory allocator is called, by C and by Rust.
+const ALLOCATOR: &[&str] = &[
+    "malloc",
+    "calloc",
+    "realloc",
+    "free",
+    "cfree",
+    "posix_memalign",
+    "*libc_malloc",
+    "*libc_calloc",
+    "*libc_realloc",
+    "*libc_free",
+    "_int_malloc*",
+    "_int_free*",
+    "_int_realloc",
+    "*__rust_alloc*",
+    "*__rust_dealloc",
+    "*__rust_realloc",
+    "alloc::alloc",
+    "std::alloc",
+    "std::sys::alloc",
+];
+
+/// Whether the innermost function with a name is the allocator's: its own lock was held by a thread that the machine had
+/// put aside. That is nobody's fault, and not to be avoided.
+pub(super) fn is_for_memory(frames: &[Frame]) -> bool {
+    let named = frames.iter().take_while(|frame| origin(frame) != Origin::Author);
+    let innermost = named.take_while(|frame| !has_path(frame) || is_allocator(frame));
+    innermost.into_iter().any(is_allocator)
+}
+
+fn is_allocator(frame: &Frame) -> bool {
+    is_in_any(frame, ALLOCATOR)
+}
