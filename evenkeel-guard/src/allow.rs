@@ -1,6 +1,9 @@
 //! What may block: the list of calls that are right where they are.
 
+use std::env;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::frame::is_in;
 use crate::frame::poll::polled;
@@ -57,8 +60,9 @@ const BUILT_IN: &[(&str, &str)] = &[
 /// A list of calls that may block where they are.
 ///
 /// An entry says *what* and *where*. *What* is a call as the C library names it (`statx`), a class of calls (`file`),
-/// or `*` for any. *Where* is the path of a function, of a module or of a crate: the entry covers what is called from
-/// there, however deep. What polls the future does not count, nor what started that. In *where*, `*` stands for any text.
+/// or `*` for any. *Where* is the path of a function, of a module or of a crate, or a source file, with or without a
+/// line: the entry covers what is called from there, however deep. What polls the future does not count, nor what
+/// started that. In *where*, `*` stands for any text.
 ///
 /// The classes are `sleep`, `file`, `network`, `lookup`, `process`, `join`, `wait`, `contention`, `input`, `output`,
 /// `compute`, `always_ready` and `unknown`.
@@ -66,8 +70,15 @@ const BUILT_IN: &[(&str, &str)] = &[
 /// The default list has what no program can help and what is short for certain: how `tokio::process` starts a process,
 /// `tokio::task::block_in_place`, a panic that prints itself, the files of time zones and processor limits.
 ///
-/// A release build whose only debug information is line tables names a crate by its folder. Where both differ, begin
-/// *where* with `*::`.
+/// # Names in a release build
+///
+/// With full debug information, and with `debug = "limited"`, every function has its name. With
+/// `debug = "line-tables-only"`, code that was compiled into its caller has lost its path, and an `async fn` its name,
+/// too. They are put together again from the types that called it, and from the source file where that lies at the
+/// path it was compiled from and is not younger than the program. Where there is neither (the program was built on
+/// another machine), name the file: `file@src/config.rs`, or one line of it: `file@src/config.rs:12`, which is how a
+/// report names the place. A crate may then be named by its folder: begin *where* with `*::`. A stripped program has no
+/// names and no lines, unless its debug information lies beside it.
 ///
 /// ```
 /// use evenkeel_guard::Allow;
@@ -81,12 +92,22 @@ pub struct Allow {
     entries: Vec<Entry>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Entry {
     what: String,
-    /// `None` where a text had no `@`.
+    /// A function's path or a file; `None` where a text had no `@`.
     path: Option<String>,
+    /// Whether it has covered something, in any clone of the list.
+    is_used: Arc<AtomicBool>,
 }
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.what, &self.path) == (&other.what, &other.path)
+    }
+}
+
+impl Eq for Entry {}
 
 impl Default for Allow {
     /// What is right in every program.
@@ -108,7 +129,7 @@ impl Allow {
     #[must_use]
     pub fn with(mut self, what: impl Into<String>, path: impl Into<String>) -> Self {
         let trimmed = |text: String| text.trim().to_owned();
-        self.entries.push(Entry { what: trimmed(what.into()), path: Some(trimmed(path.into())) });
+        self.entries.push(Entry::new(trimmed(what.into()), Some(trimmed(path.into()))));
         self
     }
 
@@ -124,7 +145,7 @@ impl Allow {
         text.split(',').fold(self, |mut allow, entry| match entry.split_once('@') {
             Some((what, path)) => allow.with(what, path),
             None => {
-                allow.entries.push(Entry { what: entry.trim().to_owned(), path: None });
+                allow.entries.push(Entry::new(entry.trim().to_owned(), None));
                 allow
             }
         })
@@ -145,11 +166,30 @@ impl Allow {
         let frames = polled(frames);
         let is_built_in = self.is_built_in
             && BUILT_IN.iter().any(|(what, path)| is_what(what, symbol, class) && is_from(path, frames));
-        is_built_in || self.entries.iter().any(|entry| entry.covers(symbol, class, frames))
+        // Each that fits is used, not only the first.
+        let fitting = self.entries.iter().filter(|entry| entry.covers(symbol, class, frames));
+        fitting.fold(is_built_in, |_, entry| entry.note_use())
+    }
+
+    /// The entries that have covered nothing so far, in this list and in all its clones.
+    #[cfg_attr(not(test), expect(dead_code, reason = "whoever ends an executor asks"))]
+    pub(crate) fn unused(&self) -> Vec<String> {
+        let unused = self.entries.iter().filter(|entry| !entry.is_used.load(Ordering::Relaxed));
+        unused.map(ToString::to_string).collect()
     }
 }
 
 impl Entry {
+    fn new(what: String, path: Option<String>) -> Self {
+        Self { what, path, is_used: Arc::default() }
+    }
+
+    fn note_use(&self) -> bool {
+        // Relaxed: nothing else is read by it.
+        self.is_used.store(true, Ordering::Relaxed);
+        true
+    }
+
     fn covers(&self, symbol: Option<&str>, class: Class, frames: &[Frame]) -> bool {
         let path = self.path.as_deref().filter(|path| !path.is_empty());
         path.is_some_and(|path| is_what(&self.what, symbol, class) && is_from(path, frames))
@@ -189,7 +229,41 @@ fn is_what(what: &str, symbol: Option<&str>, class: Class) -> bool {
 }
 
 fn is_from(path: &str, frames: &[Frame]) -> bool {
-    frames.iter().any(|frame| is_in(frame, path))
+    match as_file(path) {
+        Some((file, line)) => frames.iter().any(|frame| is_at(frame, file, line)),
+        None => frames.iter().any(|frame| is_in(frame, path)),
+    }
+}
+
+/// `src/config.rs` and 12 of `src/config.rs:12`; `None` for the path of a function.
+fn as_file(path: &str) -> Option<(&str, Option<u32>)> {
+    let (file, line) = match path.rsplit_once(':') {
+        Some((file, line)) => (file, Some(line.parse().ok()?)),
+        None => (path, None),
+    };
+    file.ends_with(".rs").then_some((file, line))
+}
+
+/// Whether a frame is of a file, or of that line of it. The file may be named from any of its folders on.
+fn is_at(frame: &Frame, file: &str, line: Option<u32>) -> bool {
+    let Some(known) = frame.file.as_deref() else { return false };
+    let is_file = |known: &str| {
+        let folders = known.match_indices('/').map(|(at, _)| &known[at + 1..]);
+        folders.chain([known]).any(|known| fits(file, known))
+    };
+    // Files are short from the folder on in which the program was started.
+    let from_root =
+        || env::current_dir().is_ok_and(|folder| is_file(&format!("{}/{known}", folder.display())));
+    line.is_none_or(|line| frame.line == Some(line)) && (is_file(known) || from_root())
+}
+
+/// Whether a text is what a pattern says, in which `*` stands for any text.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(tail) = text.strip_prefix(first) else { return false };
+    let starts = tail.char_indices().map(|(at, _)| at).chain([tail.len()]);
+    let mut starts = starts;
+    starts.any(|at| fits(rest, &tail[at..]))
 }
 
 /// Whether a reader may have meant one name by the other: two slips of the finger, or one is the other's beginning.
@@ -332,6 +406,44 @@ mod tests {
             !Allow::default().with("*", "shop").covers(None, Class::Compute, &[]),
             "no frames, nothing covered"
         );
+    }
+
+    #[test]
+    fn an_entry_may_name_a_file_and_a_line_of_it() {
+        let stack = "std::fs::read<&str> | std/src/fs.rs:349
+                     shop::{async_fn#0} | src/config.rs:12
+                     shop::cmd::{async_block#0} | /code/shop/src/cmd/mod.rs:3";
+        let here = env::current_dir().expect("tests have a folder");
+        let here = here.file_name().and_then(|name| name.to_str()).expect("a folder with a name").to_owned();
+        for (path, expected) in [
+            ("src/config.rs", true),
+            ("config.rs", true),
+            ("src/config.rs:12", true),
+            ("src/config.rs:13", false),
+            ("src/con*.rs", true),
+            ("src/config.rs:x", false),
+            ("onfig.rs", false),
+            ("other/src/config.rs", false),
+            (&format!("{here}/src/config.rs"), true),
+            ("shop/src/cmd/mod.rs:3", true),
+            ("cmd/*.rs:3", true),
+            ("/code/shop/src/cmd/mod.rs", true),
+        ] {
+            check(&Allow::nothing().with("file", path), "open64", Class::File, stack, expected);
+        }
+        let allow = Allow::nothing().with_text("file@src/config.rs:12");
+        check(&allow, "open64", Class::File, stack, true);
+        assert_eq!(allow.check(SYMBOLS), Ok(()));
+    }
+
+    #[test]
+    fn an_entry_that_has_covered_nothing_is_known_in_every_clone() {
+        let allow = Allow::default().with_text("file@shop::config, open64@shop, sleep@shop, file@other");
+        let clone = allow.clone();
+        assert_eq!(clone.unused().len(), 4);
+        check(&allow, "open64", Class::File, "std::fs::read\nshop::config::load", true);
+        assert_eq!(clone.unused(), ["sleep@shop", "file@other"]);
+        assert_eq!(allow, Allow::default().with_text(&allow.to_string()), "use makes no other list");
     }
 
     #[test]

@@ -219,7 +219,12 @@ impl Class {
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What the compiler made of an `async fn` or a closure is the function around it, to its author.
-        f.write_str(&self.function.as_deref().unwrap_or("?").replace("::{{closure}}", ""))?;
+        let mut rest = self.function.as_deref().unwrap_or("?");
+        while let Some((before, made)) = rest.split_once("::{") {
+            f.write_str(before)?;
+            rest = made.trim_start_matches(|letter| letter != '}').trim_start_matches('}');
+        }
+        f.write_str(rest)?;
         match (&self.file, self.line) {
             (Some(file), Some(line)) => write!(f, " ({file}:{line})"),
             (Some(file), None) => write!(f, " ({file})"),
@@ -287,5 +292,27 @@ impl fmt::Display for Millis {
             0
         };
         write!(f, "{millis:.places$}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_compiler_made_is_shown_as_the_function_around_it() {
+        for (function, expected) in [
+            ("bot::run::{{closure}}", "bot::run"),
+            ("bot::run::{{closure}}::{{closure}}", "bot::run"),
+            ("bot::load_config::{async_fn#0}", "bot::load_config"),
+            ("bot::Store::load::{async_block#0}<&str>", "bot::Store::load<&str>"),
+            ("bot::{impl#0}::load", "bot::load"),
+            ("bot::run", "bot::run"),
+            ("{async_fn#0}", "{async_fn#0}"),
+            ("bot::{", "bot"),
+        ] {
+            let frame = Frame { function: Some(function.to_owned()), file: None, line: None };
+            assert_eq!(frame.to_string(), expected, "{function}");
+        }
     }
 }

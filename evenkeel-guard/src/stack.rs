@@ -1,11 +1,15 @@
 //! Turns addresses of code into frames with names, files and lines.
 
+mod source;
+
 use std::collections::HashMap;
 use std::env;
 use std::ptr;
 
-use crate::frame::home::{qualified, shortened};
+use crate::frame::home::{is_own, qualified, shortened, within};
+use crate::frame::name::{is_bare, name_in_arguments};
 use crate::report::Frame;
+use source::Sources;
 
 /// How many addresses are remembered. A program blocks at few places; a full memory is emptied and fills again.
 const REMEMBERED: usize = 4096;
@@ -39,30 +43,62 @@ impl Address {
 /// its debug information is read.
 #[derive(Debug)]
 pub(crate) struct Symbols {
-    known: HashMap<Address, Vec<Frame>>,
+    known: HashMap<Address, Vec<Found>>,
+    sources: Sources,
     /// Where the program was started, with `/` between folders: files below it are named from there on.
     folder: Option<String>,
+}
+
+/// What is known of one step of a path by itself.
+#[derive(Clone, Debug)]
+struct Found {
+    frame: Frame,
+    /// Whether the compiler made the function out of another one, of which nothing here says the name.
+    is_nameless: bool,
 }
 
 impl Symbols {
     pub(crate) fn new() -> Self {
         let folder = env::current_dir().ok().and_then(|folder| Some(folder.to_str()?.replace('\\', "/")));
-        Self { known: HashMap::new(), folder }
+        Self { known: HashMap::new(), sources: Sources::of_this_program(), folder }
     }
 
     /// The frames of a stack, innermost first, functions that were compiled into their callers included.
     ///
     /// An address in no known function gives one frame with nothing in it, so that the gap shows.
     pub(crate) fn resolve(&mut self, addresses: &[Address]) -> Vec<Frame> {
-        addresses.iter().flat_map(|address| self.at(*address).to_vec()).collect()
+        let mut found: Vec<_> = addresses.iter().flat_map(|address| self.at(*address).to_vec()).collect();
+        for at in 1..found.len() {
+            let (inner, outer) = found.split_at_mut(at);
+            if let (Some(inner), Some(outer)) = (inner.last_mut(), outer.first()) {
+                inner.is_named_by(&outer.frame);
+            }
+        }
+        found.into_iter().map(|found| found.frame).collect()
     }
 
-    fn at(&mut self, address: Address) -> &[Frame] {
+    fn at(&mut self, address: Address) -> &[Found] {
         if self.known.len() >= REMEMBERED && !self.known.contains_key(&address) {
             self.known.clear();
         }
-        let folder = self.folder.as_deref();
-        self.known.entry(address).or_insert_with(|| look_up(address, folder))
+        let (folder, sources) = (self.folder.as_deref(), &mut self.sources);
+        self.known.entry(address).or_insert_with(|| look_up(address, sources, folder))
+    }
+}
+
+impl Found {
+    /// Takes a name from the arguments of the generic function that called this one.
+    fn is_named_by(&mut self, outer: &Frame) {
+        if !self.is_nameless {
+            return;
+        }
+        let (Some(function), Some(outer)) = (self.frame.function.as_deref(), outer.function.as_deref())
+        else {
+            return;
+        };
+        if let Some(name) = name_in_arguments(function, outer) {
+            self.frame.function = Some(name);
+        }
     }
 }
 
@@ -71,30 +107,60 @@ pub(crate) fn forget_tables() {
     backtrace::clear_symbol_cache();
 }
 
-fn look_up(address: Address, folder: Option<&str>) -> Vec<Frame> {
+fn look_up(address: Address, sources: &mut Sources, folder: Option<&str>) -> Vec<Found> {
     // `backtrace` takes every address for one that is returned to, and looks one byte before it.
     let at = if address.is_exact { address.at.wrapping_add(1) } else { address.at };
     let mut frames = Vec::new();
     if at != 0 {
-        backtrace::resolve(ptr::without_provenance_mut(at), |symbol| frames.push(told(symbol, folder)));
+        backtrace::resolve(ptr::without_provenance_mut(at), |symbol| {
+            frames.push(told(symbol, sources, folder))
+        });
     }
     if frames.is_empty() {
-        frames.push(Frame { function: None, file: None, line: None });
+        let frame = Frame { function: None, file: None, line: None };
+        frames.push(Found { frame, is_nameless: false });
     }
     frames
 }
 
-fn told(symbol: &backtrace::Symbol, folder: Option<&str>) -> Frame {
+fn told(symbol: &backtrace::Symbol, sources: &mut Sources, folder: Option<&str>) -> Found {
     let file = symbol.filename().map(|file| file.to_string_lossy().replace('\\', "/"));
     let function = symbol.name().map(|name| format!("{name:#}")).filter(|name| !name.is_empty());
-    // The folder above `src` names the crate, so the path is taken before the file is shortened.
+    // Line 0 is how debug information says that an instruction comes from no line.
+    let line = symbol.lineno().filter(|line| *line > 0);
+    let mut is_nameless = false;
     let function = match (function, &file) {
+        (Some(function), Some(file)) if is_bare(&function) && is_own(file) => {
+            let column = symbol.colno().unwrap_or(u32::MAX);
+            let around = line.and_then(|line| sources.function(file, line, column));
+            let inside = around.and_then(|around| inside(around, &function));
+            is_nameless = function.starts_with('{') && inside.is_none();
+            let path = within(inside.as_deref().unwrap_or(&function), file);
+            Some(match (sources.crate_of(file), path.split_once("::")) {
+                (Some(name), Some((_, rest))) => format!("{name}::{rest}"),
+                _ => path,
+            })
+        }
+        // The folder above `src` names the crate, so the path is taken before the file is shortened.
         (Some(function), Some(file)) => Some(qualified(&function, file)),
         (function, _) => function,
     };
     let file = file.map(|file| shortened(&file, folder));
-    // Line 0 is how debug information says that an instruction comes from no line.
-    Frame { function, file, line: symbol.lineno().filter(|line| *line > 0) }
+    Found { frame: Frame { function, file, line }, is_nameless }
+}
+
+/// The path of a function inside its file's module, from what the file says of the place and what it is called.
+///
+/// *Shape*: `load_config` and `{async_fn#0}` are `load_config::{async_fn#0}`; `Store::load` and `load<u8>` are
+/// `Store::load<u8>`. A file that says something else speaks of another function.
+fn inside(around: &str, function: &str) -> Option<String> {
+    if function.starts_with('{') {
+        return Some(format!("{around}::{function}"));
+    }
+    let (path, last) = around.rsplit_once("::").unwrap_or(("", around));
+    let is_same = function.split('<').next() == Some(last);
+    let join = if path.is_empty() { "" } else { "::" };
+    is_same.then(|| format!("{path}{join}{function}"))
 }
 
 #[cfg(test)]

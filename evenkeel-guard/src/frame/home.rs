@@ -116,6 +116,11 @@ pub(super) fn from_folder<'a>(file: &'a str, folder: Option<&str>) -> &'a str {
     inside.unwrap_or(file)
 }
 
+/// Whether a file is of the program itself, and of no package, library or repository.
+pub(crate) fn is_own(file: &str) -> bool {
+    matches!(Home::of(file), Home::Own)
+}
+
 /// The crate that a file belongs to, where its path says so.
 pub(super) fn crate_of_file(file: &str) -> Option<String> {
     let folder = match Home::of(file) {
@@ -147,9 +152,12 @@ fn folder_above_source(file: &str) -> Option<&str> {
 /// *Shape*: `read<&str>` in `std/src/fs.rs` becomes `std::fs::read<&str>`. A type's name is lost for good:
 /// `File::open` becomes `std::fs::open`. Where the crate's folder is unknown the path begins with `crate`.
 pub(crate) fn qualified(function: &str, file: &str) -> String {
-    let Some(path) = file.strip_suffix(".rs").filter(|_| is_bare(function)) else {
-        return function.to_owned();
-    };
+    if is_bare(function) { within(function, file) } else { function.to_owned() }
+}
+
+/// Adds the path of a file's module to a function inside it.
+pub(crate) fn within(function: &str, file: &str) -> String {
+    let Some(path) = file.strip_suffix(".rs") else { return function.to_owned() };
     let mut segments = vec![crate_of_file(file).unwrap_or_else(|| "crate".to_owned())];
     let inside = path.rsplit_once("/src/").map(|(_, inside)| inside).or_else(|| path.strip_prefix("src/"));
     let modules = inside.filter(|inside| !inside.starts_with("bin/")).unwrap_or_default().split('/');

@@ -1,7 +1,7 @@
 //! The names of functions: their parts, and what their authors call them.
 
 /// Whether a name has no path before it.
-pub(super) fn is_bare(function: &str) -> bool {
+pub(crate) fn is_bare(function: &str) -> bool {
     !function.is_empty() && !function.starts_with('<') && segments(function).len() == 1
 }
 
@@ -131,6 +131,28 @@ fn through(module: &str, door: &str, plain: &str) -> Option<String> {
     Some(format!("{parent}::{inside}"))
 }
 
+/// The path of a function that the compiler made, from the arguments of the generic function that calls it.
+///
+/// *Shape*: `shop::cmd::{async_fn#0}` and `poll<bot::cmd::nap::{async_fn_env#0}, ()>` give `bot::cmd::nap::{async_fn#0}`:
+/// the argument has the crate's own name, where the other one is only its folder's. `None` where no argument fits, or
+/// several do.
+pub(crate) fn name_in_arguments(function: &str, outer: &str) -> Option<String> {
+    let (path, made) = function.split('<').next()?.rsplit_once("::")?;
+    let modules = path.split_once("::").map_or("", |(_, modules)| modules);
+    let (kind, number) = made.split_once('#')?;
+    let mark = format!("{kind}_env#{number}");
+    let is_path = |letter: char| letter.is_alphanumeric() || "_:{}#".contains(letter);
+    let mut names = outer.match_indices(&mark).filter_map(|(end, _)| {
+        let start = outer[..end].rfind(|letter| !is_path(letter)).map_or(0, |at| at + 1);
+        let (_, inside) = outer[start..end].split_once("::")?;
+        let is_there =
+            inside.strip_prefix(modules).is_some_and(|rest| modules.is_empty() || rest.starts_with("::"));
+        is_there.then(|| &outer[start..end])
+    });
+    let name = names.next()?;
+    names.all(|other| other == name).then(|| format!("{name}{made}"))
+}
+
 /// Whether a path lies in what a pattern names. `*` stands for any text.
 pub(super) fn matches(pattern: &str, path: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
@@ -185,6 +207,41 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(readable(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_argument_names_what_the_compiler_made_of_it() {
+        for (function, outer, expected) in [
+            (
+                "shop::cases::{async_fn#0}",
+                "tokio::runtime::task::core::{closure#0}<extra::cases::nap::{async_fn_env#0}, alloc::sync::Arc<()>>",
+                Some("extra::cases::nap::{async_fn#0}"),
+            ),
+            (
+                "shop::cases::{async_block#0}",
+                "tokio::time::timeout::poll<extra::cases::run::{async_block#6}::{async_block_env#0}>",
+                Some("extra::cases::run::{async_block#6}::{async_block#0}"),
+            ),
+            (
+                "shop::cases::{async_fn#0}<&str>",
+                "poll<extra::cases::config::{impl#0}::deep::{async_fn_env#0}<&str>>",
+                Some("extra::cases::config::{impl#0}::deep::{async_fn#0}"),
+            ),
+            ("shop::{async_fn#0}", "poll<bot::nap::{async_fn_env#0}>", Some("bot::nap::{async_fn#0}")),
+            // Another kind, another number, another file, or one of two.
+            ("shop::cases::{async_fn#0}", "poll<extra::cases::run::{async_block_env#0}>", None),
+            ("shop::cases::{async_fn#0}", "poll<extra::cases::run::{async_fn_env#1}>", None),
+            ("shop::cases::{async_fn#0}", "poll<extra::other::run::{async_fn_env#0}>", None),
+            (
+                "shop::cases::{async_fn#0}",
+                "poll<(extra::cases::one::{async_fn_env#0}, extra::cases::two::{async_fn_env#0})>",
+                None,
+            ),
+            ("shop::cases::{async_fn#0}", "shop::cases::{async_block#0}", None),
+            ("{async_fn#0}", "poll<bot::nap::{async_fn_env#0}>", None),
+        ] {
+            assert_eq!(name_in_arguments(function, outer).as_deref(), expected, "{function} in {outer}");
         }
     }
 }
