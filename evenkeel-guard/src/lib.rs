@@ -18,12 +18,13 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`report`](Report) | labels, classes, and what is said of a place that blocks |
-//! | `frame` | what a step of a call path is: the author's, std's, a crate's |
+//! | `frame` | what a step of a call path is: the author's, std's, a crate's; `frame/poll`: where a task's poll begins |
 //! | [`advice`](Words) | what to write instead; `advice/table` has the rows |
 //! | [`allow`](Allow) | calls that are right where they are |
-//! | `stack` | addresses into functions, files and lines |
-//! | `verdict` | judges a stack: whose line, which class, which call, whether it is allowed |
+//! | `stack` | addresses into functions, files and lines; `stack/source`: the function around a line |
+//! | `verdict` | judges a stack: whose line, which class, which call, whether it is allowed; `verdict/waits`: whose lock |
 //! | `sys` | what the kernel says of this process's threads, and their registers |
+//! | `address` | code addresses as a debug file has them, for programs without names |
 //! | `hook` | sees the libc calls that are about to block their thread; `hook/linked` has the wrappers |
 //! | `clock` | moments that fit into an atomic |
 //! | `call` | the call that blocks a thread, and who takes its place |
@@ -76,6 +77,7 @@ mod allow;
 mod stack;
 mod verdict;
 mod sys;
+mod address;
 mod hook;
 mod clock;
 mod call;

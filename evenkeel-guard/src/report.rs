@@ -150,6 +150,13 @@ pub struct Report {
     pub strikes: u32,
     /// What to write instead.
     pub advice: String,
+    /// Where a program without lines does it: `shop+0x1a2b3`, a file's name and an address as the file counts them,
+    /// innermost first. `evenkeel lines FILE ADDRESS` names their lines, given the debug information of that build.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// The build that the addresses are of, as the linker named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
     /// Whether it is a wait for a lock that the author never sees: one inside a channel, or in a dependency.
     #[serde(skip)]
     pub(crate) is_inner_lock: bool,
@@ -241,6 +248,23 @@ impl Report {
         let start = self.path.iter().position(is_here).unwrap_or(self.path.len());
         &self.path[start..]
     }
+
+    /// The innermost address, and what to type for the lines of all.
+    fn tell_addresses(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((file, _)) = self.addresses.first().and_then(|address| address.split_once('+')) else {
+            return Ok(());
+        };
+        write!(f, ", at {}", self.addresses[0])?;
+        if let Some(build_id) = &self.build_id {
+            write!(f, " of build {build_id}")?;
+        }
+        write!(f, " (`evenkeel lines {file}.debug")?;
+        let same = self.addresses.iter().filter_map(|address| address.split_once('+'));
+        for (_, address) in same.filter(|(other, _)| *other == file) {
+            write!(f, " {address}")?;
+        }
+        f.write_str("` names the lines)")
+    }
 }
 
 impl fmt::Display for Report {
@@ -259,6 +283,9 @@ impl fmt::Display for Report {
         if self.callers().is_empty() {
             let place = if self.is_exact { "at" } else { "somewhere in what is named at" };
             write!(f, " {place} {file}:{line}")?;
+        }
+        if !self.is_exact {
+            self.tell_addresses(f)?;
         }
         for frame in self.callers() {
             write!(f, " <- {frame}")?;
@@ -298,6 +325,38 @@ impl fmt::Display for Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn report() -> Report {
+        Report {
+            number: 1,
+            name: "/nap".into(),
+            class: Class::Sleep,
+            call: "clock_nanosleep".into(),
+            file: "src/main.rs".into(),
+            line: 3,
+            is_exact: false,
+            path: Vec::new(),
+            elapsed: Duration::from_millis(500),
+            is_over: true,
+            times: 1,
+            taken_over: None,
+            strikes: 0,
+            advice: "use `tokio::time::sleep(duration).await`".into(),
+            addresses: vec!["shop+0x1a2b3".into(), "libfoo.so+0x5".into(), "shop+0x77".into()],
+            build_id: Some("ab12".into()),
+            is_inner_lock: false,
+        }
+    }
+
+    #[test]
+    fn without_lines_a_report_says_how_to_get_them() {
+        let text = report().to_string();
+        let expected = "in clock_nanosleep somewhere in what is named at src/main.rs:3, at shop+0x1a2b3 of build ab12 \
+                        (`evenkeel lines shop.debug 0x1a2b3 0x77` names the lines); nothing took its place";
+        assert!(text.contains(expected), "{text}");
+        let exact = Report { is_exact: true, ..report() }.to_string();
+        assert!(!exact.contains("0x1a2b3"), "{exact}");
+    }
 
     #[test]
     fn what_the_compiler_made_is_shown_as_the_function_around_it() {

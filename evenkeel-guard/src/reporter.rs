@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::{self, error::RecvError};
 
+use crate::address;
 use crate::advice::Words;
 use crate::allow::Allow;
 use crate::counters::Tally;
@@ -86,10 +87,17 @@ struct Bench {
     /// The last poll in which something allowed was found.
     excused_poll: AtomicU64,
     /// What was found of each stack. Only the reporter's thread asks, but the bench is shared.
-    verdicts: Mutex<HashMap<u64, Arc<Verdict>>>,
+    verdicts: Mutex<HashMap<u64, Arc<Judged>>>,
     stream: broadcast::Sender<Report>,
     /// Whether somebody waits until all is looked into.
     is_awaited: AtomicBool,
+}
+
+/// What was found of a stack.
+struct Judged {
+    verdict: Verdict,
+    /// Its addresses, where they have no lines.
+    unread: address::Places,
 }
 
 impl Reporter {
@@ -228,7 +236,8 @@ impl Bench {
     }
 
     fn consider(&self, finding: &Finding) {
-        let Some(verdict) = self.verdict(finding) else { return self.count(finding) };
+        let Some(judged) = self.judged(finding) else { return self.count(finding) };
+        let verdict = &judged.verdict;
         if verdict.is_allowed {
             self.excused_poll.store(finding.poll, Ordering::Relaxed);
         }
@@ -241,7 +250,7 @@ impl Bench {
         let key = Key { command: finding.command, class: verdict.class, place };
         let long_waits = locked(&self.places).long_waits(&key, finding);
         let strikes = self.strike(finding, verdict.class, long_waits);
-        let report = report(&self.registry.label(finding.command), &verdict, finding, strikes.count);
+        let report = report(&self.registry.label(finding.command), &judged, finding, strikes.count);
         let noted = locked(&self.places).note(key, report, finding);
         self.publish(noted);
     }
@@ -282,7 +291,7 @@ impl Bench {
     }
 
     /// What is known of a stack, or a look at it. `None` for one that was known, and is so no more.
-    fn verdict(&self, finding: &Finding) -> Option<Arc<Verdict>> {
+    fn judged(&self, finding: &Finding) -> Option<Arc<Judged>> {
         let (key, stacks) = match &finding.stacks {
             Stacks::Known(key) => return locked(&self.verdicts).get(key).cloned(),
             Stacks::Sheet { key, sheet, length } => (*key, vec![self.findings.read(*sheet, *length)]),
@@ -290,27 +299,28 @@ impl Bench {
             Stacks::Taken(stacks) => (hash_of(finding, stacks), stacks.clone()),
         };
         let known = locked(&self.verdicts).get(&key).cloned();
-        let verdict = known.unwrap_or_else(|| self.look_into(finding, key, &stacks));
+        let judged = known.unwrap_or_else(|| self.look_into(finding, key, &stacks));
         if let Stacks::Sheet { key, .. } = finding.stacks {
+            let verdict = &judged.verdict;
             let sight = if verdict.is_allowed { Sight::Allowed } else { Sight::Judged(verdict.class) };
             self.findings.known.judge(key, sight);
         }
-        Some(verdict)
+        Some(judged)
     }
 
-    fn look_into(&self, finding: &Finding, key: u64, stacks: &[Arc<[usize]>]) -> Arc<Verdict> {
-        let stacks: Vec<_> = stacks
-            .iter()
-            .map(|addresses| {
-                let addresses: Vec<_> =
-                    addresses.iter().map(|address| Address::returned_to(*address)).collect();
-                locked(&self.symbols).resolve(&addresses)
-            })
-            .collect();
+    fn look_into(&self, finding: &Finding, key: u64, stacks: &[Arc<[usize]>]) -> Arc<Judged> {
+        let resolved = stacks.iter().map(|addresses| {
+            let addresses: Vec<_> = addresses.iter().map(|address| Address::returned_to(*address)).collect();
+            locked(&self.symbols).resolve(&addresses)
+        });
+        let resolved: Vec<_> = resolved.collect();
         let (symbol, class, is_guest) = (finding.symbol, finding.class, finding.role == Role::Guest);
         let moments: Vec<_> =
-            stacks.iter().map(|frames| Evidence { symbol, class, is_guest, frames }).collect();
-        let best = Arc::new(judge_all(&moments, &self.allow, &self.words));
+            resolved.iter().map(|frames| Evidence { symbol, class, is_guest, frames }).collect();
+        let verdict = judge_all(&moments, &self.allow, &self.words);
+        let first = stacks.first().map_or(&[][..], |stack| stack);
+        let unread = if lacks_lines(&verdict) { address::places(first) } else { address::Places::default() };
+        let best = Arc::new(Judged { verdict, unread });
         let mut verdicts = locked(&self.verdicts);
         if verdicts.len() >= VERDICTS {
             verdicts.clear();
@@ -340,7 +350,8 @@ impl Bench {
     }
 }
 
-fn report(label: &Label, verdict: &Verdict, finding: &Finding, strikes: u32) -> Report {
+fn report(label: &Label, judged: &Judged, finding: &Finding, strikes: u32) -> Report {
+    let Judged { verdict, unread } = judged;
     let author = verdict.author.as_ref().and_then(|frame| Some((frame.file.clone()?, frame.line?)));
     let is_exact = author.is_some();
     let location = label.location();
@@ -359,6 +370,8 @@ fn report(label: &Label, verdict: &Verdict, finding: &Finding, strikes: u32) -> 
         times: 1,
         taken_over: finding.taken_over,
         strikes,
+        addresses: unread.addresses.clone(),
+        build_id: unread.build_id.clone(),
         is_inner_lock: verdict.is_inner_lock,
         advice: if lacks_lines(verdict) {
             format!("{} ({LINES_HINT})", verdict.advice)

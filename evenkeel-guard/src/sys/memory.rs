@@ -1,6 +1,6 @@
 //! This process's own memory, copied by the kernel, and the modules that are loaded in it.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::fs::File;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
@@ -43,6 +43,41 @@ pub(crate) struct Module {
     pub(crate) index: Range<u64>,
     /// Where the segments end, in no order.
     pub(crate) segments: Vec<Range<u64>>,
+    /// The file, as the loader has it; empty for the program itself.
+    pub(crate) name: String,
+    /// Where its notes lie: the program headers `PT_NOTE`.
+    pub(crate) notes: Vec<Range<u64>>,
+}
+
+impl Module {
+    /// What the linker named this build by, as the tools for debug information write it.
+    pub(crate) fn build_id(&self) -> Option<String> {
+        self.notes.iter().find_map(|range| {
+            let length = usize::try_from(range.end.saturating_sub(range.start)).ok()?.min(4096);
+            let mut notes = vec![0; length];
+            let read = read_memory(range.start, &mut notes);
+            let id = build_id(notes.get(..read)?)?;
+            Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
+        })
+    }
+}
+
+/// The bytes of the note that the linker leaves, among other notes.
+///
+/// *Shape*: length of the name, length of what follows, kind, each four bytes; both are padded to four bytes.
+fn build_id(mut notes: &[u8]) -> Option<&[u8]> {
+    const BUILD_ID: usize = 3;
+    loop {
+        let (header, rest) = notes.split_at_checked(12)?;
+        let number =
+            |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let [name, content, kind] = [0, 4, 8].map(|at| usize::try_from(number(at)).unwrap_or(usize::MAX));
+        let (owner, rest) = rest.split_at_checked(name.checked_next_multiple_of(4)?)?;
+        if kind == BUILD_ID && owner == b"GNU\0" {
+            return rest.get(..content);
+        }
+        notes = rest.get(content.checked_next_multiple_of(4)?..)?;
+    }
 }
 
 /// Counts how often a module was loaded or unloaded.
@@ -77,7 +112,10 @@ pub(crate) fn modules() -> Vec<Module> {
         }
         // SAFETY: the loader's description says where the program headers are, and how many.
         let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
-        modules.extend(describe(info.dlpi_addr, headers));
+        // SAFETY: the loader's names end in a zero, and there is none for some modules.
+        let name = unsafe { (!info.dlpi_name.is_null()).then(|| CStr::from_ptr(info.dlpi_name)) };
+        let name = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        modules.extend(describe(info.dlpi_addr, headers, name));
         0
     }
     let mut modules = Vec::<Module>::new();
@@ -86,7 +124,7 @@ pub(crate) fn modules() -> Vec<Module> {
     modules
 }
 
-fn describe(bias: u64, headers: &[libc::Elf64_Phdr]) -> Option<Module> {
+fn describe(bias: u64, headers: &[libc::Elf64_Phdr], name: String) -> Option<Module> {
     let range = |header: &libc::Elf64_Phdr| {
         let start = bias.wrapping_add(header.p_vaddr);
         start..start.saturating_add(header.p_memsz)
@@ -95,5 +133,6 @@ fn describe(bias: u64, headers: &[libc::Elf64_Phdr]) -> Option<Module> {
     let code = loaded().filter(|header| header.p_flags & libc::PF_X != 0).map(range);
     let code = code.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end))?;
     let index = headers.iter().find(|header| header.p_type == libc::PT_GNU_EH_FRAME).map(range)?;
-    Some(Module { bias, code, index, segments: loaded().map(range).collect() })
+    let notes = headers.iter().filter(|header| header.p_type == libc::PT_NOTE).map(range).collect();
+    Some(Module { bias, code, index, segments: loaded().map(range).collect(), name, notes })
 }
