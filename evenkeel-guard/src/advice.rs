@@ -6,7 +6,7 @@ use crate::frame::poll::called;
 use crate::frame::{crate_of, is_in};
 use crate::report::{Class, Frame};
 
-use table::{CRATES, FUNCTIONS, Row, of_class};
+use table::{CRATES, FUNCTIONS, INNER_LOCK, Row, in_use, of_class};
 
 /// What advice calls the ways out, so that it can be pasted into the program at hand.
 ///
@@ -43,28 +43,81 @@ impl Default for Words {
 /// What to write instead of what `frames` show, innermost first.
 ///
 /// The outermost frame that a row is for counts, since that is the call in the author's code: by its crate, else by its
-/// function. Without such a frame the class tells.
+/// function. Without such a frame the class tells. What the author uses already is not advised.
 pub(crate) fn advise(class: Class, symbol: Option<&str>, frames: &[Frame], words: &Words) -> String {
     let called = called(frames);
     // What such a loop calls is no fault: it is the loop that never lets go.
     let row = (class != Class::AlwaysReady).then(|| find(class, called)).flatten();
     match row {
-        Some((row, path)) => filled(row.text, words, last(path)),
+        Some(Match { row, at, .. }) if is_used(row, &called[at..], words) => filled(in_use(class), words, ""),
+        Some(Match { row, path, .. }) => filled(row.text, words, last(path)),
         None => filled(of_class(of_symbol(class, symbol)), words, ""),
     }
 }
 
-/// The row for the outermost frame that has one, and which of its paths fits.
-fn find(class: Class, called: &[Frame]) -> Option<(&'static Row, &'static str)> {
-    called.iter().rev().find_map(|frame| {
-        let name = crate_of(frame);
-        let mut rows = CRATES.iter().chain(FUNCTIONS);
-        rows.find_map(|row| {
-            let is_for = row.classes.is_empty() || row.classes.contains(&class);
-            let mut paths = row.paths.iter().filter(|_| is_for);
-            let path = paths.find(|path| name.as_deref() == Some(path) || is_in(frame, path))?;
-            Some((row, *path))
-        })
+/// What to say of a lock inside something that the author calls.
+pub(crate) fn advise_on_inner_lock(words: &Words) -> String {
+    filled(INNER_LOCK, words, "")
+}
+
+/// A row that is for a frame.
+struct Match {
+    row: &'static Row,
+    /// Which of its paths fits.
+    path: &'static str,
+    /// The frame's place in the stack.
+    at: usize,
+}
+
+/// The row for the outermost frame that has one.
+fn find(class: Class, called: &[Frame]) -> Option<Match> {
+    called.iter().enumerate().rev().find_map(|(at, frame)| {
+        let mut rows = CRATES.iter().chain(FUNCTIONS).filter(|row| row.is_for(class));
+        rows.find_map(|row| Some(Match { row, path: path_of(row, frame)?, at }))
+    })
+}
+
+/// The path of a row that a frame lies in.
+fn path_of(row: &Row, frame: &Frame) -> Option<&'static str> {
+    let name = crate_of(frame);
+    row.paths.iter().copied().find(|path| name.as_deref() == Some(path) || is_in(frame, path))
+}
+
+/// Whether a row advises what is used already: it names a crate or a module that `outwards` goes through, which is the
+/// frame that the row is for and all outside of it.
+fn is_used(row: &Row, outwards: &[Frame], words: &Words) -> bool {
+    let text = row.text.replace("{http}", words.http);
+    // What follows is what to take out.
+    let text = text.split(" in place of ").next().unwrap_or_default();
+    let is_part = |letter: char| letter.is_alphanumeric() || "_:-".contains(letter);
+    let mut named = text.split('`').skip(1).step_by(2).map(|code| {
+        let end = code.find(|letter| !is_part(letter)).unwrap_or(code.len());
+        code[..end].replace('-', "_")
+    });
+    named.any(|path| names_used(&path, row, outwards))
+}
+
+fn names_used(path: &str, row: &Row, outwards: &[Frame]) -> bool {
+    let outside = outwards.get(1..).unwrap_or_default();
+    // Of `tokio::fs::File::open` the module is what tells.
+    let type_at = path.match_indices("::").find(|(at, _)| path[at + 2..].starts_with(char::is_uppercase));
+    let split = type_at.map(|(at, _)| (&path[..at], &path[at + 2..])).or_else(|| path.rsplit_once("::"));
+    let Some((module, last)) = split else {
+        let is_of =
+            |name: &str| name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+        return !path.is_empty() && outside.iter().filter_map(crate_of).any(|name| is_of(&name));
+    };
+    if module.contains("::") {
+        return outwards.iter().any(|frame| is_in(frame, module));
+    }
+    // `reqwest::Client` is right for what calls `reqwest::blocking`, and for nothing else of that crate.
+    let is_part_of_crate = row.paths.iter().any(|path| path.starts_with(module) && path.contains("::"));
+    outwards.iter().filter(|frame| crate_of(frame).as_deref() == Some(module)).any(|frame| {
+        if is_part_of_crate {
+            path_of(row, frame).is_none()
+        } else {
+            is_in(frame, &format!("{module}::*{last}"))
+        }
     })
 }
 
@@ -276,6 +329,68 @@ mod tests {
     fn crates_are_known_by_their_files_too() {
         check(Class::File, "robust_open | libsqlite3-sys-0.35.0/sqlite3/sqlite3.c:39567", "`sqlx`");
         check(Class::Network, "{closure#0} | ureq-3.5.1/src/run.rs:3", "`reqwest::Client`");
+    }
+
+    #[test]
+    fn what_is_used_already_is_not_advised() {
+        for (class, called, named) in [
+            (
+                Class::File,
+                "unixClose | libsqlite3-sys-0.35.0/sqlite3/sqlite3.c:3\nsqlx_sqlite::connection::handle::drop\nsqlx_core::pool::inner::close",
+                "sqlx",
+            ),
+            (
+                Class::Join,
+                "std::thread::join_handle::JoinHandle<T>::join\nlibsqlite3_sys::close\nsqlx_sqlite::connection::worker::shutdown",
+                "sqlx",
+            ),
+            (
+                Class::Network,
+                "redis::connection::connect\nredis::aio::connection::connect_simple",
+                "redis::aio",
+            ),
+            (Class::Network, "curl::easy::perform\nreqwest::async_impl::client::Client::execute", "reqwest"),
+            (
+                Class::Network,
+                "tungstenite::client::connect\ntokio_tungstenite::connect::connect_async",
+                "tokio-tungstenite",
+            ),
+            (
+                Class::Compute,
+                "miniz_oxide::deflate\nflate2::write\nasync_compression::codec::flate::encode",
+                "async-compression",
+            ),
+            (Class::Compute, "diesel::query_dsl::load\ndiesel_async::run_query_dsl::load", "diesel-async"),
+            (Class::Network, "rustls::conn::complete_io\ntokio_rustls::common::handshake", "tokio-rustls"),
+            (Class::Network, "mysql::conn::read\nmysql_async::conn::read", "mysql_async"),
+            (Class::Network, "postgres::connect\nr2d2::get\nbb8::inner::get", "bb8"),
+            (Class::Join, "rdkafka::consumer::stream_consumer::StreamConsumer<C>::drop", "StreamConsumer"),
+            (Class::File, "std::fs::File::open\ntokio::fs::file::File::open", "tokio::fs"),
+            (
+                Class::Network,
+                "std::net::tcp::TcpStream::connect\ntokio::net::tcp::stream::TcpStream::connect",
+                "tokio::net",
+            ),
+            (
+                Class::File,
+                "std::fs::File::open\ntracing_appender::rolling::write\ntracing_appender::non_blocking::drop",
+                "non_blocking",
+            ),
+        ] {
+            let stack = frames(&format!("{called}\nbot::run | src/run.rs:3\nasync_task::raw::run"));
+            let text = advise(class, None, &stack, &Words::tokio());
+            assert!(!text.contains(named) && text.contains("spawn_blocking"), "{called}: {text}");
+        }
+        // What lies inside of the call is not used by the author.
+        check(Class::Network, "tokio_postgres::query\npostgres::client::Client::query", "`tokio-postgres`");
+        check(
+            Class::Network,
+            "mongodb::client::Client::f\nmongodb::sync::client::Client::f",
+            "`mongodb::Client`",
+        );
+        check(Class::Network, "reqwest::blocking::client::Client::execute", "`reqwest::Client`");
+        check(Class::Network, "redis::connection::Connection::req", "`redis::aio::MultiplexedConnection`");
+        check(Class::File, "std::fs::read\nhickory_resolver::system_conf::read_system_conf", "start-up");
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod call;
 mod waits;
 mod class;
 
-use crate::advice::{Words, advise};
+use crate::advice::{Words, advise, advise_on_inner_lock};
 use crate::allow::Allow;
 use crate::frame::poll::{called, heard, is_executor, is_panicking, polled, polls_a_future};
 use crate::frame::{Origin, has_path, is_in, origin};
@@ -90,15 +90,20 @@ pub(crate) fn judge(evidence: &Evidence<'_>, allow: &Allow, words: &Words) -> Ve
         || seen == Class::Unknown && is_for_memory(frames)
         || waits::is_runtimes_own(class, all)
         || is_guest && !polls_a_future(all);
+    let is_inner_lock = class == Class::Contention
+        && matches!(waits::owner(heard(all)), Origin::Dependency | Origin::Standard);
     Verdict {
         is_allowed,
-        is_inner_lock: class == Class::Contention
-            && matches!(waits::owner(heard(all)), Origin::Dependency | Origin::Standard),
+        is_inner_lock,
         class,
         call: call::name(symbol, class, frames),
         author: frames.iter().find(|frame| origin(frame) == Origin::Author).cloned(),
         path: path(frames),
-        advice: advise(class, symbol, frames, words),
+        advice: if is_inner_lock {
+            advise_on_inner_lock(words)
+        } else {
+            advise(class, symbol, frames, words)
+        },
     }
 }
 

@@ -14,6 +14,12 @@ pub(super) struct Row {
     pub(super) text: &'static str,
 }
 
+impl Row {
+    pub(super) fn is_for(&self, class: Class) -> bool {
+        self.classes.is_empty() || self.classes.contains(&class)
+    }
+}
+
 const fn any(paths: &'static [&'static str], text: &'static str) -> Row {
     Row { paths, classes: &[], text }
 }
@@ -40,6 +46,11 @@ pub(super) const CRATES: &[Row] = &[
     any(&["serialport"], "use the crate `tokio-serial`, or write `{blocking}`"),
     any(&["ldap3"], "use `ldap3::LdapConnAsync` and `.await` it in place of `ldap3::LdapConn`"),
     only(&[Network, Lookup], &["tungstenite"], "use the crate `tokio-tungstenite`"),
+    only(
+        &[File],
+        &["hickory_resolver", "trust_dns_resolver"],
+        "build the resolver once, at start-up (before `main` runs its first future): it reads the system's settings",
+    ),
     any(&["dns_lookup", "hickory_resolver", "trust_dns_resolver"], "use `tokio::net::lookup_host(..).await`"),
     any(
         &["kafka", "rdkafka"],
@@ -297,7 +308,7 @@ pub(super) const FUNCTIONS: &[Row] = &[
         "use `tokio::process::Command` and `.await` its `output()`, `status()` or `wait()`",
     ),
     any(
-        &["std::thread::JoinHandle", "std::thread::scope", "std::thread::lifecycle"],
+        &["std::thread::JoinHandle", "std::thread::scope", "std::thread::lifecycle::*join"],
         "write `{blocking}` in place of a thread and its `join()`",
     ),
     any(
@@ -344,6 +355,19 @@ pub(super) const FUNCTIONS: &[Row] = &[
         "write `{offload}` around the sorting of long lists",
     ),
 ];
+
+/// For a lock inside something that the author calls.
+pub(super) const INNER_LOCK: &str = "nothing, while it is short: the lock is inside of what you call; if it lasts, put the call into `{blocking}`";
+
+/// For what is used already in the way that blocks the least, and blocks.
+pub(super) fn in_use(class: Class) -> &'static str {
+    if class.is_busy() {
+        "write `{offload}` around this step"
+    } else {
+        "put this step into `{blocking}`, closing and dropping too, or keep what you would close for as long as the \
+         program runs"
+    }
+}
 
 /// For what neither a crate nor a function tells.
 pub(super) fn of_class(class: Class) -> &'static str {
