@@ -23,6 +23,7 @@ Usage: evenkeel-bench signal [SCENARIO] [OPTIONS]
        evenkeel-bench start                   from the start of a bot to its first answer
        evenkeel-bench poll                    what the guard adds to a poll, in instructions
        evenkeel-bench rescue                  how long the others wait when a handler blocks
+       evenkeel-bench guard [--seconds N]     strikes, endless handlers (60 s), a wrapped call, an idle guard
        evenkeel-bench memory                  what a bot keeps of a million idle conversations
        evenkeel-bench journal                 what the record on a file costs, beside a bare sync of the same disk
        evenkeel-bench latency                 what the record adds to an answer at 20 to 2,000 messages/s, in syncs
@@ -100,6 +101,7 @@ pub(crate) enum Command {
     Latency,
     Poll,
     Rescue,
+    Guard(u64),
     Kills(kills::Plan),
     Planted,
     /// Hidden: what `poll` runs under valgrind.
@@ -124,6 +126,7 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command,
             "start" => alone(&mut parser, Command::Start),
             "poll" => alone(&mut parser, Command::Poll),
             "rescue" => alone(&mut parser, Command::Rescue),
+            "guard" => guard(&mut parser),
             "kills" => kills(&mut parser),
             "planted" => alone(&mut parser, Command::Planted),
             "poll-loop" => poll_loop(&mut parser),
@@ -144,6 +147,15 @@ fn poll_loop(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     let name = parser.value()?.string()?;
     let which = Loop::named(&name).ok_or_else(|| format!("there is no loop `{name}`"))?;
     Ok(Command::PollLoop(which, parser.value()?.parse()?))
+}
+
+fn guard(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    match parser.next()? {
+        None => Ok(Command::Guard(60)),
+        Some(Long("seconds")) => Ok(Command::Guard(parser.value()?.parse()?)),
+        Some(Short('h') | Long("help")) => Ok(Command::Help),
+        Some(other) => Err(other.unexpected()),
+    }
 }
 
 /// A command without options.

@@ -11,9 +11,11 @@ mod signal;
 mod memory;
 mod poll;
 mod rescue;
+mod guard;
 mod start;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use arguments::Command;
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Memory => memory::run(),
         Command::Poll => poll::run(),
         Command::Rescue => rescue::run(),
+        Command::Guard(seconds) => guard::run(Duration::from_secs(seconds)),
         Command::Kills(plan) => kills::run(&plan),
         Command::Planted => kills::planted::run(),
         Command::PollLoop(which, polls) => {

@@ -26,6 +26,16 @@ pub fn bare(polls: u64) {
     }
 }
 
+/// Makes a short call of the C library so often on a thread that is not watched, through the guard's wrapper.
+pub fn wrapped_call(times: u64) {
+    crate::hook::measured_call(times, true);
+}
+
+/// The same past the wrapper.
+pub fn bare_call(times: u64) {
+    crate::hook::measured_call(times, false);
+}
+
 /// The same with everything that the guard does on the path of a poll.
 pub fn guarded(polls: u64) {
     let queue: Arc<ConcurrentQueue<Work>> = Arc::new(ConcurrentQueue::unbounded());

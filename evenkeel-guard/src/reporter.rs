@@ -174,6 +174,12 @@ impl Reporter {
 impl Drop for Reporter {
     fn drop(&mut self) {
         self.bench.findings.close();
+        for entry in self.bench.allow.unused() {
+            tracing::info!(
+                target: "evenkeel::guard",
+                "`{entry}`, an entry of the list of what may block, has covered nothing: mistyped, or not needed any more?"
+            );
+        }
     }
 }
 

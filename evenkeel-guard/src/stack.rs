@@ -113,7 +113,7 @@ fn look_up(address: Address, sources: &mut Sources, folder: Option<&str>) -> Vec
     let mut frames = Vec::new();
     if at != 0 {
         backtrace::resolve(ptr::without_provenance_mut(at), |symbol| {
-            frames.push(told(symbol, sources, folder))
+            frames.push(told(symbol, sources, folder));
         });
     }
     if frames.is_empty() {

@@ -11,7 +11,9 @@ mod lookup;
 mod process;
 mod thread;
 mod raw;
+mod cost;
 
+pub(super) use cost::take;
 use wrap::Row;
 
 const TABLES: [&[Row]; 8] = [

@@ -142,7 +142,7 @@ fn functions(text: &str) -> Vec<Function> {
             }
             ";" if nesting == 0 => header = None,
             "impl" | "trait" if header.is_none() && nesting == 0 => {
-                header = Some(Header::Type(String::new()))
+                header = Some(Header::Type(String::new()));
             }
             _ if before == "fn" && is_name(word) => header = Some(Header::Function(word.to_owned(), at)),
             _ if before == "mod" && is_name(word) => header = Some(Header::Module(word.to_owned())),

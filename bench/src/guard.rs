@@ -1,0 +1,210 @@
+//! What the guard does in the worst cases, and what it costs where nothing blocks.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use evenkeel_guard::{Executor, Label, Options, RunError, cost};
+use tokio::runtime::Runtime;
+
+/// Commands that are caught, one after the other, of each kind.
+const CAUGHT: usize = 500;
+/// Handlers that never return.
+const ENDLESS: usize = 1000;
+/// Of a wrapped call and a bare one; the best of so many runs.
+const CALLS: (u64, usize) = (5_000_000, 15);
+
+pub(crate) fn run(endless: Duration) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    wrapped_call();
+    idle(&runtime)?;
+    strikes(&runtime)?;
+    commands(&runtime)?;
+    endless_handlers(&runtime, endless)
+}
+
+/// A call of the C library on a thread that nobody watches.
+fn wrapped_call() {
+    let best = |call: fn(u64)| {
+        let times = (0..CALLS.1).map(|_| {
+            let start = Instant::now();
+            call(CALLS.0);
+            start.elapsed()
+        });
+        times.min().unwrap_or_default().as_secs_f64() * 1e9 / CALLS.0 as f64
+    };
+    let (bare, wrapped) = (best(cost::bare_call), best(cost::wrapped_call));
+    println!(
+        "a call on an unwatched thread: {bare:.2} ns bare, {wrapped:.2} ns wrapped: {:.2} ns more",
+        wrapped - bare
+    );
+}
+
+/// CPU time of a guard that has nothing to do.
+fn idle(runtime: &Runtime) -> io::Result<()> {
+    let executor = Executor::threads(runtime.handle().clone(), 2);
+    thread::sleep(Duration::from_secs(1));
+    let before = cpu_ticks()?;
+    thread::sleep(Duration::from_secs(10));
+    println!("an idle executor used {} clock ticks (of 1/100 s) of CPU in 10 s", cpu_ticks()? - before);
+    drop(executor);
+    Ok(())
+}
+
+/// From a call until its command is in quarantine.
+fn strikes(runtime: &Runtime) -> io::Result<()> {
+    let executor = Executor::threads(runtime.handle().clone(), 2);
+    let times = caught(&executor, || thread::sleep(Duration::from_millis(20)))?;
+    println!("from a sleep of 20 ms until its command is in quarantine: {times}");
+    let times = caught(&executor, read_slowly)?;
+    println!("from a read that waits 20 ms: {times} (a call of unknown length counts after 1 ms)");
+    Ok(())
+}
+
+/// Reads what comes after 20 ms. What goes wrong makes the read short, and the figure long.
+fn read_slowly() {
+    let exchange = || -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let mut reader = TcpStream::connect(listener.local_addr()?)?;
+        let (mut writer, _) = listener.accept()?;
+        let writing = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            writer.write_all(b"x")
+        });
+        reader.read_exact(&mut [0])?;
+        drop(writing);
+        Ok(())
+    };
+    let _short = exchange();
+}
+
+/// How long it takes to catch commands that make a call each.
+fn caught(executor: &Executor, call: fn()) -> io::Result<Quantiles> {
+    let mut times = Vec::with_capacity(CAUGHT);
+    for number in 0..CAUGHT {
+        let name = format!("command {number} at {:?}", Instant::now());
+        let (begun, begins) = std::sync::mpsc::channel();
+        let work = async move {
+            // The benchmark waits below.
+            let _told = begun.send(Instant::now());
+            call();
+        };
+        executor.spawn(&Label::new(name.clone()), work).detach();
+        let start = begins.recv().map_err(io::Error::other)?;
+        while !executor.quarantined().iter().any(|one| one.name == name) {
+            std::hint::spin_loop();
+        }
+        times.push(start.elapsed());
+        executor.pardon(&name);
+    }
+    Ok(Quantiles::of(times))
+}
+
+/// What each command takes of memory that was polled and has gone.
+fn commands(runtime: &Runtime) -> io::Result<()> {
+    let executor = Executor::threads(runtime.handle().clone(), 2);
+    let poll =
+        |number: usize| runtime.block_on(executor.run(Label::new(format!("!command{number}")), async {}));
+    for number in 0..100 {
+        let _known = poll(number);
+    }
+    let before = resident_bytes()?;
+    for number in 100..4000 {
+        let _known = poll(number);
+    }
+    println!("memory per command: {} bytes", resident_bytes()?.saturating_sub(before) / 3900);
+    Ok(())
+}
+
+/// Pings beside handlers that never return.
+fn endless_handlers(runtime: &Runtime, lasts: Duration) -> io::Result<()> {
+    let executor = Executor::with(runtime.handle().clone(), &Options::default().with_workers(2));
+    let refused = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    for _ in 0..ENDLESS {
+        let (executor, refused) = (executor.clone(), std::sync::Arc::clone(&refused));
+        runtime.spawn(async move {
+            let endless = async {
+                loop {
+                    thread::park();
+                }
+            };
+            let answer: Result<(), RunError> = executor.run(Label::new("endless"), endless).await;
+            if answer == Err(RunError::Busy) {
+                refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+    }
+    let (mut times, start) = (Vec::new(), Instant::now());
+    let mut early = None;
+    while start.elapsed() < lasts {
+        let asked = Instant::now();
+        let answer = runtime.block_on(executor.run(Label::new("ping"), async { thread::current().id() }));
+        answer.map_err(io::Error::other)?;
+        times.push(asked.elapsed());
+        if early.is_none() && start.elapsed() > lasts / 10 {
+            early = Some((executor.counters().threads, resident_bytes()?));
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    let (threads, bytes) = early.unwrap_or_default();
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    println!(
+        "pings beside {ENDLESS} endless handlers of one command for {} s: {}",
+        lasts.as_secs(),
+        Quantiles::of(times)
+    );
+    println!(
+        "threads after a tenth of the time and at the end: {threads}, {}; memory: {:.1} MiB, {:.1} MiB; refused: {}",
+        executor.counters().threads,
+        mib(bytes),
+        mib(resident_bytes()?),
+        refused.load(std::sync::atomic::Ordering::Relaxed),
+    );
+    Ok(())
+}
+
+struct Quantiles {
+    p50: Duration,
+    p99: Duration,
+    max: Duration,
+}
+
+impl Quantiles {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let at =
+            |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1))).copied();
+        let [p50, p99, max] = [50, 99, 100].map(|share| at(share).unwrap_or_default());
+        Self { p50, p99, max }
+    }
+}
+
+impl std::fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let millis = |time: Duration| time.as_secs_f64() * 1e3;
+        write!(
+            f,
+            "p50 {:.3} ms, p99 {:.3} ms, max {:.3} ms",
+            millis(self.p50),
+            millis(self.p99),
+            millis(self.max)
+        )
+    }
+}
+
+/// User and system time of this process, in the kernel's ticks.
+fn cpu_ticks() -> io::Result<u64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<u64> =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    Ok(fields.iter().sum())
+}
+
+fn resident_bytes() -> io::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
+    Ok(line.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or_default() * 1024)
+}
