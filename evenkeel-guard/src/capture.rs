@@ -45,7 +45,7 @@ impl Capture {
     /// has not gone on to something else.
     ///
     /// `None` for a thread that is gone, that changes too quickly, or that got no core to answer from in a few
-    /// milliseconds. Asking again is fine. A path may lack its outer end: past 256 frames, past 64 KiB of a
+    /// milliseconds. Asking again is fine. A path may lack its outer end: past 256 frames, past 256 KiB of a
     /// running thread's stack or 1 MiB of a sleeping one's, or if the thread woke during a second copy.
     pub(crate) fn take(&mut self, thread: ThreadId, still: impl Fn() -> bool) -> Option<Taken> {
         self.0.take(thread, &still)

@@ -23,11 +23,11 @@ mod interrupt;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) use interrupt::{Registers, interrupt, is_copying};
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(crate) use memory::{Module, module_changes, modules, read_memory};
+pub(crate) use memory::{Module, can_read_memory, is_refused, module_changes, modules, read_memory};
 #[cfg(all(test, target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) use raw::sleep_without_libc;
 #[cfg(target_os = "linux")]
-pub(crate) use threads::read_about;
+pub(crate) use threads::{Status, read_about};
 
 /// Names a thread of this process as the kernel does. The kernel gives the number to another thread, sooner
 /// or later, once this one has ended.

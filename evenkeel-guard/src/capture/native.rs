@@ -1,6 +1,7 @@
 //! Captures on Linux: who is asked, how often, and when an answer counts.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 use std::time::Duration;
 
 use super::Taken;
@@ -26,10 +27,18 @@ pub(super) struct Capture {
 
 impl Capture {
     pub(super) fn new() -> Self {
+        if !sys::can_read_memory() {
+            tell_of_refusal();
+        }
         Self { tables: None, cache: Cache::new(), stack: Stack { start: 0, bytes: Vec::new() } }
     }
 
     pub(super) fn take(&mut self, thread: ThreadId, still: &dyn Fn() -> bool) -> Option<Taken> {
+        // A program may install its filter at any time.
+        if sys::is_refused() {
+            tell_of_refusal();
+            return None;
+        }
         if !self.tables.as_ref().is_some_and(Tables::are_current) {
             self.tables = Some(Tables::new());
         }
@@ -127,12 +136,19 @@ fn is_busy(thread: ThreadId) -> bool {
 
 /// How often a thread has gone to sleep so far.
 fn sleeps_of(thread: ThreadId) -> Option<u64> {
-    let mut status = [0; 4096];
-    let length = sys::read_about(thread, "status", &mut status).ok()?;
-    // The name comes first, and may hold anything but the end of a line.
-    let lines = status.get(..length)?.split(|byte| *byte == b'\n');
-    let count = lines.filter_map(|line| line.strip_prefix(b"voluntary_ctxt_switches:")).next()?;
-    str::from_utf8(count).ok()?.trim().parse().ok()
+    sys::Status::of(thread)?.sleeps()
+}
+
+/// Says once in a program that there are no paths.
+fn tell_of_refusal() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tracing::warn!(
+            target: "evenkeel::guard",
+            "the kernel does not let this program copy its own memory (`process_vm_readv`, which a filter of system \
+             calls has to allow): what computes is found without its line, what blocks without libc is not found"
+        );
+    });
 }
 
 fn taken(state: ThreadState, system_call: Option<u64>, path: Path) -> Taken {

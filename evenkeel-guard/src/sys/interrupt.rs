@@ -9,10 +9,10 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::memory::memory_descriptor;
+use super::memory::Pages;
 use super::{ThreadId, raw};
 
 /// The registers from which a stack can be followed.
@@ -27,7 +27,9 @@ pub(crate) struct Registers {
 }
 
 /// At most this much of the stack is copied, which bounds how long the thread is held.
-const MOST_BYTES: usize = 64 * 1024;
+const MOST_BYTES: usize = 256 * 1024;
+/// With one more, since a stack pointer lies anywhere in its page.
+const MOST_PAGES: usize = MOST_BYTES / 4096 + 1;
 
 /// A thread on a core answers in microseconds. One that waits for a core can take any time; it is given up
 /// after this long, so that the one who asks stays on time.
@@ -44,21 +46,23 @@ const DONE: u64 = 2 << 32;
 const ABANDONED: u64 = 3 << 32;
 
 static ASKED: AtomicU64 = AtomicU64::new(IDLE);
-static MEMORY: AtomicI32 = AtomicI32::new(-1);
 static COPY: Copied = Copied {
     registers: [const { AtomicU64::new(0) }; 4],
     length: AtomicUsize::new(0),
+    pages: UnsafeCell::new(Pages::new()),
     bytes: UnsafeCell::new([0; MOST_BYTES]),
 };
 
 struct Copied {
     registers: [AtomicU64; 4],
     length: AtomicUsize,
+    /// Not on the handler's stack, which may be a small one of its own.
+    pages: UnsafeCell<Pages<MOST_PAGES>>,
     bytes: UnsafeCell<[u8; MOST_BYTES]>,
 }
 
-// SAFETY: `bytes` is touched only by the handler that moved `ASKED` to `COPYING`, and then only by the one
-// who read `DONE` there.
+// SAFETY: `bytes` and `pages` are touched only by the handler that moved `ASKED` to `COPYING`, and then `bytes` by
+// the one who read `DONE` there.
 unsafe impl Sync for Copied {}
 
 /// Interrupts a thread, gives its registers, and puts its stack from the stack pointer on into `stack`.
@@ -69,11 +73,7 @@ pub(crate) fn interrupt(thread: ThreadId, stack: &mut Vec<u8>) -> Option<Registe
     static SIGNAL: OnceLock<Option<libc::c_int>> = OnceLock::new();
     let signal = (*SIGNAL.get_or_init(install))?;
     ASKED.compare_exchange(IDLE, thread.0.into(), Ordering::AcqRel, Ordering::Relaxed).ok()?;
-    let (process, thread_number) = (std::process::id(), libc::c_long::from(thread.0));
-    // SAFETY: tgkill takes numbers only.
-    let outcome =
-        unsafe { libc::syscall(libc::SYS_tgkill, libc::c_long::from(process), thread_number, signal) };
-    if !(outcome == 0 && wait()) {
+    if !(send(thread, signal) && wait()) {
         return give_up(thread);
     }
     let length = COPY.length.load(Ordering::Relaxed).min(MOST_BYTES);
@@ -84,6 +84,12 @@ pub(crate) fn interrupt(thread: ThreadId, stack: &mut Vec<u8>) -> Option<Registe
         COPY.registers.each_ref().map(|register| register.load(Ordering::Relaxed));
     ASKED.store(IDLE, Ordering::Release);
     Some(Registers { program_counter, stack_pointer, frame_pointer, link })
+}
+
+fn send(thread: ThreadId, signal: libc::c_int) -> bool {
+    let (process, thread) = (libc::c_long::from(std::process::id()), libc::c_long::from(thread.0));
+    // SAFETY: tgkill takes numbers only.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) == 0 }
 }
 
 /// Whether the copy is there in time.
@@ -124,7 +130,6 @@ fn give_up(thread: ThreadId) -> Option<Registers> {
 
 /// Puts the handler on the first real-time signal, from the fifth on, that is nobody's.
 fn install() -> Option<libc::c_int> {
-    MEMORY.store(memory_descriptor()?, Ordering::Release);
     (libc::SIGRTMIN() + 5..=libc::SIGRTMAX()).find(|&signal| handle(signal))
 }
 
@@ -146,8 +151,7 @@ fn handle(signal: libc::c_int) -> bool {
 
 /// The handler. It calls nothing but the kernel, takes no lock, and leaves `errno` alone.
 extern "C" fn copy(_signal: libc::c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: gettid takes no argument.
-    let here = unsafe { raw::system_call(libc::SYS_gettid, [0; 4]) } as u64;
+    let here = raw::current_thread() as u64;
     // A signal that comes late finds another number here, or none.
     let copying = COPYING | here;
     if ASKED.compare_exchange(here, copying, Ordering::Acquire, Ordering::Relaxed).is_err() {
@@ -156,12 +160,12 @@ extern "C" fn copy(_signal: libc::c_int, _info: *mut libc::siginfo_t, context: *
     // SAFETY: the kernel passes the interrupted context to a handler with `SA_SIGINFO`.
     let registers = registers(unsafe { &*context.cast::<libc::ucontext_t>() });
     let [_, stack_pointer, _, _] = registers;
-    let memory = MEMORY.load(Ordering::Relaxed) as usize;
-    let bytes = COPY.bytes.get() as usize;
-    // SAFETY: the bytes are this handler's since it wrote `COPYING`, and there are `MOST_BYTES` of them.
-    let length =
-        unsafe { raw::system_call(libc::SYS_pread64, [memory, bytes, MOST_BYTES, stack_pointer as usize]) };
-    COPY.length.store(usize::try_from(length).unwrap_or(0), Ordering::Relaxed);
+    let bytes = COPY.bytes.get().cast::<u8>();
+    // SAFETY: the room is this handler's since it wrote `COPYING`.
+    let pages = unsafe { &mut *COPY.pages.get() };
+    // SAFETY: so are the bytes, and there are `MOST_BYTES` of them.
+    let length = unsafe { pages.copy(stack_pointer as usize, bytes, MOST_BYTES) };
+    COPY.length.store(length, Ordering::Relaxed);
     for (to, from) in COPY.registers.iter().zip(registers) {
         to.store(from, Ordering::Relaxed);
     }

@@ -1,35 +1,105 @@
 //! This process's own memory, copied by the kernel, and the modules that are loaded in it.
 
 use std::ffi::{CStr, c_void};
-use std::fs::File;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Never closed, because a signal handler may read it at any time.
-fn memory() -> Option<&'static File> {
-    static MEMORY: OnceLock<Option<File>> = OnceLock::new();
-    MEMORY.get_or_init(|| File::open("/proc/self/mem").ok()).as_ref()
-}
+use super::raw;
 
-/// The file behind [`read_memory`].
-pub(super) fn memory_descriptor() -> Option<RawFd> {
-    memory().map(File::as_raw_fd)
+/// A copy ends between two of these. Real pages may be larger, never smaller.
+const PAGE: usize = 4096;
+/// No address of a program is higher, so that sums of addresses and lengths do not overflow.
+const HIGHEST: usize = usize::MAX / 2;
+const NOTHING: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+
+/// What a filter of system calls answers, and a kernel that was built without this one.
+const REFUSALS: [isize; 3] = [-(libc::EPERM as isize), -(libc::EACCES as isize), -(libc::ENOSYS as isize)];
+
+/// Whether the kernel has refused to copy memory.
+static IS_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Room for the description of a copy. It may be static, where a signal handler has little stack.
+pub(super) struct Pages<const N: usize>([libc::iovec; N]);
+
+impl<const N: usize> Pages<N> {
+    /// So much can be copied at once, wherever in its first page it begins.
+    pub(super) const MOST_BYTES: usize = (N - 1) * PAGE;
+
+    pub(super) const fn new() -> Self {
+        Self([NOTHING; N])
+    }
+
+    /// Copies memory of this process, up to the first page that is not mapped or not readable, and says how many
+    /// bytes there were. Calls nothing but the kernel, so that a signal handler may use it.
+    ///
+    /// No file stands for the memory: one would go to every process forked from this one, whatever rights that gives
+    /// up. The kernel lets every thread read its own memory by its own number, of which a fork makes another one.
+    ///
+    /// # Safety
+    /// `into` is valid for writes of `length` bytes, which nobody else uses meanwhile.
+    pub(super) unsafe fn copy(&mut self, at: usize, into: *mut u8, length: usize) -> usize {
+        if at >= HIGHEST {
+            return 0;
+        }
+        let length = length.min(Self::MOST_BYTES);
+        let count = self.divide(at, length);
+        let whole = libc::iovec { iov_base: into.cast(), iov_len: length };
+        let (from, to) = (self.0.as_ptr() as usize, &raw const whole as usize);
+        let arguments = [raw::current_thread(), to, 1, from, count, 0];
+        // SAFETY: the vectors live until the call is over, and the caller vouches for where the bytes go.
+        let copied = unsafe { raw::system_call(libc::SYS_process_vm_readv, arguments) };
+        if REFUSALS.contains(&copied) {
+            IS_REFUSED.store(true, Ordering::Relaxed);
+        }
+        usize::try_from(copied).unwrap_or(0)
+    }
+
+    /// Describes memory page by page: the kernel promises to copy each part whole or not at all.
+    fn divide(&mut self, at: usize, length: usize) -> usize {
+        let (mut at, end, mut count) = (at, at + length, 0);
+        for part in &mut self.0 {
+            if at == end {
+                break;
+            }
+            let next = end.min((at / PAGE + 1) * PAGE);
+            *part = libc::iovec { iov_base: std::ptr::without_provenance_mut(at), iov_len: next - at };
+            (at, count) = (next, count + 1);
+        }
+        count
+    }
 }
 
 /// Copies memory from an address on, and says how many bytes there were. The kernel does the copying, so that
 /// an address where nothing is mapped ends the copy, and harms nobody.
 pub(crate) fn read_memory(at: u64, into: &mut [u8]) -> usize {
-    let Some(memory) = memory() else { return 0 };
+    let Ok(at) = usize::try_from(at) else { return 0 };
     let mut length = 0;
     while length < into.len() {
-        match memory.read_at(&mut into[length..], at.saturating_add(length as u64)) {
-            Ok(0) | Err(_) => break,
-            Ok(more) => length += more,
+        let (at, rest) = (at.saturating_add(length), &mut into[length..]);
+        // Most reads are of a few bytes, which need few words to be described.
+        let more = if rest.len() <= PAGE { read::<2>(at, rest) } else { read::<65>(at, rest) };
+        if more == 0 {
+            break;
         }
+        length += more;
     }
     length
+}
+
+fn read<const N: usize>(at: usize, into: &mut [u8]) -> usize {
+    // SAFETY: the slice is borrowed for as long as the copy takes.
+    unsafe { Pages::<N>::new().copy(at, into.as_mut_ptr(), into.len()) }
+}
+
+/// Whether the kernel has refused a copy so far.
+pub(crate) fn is_refused() -> bool {
+    IS_REFUSED.load(Ordering::Relaxed)
+}
+
+/// Makes a copy, and says whether that works.
+pub(crate) fn can_read_memory() -> bool {
+    let (here, mut copy) = ([7_u8], [0]);
+    read_memory(here.as_ptr() as u64, &mut copy) == 1 && copy == here
 }
 
 /// A program or library that is loaded.

@@ -143,6 +143,46 @@ fn addresses_here_touch_little_stack() {
     assert!(touched <= 8 * 1024, "{touched} bytes");
 }
 
+/// Maps so many pages, of which the one at `gap` cannot be read.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn pages_with_a_gap(pages: usize, gap: usize) -> u64 {
+    const PAGE: usize = 64 * 1024;
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: the kernel chooses a place that nobody uses.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), pages * PAGE, access, flags, -1, 0) };
+    assert_ne!(start, libc::MAP_FAILED);
+    // SAFETY: the page is one of those above, and is not used.
+    assert_eq!(unsafe { libc::mprotect(start.wrapping_byte_add(gap * PAGE), PAGE, libc::PROT_NONE) }, 0);
+    start as u64
+}
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[test]
+fn a_copy_of_memory_ends_where_it_cannot_be_read() {
+    const PAGE: usize = 64 * 1024;
+    let start = pages_with_a_gap(9, 8);
+    for (offset, asked) in [(0, 9 * PAGE), (1, 9 * PAGE), (PAGE + 5, 8 * PAGE), (8 * PAGE - 3, 16)] {
+        let mut bytes = vec![1; asked];
+        assert_eq!(read_memory(start + offset as u64, &mut bytes), 8 * PAGE - offset, "{offset} {asked}");
+    }
+    let mut bytes = vec![1; 6 * PAGE + 11];
+    assert_eq!(read_memory(start + 7, &mut bytes), bytes.len());
+    assert!(bytes.iter().all(|byte| *byte == 0));
+    assert_eq!(read_memory(start + 8 * PAGE as u64, &mut bytes), 0);
+    assert!(can_read_memory() && !is_refused());
+}
+
+/// The kernel's own little library, which has no file.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[test]
+fn the_kernels_library_can_be_read() {
+    // SAFETY: it only reads what the kernel has left on the stack.
+    let library = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+    let mut bytes = [0; 4];
+    assert_eq!(read_memory(library, &mut bytes), 4);
+    assert_eq!(&bytes, b"\x7FELF");
+}
+
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[test]
 fn a_signal_that_nobody_waits_for_changes_nothing() {

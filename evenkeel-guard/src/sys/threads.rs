@@ -53,6 +53,32 @@ pub(super) fn parse_state(line: &[u8]) -> Option<ThreadState> {
     }
 }
 
+/// What the kernel's file `status` says of a thread.
+pub(crate) struct Status {
+    text: [u8; 4096],
+    length: usize,
+}
+
+impl Status {
+    pub(crate) fn of(thread: ThreadId) -> Option<Self> {
+        let mut text = [0; 4096];
+        let length = read_about(thread, "status", &mut text).ok()?;
+        Some(Self { text, length })
+    }
+
+    /// How often the thread has gone to sleep so far.
+    pub(crate) fn sleeps(&self) -> Option<u64> {
+        self.value("voluntary_ctxt_switches:")?.parse().ok()
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        // The thread's name comes first, and may hold anything but the end of a line.
+        let lines = self.text.get(..self.length)?.split(|byte| *byte == b'\n');
+        let value = lines.filter_map(|line| line.strip_prefix(name.as_bytes())).next()?;
+        Some(str::from_utf8(value).ok()?.trim())
+    }
+}
+
 pub(super) fn cpu_time_of(thread: u32) -> Option<Duration> {
     /// The clock counts one thread (4), by what the scheduler measured (2).
     const SCHEDULED_TIME_OF_A_THREAD: i32 = 4 | 2;

@@ -1,0 +1,156 @@
+//! Many handlers that block at once, for ever, or deep in a recursion.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use evenkeel_guard::{Allow, Executor, Label, Options, RunError, watch};
+use tokio::sync::oneshot;
+
+use super::{ask, report, runtime, thread_name, until};
+
+/// Handlers of one command that never return, asked for as a service would; counts those that are refused.
+fn endless(
+    executor: &Executor,
+    runtime: &tokio::runtime::Runtime,
+    name: &str,
+    count: usize,
+) -> Arc<AtomicUsize> {
+    let refused = Arc::<AtomicUsize>::default();
+    for _ in 0..count {
+        let (executor, refused, label) = (executor.clone(), Arc::clone(&refused), Label::new(name));
+        runtime.spawn(async move {
+            let never = async {
+                loop {
+                    thread::park();
+                }
+            };
+            if executor.run::<()>(label, never).await == Err(RunError::Busy) {
+                refused.fetch_add(1, SeqCst);
+            }
+        });
+    }
+    refused
+}
+
+#[test]
+fn a_thousand_handlers_that_never_return_take_nothing_from_the_others() {
+    let runtime = runtime();
+    let options = Options::default().with_workers(2).with_quarantine(16, 1).with_queue(100);
+    let executor = Executor::with(runtime.handle().clone(), &options);
+    let early = endless(&executor, &runtime, "endless", 1000);
+    until(|| executor.quarantined().iter().any(|one| one.name == "endless"));
+    until(|| executor.counters().waiting_in_quarantine >= 100);
+    // What came before it was caught was taken; what comes now is refused.
+    let late = endless(&executor, &runtime, "endless", 1000);
+    until(|| early.load(SeqCst) + late.load(SeqCst) >= 1000);
+    for _ in 0..100 {
+        assert_eq!(ask(&executor, &Label::new("ping"), async { thread_name() }), "evenkeel-worker");
+    }
+    let counters = executor.counters();
+    assert!(counters.threads < 64, "{counters:?}");
+    assert_eq!(counters.overlooked, 0, "{counters:?}");
+}
+
+#[test]
+fn what_is_caught_later_finds_a_thread_though_others_keep_all_they_get() {
+    let runtime = runtime();
+    let options = Options::default().with_workers(2).with_quarantine(16, 1).with_queue(20);
+    let executor = Executor::with(runtime.handle().clone(), &options);
+    for name in ["first", "second"] {
+        endless(&executor, &runtime, name, 200);
+    }
+    until(|| executor.quarantined().len() == 2);
+    let nap = || async {
+        thread::sleep(Duration::from_millis(2));
+        thread_name()
+    };
+    let label = Label::new("nap");
+    let mut last = String::new();
+    while last != "evenkeel-quarantine" {
+        last = ask(&executor, &label, nap());
+    }
+}
+
+#[test]
+fn what_is_allowed_is_caught_at_most_until_it_has_been_looked_into() {
+    let runtime = runtime();
+    let allow =
+        Allow::default().with("sleep", "*::what_is_allowed_is_caught_at_most_until_it_has_been_looked_into");
+    let options = Options::default().with_workers(2).with_allow(allow).unwrap();
+    let executor = Executor::with(runtime.handle().clone(), &options);
+    let label = Label::new("nap");
+    for _ in 0..20 {
+        ask(&executor, &label, async { thread::sleep(Duration::from_millis(2)) });
+        assert!(executor.failures().is_empty());
+        assert!(executor.quarantined().is_empty());
+    }
+    assert_eq!(executor.counters().strikes, 0);
+}
+
+/// Reads a byte at each depth, as a parser does that reads from a file without a buffer.
+#[inline(never)]
+fn nested(file: &mut File, depth: usize) -> usize {
+    let mut byte = [0];
+    let read = file.read(&mut byte).unwrap_or(0);
+    if depth == 0 { read } else { read + nested(file, depth - 1) }
+}
+
+#[test]
+fn a_recursion_is_one_place_however_deep() {
+    let runtime = runtime();
+    let executor = Executor::threads(runtime.handle().clone(), 2);
+    let path =
+        std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("nested-{}", std::process::id()));
+    std::fs::write(&path, vec![b'x'; 4096]).unwrap();
+    let mut file = File::open(&path).unwrap();
+    let read = ask(&executor, &Label::new("parse"), async move { nested(&mut file, 1000) });
+    assert_eq!(read, 1001);
+    executor.failures();
+    let reports = executor.reports();
+    assert_eq!(reports.len(), 1, "{reports:#?}");
+    assert_eq!(executor.counters().overlooked, 0);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn the_others_waited_from_the_beginning_of_the_call() {
+    let runtime = runtime();
+    let executor = Executor::threads(runtime.handle().clone(), 2);
+    let lock = Arc::new(std::sync::Mutex::new(()));
+    // A lock is not given a successor before the watchdog has looked: the report says how long that took.
+    let held = lock.lock().unwrap();
+    let (waits, is_done) = oneshot::channel();
+    let taken = Arc::clone(&lock);
+    let waiting = async move {
+        drop(taken.lock());
+        let _told = waits.send(());
+    };
+    executor.spawn(&Label::new("waits"), waiting).detach();
+    let found = report(&executor, |report| report.taken_over.is_some());
+    drop(held);
+    runtime.block_on(is_done).unwrap();
+    assert!(found.taken_over.unwrap() >= Duration::from_millis(1), "{found:?}");
+}
+
+#[test]
+fn two_guards_of_one_builder_watch_side_by_side() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all();
+    let guards = [watch(&mut builder), watch(&mut builder), watch(&mut builder)];
+    let runtime = builder.build().unwrap();
+    runtime.block_on(async {
+        let blocks = tokio::spawn(async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            thread::sleep(Duration::from_millis(20));
+        });
+        blocks.await.unwrap();
+    });
+    for guard in &guards {
+        until(|| guard.reports().len() == 1);
+        assert_eq!(guard.reports()[0].times, 1);
+    }
+}

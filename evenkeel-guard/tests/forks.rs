@@ -1,0 +1,160 @@
+//! What a process that a handler starts, with or without `execve`, gets to see of its parent.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+
+use std::hint::black_box;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use evenkeel_guard::{Class, Executor, Label};
+use tokio::runtime::Runtime;
+
+/// Keeps the calling thread's core busy for so much of its own time.
+fn compute(time: Duration) {
+    let used = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let until = Duration::try_from(used()).unwrap() + time;
+    while Duration::try_from(used()).unwrap() < until {
+        black_box((0..1000).sum::<u64>());
+    }
+}
+
+/// An executor that has looked at a busy thread, with all that it opens for that.
+fn executor_that_has_looked(runtime: &Runtime) -> Executor {
+    let executor = Executor::threads(runtime.handle().clone(), 1);
+    while !executor.reports().iter().any(|report| report.class == Class::Compute && !report.path.is_empty()) {
+        executor.spawn(&Label::new("busy"), async { compute(Duration::from_millis(20)) }).detach();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    executor
+}
+
+/// Runs a future on the executor, and gives what it gives.
+fn ask<T: Send + 'static>(executor: &Executor, future: impl Future<Output = T> + Send + 'static) -> T {
+    let (tell, told) = std::sync::mpsc::channel();
+    executor.spawn(&Label::new("asked"), async move { tell.send(future.await).unwrap() }).detach();
+    told.recv().unwrap()
+}
+
+static SECRET: AtomicU64 = AtomicU64::new(0);
+const WRITTEN_LATER: u64 = 0x5EC2_E75E_C2E7;
+
+/// The forked child. It calls nothing but the kernel, for another thread may have held any lock when it was made.
+fn look_through_all_descriptors(parent_is_ready: i32) -> i32 {
+    const NOBODY: libc::c_long = 65534;
+    let mut found = 0_u64;
+    // SAFETY: a program without the right to do so stays who it is.
+    unsafe { libc::syscall(libc::SYS_setgid, NOBODY) };
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_setuid, NOBODY) };
+    // SAFETY: the bytes are a local's.
+    if unsafe { libc::syscall(libc::SYS_read, parent_is_ready, &raw mut found, 1) } != 1 {
+        return 2;
+    }
+    for descriptor in 0..4096 {
+        found = 0;
+        // SAFETY: the bytes are a local's.
+        unsafe { libc::syscall(libc::SYS_pread64, descriptor, &raw mut found, 8, SECRET.as_ptr()) };
+        if found == WRITTEN_LATER {
+            return 1;
+        }
+    }
+    0
+}
+
+/// Forks, lets the child wait until the secret is written, and gives the child's status.
+fn fork_and_write_a_secret() -> i32 {
+    let (ready, mut tell_ready) = std::io::pipe().unwrap();
+    // SAFETY: the child calls nothing that another thread could have locked.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let status = look_through_all_descriptors(ready.as_raw_fd());
+        // SAFETY: it takes a number and does not return.
+        unsafe { libc::_exit(status) };
+    }
+    SECRET.store(WRITTEN_LATER, Ordering::SeqCst);
+    tell_ready.write_all(&[1]).unwrap();
+    let mut status = 0;
+    // SAFETY: the status is a local.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert!(libc::WIFEXITED(status), "{status}");
+    libc::WEXITSTATUS(status)
+}
+
+#[test]
+fn a_forked_child_that_gave_up_its_rights_cannot_read_its_parent() {
+    let runtime = Runtime::new().unwrap();
+    let executor = executor_that_has_looked(&runtime);
+    // The handler's own thread is watched, and a child of it would tell the guard of its calls.
+    let status = ask(&executor, async { std::thread::spawn(fork_and_write_a_secret).join().unwrap() });
+    assert_ne!(status, 1, "a descriptor gives the parent's memory away");
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn a_program_that_a_handler_starts_gets_no_file_of_the_guards() {
+    let list = || {
+        let output = Command::new("ls").args(["-1", "/proc/self/fd"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let without = list();
+    let runtime = Runtime::new().unwrap();
+    let executor = executor_that_has_looked(&runtime);
+    assert_eq!(ask(&executor, async move { list() }), without);
+}
+
+#[test]
+fn memory_is_not_kept_open() {
+    let runtime = Runtime::new().unwrap();
+    let _executor = executor_that_has_looked(&runtime);
+    for file in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let link = std::fs::read_link(file.unwrap().path()).unwrap_or_default();
+        assert!(!link.ends_with("mem"), "{link:?}");
+    }
+}
+
+/// Has the kernel refuse a system call to this thread and all that it starts.
+fn refuse(call: libc::c_long) {
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let filter = [
+        step((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
+        step((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, u32::try_from(call).unwrap()),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: it takes numbers only.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+    // SAFETY: the kernel copies the filter.
+    assert_eq!(
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) },
+        0
+    );
+}
+
+/// Runs on its own: a filter cannot be taken back.
+#[test]
+fn a_kernel_that_refuses_to_copy_memory_is_told_of_once() {
+    const AGAIN: &str = "EVENKEEL_TEST_AGAIN";
+    if std::env::var_os(AGAIN).is_none() {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "a_kernel_that_refuses_to_copy_memory_is_told_of_once", "--nocapture"]);
+        let output = again.env(AGAIN, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.matches("process_vm_readv").count(), 1, "{said}");
+        return;
+    }
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    refuse(libc::SYS_process_vm_readv);
+    let runtime = Runtime::new().unwrap();
+    for _ in 0..2 {
+        let executor = Executor::threads(runtime.handle().clone(), 1);
+        while !executor.reports().iter().any(|report| report.class == Class::Compute) {
+            executor.spawn(&Label::new("busy"), async { compute(Duration::from_millis(20)) }).detach();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
