@@ -1,11 +1,14 @@
-//! What a process that a handler starts, with or without `execve`, gets to see of its parent.
+//! What a process that a handler starts, with or without `execve`, gets to see of its parent, and what the guard does to
+//! a handler that takes no signals.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
 use std::hint::black_box;
 use std::io::Write;
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::process::Command;
+use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -113,6 +116,42 @@ fn memory_is_not_kept_open() {
         let link = std::fs::read_link(file.unwrap().path()).unwrap_or_default();
         assert!(!link.ends_with("mem"), "{link:?}");
     }
+}
+
+/// All signals that queue up instead of coming once.
+fn real_time_signals() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the set is a local, which is emptied before it is used.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        set.assume_init()
+    }
+}
+
+/// Computes on a thread that takes no signals, and says how many have come meanwhile.
+fn compute_without_signals() -> usize {
+    let (set, mut before) = (real_time_signals(), MaybeUninit::uninit());
+    // SAFETY: the sets are locals.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, before.as_mut_ptr()) };
+    compute(Duration::from_millis(1500));
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel reads two locals, and is asked for no details.
+    let next = || unsafe { libc::sigtimedwait(&raw const set, null_mut(), &raw const at_once) };
+    let pending = std::iter::repeat_with(next).take_while(|&signal| signal > 0).count();
+    // SAFETY: the kernel has filled it above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), null_mut()) };
+    pending
+}
+
+#[test]
+fn a_handler_that_blocks_all_signals_gathers_none() {
+    let runtime = Runtime::new().unwrap();
+    let executor = executor_that_has_looked(&runtime);
+    let pending = ask(&executor, async { compute_without_signals() });
+    assert!(pending <= 1, "{pending} signals wait for a thread that takes none");
 }
 
 /// Has the kernel refuse a system call to this thread and all that it starts.

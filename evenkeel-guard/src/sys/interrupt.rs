@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::memory::Pages;
+use super::threads::signals_of;
 use super::{ThreadId, raw};
 
 /// The registers from which a stack can be followed.
@@ -86,7 +87,17 @@ pub(crate) fn interrupt(thread: ThreadId, stack: &mut Vec<u8>) -> Option<Registe
     Some(Registers { program_counter, stack_pointer, frame_pointer, link })
 }
 
+/// Has the signal reach a thread, unless one is on its way already. Never more than one: a thread that does not take it
+/// would gather them, up to the limit that all programs of its user share.
 fn send(thread: ThreadId, signal: libc::c_int) -> bool {
+    let Some(signals) = signals_of(thread) else { return false };
+    if signals.is_blocked(signal) {
+        return false;
+    }
+    // One that an earlier question has left behind is an answer to this one.
+    if signals.is_pending(signal) {
+        return true;
+    }
     let (process, thread) = (libc::c_long::from(std::process::id()), libc::c_long::from(thread.0));
     // SAFETY: tgkill takes numbers only.
     unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) == 0 }

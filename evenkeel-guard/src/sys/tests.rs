@@ -183,6 +183,55 @@ fn the_kernels_library_can_be_read() {
     assert_eq!(&bytes, b"\x7FELF");
 }
 
+/// Takes what is pending on the calling thread, which blocks it, and says how much it was.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn take_pending_signals(set: &libc::sigset_t) -> usize {
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel is asked for no details, and reads two locals.
+    let next = || unsafe { libc::sigtimedwait(set, std::ptr::null_mut(), &raw const at_once) };
+    std::iter::repeat_with(next).take_while(|&signal| signal > 0).count()
+}
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[test]
+fn a_thread_that_takes_no_signal_is_sent_no_second_one() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let stop = Arc::new(AtomicBool::new(false));
+    let (tell, told) = mpsc::channel();
+    let stopped = Arc::clone(&stop);
+    let thread = std::thread::spawn(move || {
+        let mut set = std::mem::MaybeUninit::uninit();
+        // SAFETY: the set is a local, which is emptied first.
+        let set = unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+            set.assume_init()
+        };
+        tell.send(current_thread()).unwrap();
+        while !stopped.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+        take_pending_signals(&set)
+    });
+    let id = told.recv().unwrap();
+    let mut stack = Vec::new();
+    for _ in 0..100 {
+        assert!(interrupt(id, &mut stack).is_none());
+    }
+    // SAFETY: tgkill takes numbers only.
+    let outcome = unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), id.0, libc::SIGRTMIN() + 5) };
+    assert_eq!(outcome, 0);
+    for _ in 0..100 {
+        assert!(interrupt(id, &mut stack).is_none());
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(thread.join().unwrap(), 1, "only the one of this test");
+}
+
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[test]
 fn a_signal_that_nobody_waits_for_changes_nothing() {

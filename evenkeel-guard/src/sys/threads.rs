@@ -71,12 +71,44 @@ impl Status {
         self.value("voluntary_ctxt_switches:")?.parse().ok()
     }
 
+    /// A set of signals: the first is the lowest bit.
+    fn set(&self, name: &str) -> Option<u64> {
+        u64::from_str_radix(self.value(name)?, 16).ok()
+    }
+
     fn value(&self, name: &str) -> Option<&str> {
         // The thread's name comes first, and may hold anything but the end of a line.
         let lines = self.text.get(..self.length)?.split(|byte| *byte == b'\n');
         let value = lines.filter_map(|line| line.strip_prefix(name.as_bytes())).next()?;
         Some(str::from_utf8(value).ok()?.trim())
     }
+}
+
+/// The signals that a thread does not take, and those that it is still to take.
+pub(super) struct Signals {
+    blocked: u64,
+    pending: u64,
+}
+
+pub(super) fn signals_of(thread: ThreadId) -> Option<Signals> {
+    let status = Status::of(thread)?;
+    let pending = status.set("SigPnd:")? | status.set("ShdPnd:")?;
+    Some(Signals { blocked: status.set("SigBlk:")?, pending })
+}
+
+impl Signals {
+    pub(super) fn is_blocked(&self, signal: libc::c_int) -> bool {
+        holds(self.blocked, signal)
+    }
+
+    pub(super) fn is_pending(&self, signal: libc::c_int) -> bool {
+        holds(self.pending, signal)
+    }
+}
+
+fn holds(set: u64, signal: libc::c_int) -> bool {
+    let bit = u32::try_from(signal - 1).ok().and_then(|place| 1_u64.checked_shl(place));
+    bit.is_some_and(|bit| set & bit != 0)
 }
 
 pub(super) fn cpu_time_of(thread: u32) -> Option<Duration> {
