@@ -30,29 +30,60 @@
 //! # What the function finds in the child
 //!
 //! - Its argument and its result travel as MessagePack, so `serde` has to be able to write and read them. Two
-//!   things that look the same there come back as one: `Some(())` as `None`.
+//!   things that look the same there come back as one: `Some(())` as `None`. Each may take 64 MiB, or what
+//!   [`Isolate::argument_limit`] and [`Isolate::result_limit`] say.
 //! - The statics of a program that has just started: nothing that `main` set up, no connection, no cache, no logger.
-//! - The parent's environment, folder, user and limits; an empty standard input; the parent's standard error for
-//!   what it prints, also on standard output.
-//! - A process group of its own. What it leaves running in that group is killed with it.
+//! - Of the environment `PATH`, `HOME`, `TMPDIR`, `TZ`, `LANG`, `LANGUAGE`, `LC_*`, `RUST_BACKTRACE`,
+//!   `RUST_LIB_BACKTRACE` and `LD_LIBRARY_PATH`, and what [`Isolate::env`] adds. [`Isolate::inherit_env`] passes on
+//!   all of it.
+//! - Of the parent's files an empty standard input, and the parent's standard error for what it prints, also on
+//!   standard output. All others are closed, those included that somebody has opened without `O_CLOEXEC`.
+//! - The parent's folder, user, limits and session; a process group of its own.
 //! - No destructors of statics and no `atexit` after it has returned.
+//! - Neither threads nor files that a shared library has made while it was loaded, before any of this: the process is a
+//!   copy of the one that the loader made, with one thread.
 //!
-//! A parent that dies takes the child along at once, though not what the child itself has started.
+//! # What ends with it
+//!
+//! Everything. Between the parent and the function's process stands a *keeper*, a process that sleeps. Whatever the
+//! function starts is below the keeper in the tree of processes, in whichever group or session it is and whether or not
+//! its own parent lives. The keeper kills all of it when the function has returned or its process has died, when the
+//! time is up, when the future is dropped, and when the parent dies, even of SIGKILL. A result is given when nothing of
+//! it is left.
+//!
+//! What remains: a program with more rights (`sudo`) cannot be killed, and is left; one that starts the next of its kind
+//! faster than the keeper looks is followed for as long as that lasts; and a function that kills its keeper, its parent
+//! by then, leaves behind what it has started, though not itself.
+//!
+//! # What is made sure of
+//!
+//! A child calls nothing but functions that the program isolates somewhere: the compiler makes a record of each, and
+//! the child is told the place of a record in the program's file, never an address of code. And it calls nothing for
+//! anybody but its parent: the kernel says that the socket comes from the parent process, of the same user, and that the
+//! parent executes the same file. Else it ends with status 77 and a line on standard error, before it has read an
+//! argument. So the variable `EVENKEEL_ISOLATE` by itself calls nothing, whoever sets it.
+//!
+//! **It is no sandbox.** The function runs as the same user, and may do what the program may: read its files, connect to
+//! its network, look at its memory and its environment through `/proc`, and end it. Nothing of that is meant to hold up
+//! code that wants to do harm. What it does is to end code that would not end.
 //!
 //! # What it costs
 //!
-//! Less than two starts of `true`: 1.1 to 1.4 ms against 0.7 ms on two cores of a virtual machine, as the test
-//! `a_call_costs` prints it. Besides there are the argument and the result, and the pages that the program touches
-//! before `main`. As many children run at once as there are cores; the other calls queue in order ([`running`],
-//! [`waiting`]).
+//! Less than two starts of `true`: 1.5 ms against 0.9 ms at best, 2.2 ms against 1.3 ms in the middle, on two busy cores
+//! of a virtual machine; the test `a_call_costs` prints yours. Besides there are the argument and the result, and the
+//! pages that the program touches before `main`. As many children run at once as there are cores; the other calls
+//! queue in order ([`running`], [`waiting`]).
 //!
 //! # Where it works
 //!
-//! On 64-bit Linux with glibc. Elsewhere every call gives an error that says so.
+//! On 64-bit Linux with glibc, in programs that are dumpable: one that has changed its user since its start has to call
+//! `prctl(PR_SET_DUMPABLE, 1)`. Elsewhere every call gives an error that says so.
 
 use std::any::type_name;
+use std::ffi::OsString;
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -62,7 +93,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-use self::parent::Leash;
+use self::parent::{Function, Leash};
 
 mod error;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
@@ -80,13 +111,15 @@ pub use self::error::IsolateError;
 /// Calls a function in a child process that a timeout can kill. Nothing happens before the `.await`.
 ///
 /// Several arguments are a tuple. A closure without captures is a function too; one that cannot return has to name
-/// its type: `|()| -> () { loop {} }`.
+/// its type: `|()| -> () { loop {} }`. A pointer to a function is not, since a child knows functions by their type: of
+/// several, choose one inside of a closure. That is an error of the compiler, as is a closure with captures.
 ///
 /// # Errors
 ///
 /// [`IsolateError`], if the function did not return in time, panicked, ended its process (an abort, a segmentation
 /// fault, out of memory, `exit`), or could not be called: the argument or the result cannot be written or read, the
-/// process cannot be started, the function lies in a shared library, or the platform is not 64-bit Linux with glibc.
+/// process cannot be started, the argument or the result is too large, the function lies in a shared library, or the
+/// platform is not 64-bit Linux with glibc.
 ///
 /// # Panics
 ///
@@ -105,12 +138,20 @@ pub use self::error::IsolateError;
 /// assert_eq!(sum.await.unwrap_err().panic(), Some("no overflow"));
 /// # }
 /// ```
-pub fn isolate<A, T>(function: fn(A) -> T, argument: A) -> Isolate<A, T>
+pub fn isolate<F, A, T>(function: F, argument: A) -> Isolate<A, T>
 where
+    F: Fn(A) -> T + Copy + Send + 'static,
     A: Serialize + DeserializeOwned + Send + 'static,
     T: Serialize + DeserializeOwned + Send + 'static,
 {
-    Isolate { function, argument, limits: Limits { timeout: Duration::from_secs(30), memory: None } }
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "a function pointer, or a closure with captures, cannot be isolated: name the function itself, and pass \
+             what it needs as its argument"
+        );
+    }
+    Isolate { function: Function::of(function), argument, settings: Settings::default(), result: PhantomData }
 }
 
 /// How many children there are at present, those included that nobody waits for any more.
@@ -126,16 +167,46 @@ pub fn waiting() -> usize {
 /// A call that is made when it is awaited.
 #[must_use = "nothing is called without `.await`"]
 pub struct Isolate<A, T> {
-    function: fn(A) -> T,
+    function: Function,
     argument: A,
-    limits: Limits,
+    settings: Settings,
+    result: PhantomData<fn() -> T>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Limits {
+#[derive(Debug)]
+struct Settings {
     timeout: Duration,
     /// In bytes, beyond what the program has mapped when it calls the function.
     memory: Option<u64>,
+    /// Both in bytes, as encoded.
+    argument_limit: u64,
+    result_limit: u64,
+    environment: Environment,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const MOST: u64 = 64 << 20;
+        let (timeout, environment) = (Duration::from_secs(30), Environment::default());
+        Self { timeout, memory: None, argument_limit: MOST, result_limit: MOST, environment }
+    }
+}
+
+#[derive(Default)]
+struct Environment {
+    inherits_all: bool,
+    added: Vec<(OsString, OsString)>,
+}
+
+/// Values may be secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.added.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Environment")
+            .field("inherits_all", &self.inherits_all)
+            .field("added", &names)
+            .finish()
+    }
 }
 
 impl<A, T> Isolate<A, T> {
@@ -144,7 +215,7 @@ impl<A, T> Isolate<A, T> {
     /// It is the time of the machine, also where tokio's clock is paused. That one does not run on by itself while
     /// the child runs; while the call waits behind children of another runtime, it does.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.limits.timeout = timeout;
+        self.settings.timeout = timeout;
         self
     }
 
@@ -153,7 +224,34 @@ impl<A, T> Isolate<A, T> {
     /// A function that asks for more is told that there is none, whereupon most code aborts. Address space is more
     /// than memory in use: with glibc, each thread that allocates takes about 66 MiB of it.
     pub fn memory(mut self, limit_bytes: u64) -> Self {
-        self.limits.memory = Some(limit_bytes);
+        self.settings.memory = Some(limit_bytes);
+        self
+    }
+
+    /// The most bytes that the result may take as MessagePack; 64 MiB unless told.
+    ///
+    /// Neither process ever holds more of it: one that is larger is [`IsolateError::is_too_large`].
+    pub fn result_limit(mut self, limit_bytes: u64) -> Self {
+        self.settings.result_limit = limit_bytes;
+        self
+    }
+
+    /// The same for the argument; 64 MiB unless told. With one that is larger, no child is started.
+    pub fn argument_limit(mut self, limit_bytes: u64) -> Self {
+        self.settings.argument_limit = limit_bytes;
+        self
+    }
+
+    /// Sets a variable in the child's environment, which else has only the few that the
+    /// [module](self#what-the-function-finds-in-the-child) lists.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.settings.environment.added.push((name.into(), value.into()));
+        self
+    }
+
+    /// Passes the whole environment on, with whatever secrets it holds.
+    pub fn inherit_env(mut self) -> Self {
+        self.settings.environment.inherits_all = true;
         self
     }
 }
@@ -176,7 +274,7 @@ where
             let _room = room;
             let _running = Count::up(&CHILDREN.running);
             drop(queued);
-            span.in_scope(|| parent::call(self.function, self.argument, self.limits, &leash, tell));
+            span.in_scope(|| parent::call(self.function, self.argument, &self.settings, &leash, tell));
         });
         let result = told.await;
         drop(held);
@@ -201,7 +299,7 @@ impl<A, T> fmt::Debug for Isolate<A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Isolate")
             .field("function", &type_name::<fn(A) -> T>())
-            .field("limits", &self.limits)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

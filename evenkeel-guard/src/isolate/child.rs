@@ -7,29 +7,29 @@ use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::wire::{self, Answer};
+use super::wire::{self, Answer, Request, Unwritten};
 use crate::sys::process::{self, Serve};
+
+/// So much of what a panic says goes back, in bytes.
+const LONGEST_TEXT: usize = 16 * 1024;
 
 pub(super) struct Child;
 
 impl<A: DeserializeOwned, T: Serialize> Serve<A, T> for Child {
-    fn serve(mut socket: UnixStream, function: fn(A) -> T) {
+    fn serve(mut socket: UnixStream, function: impl Fn(A) -> T) {
         // Without a request the parent is gone, or going.
-        let Ok((memory, argument)) = wire::read_request(&mut socket) else { return };
+        let Ok(request) = wire::read_request(&mut socket) else { return };
         if cfg!(panic = "abort") {
             tell_of_panics(&socket);
         }
-        let work = || work(function, memory, argument);
+        let work = || work(function, request);
         let (answer, bytes) = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked);
         say(&mut socket, answer, &bytes);
     }
 }
 
-fn work<A: DeserializeOwned, T: Serialize>(
-    function: fn(A) -> T,
-    memory: Option<u64>,
-    argument: Vec<u8>,
-) -> (Answer, Vec<u8>) {
+fn work<A: DeserializeOwned, T: Serialize>(function: impl Fn(A) -> T, request: Request) -> (Answer, Vec<u8>) {
+    let Request { memory, result_limit, argument } = request;
     if let Some(limit) = memory
         && let Err(error) = process::limit_memory(limit)
     {
@@ -40,9 +40,10 @@ fn work<A: DeserializeOwned, T: Serialize>(
         Err(problem) => return (Answer::Argument, problem.into_bytes()),
     };
     drop(argument);
-    match wire::encode(&function(value)) {
+    match wire::encode(&function(value), result_limit) {
         Ok(bytes) => (Answer::Value, bytes),
-        Err(problem) => (Answer::Result, problem.into_bytes()),
+        Err(Unwritten::TooLarge) => (Answer::TooLarge, Vec::new()),
+        Err(Unwritten::Unfit(problem)) => (Answer::Result, problem.into_bytes()),
     }
 }
 
@@ -63,6 +64,8 @@ pub(super) fn message(panic: &(dyn Any + Send)) -> String {
 /// Writes the answer last: the parent kills the child when it has it.
 fn say(socket: &mut UnixStream, answer: Answer, bytes: &[u8]) {
     process::flush();
+    let is_text = !matches!(answer, Answer::Value | Answer::TooLarge);
+    let bytes = if is_text { bytes.get(..LONGEST_TEXT).unwrap_or(bytes) } else { bytes };
     // The parent may be gone, and there is nobody else to tell.
     let _ = wire::write_answer(socket, answer, bytes);
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::Limits;
+use super::Settings;
 use super::error::{IsolateError, Kind};
 
 /// There is nothing to hold.
@@ -13,10 +13,23 @@ impl Leash {
     pub(super) fn let_go(&self) {}
 }
 
+/// Nothing can be called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Function(());
+
+impl Function {
+    pub(super) fn of<F, A, T>(_: F) -> Self
+    where
+        F: Fn(A) -> T + Copy + 'static,
+    {
+        Self(())
+    }
+}
+
 pub(super) fn call<A, T>(
-    _: fn(A) -> T,
+    _: Function,
     _: A,
-    _: Limits,
+    _: &Settings,
     _: &Leash,
     tell: oneshot::Sender<Result<T, IsolateError>>,
 ) {

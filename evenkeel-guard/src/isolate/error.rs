@@ -27,11 +27,16 @@ pub(super) enum Kind {
     Argument(String),
     /// The same for the result.
     Result(String),
+    /// Its limit, in bytes.
+    ArgumentTooLarge(u64),
+    ResultTooLarge(u64),
     Start(io::Error),
     /// There is no result, and no status either.
     Lost(io::Error),
     /// The child could not set its own limit.
     Memory(String),
+    /// The status of a child that did not get as far as the function.
+    Refused(i32),
     /// What stands in the way of any child for this function.
     Obstacle(&'static str),
     ShutDown,
@@ -80,12 +85,20 @@ impl IsolateError {
 
     /// Whether the function was never called: no child could be started for it, or the runtime shut down.
     pub fn is_unstarted(&self) -> bool {
-        matches!(*self.0, Kind::Start(_) | Kind::Memory(_) | Kind::Obstacle(_) | Kind::ShutDown)
+        matches!(
+            *self.0,
+            Kind::Start(_) | Kind::Memory(_) | Kind::Refused(_) | Kind::Obstacle(_) | Kind::ShutDown
+        )
     }
 
     /// Whether the argument or the result could not be written or not be read.
     pub fn is_unreadable(&self) -> bool {
         matches!(*self.0, Kind::Argument(_) | Kind::Result(_))
+    }
+
+    /// Whether the argument or the result is larger than its limit. The function was not called, or its result is lost.
+    pub fn is_too_large(&self) -> bool {
+        matches!(*self.0, Kind::ArgumentTooLarge(_) | Kind::ResultTooLarge(_))
     }
 }
 
@@ -117,6 +130,21 @@ impl fmt::Display for IsolateError {
             Kind::Result(problem) => write!(
                 f,
                 "the result of the isolated function does not pass through `serde` and back: {problem}"
+            ),
+            Kind::ArgumentTooLarge(limit) => write!(
+                f,
+                "the argument of the isolated function takes more than {limit} bytes: pass less, or allow more with \
+                 `.argument_limit(..)`"
+            ),
+            Kind::ResultTooLarge(limit) => write!(
+                f,
+                "the result of the isolated function takes more than {limit} bytes: return less, or allow more with \
+                 `.result_limit(..)`"
+            ),
+            Kind::Refused(status) => write!(
+                f,
+                "the child process for the isolated function ended with status {status} before it called it: \
+                 standard error says why"
             ),
             Kind::Start(_) => f.write_str("no child process could be started for the isolated function"),
             Kind::Lost(_) => f.write_str(

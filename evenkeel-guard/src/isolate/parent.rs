@@ -1,5 +1,6 @@
 //! The parent: starts a child, asks, waits, and leaves none behind.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -13,17 +14,32 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::Limits;
 use super::child::{Child, message};
 use super::error::{IsolateError, Kind};
-use super::wire::{self, Answer, Timed};
-use crate::sys::process::{Entry, Obstacle, kill_group};
+use super::wire::{self, Answer, Request, Timed, Unwritten};
+use super::{Environment, Settings};
+use crate::sys::process::{BROKEN, Entry, Obstacle, READY, REFUSED, Record, end_keeper};
+
+/// A function that can be called in a child.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Function(&'static Record);
+
+impl Function {
+    pub(super) fn of<F, A, T>(function: F) -> Self
+    where
+        F: Fn(A) -> T + Copy + 'static,
+        A: DeserializeOwned,
+        T: Serialize,
+    {
+        Self(Record::of::<F, A, T, Child>(function))
+    }
+}
 
 /// Calls the function in a child and tells the result. Returns when the child is gone, which may be later.
 pub(super) fn call<A, T>(
-    function: fn(A) -> T,
+    function: Function,
     argument: A,
-    limits: Limits,
+    settings: &Settings,
     leash: &Leash,
     tell: oneshot::Sender<Result<T, IsolateError>>,
 ) where
@@ -31,7 +47,7 @@ pub(super) fn call<A, T>(
     T: Serialize + DeserializeOwned,
 {
     let mut tied = None;
-    let work = || ask(function, argument, limits, leash, &mut tied);
+    let work = || ask(function, argument, settings, leash, &mut tied);
     let panicked = |panic: Box<_>| {
         let text = message(&*panic);
         // Dropping what it carries may panic as well.
@@ -46,9 +62,9 @@ pub(super) fn call<A, T>(
 }
 
 fn ask<'a, A, T>(
-    function: fn(A) -> T,
+    function: Function,
     argument: A,
-    limits: Limits,
+    settings: &Settings,
     leash: &'a Leash,
     tied: &mut Option<Tied<'a>>,
 ) -> Result<T, IsolateError>
@@ -59,40 +75,59 @@ where
     if leash.has_let_go() {
         return Err(IsolateError::shut_down());
     }
-    let entry = Entry::of::<A, T, Child>(function).map_err(|obstacle| Kind::Obstacle(reason(obstacle)))?;
-    let bytes = wire::encode(&argument).map_err(Kind::Argument)?;
-    drop(argument);
-    let (child, socket) = start(&entry).map_err(Kind::Start)?;
+    let entry = Entry::of(function.0).map_err(|obstacle| Kind::Obstacle(reason(obstacle)))?;
+    let argument = encode_argument(argument, settings.argument_limit)?;
+    let Settings { memory, result_limit, .. } = *settings;
+    let request = Request { memory, result_limit, argument };
+    let (child, socket) = start(&entry, &settings.environment).map_err(Kind::Start)?;
     let tied = tied.insert(leash.tie(child));
-    let mut socket = Timed::new(&socket, limits.timeout);
-    let (answer, bytes) = match exchange(&mut socket, &entry, limits.memory, &bytes) {
+    let mut socket = Timed::new(&socket, settings.timeout);
+    let mut has_begun = false;
+    let (answer, bytes) = match exchange(&mut socket, &entry, &request, &mut has_begun) {
         Ok(answer) => answer,
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             tied.kill();
-            return Err(Kind::Timeout(limits.timeout).into());
+            return Err(Kind::Timeout(settings.timeout).into());
         }
         // The child's end of the socket is closed: it has died, for how it did was settled before.
-        Err(_) => return Err(death(tied.end().map_err(Kind::Lost)?, limits.memory).into()),
+        Err(_) => return Err(death(tied.end().map_err(Kind::Lost)?, memory, has_begun).into()),
     };
-    // The result is whole, however the child ended.
+    // The result is whole, however the child ended. What it has started ends now.
     let _ = tied.end();
-    let text = || String::from_utf8_lossy(&bytes).into_owned();
+    read(answer, &bytes, result_limit)
+}
+
+fn encode_argument<A: Serialize>(argument: A, limit: u64) -> Result<Vec<u8>, Kind> {
+    wire::encode(&argument, limit).map_err(|problem| match problem {
+        Unwritten::TooLarge => Kind::ArgumentTooLarge(limit),
+        Unwritten::Unfit(problem) => Kind::Argument(problem),
+    })
+}
+
+fn read<T: DeserializeOwned>(answer: Answer, bytes: &[u8], result_limit: u64) -> Result<T, IsolateError> {
+    let text = || String::from_utf8_lossy(bytes).into_owned();
     let kind = match answer {
-        Answer::Value => return wire::decode(&bytes).map_err(|problem| Kind::Result(problem).into()),
+        Answer::Value => return wire::decode(bytes).map_err(|problem| Kind::Result(problem).into()),
         Answer::Panic => Kind::Panic(text()),
         Answer::Argument => Kind::Argument(text()),
         Answer::Result => Kind::Result(text()),
         Answer::Memory => Kind::Memory(text()),
+        Answer::TooLarge => Kind::ResultTooLarge(result_limit),
     };
     Err(kind.into())
 }
 
-fn start(entry: &Entry) -> io::Result<(process::Child, UnixStream)> {
+fn start(entry: &Entry, environment: &Environment) -> io::Result<(process::Child, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let (ours, theirs) = (past_standard(ours.into())?, past_standard(theirs.into())?);
     let printed = printed()?;
-    let (name, value) = entry.mark();
     let mut command = Command::new("/proc/self/exe");
+    if !environment.inherits_all {
+        command.env_clear();
+        command.envs(std::env::vars_os().filter(|(name, _)| is_kept(name)));
+    }
+    command.envs(environment.added.iter().map(|(name, value)| (name, value)));
+    let (name, value) = entry.mark();
     command.env(name, value).process_group(0);
     command.stdin(theirs).stdout(printed.try_clone()?).stderr(printed);
     if let Some(name) = std::env::args_os().next() {
@@ -102,6 +137,23 @@ fn start(entry: &Entry) -> io::Result<(process::Child, UnixStream)> {
     command.arg("(isolated function)");
     // The command is dropped here, and with it our copy of the child's end.
     Ok((command.spawn()?, ours.into()))
+}
+
+/// Whether a variable of the parent's goes to the child. None of these holds a secret.
+fn is_kept(name: &OsStr) -> bool {
+    const KEPT: [&str; 9] = [
+        "PATH",
+        "HOME",
+        "LANG",
+        "TZ",
+        "TMPDIR",
+        "RUST_BACKTRACE",
+        "RUST_LIB_BACKTRACE",
+        // Without these two, a program may not find its libraries, or what their names are translated to.
+        "LD_LIBRARY_PATH",
+        "LANGUAGE",
+    ];
+    name.to_str().is_some_and(|name| KEPT.contains(&name) || name.starts_with("LC_"))
 }
 
 /// Where all goes that is printed in the child, so that none of it gets between the answer.
@@ -118,22 +170,26 @@ fn past_standard(file: OwnedFd) -> io::Result<OwnedFd> {
     if is_standard { file.try_clone() } else { Ok(file) }
 }
 
-/// The child reads all before it writes, so neither waits for the other.
+/// The child reads all before it answers, so neither waits for the other.
 fn exchange(
     socket: &mut Timed<'_>,
     entry: &Entry,
-    memory: Option<u64>,
-    argument: &[u8],
+    request: &Request,
+    has_begun: &mut bool,
 ) -> io::Result<(Answer, Vec<u8>)> {
     io::Write::write_all(socket, &entry.to_bytes())?;
-    wire::write_request(socket, memory, argument)?;
-    wire::read_answer(socket)
+    wire::write_request(socket, request)?;
+    let mut first = [0];
+    io::Read::read_exact(socket, &mut first)?;
+    *has_begun = first == [READY];
+    wire::read_answer(socket, request.result_limit)
 }
 
-fn death(status: ExitStatus, memory: Option<u64>) -> Kind {
-    match status.signal() {
-        Some(signal) => Kind::Signal { signal, memory },
-        None => Kind::Exit(status.code().unwrap_or_default()),
+fn death(status: ExitStatus, memory: Option<u64>, has_begun: bool) -> Kind {
+    match (status.signal(), status.code().unwrap_or_default()) {
+        (Some(signal), _) => Kind::Signal { signal, memory },
+        (None, status @ (BROKEN | REFUSED)) if !has_begun => Kind::Refused(status),
+        (None, status) => Kind::Exit(status),
     }
 }
 
@@ -144,6 +200,10 @@ fn reason(obstacle: Obstacle) -> &'static str {
         }
         Obstacle::Library => {
             "it, or `evenkeel-guard`, is part of a shared library; link both into the program itself"
+        }
+        Obstacle::Undumpable => {
+            "the program is not dumpable, as one that has changed its user, and so a child cannot make sure of its \
+             parent; call `prctl(PR_SET_DUMPABLE, 1)` after the change"
         }
         Obstacle::Privileged => {
             "the program has rights of its file (set-user-id or capabilities); give them to who starts it"
@@ -159,8 +219,8 @@ pub(super) struct Leash(Mutex<Holds>);
 enum Holds {
     #[default]
     Nothing,
-    /// A process group whose leader has not been waited for, so that its id cannot be another's.
-    Group(u32),
+    /// A keeper that has not been waited for, so that its id cannot be another's.
+    Keeper(u32),
     /// Nothing any more: the caller has gone.
     LetGo,
 }
@@ -178,8 +238,8 @@ impl Leash {
     fn tie(&self, child: process::Child) -> Tied<'_> {
         let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match *holds {
-            Holds::LetGo => kill_group(child.id()),
-            Holds::Nothing | Holds::Group(_) => *holds = Holds::Group(child.id()),
+            Holds::LetGo => end_keeper(child.id()),
+            Holds::Nothing | Holds::Keeper(_) => *holds = Holds::Keeper(child.id()),
         }
         drop(holds);
         Tied { leash: self, child }
@@ -187,8 +247,8 @@ impl Leash {
 
     fn kill_and_hold(&self, next: Holds) {
         let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Holds::Group(leader) = *holds {
-            kill_group(leader);
+        if let Holds::Keeper(keeper) = *holds {
+            end_keeper(keeper);
         }
         *holds = next;
     }
@@ -204,8 +264,8 @@ impl Tied<'_> {
     /// Kills the child with what it has started. It may take a moment to die.
     fn kill(&self) {
         let holds = self.leash.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Holds::Group(leader) = *holds {
-            kill_group(leader);
+        if let Holds::Keeper(keeper) = *holds {
+            end_keeper(keeper);
         }
     }
 

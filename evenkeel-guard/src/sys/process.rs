@@ -1,9 +1,9 @@
 //! A function of this program, called in another process of the same program.
 //!
 //! The child executes `/proc/self/exe` again: the kernel keeps that file even when it was replaced on disk. A
-//! constructor of this module runs before `main`, sees the mark in the environment, calls the function and ends
-//! the process, so `main` is never reached and the program has nothing to prepare. A function travels as its
-//! distance from the start of the program, which is the same in both processes; only the start is random.
+//! constructor of this module runs before `main`, sees the mark in the environment, makes sure of its parent, calls the
+//! function and ends the process, so `main` is never reached and the program has nothing to prepare. A function travels
+//! as the place of its `Record` in the program's file, which is the same in both processes; only the start is random.
 //!
 //! What is different before `main`, and what is done about it:
 //! - The loader's locks are free: glibc calls the constructors of a program, unlike those of its libraries, after
@@ -18,27 +18,38 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int};
+use std::fmt;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{self, Read, Write};
-use std::mem::transmute;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::ptr::{null_mut, with_exposed_provenance};
+use std::os::unix::process::parent_id;
+use std::ptr::null_mut;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use self::image::Image;
+use self::keeper::{END, die_with, split};
+use self::proof::{can_be_looked_at, check_parent};
+use self::record::trampoline_at;
+
+pub(crate) use self::record::Record;
 
 mod image;
+mod record;
+mod proof;
+mod keeper;
 
-/// Marks a child: the constructor that is meant, since a program may hold several versions of this crate, and the
-/// id of the parent.
+/// Marks a child: the constructor that is meant, since a program may hold several versions of this crate.
 const MARK: &str = "EVENKEEL_ISOLATE";
 
+/// The first byte of a child that has made sure of its parent and is about to serve.
+pub(crate) const READY: u8 = 0xE7;
+
 /// Statuses of a child that did not get as far as the function; "software" and "no permission" of `sysexits.h`.
-const BROKEN: c_int = 70;
-const REFUSED: c_int = 77;
+pub(crate) const BROKEN: c_int = 70;
+pub(crate) const REFUSED: c_int = 77;
 
 type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
@@ -53,16 +64,15 @@ static HAS_RUN: AtomicBool = AtomicBool::new(false);
 
 /// What a child does once it has its function. It need not return: the process ends behind it.
 pub(crate) trait Serve<A, T> {
-    /// `socket` leads to the parent, which has written the bytes of the entry and may write more.
-    fn serve(socket: UnixStream, function: fn(A) -> T);
+    /// `socket` leads to the parent, which has written the bytes of the entry, and may write more.
+    fn serve(socket: UnixStream, function: impl Fn(A) -> T);
 }
 
-/// Where a child begins. All three are distances from the start of the program.
+/// Where a child begins: distances from the start of the program.
 #[derive(Debug)]
 pub(crate) struct Entry {
     constructor: usize,
-    trampoline: usize,
-    function: usize,
+    record: usize,
 }
 
 /// Why a function cannot be called in a child.
@@ -74,10 +84,12 @@ pub(crate) enum Obstacle {
     Library,
     /// The program runs with more rights than who started it, so it must not trust its environment.
     Privileged,
+    /// No child could make sure of its parent.
+    Undumpable,
 }
 
 impl Entry {
-    pub(crate) fn of<A, T, S: Serve<A, T>>(function: fn(A) -> T) -> Result<Self, Obstacle> {
+    pub(crate) fn of(record: &'static Record) -> Result<Self, Obstacle> {
         let constructor = *black_box(&CONSTRUCTOR);
         if !HAS_RUN.load(Ordering::Relaxed) {
             return Err(Obstacle::NoConstructor);
@@ -85,84 +97,105 @@ impl Entry {
         if is_privileged() {
             return Err(Obstacle::Privileged);
         }
-        let distance = |address| Image::of_program().distance(address).ok_or(Obstacle::Library);
-        let trampoline: Trampoline = trampoline::<A, T, S>;
-        Ok(Self {
-            constructor: distance(constructor as usize)?,
-            trampoline: distance(trampoline as usize)?,
-            function: distance(function as usize)?,
-        })
+        if !can_be_looked_at() {
+            return Err(Obstacle::Undumpable);
+        }
+        let constructor = Image::of_program().distance(constructor as usize).ok_or(Obstacle::Library)?;
+        Ok(Self { constructor, record: record.distance().ok_or(Obstacle::Library)? })
     }
 
     /// The variable that has to be in the child's environment, and its value.
     pub(crate) fn mark(&self) -> (&'static str, String) {
-        (MARK, format!("{:x}.{}", self.constructor, std::process::id()))
+        (MARK, format!("{:x}", self.constructor))
     }
 
     /// The first bytes that the child has to find on its standard input, a socket.
-    pub(crate) fn to_bytes(&self) -> [u8; 16] {
-        let both = (self.trampoline as u128) << 64 | self.function as u128;
-        both.to_le_bytes()
+    pub(crate) fn to_bytes(&self) -> [u8; 8] {
+        (self.record as u64).to_le_bytes()
     }
-
-    fn addresses(bytes: [u8; 16]) -> Option<(usize, usize)> {
-        let both = u128::from_le_bytes(bytes);
-        let address = |distance: u128| Image::of_program().address(distance as u64 as usize);
-        Some((address(both >> 64)?, address(both)?))
-    }
-}
-
-type Trampoline = fn(UnixStream, usize);
-
-fn trampoline<A, T, S: Serve<A, T>>(socket: UnixStream, function: usize) {
-    // SAFETY: `Entry::of` pairs this instance with the address of an `fn(A) -> T`.
-    let function = unsafe { transmute::<*const (), fn(A) -> T>(with_exposed_provenance(function)) };
-    S::serve(socket, function);
 }
 
 extern "C" fn before_main(count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
     HAS_RUN.store(true, Ordering::Relaxed);
-    let Some(parent) = marked_by() else { return };
+    if !is_marked() {
+        return;
+    }
     // SAFETY: no other thread runs before `main`.
     unsafe { std::env::remove_var(MARK) };
     if is_privileged() {
-        leave(REFUSED);
+        refuse("this program has rights of its file");
     }
-    die_with(parent);
+    die_with(parent_id(), END, c"isolate-keeper");
+    if let Err(doubt) = check_parent(io::stdin().as_fd()) {
+        refuse(doubt);
+    }
+    close_from(libc::STDERR_FILENO + 1);
+    let mut socket = take_stdin().unwrap_or_else(|error| give_up("no place for its socket", &error));
+    let mut record = [0; 8];
+    if socket.read_exact(&mut record).is_err() {
+        // The parent is gone, or going.
+        leave(BROKEN);
+    }
+    let trampoline = usize::try_from(u64::from_le_bytes(record)).ok().and_then(trampoline_at);
+    let Some(trampoline) = trampoline else { refuse("what is asked for is no isolated function") };
     // SAFETY: no handler is installed that could be called.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    let Ok(socket) = take_stdin() else { leave(BROKEN) };
+    split().unwrap_or_else(|error| give_up("no second process", &error));
     for constructor in Image::of_program().constructors_after(before_main) {
         constructor(count, arguments, environment);
     }
-    leave(if serve(socket).is_some() { 0 } else { BROKEN });
+    if socket.write_all(&[READY]).is_ok() {
+        trampoline(socket);
+    }
+    leave(0);
 }
 
-/// The id of the parent, if this process is a child that is meant for this constructor.
-fn marked_by() -> Option<u32> {
-    let mark = std::env::var_os(MARK)?;
-    let (constructor, parent) = mark.to_str()?.split_once('.')?;
-    let constructor = usize::from_str_radix(constructor, 16).ok()?;
-    let is_mine = Image::of_program().distance(before_main as *const () as usize) == Some(constructor);
-    parent.parse().ok().filter(|_| is_mine)
+/// Whether this process is a child that is meant for this constructor.
+fn is_marked() -> bool {
+    let Some(mark) = std::env::var_os(MARK) else { return false };
+    let constructor = mark.to_str().and_then(|mark| usize::from_str_radix(mark, 16).ok());
+    constructor.is_some() && Image::of_program().distance(before_main as *const () as usize) == constructor
+}
+
+/// Ends a process that was started as a child by somebody who must not.
+fn refuse(reason: &str) -> ! {
+    say(format_args!("started as a child of `isolate` (`{MARK}` is set), and refused: {reason}"));
+    leave(REFUSED)
+}
+
+/// Ends a child that lacks something.
+fn give_up(lack: &str, error: &io::Error) -> ! {
+    say(format_args!("a child of `isolate` cannot begin, there is {lack}: {error}"));
+    leave(BROKEN)
+}
+
+fn say(what: fmt::Arguments<'_>) {
+    // There may be nobody to read it.
+    let _ = writeln!(io::stderr(), "evenkeel-guard: {what}");
+}
+
+/// Closes all files from a number on. Those that the loader or a library has opened before are among them.
+fn close_from(first: RawFd) {
+    let (from, to, flags) = (libc::c_long::from(first), libc::c_long::from(u32::MAX), 0_i64);
+    // SAFETY: it takes numbers only, and nothing in this process uses a file yet.
+    if unsafe { libc::syscall(libc::SYS_close_range, from, to, flags) } == 0 {
+        return;
+    }
+    // Kernels before 5.9, and filters of system calls. The list is whole before the first is closed.
+    let files = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers = files.filter_map(|file| file.file_name().to_str()?.parse::<RawFd>().ok());
+    for file in numbers.collect::<Vec<_>>() {
+        if file >= first {
+            // SAFETY: as above.
+            unsafe { libc::close(file) };
+        }
+    }
 }
 
 /// Whether the program has its rights from its file. The loader does not trust the environment then either.
 fn is_privileged() -> bool {
     // SAFETY: it only reads what the kernel has left on the stack.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
-}
-
-/// Has the kernel kill this process when the thread that started it ends; that thread lives until it has waited.
-fn die_with(parent: u32) {
-    // SAFETY: the option takes a number and no address.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    // SAFETY: the option copies from a string that ends in a zero.
-    unsafe { libc::prctl(libc::PR_SET_NAME, c"isolate".as_ptr()) };
-    // A parent that died before the first call gives no signal any more.
-    if std::os::unix::process::parent_id() != parent {
-        leave(REFUSED);
-    }
 }
 
 /// Moves standard input to a file of its own, which programs started from here do not get, and leaves an empty one.
@@ -174,16 +207,6 @@ fn take_stdin() -> io::Result<UnixStream> {
         return Err(io::Error::last_os_error());
     }
     Ok(socket.into())
-}
-
-fn serve(mut socket: UnixStream) -> Option<()> {
-    let mut bytes = [0; 16];
-    socket.read_exact(&mut bytes).ok()?;
-    let (trampoline, function) = Entry::addresses(bytes)?;
-    // SAFETY: the parent is the same program, and took the address of a `Trampoline`.
-    let trampoline = unsafe { transmute::<*const (), Trampoline>(with_exposed_provenance(trampoline)) };
-    trampoline(socket, function);
-    Some(())
 }
 
 /// Writes out what Rust and C code has printed and the process still holds.
@@ -221,10 +244,14 @@ fn mapped() -> io::Result<u64> {
         .ok_or_else(|| io::Error::other("`/proc/self/status` has no `VmSize`"))
 }
 
-/// Kills a process group. The caller has not yet waited for the process that leads it, else its id may be another's.
-pub(crate) fn kill_group(leader: u32) {
-    // Without a leader, -0 and -1 would stand for this group and for everybody.
-    let Some(group) = i32::try_from(leader).ok().filter(|leader| *leader > 1) else { return };
-    // SAFETY: it takes two numbers.
-    unsafe { libc::kill(-group, libc::SIGKILL) };
+/// Has a keeper end the function's process and all that was started there, and itself. The caller has not yet waited for
+/// the keeper, else its number may be another's.
+pub(crate) fn end_keeper(keeper: u32) {
+    // 0 and what is below it would stand for groups.
+    let Some(keeper) = i32::try_from(keeper).ok().filter(|keeper| *keeper > 1) else { return };
+    // SAFETY: both take two numbers. A keeper that was stopped goes on, to its end.
+    unsafe {
+        libc::kill(keeper, END);
+        libc::kill(keeper, libc::SIGCONT);
+    }
 }

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
 #![cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 
+mod descendants;
 mod ending;
+mod hostile;
 mod inside;
+mod limits;
 mod returning;
 
 use std::io::{Read, Write};

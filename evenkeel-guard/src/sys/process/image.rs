@@ -13,6 +13,8 @@ pub(super) struct Image {
     start: usize,
     /// Where its code is, in addresses.
     code: Vec<Range<usize>>,
+    /// Where its file is, as far as it is in memory.
+    bytes: Vec<Range<usize>>,
     /// Where the table of its constructors is, in addresses; empty in a program without a dynamic section.
     constructors: Range<usize>,
 }
@@ -43,16 +45,24 @@ impl Image {
         image
     }
 
-    /// How far code lies from the start; `None` if it is not the program's.
-    pub(super) fn distance(&self, address: usize) -> Option<usize> {
-        let is_code = self.code.iter().any(|code| code.contains(&address));
-        is_code.then(|| address - self.start)
+    pub(super) fn start(&self) -> usize {
+        self.start
     }
 
-    /// The other way round.
-    pub(super) fn address(&self, distance: usize) -> Option<usize> {
-        let address = self.start.checked_add(distance)?;
-        self.distance(address).map(|_| address)
+    /// Whether an address is one of the program's code.
+    pub(super) fn has_code(&self, address: usize) -> bool {
+        self.code.iter().any(|code| code.contains(&address))
+    }
+
+    /// Whether so many bytes of the program's file lie at an address.
+    pub(super) fn has_bytes(&self, address: usize, length: usize) -> bool {
+        let Some(end) = address.checked_add(length) else { return false };
+        self.bytes.iter().any(|bytes| bytes.start <= address && end <= bytes.end)
+    }
+
+    /// How far code lies from the start; `None` if it is not the program's.
+    pub(super) fn distance(&self, address: usize) -> Option<usize> {
+        self.has_code(address).then(|| address - self.start)
     }
 
     /// The constructors that the loader would call next.
@@ -67,7 +77,7 @@ impl Image {
         let Some(at) = addresses.iter().position(|address| *address == this as usize) else { return &[] };
         // Linkers may leave 0 or -1 as gaps. Rather none than a jump to one of those.
         let rest = &addresses[at + 1..];
-        if rest.iter().any(|address| self.distance(*address).is_none()) {
+        if !rest.iter().all(|address| self.has_code(*address)) {
             return &[];
         }
         // SAFETY: all are addresses of code, and the loader calls each with these arguments.
@@ -80,6 +90,9 @@ impl Image {
         let headers = unsafe { slice::from_raw_parts(program.dlpi_phdr, usize::from(program.dlpi_phnum)) };
         for header in headers {
             let from = self.start + header.p_vaddr as usize;
+            if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_R != 0 {
+                self.bytes.push(from..from + header.p_filesz as usize);
+            }
             match header.p_type {
                 libc::PT_LOAD if header.p_flags & libc::PF_X != 0 => {
                     self.code.push(from..from + header.p_memsz as usize);
@@ -117,6 +130,13 @@ extern "C" fn first(program: *mut libc::dl_phdr_info, _: usize, image: *mut c_vo
 }
 
 #[cfg(test)]
+impl Image {
+    pub(super) fn end(&self) -> usize {
+        self.bytes.iter().map(|bytes| bytes.end).max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::super::{CONSTRUCTOR, before_main};
     use super::*;
@@ -125,11 +145,20 @@ mod tests {
     fn code_of_the_program_is_told_from_that_of_a_library() {
         let image = Image::of_program();
         let own = code_of_the_program_is_told_from_that_of_a_library as *const () as usize;
-        let distance = image.distance(own).unwrap();
-        assert_eq!(image.address(distance), Some(own));
+        assert_eq!(image.distance(own), Some(own - image.start()));
         assert_eq!(image.distance(libc::getpid as *const () as usize), None);
         assert_eq!(image.distance((&raw const own) as usize), None);
-        assert_eq!(image.address(usize::MAX), None);
+    }
+
+    #[test]
+    fn bytes_of_the_program_are_told_from_others() {
+        let image = Image::of_program();
+        let constant = (&raw const CONSTRUCTOR).addr();
+        assert!(image.has_bytes(constant, 8) && image.has_bytes(image.start(), 4));
+        let (local, boxed) = (0_u64, Box::new(0_u64));
+        assert!(!image.has_bytes((&raw const local).addr(), 8));
+        assert!(!image.has_bytes((&raw const *boxed).addr(), 8));
+        assert!(!image.has_bytes(usize::MAX, 8) && !image.has_bytes(constant, usize::MAX));
     }
 
     #[test]
