@@ -103,6 +103,48 @@ impl CallCell {
     }
 }
 
+/// What a poll's deep stacks were, since a poll may make thousands of calls from the depth of one recursion, and following
+/// each stack to its end would take more time than the calls do. Read and written by one thread only.
+#[derive(Debug, Default)]
+pub(crate) struct DeepStacks {
+    poll: AtomicU64,
+    /// How many were followed to their end.
+    count: AtomicU64,
+    /// The last one: its inner end, and its key.
+    inner_end: AtomicU64,
+    key: AtomicU64,
+}
+
+impl DeepStacks {
+    /// A stack deeper than this costs more than the call.
+    const DEEP: usize = 128;
+    /// So many of a poll are followed in any case.
+    const FOLLOWED: u64 = 64;
+
+    /// The key of a stack, if enough were followed in this poll and the last one had the same inner end.
+    pub(crate) fn key(&self, poll: u64, inner_end: u64) -> Option<u64> {
+        let is_known = self.poll.load(Ordering::Relaxed) == poll
+            && self.count.load(Ordering::Relaxed) >= Self::FOLLOWED
+            && self.inner_end.load(Ordering::Relaxed) == inner_end;
+        is_known.then(|| self.key.load(Ordering::Relaxed))
+    }
+
+    /// A stack was followed to its end, over so many addresses.
+    pub(crate) fn note(&self, poll: u64, depth: usize, inner_end: u64, key: u64) {
+        if depth < Self::DEEP {
+            return;
+        }
+        let before = if self.poll.swap(poll, Ordering::Relaxed) == poll {
+            self.count.load(Ordering::Relaxed)
+        } else {
+            0
+        };
+        self.count.store(before + 1, Ordering::Relaxed);
+        self.inner_end.store(inner_end, Ordering::Relaxed);
+        self.key.store(key, Ordering::Relaxed);
+    }
+}
+
 /// Who was asked to take a thread's place, and how long the others had to wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Replacement {
@@ -174,6 +216,21 @@ mod tests {
                 assert!(stack.iter().all(|address| *address as u64 / 1000 == call.number), "{stack:?}");
             }
         });
+    }
+
+    #[test]
+    fn a_deep_stack_is_known_after_many_of_the_same_poll() {
+        let deep = DeepStacks::default();
+        (0..63).for_each(|_| deep.note(1, 1000, 7, 70));
+        assert_eq!(deep.key(1, 7), None, "each is followed so far");
+        deep.note(1, 1000, 7, 70);
+        assert_eq!((deep.key(1, 7), deep.key(1, 8), deep.key(2, 7)), (Some(70), None, None));
+        deep.note(1, 1000, 8, 80);
+        assert_eq!((deep.key(1, 8), deep.key(1, 7)), (Some(80), None), "the last one");
+        deep.note(1, 10, 9, 90);
+        assert_eq!(deep.key(1, 9), None, "a short one is followed anyway");
+        deep.note(2, 1000, 8, 80);
+        assert_eq!(deep.key(2, 8), None, "another poll begins anew");
     }
 
     #[test]

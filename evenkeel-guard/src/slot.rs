@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::call::{CallCell, Replacement};
+use crate::call::{CallCell, DeepStacks, Replacement};
 use crate::crew::Member;
 use crate::hook;
 use crate::sys::{self, ThreadId};
@@ -41,6 +41,7 @@ pub(crate) struct Slot {
     is_lowered: AtomicBool,
     /// The call that is blocking the thread right now, if the hook saw it coming.
     pub(crate) call: CallCell,
+    pub(crate) deep: DeepStacks,
     pub(crate) replacement: Replacement,
     /// The last poll in which something was found to be right where it is.
     excused_poll: AtomicU64,
@@ -99,6 +100,7 @@ impl Slot {
             member,
             is_lowered: AtomicBool::new(false),
             call: CallCell::new(),
+            deep: DeepStacks::default(),
             replacement: Replacement::default(),
             excused_poll: AtomicU64::new(0),
         })

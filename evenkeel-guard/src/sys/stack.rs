@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) const MOST: usize = 512;
 /// So many of a longer one are the innermost; the rest are the outermost, where its author is.
 const INNER: usize = 128;
+/// So many are looked at before a deep stack may be taken for one that was seen in the same poll.
+const INNER_END: usize = 32;
 /// Places of the table that finds an address again.
 const PLACES: usize = 1024;
 
@@ -34,9 +36,10 @@ impl Stack {
         Self { addresses: [0; MOST], length: 0, beyond: 0, places: [0; PLACES] }
     }
 
-    /// The stack of the caller of the wrapper that made the mark.
-    pub(crate) fn take(&mut self, mark: Mark) {
-        let mut is_inside = true;
+    /// The stack of the caller of the wrapper that made the mark. Ends early if `is_known` says so of a number for its inner end,
+    /// and answers that number and how many addresses were looked at.
+    pub(crate) fn take(&mut self, mark: Mark, is_known: impl Fn(u64) -> bool) -> (u64, usize) {
+        let (mut is_inside, mut count, mut inner_end) = (true, 0, 0);
         let note = |frame: &backtrace::Frame| {
             if is_inside && (frame.sp().addr() <= mark.stack || frame.symbol_address().addr() == mark.wrapper)
             {
@@ -47,6 +50,11 @@ impl Stack {
             let address = frame.ip().addr();
             if address != 0 {
                 self.push(address);
+            }
+            count += 1;
+            if count == INNER_END {
+                inner_end = self.inner_end();
+                return address != 0 && !is_known(inner_end);
             }
             address != 0
         };
@@ -61,6 +69,12 @@ impl Stack {
         if self.beyond > 0 {
             self.addresses[INNER..].rotate_left(self.beyond % (MOST - INNER));
         }
+        (inner_end, count)
+    }
+
+    /// A number for what was taken so far; none is zero.
+    fn inner_end(&self) -> u64 {
+        self.addresses().iter().fold(0, |before, address| mixed(before, *address)) as u64 | 1
     }
 
     fn push(&mut self, address: usize) {
@@ -141,6 +155,24 @@ mod tests {
         };
         assert_eq!(deep(1), [1, 2, 7, 8, 9, 20, 21]);
         assert!([2, 50, 10_000].iter().all(|depth| deep(*depth) == deep(1)));
+    }
+
+    #[inline(never)]
+    fn deep(depth: usize, stack: &mut Stack, is_known: &dyn Fn(u64) -> bool) -> (u64, usize) {
+        if depth == 0 {
+            return stack.take(Mark::default(), is_known);
+        }
+        let taken = deep(depth - 1, stack, is_known);
+        std::hint::black_box(taken)
+    }
+
+    #[test]
+    fn a_deep_stack_is_left_where_its_inner_end_is_known() {
+        let mut whole = Stack::new();
+        let (inner_end, depth) = deep(1000, &mut whole, &|_| false);
+        assert!(depth > 1000 && whole.addresses().len() < 200, "{depth}");
+        let (again, looked_at) = deep(500, &mut Stack::new(), &|known| known == inner_end);
+        assert_eq!((again, looked_at), (inner_end, INNER_END), "at any depth of the recursion");
     }
 
     #[test]

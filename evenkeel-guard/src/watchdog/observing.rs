@@ -101,6 +101,18 @@ impl Watch {
     }
 }
 
+/// Takes the stack of a call, and answers what it is remembered by.
+fn taken(slot: &Slot, call: &hook::Call, stack: &mut Stack) -> u64 {
+    let poll = slot.poll();
+    let (inner_end, depth) = stack.take(call.mark, |inner_end| slot.deep.key(poll, inner_end).is_some());
+    if let Some(key) = slot.deep.key(poll, inner_end) {
+        return key;
+    }
+    let key = key(call.symbol, call.class, slot.role, stack);
+    slot.deep.note(poll, depth, inner_end, key);
+    key
+}
+
 /// Whether a call of this class, if it lasts, puts its command in quarantine before its stack was looked into.
 pub(super) fn strikes(class: Class, sight: Sight) -> bool {
     let class = match sight {
@@ -137,8 +149,7 @@ impl PollObserver for Watch {
                 // After the first call of a poll the place is given away already, and nobody waits.
                 slot.replacement.is_there(number);
             }
-            stack.take(call.mark);
-            stack_key = key(call.symbol, call.class, slot.role, &stack);
+            stack_key = taken(slot, call, &mut stack);
         }
         slot.call.begin(number, call, since, stack_key, &stack);
         if slot.role == Role::Worker && stack_key != 0 {
@@ -161,8 +172,7 @@ impl PollObserver for Watch {
         }
         if elapsed >= BRIEF || slot.role == Role::Strict {
             let mut stack = Stack::new();
-            stack.take(call.mark);
-            let ended = Ongoing { key: key(call.symbol, call.class, slot.role, &stack), ..ended };
+            let ended = Ongoing { key: taken(slot, call, &mut stack), ..ended };
             self.ended(slot, &ended, elapsed, |sheet| stack::write(stack.addresses(), sheet));
         }
     }
