@@ -50,6 +50,11 @@ impl Capture {
     pub(crate) fn take(&mut self, thread: ThreadId, still: impl Fn() -> bool) -> Option<Taken> {
         self.0.take(thread, &still)
     }
+
+    /// Whether the kernel does not let this process read its own stacks.
+    pub(crate) fn is_refused() -> bool {
+        native::is_refused()
+    }
 }
 
 #[cfg(test)]

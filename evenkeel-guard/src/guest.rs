@@ -30,7 +30,7 @@ pub(crate) struct Guests {
 impl Guests {
     pub(crate) fn new(options: &Options, role: Role) -> Arc<Self> {
         let busy_after = options.busy_after;
-        Arc::new(Self { watch: Watch::start(options, Nobody), role, busy_after })
+        Arc::new(Self { watch: Watch::start(options, role, Nobody), role, busy_after })
     }
 
     /// The slot of the current thread, made at its first poll.

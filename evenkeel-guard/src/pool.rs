@@ -73,7 +73,8 @@ impl Pool {
             most_threads: options.threads.max(options.workers + 3),
             watch: OnceLock::new(),
         });
-        let _first = pool.watch.set(Watch::start(options, supply::Threads(Arc::downgrade(&pool))));
+        let _first =
+            pool.watch.set(Watch::start(options, Role::Worker, supply::Threads(Arc::downgrade(&pool))));
         for _ in 0..options.workers {
             pool.hire(Post::Worker(None));
         }

@@ -20,11 +20,12 @@ use crate::advice::Words;
 use crate::allow::Allow;
 use crate::counters::Tally;
 use crate::findings::{Finding, Findings, Message, Sight, Stacks};
+use crate::options::Options;
 use crate::registry::{Registry, Standing, Strikes};
 use crate::report::{Class, Label, Report};
 use crate::slot::{Role, locked};
 use crate::stack::{Address, Symbols, forget_tables};
-use crate::sys;
+use crate::sys::{self, Priority};
 use crate::verdict::{Evidence, LINES_HINT, Verdict, judge_all, lacks_lines};
 use budget::Budget;
 use places::{Key, Noted, Places};
@@ -91,6 +92,7 @@ struct Bench {
     stream: broadcast::Sender<Report>,
     /// Whether somebody waits until all is looked into.
     is_awaited: AtomicBool,
+    is_strict: bool,
 }
 
 /// What was found of a stack.
@@ -101,20 +103,21 @@ struct Judged {
 }
 
 impl Reporter {
-    pub(crate) fn new(registry: Arc<Registry>, tally: Arc<Tally>, allow: Allow, words: Words) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, tally: Arc<Tally>, options: &Options, role: Role) -> Self {
         let (stream, _) = broadcast::channel(HEARD);
         let bench = Bench {
             findings: Findings::new(),
             registry,
             tally,
-            allow,
-            words,
+            allow: options.allow.clone(),
+            words: options.words,
             places: Mutex::default(),
             symbols: Mutex::new(Symbols::new()),
             excused_poll: AtomicU64::new(0),
             verdicts: Mutex::default(),
             stream,
             is_awaited: AtomicBool::new(false),
+            is_strict: role == Role::Strict,
         };
         Self { bench: Arc::new(bench), is_started: AtomicBool::new(false) }
     }
@@ -185,8 +188,10 @@ impl Drop for Reporter {
 
 impl Bench {
     fn work(&self) {
-        // Reading line tables takes a core for a while, and those who are served come first.
-        sys::lower_priority(sys::current_thread());
+        // Reading line tables takes a core for a while, and those who are served come first. A test waits for it.
+        if !self.is_strict {
+            sys::lower_priority(sys::current_thread(), Priority::Low);
+        }
         let (mut holds_tables, mut budget) = (false, Budget::new());
         loop {
             match self.findings.next(holds_tables.then_some(IDLE)) {
@@ -196,7 +201,7 @@ impl Bench {
                     if self.findings.known.is_crowded() {
                         self.forget_stacks();
                     }
-                    self.rest(&mut budget, finding.role);
+                    self.rest(&mut budget);
                 }
                 Some(Message::Flush(done)) => {
                     self.confirm_unseen();
@@ -218,10 +223,10 @@ impl Bench {
     }
 
     /// Keeps within its share of a core, unless a test waits.
-    fn rest(&self, budget: &mut Budget, role: Role) {
+    fn rest(&self, budget: &mut Budget) {
         let (used, owed) = budget.spent();
         self.tally.reporter_used(used);
-        let is_urgent = || role == Role::Strict || self.is_awaited.load(Ordering::Relaxed);
+        let is_urgent = || self.is_strict || self.is_awaited.load(Ordering::Relaxed);
         let mut rests = owed;
         while !rests.is_zero() && !is_urgent() && !self.findings.is_closed() {
             let piece = rests.min(Duration::from_millis(20));

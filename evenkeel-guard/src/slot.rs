@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::call::{CallCell, DeepStacks, Replacement};
 use crate::crew::Member;
 use crate::hook;
-use crate::sys::{self, ThreadId};
+use crate::sys::{self, Priority, ThreadId};
 
 /// The number of a command in the registry of its executor.
 pub(crate) type CommandId = u32;
@@ -175,7 +175,7 @@ impl Slot {
 
     /// Gives the thread the lowest priority: its place is taken, and it keeps a core busy.
     pub(crate) fn lower(&self) {
-        let is_lowered = sys::lower_priority(self.thread);
+        let is_lowered = sys::lower_priority(self.thread, Priority::Lowest);
         self.is_lowered.store(is_lowered, Ordering::Release);
     }
 

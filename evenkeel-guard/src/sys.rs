@@ -91,9 +91,22 @@ pub(crate) fn cpu_time_here() -> Option<Duration> {
     threads::cpu_time_here()
 }
 
-/// Lets every other thread go first. Without privileges nobody can take this back.
-pub(crate) fn lower_priority(thread: ThreadId) -> bool {
-    threads::lower_priority(thread.0)
+/// How far other threads go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// A tenth of what another thread gets, beside it on one core.
+    Low,
+    /// As good as nothing beside another thread.
+    Lowest,
+}
+
+/// Lets other threads go first. Without privileges nobody can take this back.
+pub(crate) fn lower_priority(thread: ThreadId, to: Priority) -> bool {
+    let nice = match to {
+        Priority::Low => 10,
+        Priority::Lowest => 19,
+    };
+    threads::lower_priority(thread.0, nice)
 }
 
 /// Gives memory that was freed back to the system, where the allocator is known to keep it.

@@ -82,12 +82,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn start(options: &Options, supply: impl ThreadSupply + 'static) -> Arc<Self> {
+    pub(crate) fn start(options: &Options, role: Role, supply: impl ThreadSupply + 'static) -> Arc<Self> {
         let parole = crate::registry::Parole { after: options.parole.0, polls: options.parole.1 };
         let (registry, tally) = (Arc::new(Registry::new(parole)), Arc::<Tally>::default());
-        let (allow, words) = (options.allow.clone(), options.words);
         let watch = Arc::new(Self {
-            reporter: Reporter::new(Arc::clone(&registry), Arc::clone(&tally), allow, words),
+            reporter: Reporter::new(Arc::clone(&registry), Arc::clone(&tally), options, role),
             registry,
             tally,
             supply: Box::new(supply),

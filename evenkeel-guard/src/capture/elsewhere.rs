@@ -14,3 +14,7 @@ impl Capture {
         None
     }
 }
+
+pub(super) fn is_refused() -> bool {
+    false
+}

@@ -25,6 +25,8 @@ pub(super) struct Capture {
     stack: Stack,
 }
 
+pub(super) use crate::sys::is_refused;
+
 impl Capture {
     pub(super) fn new() -> Self {
         if !sys::can_read_memory() {

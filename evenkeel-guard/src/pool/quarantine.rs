@@ -94,7 +94,7 @@ impl Quarantine {
         let (part, member, watch) = (self.part(standing), Member::here(), pool.watch());
         let slot = pool.show(Role::Quarantine, None);
         if standing == Standing::Compute {
-            sys::lower_priority(slot.thread);
+            sys::lower_priority(slot.thread, sys::Priority::Lowest);
         }
         let mut next = None;
         while let Some(work) = next.take().or_else(|| part.next(&member, || watch.wake())) {

@@ -29,6 +29,6 @@ pub(super) fn cpu_time_here() -> Option<Duration> {
     None
 }
 
-pub(super) fn lower_priority(_thread: u32) -> bool {
+pub(super) fn lower_priority(_thread: u32, _nice: i32) -> bool {
     false
 }

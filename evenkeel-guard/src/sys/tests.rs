@@ -46,7 +46,7 @@ fn a_thread_is_seen_to_run_to_sleep_and_to_end() {
         std::thread::yield_now();
     }
     assert_eq!(cpu_time_of(id), None);
-    assert!(!lower_priority(id));
+    assert!(!lower_priority(id, Priority::Lowest));
 }
 
 #[cfg(target_os = "linux")]
@@ -72,7 +72,7 @@ fn priority_can_be_lowered_from_outside() {
         stopped.recv().unwrap_err();
     });
     let id = told.recv().unwrap();
-    assert!(lower_priority(id));
+    assert!(lower_priority(id, Priority::Lowest));
     let mut line = [0; 512];
     let length = read_about(id, "stat", &mut line).unwrap();
     let line = String::from_utf8_lossy(&line[..length]).into_owned();

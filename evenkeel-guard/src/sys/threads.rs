@@ -131,8 +131,7 @@ fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
     (outcome == 0).then(|| Duration::new(seconds, nanoseconds))
 }
 
-pub(super) fn lower_priority(thread: u32) -> bool {
-    const LOWEST: i32 = 19;
+pub(super) fn lower_priority(thread: u32, nice: i32) -> bool {
     // SAFETY: setpriority takes numbers only.
-    thread != 0 && unsafe { libc::setpriority(libc::PRIO_PROCESS as _, thread, LOWEST) } == 0
+    thread != 0 && unsafe { libc::setpriority(libc::PRIO_PROCESS as _, thread, nice) } == 0
 }

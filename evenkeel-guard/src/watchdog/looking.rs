@@ -198,12 +198,15 @@ impl Watched {
         let sequence = self.sequence;
         let taken = capture.take(slot.thread, || slot.sequence() == sequence && slot.call.number().is_none());
         // Waiting for memory is not a call, and nobody's fault.
-        let Some((taken, call)) = taken.and_then(|taken| taken.system_call.map(|call| (taken, call))) else {
-            return;
+        let (class, stacks) = match taken.and_then(|taken| taken.system_call.map(|call| (taken, call))) {
+            // The hook sees the program's own waits for a lock; this one is inside the C library, its allocator mostly.
+            Some((taken, call)) if sys::is_wait_for_lock(call) => {
+                (Class::Contention, vec![collapsed(taken.addresses)])
+            }
+            Some((taken, _)) => (Class::Unknown, vec![collapsed(taken.addresses)]),
+            None if Capture::is_refused() && self.since.elapsed() >= LONG => (Class::Unknown, Vec::new()),
+            None => return,
         };
-        // The hook sees the program's own waits for a lock; this one is inside the C library, its allocator mostly.
-        let class = if sys::is_wait_for_lock(call) { Class::Contention } else { Class::Unknown };
-        let stacks = vec![collapsed(taken.addresses)];
         let mut incident = Incident::new(class, slot, stacks, self.replaced.take());
         incident.tell(Some(slot), watch, self.since.elapsed(), false);
         self.incident = Some(incident);

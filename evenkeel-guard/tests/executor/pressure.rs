@@ -155,3 +155,27 @@ fn two_guards_of_one_builder_watch_side_by_side() {
         assert_eq!(guard.reports()[0].times, 1);
     }
 }
+
+/// A sleep that goes around the C library.
+#[cfg(target_os = "linux")]
+async fn raw_nap() -> String {
+    let time = rustix::thread::Timespec { tv_sec: 0, tv_nsec: 60_000_000 };
+    let _rest = rustix::thread::nanosleep(&time);
+    thread_name()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_no_hook_sees_is_found_in_quarantine_too() {
+    let runtime = runtime();
+    let executor = Executor::threads(runtime.handle().clone(), 2);
+    let label = Label::new("nap");
+    while ask(&executor, &label, raw_nap()) != "evenkeel-quarantine" {}
+    executor.failures();
+    let times = |executor: &Executor| executor.reports().iter().map(|report| report.times).sum::<u64>();
+    let before = times(&executor);
+    while times(&executor) < before + 2 {
+        assert_eq!(ask(&executor, &label, raw_nap()), "evenkeel-quarantine");
+        executor.failures();
+    }
+}

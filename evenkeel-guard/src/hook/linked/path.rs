@@ -110,6 +110,7 @@ wrap! {
     fdatasync(fd: c_int) -> c_int => always(File);
     sync() -> () => always(File);
     syncfs(fd: c_int) -> c_int => always(File);
+    msync(start: *mut c_void, length: usize, flags: c_int) -> c_int => when(flags & libc::MS_SYNC != 0, File);
     sync_file_range(fd: c_int, from: off_t, length: off_t, flags: c_uint) -> c_int => always(File);
     flock(fd: c_int, operation: c_int) -> c_int
         => when(operation & (libc::LOCK_NB | libc::LOCK_UN) == 0, File);
