@@ -1,6 +1,6 @@
 //! An axum server whose handlers cannot hold each other up.
 //!
-//! `cargo run --release -p evenkeel-guard --example axum -- 3000`, then `curl localhost:3000/nap` beside `curl localhost:3000/ping`.
+//! `cargo run --release -p evenkeel-guard --features axum --example axum -- 3000`, then `curl localhost:3000/nap` beside `curl localhost:3000/ping`.
 //! The log names the line that blocks. `/stock/nap` is the same handler where it is only watched: on stock tokio.
 
 #![allow(clippy::print_stdout, reason = "whoever asked for port 0 has to learn which it is")]
@@ -8,12 +8,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request};
-use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
-use evenkeel_guard::{Executor, Label, Report, RunError};
+use evenkeel_guard::Executor;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
@@ -21,30 +17,22 @@ async fn ping() -> &'static str {
     "pong\n"
 }
 
+#[cfg(test)]
+const THE_MISTAKE: u32 = line!();
+
 /// The mistake.
 async fn nap() -> &'static str {
     std::thread::sleep(Duration::from_millis(500));
     "slept\n"
 }
 
-/// Runs what is behind a route on the executor, under the route's name.
-async fn guarded(executor: Executor, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("no route", MatchedPath::as_str);
-    match executor.run(Label::new(route), next.run(request)).await {
-        Ok(response) => response,
-        Err(RunError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy, try again later\n").into_response(),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "that did not work\n").into_response(),
-    }
-}
-
-fn app(executor: Executor) -> Router {
+fn app(executor: &Executor) -> Router {
     let found = executor.clone();
-    let reports = move || async move { Json(found.reports()) as Json<Vec<Report>> };
-    let layer = from_fn(move |request, next| guarded(executor.clone(), request, next));
+    let reports = async move || Json(found.reports());
     Router::new()
         .route("/ping", get(ping))
         .route("/nap", get(nap))
-        .route_layer(layer)
+        .layer(evenkeel_guard::axum::layer(executor))
         .route("/stock/nap", get(nap))
         .route("/reports", get(reports))
 }
@@ -63,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         println!("http://{}", listener.local_addr()?);
-        axum::serve(listener, app(executor)).await?;
+        axum::serve(listener, app(&executor)).await?;
         Ok(())
     })
 }
@@ -88,7 +76,8 @@ fn the_server_answers_and_both_guards_name_the_line_that_blocks() {
     let (mut on_stock, mut on_threads) = (guard.subscribe(), executor.subscribe());
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
     let address = listener.local_addr().expect("it is bound");
-    runtime.spawn(async { axum::serve(listener, app(executor)).await });
+    let app = app(&executor);
+    runtime.spawn(async { axum::serve(listener, app).await });
     runtime.block_on(async {
         for (path, answer) in [("/ping", "pong\n"), ("/nap", "slept\n"), ("/stock/nap", "slept\n")] {
             assert!(get_from(address, path).await.ends_with(answer), "{path}");
@@ -96,11 +85,11 @@ fn the_server_answers_and_both_guards_name_the_line_that_blocks() {
         let report = on_threads.next().await.expect("the executor lives");
         assert_eq!(
             (&*report.name, &*report.call, report.line),
-            ("/nap", "std::thread::sleep", 26),
+            ("GET /nap", "std::thread::sleep", THE_MISTAKE + 4),
             "{report}"
         );
         let report = on_stock.next().await.expect("the runtime lives");
-        assert_eq!((&*report.call, report.line), ("std::thread::sleep", 26), "{report}");
-        assert!(get_from(address, "/reports").await.contains(r#""name":"/nap""#));
+        assert_eq!((&*report.call, report.line), ("std::thread::sleep", THE_MISTAKE + 4), "{report}");
+        assert!(get_from(address, "/reports").await.contains(r#""name":"GET /nap""#));
     });
 }

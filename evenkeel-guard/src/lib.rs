@@ -43,6 +43,7 @@
 //! | [`guard`](watch) | a tokio runtime as it is, watched |
 //! | [`strict`](fn@strict) | tests that fail when something blocks |
 //! | [`executor`](Executor) | the door: spawn on the pool, or on a tokio runtime |
+//! | `axum` | a layer for axum: each route under a label of its own; with the feature `axum` |
 //! | `cost` | for measurements: what a poll costs |
 //! | [`isolate`] | a function in a child process, which can be ended |
 //!
@@ -96,6 +97,8 @@ mod guest;
 mod guard;
 mod strict;
 mod executor;
+#[cfg(feature = "axum")]
+pub mod axum;
 #[doc(hidden)]
 pub mod cost;
 pub mod isolate;
