@@ -1,0 +1,100 @@
+//! Judges what the guard said of a row.
+
+use evenkeel_guard::{Class, Report};
+
+use crate::host::{Mode, Seen};
+use crate::row::{Kind, Row};
+
+/// What the build has to tell lines from addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// Each report has the line of the call.
+    Exact,
+    /// Functions have names, and no lines.
+    Names,
+    /// Neither: a report has the line of its label.
+    Labels,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// What is wrong, one line each; empty when all is as promised.
+    pub(crate) problems: Vec<String>,
+    pub(crate) is_found: bool,
+    /// Reports whose line counts, and those whose line is right.
+    pub(crate) lines: (usize, usize),
+}
+
+pub(crate) fn judge(row: &Row, mode: Mode, seen: &Seen, value: Option<&str>, lines: Lines) -> Outcome {
+    let mut outcome = match row.kind {
+        Kind::Innocent => innocent(seen),
+        Kind::Blocks { class, beside } => blocking(seen, class, beside, lines, mode),
+    };
+    if seen.value.as_deref() != value {
+        outcome.problems.push(format!("the value is {:?} instead of {value:?}", seen.value));
+    }
+    if !outcome.problems.is_empty() {
+        outcome.problems.extend(seen.reports.iter().map(described));
+    }
+    outcome
+}
+
+fn innocent(seen: &Seen) -> Outcome {
+    let is_short_wait = |report: &&Report| report.class == Class::Contention && report.times < 3;
+    let mut problems: Vec<_> =
+        seen.reports.iter().filter(|report| !is_short_wait(report)).map(false_report).collect();
+    if seen.strikes > 0 {
+        problems.push("a false strike".to_owned());
+    }
+    problems.extend(seen.failure.as_ref().map(|_| "a false failure of strict".to_owned()));
+    crate::row::take_lines();
+    Outcome { is_found: problems.is_empty(), problems, lines: (0, 0) }
+}
+
+fn false_report(report: &Report) -> String {
+    format!("a false report of {}", report.class.word())
+}
+
+fn blocking(seen: &Seen, class: Class, beside: &[Class], lines: Lines, mode: Mode) -> Outcome {
+    let noted = crate::row::take_lines();
+    let Seen { reports, counted, failure, .. } = seen;
+    let is_class =
+        |report: &Report, class: Class| report.class == class || is_alike(report.class, class, lines);
+    // In quarantine a call that is short is counted, and no stack is taken.
+    let is_found = reports.iter().any(|report| is_class(report, class)) || *counted > 0;
+    let mut problems = Vec::new();
+    if !is_found {
+        problems.push(format!("no report of {}", class.word()));
+    }
+    let is_other = |report: &&Report| !beside.iter().chain([&class]).any(|class| is_class(report, *class));
+    problems.extend(reports.iter().filter(is_other).map(|report| format!("{} besides", report.class.word())));
+    let is_short = |report: &Report| mode == Mode::Quarantine && !report.is_exact;
+    let judged = reports.iter().filter(|report| lines == Lines::Exact && !is_short(report));
+    let is_right = |report: &Report| {
+        let is_noted = |(file, line): &(&str, u32)| file.ends_with(&report.file) && *line == report.line;
+        report.is_exact && noted.iter().any(is_noted)
+    };
+    let (all, right) = (judged.clone().count(), judged.clone().filter(|report| is_right(report)).count());
+    if right < all {
+        problems.push(format!("the line is one of {noted:?}"));
+    }
+    let has_to_fail = mode == Mode::Strict && cfg!(panic = "unwind") && class != Class::Contention;
+    if has_to_fail && failure.as_ref().is_none_or(|text| !text.contains("block")) {
+        problems.push(format!("strict said {failure:?}"));
+    }
+    Outcome { problems, is_found, lines: (all, right) }
+}
+
+/// Without names of functions, a wait is a wait: the system has one call for all of them.
+fn is_alike(seen: Class, expected: Class, lines: Lines) -> bool {
+    const WAITS: &[Class] = &[Class::Wait, Class::Contention, Class::Join];
+    const SOCKETS: &[Class] = &[Class::Lookup, Class::Network];
+    let both = |group: &[Class]| group.contains(&seen) && group.contains(&expected);
+    let is_busy = seen.is_busy() && expected.is_busy();
+    lines == Lines::Labels && (both(WAITS) || both(SOCKETS) || is_busy || seen == Class::Unknown)
+}
+
+fn described(report: &Report) -> String {
+    let frames = report.path.iter().map(|frame| format!("\n        {frame}")).collect::<String>();
+    format!("  [{}] {report}{frames}", report.class.word())
+}

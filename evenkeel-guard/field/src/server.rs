@@ -1,0 +1,225 @@
+//! Small servers on this machine for the clients of the table. Their threads are watched by nobody and live as long as
+//! the program.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::name_server::TokioConnectionProvider;
+use hickory_resolver::proto::xfer::Protocol;
+
+/// Answers every connection by `serve` on a thread of its own.
+fn start(serve: impl Fn(TcpStream) -> std::io::Result<()> + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = serve.clone();
+            // A client that goes away ends its connection.
+            thread::spawn(move || drop(serve(stream)));
+        }
+    });
+    address
+}
+
+pub(crate) fn http() -> SocketAddr {
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    *ADDRESS.get_or_init(|| {
+        start(|mut stream| {
+            stream.set_nodelay(true)?;
+            let mut reader = BufReader::new(stream.try_clone()?);
+            loop {
+                let mut line = String::new();
+                while line != "\r\n" {
+                    line.clear();
+                    if reader.read_line(&mut line)? == 0 {
+                        return Ok(());
+                    }
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")?;
+            }
+        })
+    })
+}
+
+pub(crate) fn url() -> String {
+    format!("http://{}/", http())
+}
+
+/// A port on which nobody listens.
+pub(crate) fn refused() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+type Certificate = rcgen::CertifiedKey<rcgen::KeyPair>;
+
+pub(crate) fn certificate() -> &'static Certificate {
+    static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
+    CERTIFICATE.get_or_init(|| {
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate for one name")
+    })
+}
+
+fn tls_server() -> Arc<rustls::ServerConfig> {
+    let key = rustls::pki_types::PrivateKeyDer::try_from(certificate().signing_key.serialize_der());
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let config =
+        config.with_single_cert(vec![certificate().cert.der().clone()], key.expect("the key of rcgen"));
+    Arc::new(config.expect("key and certificate belong together"))
+}
+
+pub(crate) fn tls_client() -> &'static Arc<rustls::ClientConfig> {
+    static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
+    CONFIG.get_or_init(|| {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate().cert.der().clone()).expect("a certificate that was just made");
+        Arc::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    })
+}
+
+/// Says back what it is told, by TLS.
+pub(crate) fn tls() -> SocketAddr {
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    *ADDRESS.get_or_init(|| {
+        let config = tls_server();
+        start(move |stream| {
+            let connection =
+                rustls::ServerConnection::new(Arc::clone(&config)).expect("a valid configuration");
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            let mut bytes = [0; 64];
+            loop {
+                let length = stream.read(&mut bytes)?;
+                if length == 0 {
+                    return Ok(());
+                }
+                stream.write_all(&bytes[..length])?;
+            }
+        })
+    })
+}
+
+/// A connection to it, in blocking mode.
+pub(crate) fn tls_stream() -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    let name = "localhost".try_into().expect("a name");
+    let connection = rustls::ClientConnection::new(Arc::clone(tls_client()), name);
+    let stream = TcpStream::connect(tls()).expect("the server above listens");
+    rustls::StreamOwned::new(connection.expect("a valid configuration"), stream)
+}
+
+pub(crate) fn websocket() -> SocketAddr {
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    *ADDRESS.get_or_init(|| {
+        start(|stream| {
+            let Ok(mut socket) = tungstenite::accept(stream) else { return Ok(()) };
+            while let Ok(message) = socket.read() {
+                if socket.send(message).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Says `hello` to every GET of Redis' protocol, and OK to all else.
+///
+/// *Source*: <https://redis.io/docs/latest/develop/reference/protocol-spec/>
+pub(crate) fn redis() -> SocketAddr {
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    *ADDRESS.get_or_init(|| {
+        start(|mut stream| {
+            stream.set_nodelay(true)?;
+            let mut lines = BufReader::new(stream.try_clone()?).lines();
+            while let Some(count) = lines.next().transpose()? {
+                let words = count.trim_start_matches('*').parse::<usize>().unwrap_or(0);
+                let mut command = String::new();
+                for word in 0..words {
+                    let _length = lines.next().transpose()?;
+                    let text = lines.next().transpose()?.unwrap_or_default();
+                    if word == 0 {
+                        command = text;
+                    }
+                }
+                let is_get = command.eq_ignore_ascii_case("get");
+                stream.write_all(if is_get { b"$5\r\nhello\r\n" } else { b"+OK\r\n" })?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Says `hello` to every simple query of PostgreSQL's protocol.
+///
+/// *Source*: <https://www.postgresql.org/docs/current/protocol-message-formats.html>
+pub(crate) fn postgres() -> SocketAddr {
+    const READY: &[u8] = b"Z\0\0\0\x05I";
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    *ADDRESS.get_or_init(|| {
+        start(|mut stream| {
+            stream.set_nodelay(true)?;
+            let mut length = [0; 4];
+            stream.read_exact(&mut length)?;
+            skip(&mut stream, length)?;
+            stream.write_all(&[b"R\0\0\0\x08\0\0\0\0", READY].concat())?;
+            loop {
+                let mut kind = [0; 1];
+                stream.read_exact(&mut kind)?;
+                stream.read_exact(&mut length)?;
+                skip(&mut stream, length)?;
+                if kind != *b"Q" {
+                    return Ok(());
+                }
+                let column = b"T\0\0\0\x19\0\x01a\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
+                let row = b"D\0\0\0\x0f\0\x01\0\0\0\x05hello";
+                stream.write_all(&[&column[..], row, b"C\0\0\0\x0dSELECT 1\0", READY].concat())?;
+            }
+        })
+    })
+}
+
+/// Reads past what a length that counts itself announces.
+fn skip(stream: &mut TcpStream, length: [u8; 4]) -> std::io::Result<()> {
+    let rest = u64::from(u32::from_be_bytes(length)).saturating_sub(4);
+    std::io::copy(&mut stream.take(rest), &mut std::io::sink()).map(drop)
+}
+
+/// A resolver whose server knows every name.
+///
+/// *Source*: RFC 1035, section 4.1
+pub(crate) fn resolver() -> TokioResolver {
+    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+    let address = *ADDRESS.get_or_init(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let address = socket.local_addr().expect("it is bound");
+        thread::spawn(move || {
+            let mut query = [0; 512];
+            while let Ok((length, client)) = socket.recv_from(&mut query) {
+                // A client that has gone needs no answer.
+                let _sent = socket.send_to(&answer(&query[..length]), client);
+            }
+        });
+        address
+    });
+    let mut config = ResolverConfig::new();
+    config.add_name_server(NameServerConfig::new(address, Protocol::Udp));
+    let mut builder = TokioResolver::builder_with_config(config, TokioConnectionProvider::default());
+    *builder.options_mut() = ResolverOpts::default();
+    builder.options_mut().use_hosts_file = hickory_resolver::config::ResolveHosts::Never;
+    builder.build()
+}
+
+fn answer(query: &[u8]) -> Vec<u8> {
+    let name = query[12..].iter().position(|byte| *byte == 0).map_or(query.len(), |end| 12 + end + 1);
+    let question = query.get(12..name + 4).unwrap_or_default();
+    let is_address = query.get(name..name + 2) == Some(&[0, 1]);
+    let count = u8::from(is_address);
+    let mut answer = [&query[..2], &[0x81, 0x80, 0, 1, 0, count, 0, 0, 0, 0], question].concat();
+    if is_address {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+    }
+    answer
+}
