@@ -16,6 +16,18 @@ pub(crate) enum Lines {
     Labels,
 }
 
+impl Lines {
+    pub(crate) const ALL: [Self; 3] = [Self::Exact, Self::Names, Self::Labels];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Names => "names",
+            Self::Labels => "labels",
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// What is wrong, one line each; empty when all is as promised.

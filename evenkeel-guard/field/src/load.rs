@@ -66,6 +66,6 @@ pub(crate) fn be_busy(arguments: &Arguments) -> bool {
 fn compute(length: Duration) {
     let end = crate::row::cpu_time() + length;
     while crate::row::cpu_time() < end {
-        (0..1000).for_each(|number| drop(black_box(number)));
+        (0..1000).for_each(|number| _ = black_box(number));
     }
 }

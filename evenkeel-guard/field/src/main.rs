@@ -39,6 +39,8 @@ pub(crate) struct Arguments {
     pub(crate) seed: u64,
     pub(crate) slice: (u64, u64),
     pub(crate) runs: u32,
+    /// Rows that have run already.
+    pub(crate) skip: usize,
     pub(crate) length: Duration,
 }
 
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
 fn run(command: &str, arguments: &Arguments) -> ExitCode {
     let is_well = match command {
         "rows" => table::run(arguments),
+        "rows-here" => table::run_here(arguments),
         "innocent" => innocent::run(arguments),
         "suite" => suite::run(arguments),
         "suite-once" => suite::once(arguments),
@@ -83,23 +86,22 @@ fn arguments() -> Result<(String, Arguments), lexopt::Error> {
         seed: 1,
         slice: (1, 1),
         runs: 200,
+        skip: 0,
         length: Duration::from_secs(60),
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("lines") => {
-                arguments.lines = match &*parser.value()?.string()? {
-                    "exact" => Lines::Exact,
-                    "names" => Lines::Names,
-                    "labels" => Lines::Labels,
-                    other => return Err(format!("`{other}` is not exact, names or labels").into()),
-                };
+                let word = parser.value()?.string()?;
+                let found = Lines::ALL.into_iter().find(|lines| lines.word() == word);
+                arguments.lines = found.ok_or("lines are exact, names or labels")?;
             }
             Long("only") => arguments.only = parser.value()?.string()?,
             Long("mode") => arguments.mode = parser.value()?.string()?,
             Long("polls") => arguments.polls = parser.value()?.parse()?,
             Long("seed") => arguments.seed = parser.value()?.parse()?,
+            Long("skip") => arguments.skip = parser.value()?.parse()?,
             Long("runs") => arguments.runs = parser.value()?.parse()?,
             Long("seconds") => arguments.length = Duration::from_secs(parser.value()?.parse()?),
             Long("slice") => {

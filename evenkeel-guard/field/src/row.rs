@@ -26,6 +26,8 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) place: Place,
+    /// A wait for another thread that is over so soon that only `strict` looks into it.
+    pub(crate) is_brief: bool,
     make: Box<dyn Fn() -> Handler + Send + Sync>,
 }
 
@@ -92,7 +94,7 @@ where
         let handler = make();
         Box::pin(async move { format!("{:?}", handler.await) })
     });
-    Row { package, name, kind, place: Place::Anywhere, make }
+    Row { package, name, kind, place: Place::Anywhere, is_brief: false, make }
 }
 
 impl Row {
@@ -101,6 +103,11 @@ impl Row {
         if let Kind::Blocks { beside, .. } = &mut self.kind {
             *beside = classes;
         }
+        self
+    }
+
+    pub(crate) fn brief(mut self) -> Self {
+        self.is_brief = true;
         self
     }
 

@@ -239,8 +239,8 @@ fn allowed_module() -> Result<(), String> {
 fn own_names() -> Result<(), String> {
     // SAFETY: each call gets what it asks for: no pointer, or one to something that outlives it.
     let calls: [(&str, fn()); 6] = [
-        ("usleep", || drop(unsafe { libc::usleep(5000) })),
-        ("poll", || drop(unsafe { libc::poll(std::ptr::null_mut(), 0, 5) })),
+        ("usleep", || _ = unsafe { libc::usleep(5000) }),
+        ("poll", || _ = unsafe { libc::poll(std::ptr::null_mut(), 0, 5) }),
         ("select", || {
             let (none, mut length) = (std::ptr::null_mut(), libc::timeval { tv_sec: 0, tv_usec: 5000 });
             unsafe { libc::select(0, none, none, none, &mut length) };
@@ -402,14 +402,14 @@ fn advice_of_clients() -> Result<(), String> {
     let (done, is_done) = channel();
     let handler = async move {
         let (tx, rx) = flume::bounded::<u32>(1);
-        drop(rx.recv_timeout(SHORT));
+        let _late = rx.recv_timeout(SHORT);
         drop(tx);
         let (tx, rx) = async_channel::bounded::<u32>(1);
         thread::spawn(move || {
             thread::sleep(SHORT);
             drop(tx);
         });
-        drop(rx.recv_blocking());
+        let _closed = rx.recv_blocking();
         done.send(()).unwrap();
     };
     executor.spawn(&Label::new("clients"), handler).detach();

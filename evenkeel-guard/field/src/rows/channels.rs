@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use evenkeel_guard::Class::Wait;
+use evenkeel_guard::Class::{Sleep, Wait};
 
 use crate::row::{Row, SHORT, blocks, here, innocent, once_asleep};
 
@@ -54,7 +54,7 @@ fn receiving_rows() -> Vec<Row> {
                 here!(rx.recv()).unwrap()
             }
         }),
-        blocks("crossbeam-channel", "after", Wait, || async {
+        blocks("crossbeam-channel", "after", Sleep, || async {
             here!(crossbeam_channel::after(SHORT).recv()).is_ok()
         }),
         blocks("crossbeam-channel", "Select", Wait, || {
@@ -66,7 +66,9 @@ fn receiving_rows() -> Vec<Row> {
                 select.recv(&one.1);
                 select.recv(&other.1);
                 let selected = here!(select.select());
-                selected.recv(&one.1).unwrap()
+                let number = selected.recv(&one.1).unwrap();
+                drop(other);
+                number
             }
         }),
         blocks("flume", "recv", Wait, || {
@@ -119,7 +121,7 @@ fn sending_rows() -> Vec<Row> {
         blocks("std", "mpsc::SyncSender::send", Wait, || {
             let (tx, rx) = std::sync::mpsc::sync_channel(1);
             tx.send(1).unwrap();
-            let asleep = once_asleep(move || drop(rx.iter().take(2).count()));
+            let asleep = once_asleep(move || rx.iter().take(2).for_each(drop));
             async move {
                 asleep.here();
                 here!(tx.send(2)).unwrap();
@@ -128,7 +130,7 @@ fn sending_rows() -> Vec<Row> {
         blocks("crossbeam-channel", "send", Wait, || {
             let (tx, rx) = crossbeam_channel::bounded(1);
             tx.send(1).unwrap();
-            let asleep = once_asleep(move || drop(rx.iter().take(2).count()));
+            let asleep = once_asleep(move || rx.iter().take(2).for_each(drop));
             async move {
                 asleep.here();
                 here!(tx.send(2)).unwrap();
@@ -137,7 +139,7 @@ fn sending_rows() -> Vec<Row> {
         blocks("flume", "send", Wait, || {
             let (tx, rx) = flume::bounded(1);
             tx.send(1).unwrap();
-            let asleep = once_asleep(move || drop(rx.iter().take(2).count()));
+            let asleep = once_asleep(move || rx.iter().take(2).for_each(drop));
             async move {
                 asleep.here();
                 here!(tx.send(2)).unwrap();

@@ -212,6 +212,8 @@ fn lock_held() -> impl Future<Output = ()> + Send {
     let held = crate::row::while_held(move |wait| {
         FileExt::lock_exclusive(&theirs).unwrap();
         wait();
+        // What does not go through the C library is found by a look from outside, milliseconds later.
+        std::thread::sleep(std::time::Duration::from_millis(100));
         FileExt::unlock(&theirs).unwrap();
     });
     async move {

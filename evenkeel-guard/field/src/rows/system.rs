@@ -36,15 +36,19 @@ fn blocking_rows() -> Vec<Row> {
         blocks("hickory-resolver", "the system's configuration", File, || async {
             here!(hickory_resolver::system_conf::read_system_conf()).is_ok()
         }),
-        blocks("sysinfo", "System::refresh_memory", File, || async {
+        blocks("sysinfo", "System::refresh_memory", File, || {
             let mut system = sysinfo::System::new();
-            here!(system.refresh_memory());
-            system.total_memory() > 0
+            async move {
+                here!(system.refresh_memory());
+                system.total_memory() > 0
+            }
         }),
-        blocks("sysinfo", "System::refresh_cpu_usage", File, || async {
+        blocks("sysinfo", "System::refresh_cpu_usage", File, || {
             let mut system = sysinfo::System::new();
-            here!(system.refresh_cpu_usage());
-            !system.cpus().is_empty()
+            async move {
+                here!(system.refresh_cpu_usage());
+                !system.cpus().is_empty()
+            }
         }),
         blocks("notify", "recommended_watcher", Class::Wait, || {
             use notify::Watcher;
@@ -56,7 +60,8 @@ fn blocking_rows() -> Vec<Row> {
                 here!(drop(watcher));
             }
         })
-        .beside(&[File, Class::Join]),
+        .beside(&[File, Class::Join])
+        .brief(),
     ]
 }
 
@@ -71,17 +76,13 @@ fn libc_rows() -> Vec<Row> {
             here!(unsafe { libc::nanosleep(&length, std::ptr::null_mut()) })
         }),
         // SAFETY: no descriptor is looked at.
-        blocks("libc", "poll", Class::Wait, || async {
-            here!(unsafe { libc::poll(std::ptr::null_mut(), 0, 2) })
-        })
-        .beside(&[Sleep, Class::Network]),
-        blocks("libc", "select", Class::Wait, || async {
+        blocks("libc", "poll", Sleep, || async { here!(unsafe { libc::poll(std::ptr::null_mut(), 0, 2) }) }),
+        blocks("libc", "select", Sleep, || async {
             let mut length = libc::timeval { tv_sec: 0, tv_usec: 2000 };
             let none = std::ptr::null_mut();
             // SAFETY: no descriptor is looked at, and the length outlives the call.
             here!(unsafe { libc::select(0, none, none, none, &mut length) })
-        })
-        .beside(&[Sleep, Class::Network]),
+        }),
         blocks("libc", "waitpid", Process, || {
             let child = std::process::Command::new("sleep").arg("0.02").spawn().unwrap();
             let id = i32::try_from(child.id()).unwrap();

@@ -158,7 +158,9 @@ fn package_rows() -> Vec<Row> {
             use event_listener::Listener;
             let event = Arc::new(event_listener::Event::new());
             let other = Arc::clone(&event);
-            let asleep = once_asleep(move || drop(other.notify(1)));
+            let asleep = once_asleep(move || {
+                other.notify(1);
+            });
             async move {
                 event_listener::listener!(event => listener);
                 asleep.here();
@@ -274,7 +276,7 @@ fn innocent_rows() -> Vec<Row> {
         }),
         innocent("rayon", "spawn, and a channel back", || async {
             let (tx, rx) = tokio::sync::oneshot::channel();
-            rayon::spawn(|| drop(tx.send((0..1000_u64).sum::<u64>())));
+            rayon::spawn(|| tx.send((0..1000_u64).sum::<u64>()).unwrap());
             rx.await.unwrap()
         }),
         innocent("once_cell", "Lazy", || async {
