@@ -82,10 +82,7 @@ fn blocking(seen: &Seen, class: Class, beside: &[Class], lines: Lines, mode: Mod
     problems.extend(reports.iter().filter(is_other).map(|report| format!("{} besides", report.class.word())));
     let is_short = |report: &Report| mode == Mode::Quarantine && !report.is_exact;
     let judged = reports.iter().filter(|report| lines == Lines::Exact && !is_short(report));
-    let is_right = |report: &Report| {
-        let is_noted = |(file, line): &(&str, u32)| file.ends_with(&report.file) && *line == report.line;
-        report.is_exact && noted.iter().any(is_noted)
-    };
+    let is_right = |report: &Report| report.is_exact && noted.iter().any(|noted| is_at(report, *noted));
     let (all, right) = (judged.clone().count(), judged.clone().filter(|report| is_right(report)).count());
     if right < all {
         problems.push(format!("the line is one of {noted:?}"));
@@ -95,6 +92,11 @@ fn blocking(seen: &Seen, class: Class, beside: &[Class], lines: Lines, mode: Mod
         problems.push(format!("strict said {failure:?}"));
     }
     Outcome { problems, is_found, lines: (all, right) }
+}
+
+/// Whether a report names this line. Both paths begin somewhere else: that of the report where the program was started.
+pub(crate) fn is_at(report: &Report, (file, line): (&str, u32)) -> bool {
+    (report.file.ends_with(file) || file.ends_with(&report.file)) && report.line == line
 }
 
 /// Without names of functions, a wait is a wait: the system has one call for all of them.

@@ -10,6 +10,7 @@ use tokio::runtime::Builder;
 
 use crate::Arguments;
 use crate::host::runtime_builder;
+use crate::judge::is_at;
 use crate::load::Load;
 use crate::row::{SHORT, file, here, scratch, take_lines};
 
@@ -106,9 +107,7 @@ fn silent(reports: &[Report]) -> Result<(), String> {
 fn is_sleep(reports: &[Report]) -> Result<(), String> {
     let lines = take_lines();
     let is_right = |report: &Report| {
-        report.class == Class::Sleep
-            && report.is_exact
-            && lines.iter().any(|(file, line)| file.ends_with(&report.file) && *line == report.line)
+        report.class == Class::Sleep && report.is_exact && lines.iter().any(|line| is_at(report, *line))
     };
     match reports {
         [report] if is_right(report) => Ok(()),
