@@ -11,6 +11,7 @@
 //! | have the others go on meanwhile | [`Executor::threads`], [`Executor::run`], [`Executor::spawn`] |
 //! | fail a test that blocks | [`strict`](fn@strict) |
 //! | block on purpose | [`block_in_place`], or an [`Allow`] in [`Options`] |
+//! | learn where a future waits that does not come back | [`awaited`] |
 //! | end what may never end | [`isolate`](isolate::isolate) |
 //!
 //! The rooms, in order. Each uses only those above it.
@@ -44,6 +45,7 @@
 //! | [`strict`](fn@strict) | tests that fail when something blocks |
 //! | [`executor`](Executor) | the door: spawn on the pool, or on a tokio runtime |
 //! | `axum` | a layer for axum: each route under a label of its own; with the feature `axum` |
+//! | [`awaiting`](awaited) | at which line a future that is not ready waits |
 //! | `cost` | for measurements: what a poll costs |
 //! | [`isolate`] | a function in a child process, which can be ended |
 //!
@@ -99,12 +101,14 @@ mod strict;
 mod executor;
 #[cfg(feature = "axum")]
 pub mod axum;
+mod awaiting;
 #[doc(hidden)]
 pub mod cost;
 pub mod isolate;
 
 pub use advice::Words;
 pub use allow::{Allow, AllowError};
+pub use awaiting::{Asker, Awaited, Wait, awaited};
 pub use counters::Counters;
 pub use executor::{Busy, Executor, RunError, Task, block_in_place, enter};
 pub use guard::{Guard, watch, watch_with};

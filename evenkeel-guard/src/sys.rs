@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub(crate) mod process;
 pub(crate) mod stack;
+mod waker;
 #[cfg(target_os = "linux")]
 mod threads;
 #[cfg(not(target_os = "linux"))]
@@ -28,6 +29,7 @@ pub(crate) use memory::{Module, can_read_memory, is_refused, module_changes, mod
 pub(crate) use raw::sleep_without_libc;
 #[cfg(target_os = "linux")]
 pub(crate) use threads::{Status, read_about};
+pub(crate) use waker::listening;
 
 /// Names a thread of this process as the kernel does. The kernel gives the number to another thread, sooner
 /// or later, once this one has ended.
@@ -123,7 +125,6 @@ pub(crate) fn give_memory_back() {
 ///
 /// Takes no lock and allocates nothing where the C library finds unwind tables without one (glibc 2.35 and
 /// later). The slice is the caller's, so that it need not lie on a stack that stays in use for long.
-#[cfg_attr(not(test), expect(dead_code, reason = "tests take stacks this way"))]
 pub(crate) fn addresses_here(into: &mut [usize]) -> usize {
     let mut count = 0;
     if into.is_empty() {
