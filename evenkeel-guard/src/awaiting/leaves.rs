@@ -44,8 +44,10 @@ const DOORS: &[(&str, &str)] = &[
     ("tokio::sync::once_cell::", "tokio::sync::"),
     ("tokio::sync::notify::Notified", "tokio::sync::Notify::notified"),
     ("tokio::runtime::task::join::", "tokio::task::"),
+    ("tokio::task::join_set::JoinSet::poll_join_next", "tokio::task::JoinSet::join_next"),
     ("tokio::task::join_set::", "tokio::task::"),
     ("tokio::time::sleep::Sleep", "tokio::time::sleep"),
+    ("tokio::time::interval::Interval::poll_tick", "tokio::time::Interval::tick"),
     ("tokio::time::interval::", "tokio::time::"),
     ("tokio::net::tcp::stream::", "tokio::net::"),
     ("tokio::net::tcp::listener::", "tokio::net::"),
@@ -65,6 +67,8 @@ const MODULES: &[(&str, &str)] = &[
     ("tokio::sync::oneshot", "tokio::sync::oneshot::Receiver"),
     ("tokio::sync::broadcast", "tokio::sync::broadcast::Receiver::recv"),
     ("tokio::sync::watch", "tokio::sync::watch::Receiver::changed"),
+    ("tokio::sync::mpsc::chan::Rx::recv", "tokio::sync::mpsc::Receiver::recv"),
+    ("tokio::sync::batch_semaphore::Acquire", "tokio::sync, a lock or a permit"),
     ("tokio::sync::mutex", "tokio::sync::Mutex::lock"),
     ("tokio::sync::rwlock", "tokio::sync::RwLock"),
     ("tokio::sync::semaphore", "tokio::sync::Semaphore::acquire"),
@@ -77,6 +81,7 @@ const MODULES: &[(&str, &str)] = &[
     ("tokio::net::tcp::listener", "tokio::net::TcpListener::accept"),
     ("tokio::net::tcp::stream", "tokio::net::TcpStream"),
     ("tokio::net::udp", "tokio::net::UdpSocket"),
+    ("tokio::process", "tokio::process::Child::wait"),
     ("futures::stream::futures_unordered", "futures::stream::FuturesUnordered"),
 ];
 
