@@ -54,6 +54,7 @@ async fn examine_with(config: &Config, report: &mut Report) {
     }
     if is_sound {
         promises.extend(promises::guard(config));
+        promises.push(promises::handler_limit(config));
     }
     // What does not run promises nothing, and the list would hide what is to be mended.
     if report.count(Mark::Fail) == 0 {

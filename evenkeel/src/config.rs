@@ -37,7 +37,7 @@ const DOTENV: &str = ".env";
 const FILE: &str = file::NAME;
 
 /// The settings of every bot, which one reader need not ask for; the last two are those of this project's own tests.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
     "EVENKEEL_LOG",
     "EVENKEEL_JOURNAL",
     "EVENKEEL_JOURNAL_KEY",
@@ -46,6 +46,7 @@ const OWN: [&str; 11] = [
     "EVENKEEL_GUARD",
     "EVENKEEL_GUARD_ALLOW",
     "EVENKEEL_DRAIN_SECONDS",
+    "EVENKEEL_HANDLER_LIMIT_SECONDS",
     "EVENKEEL_CONSOLE",
     "EVENKEEL_LONG",
     "EVENKEEL_SEED",

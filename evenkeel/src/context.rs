@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use regex::Regex;
@@ -20,6 +21,7 @@ use crate::event::{Attachment, Conversation, Event, MessageId, Quote};
 use crate::guarantee::OnUnknown;
 use crate::journal::{Dead, Entry, Fact, Job};
 use crate::limit::RateLimit;
+use crate::progress::{Hold, Progress};
 use crate::reply::{Action, Draft, IntoReply, Outbound, Quoting, Reply, SendKey};
 use crate::retry::Retry;
 use crate::text::{after_words, trim};
@@ -76,6 +78,8 @@ pub(crate) struct Attempt {
     pub(crate) facts: Vec<Fact>,
     /// When it began, in milliseconds since 1970.
     pub(crate) now_ms: u64,
+    /// What others may learn of it meanwhile.
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// What happens once the handler has succeeded, in one transaction with the end of the event.
@@ -113,6 +117,8 @@ pub(crate) struct Tools {
     pub(crate) breakers: Breakers,
     /// What happens to an event whose handler failed, unless its trigger says otherwise.
     pub(crate) retry: Retry,
+    /// How long a handler may take, where nothing of its own says so; what the settings say, unless told.
+    pub(crate) within: Option<Duration>,
     pub(crate) on_unknown: OnUnknown,
     /// Whether the same may be said to the same conversation again and again.
     pub(crate) is_unbraked: bool,
@@ -188,6 +194,16 @@ impl Context {
     /// The same call with another event, as layers pass it on.
     pub(crate) fn with_event(&self, event: Event) -> Self {
         Self { event, call: Arc::clone(&self.call) }
+    }
+
+    /// What is known of the trigger that matched.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.call.matched.facts
+    }
+
+    /// What others may learn of this attempt.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.call.attempt.progress
     }
 
     /// The name of the command that matched.
@@ -347,6 +363,11 @@ impl Context {
         let index = self.call.index.fetch_add(1, Ordering::Relaxed);
         let key = SendKey { sequence: self.call.attempt.sequence, index };
         Outbound { conversation: conversation.clone(), action, key }
+    }
+
+    /// The handler's time stands still until this is dropped: what it waits for is not its fault.
+    fn unhurried(&self) -> Hold<'_> {
+        self.call.attempt.progress.stopwatch.hold()
     }
 
     fn promised(&self) -> MutexGuard<'_, Promised> {

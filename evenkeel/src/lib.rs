@@ -47,6 +47,7 @@
 //! | [`Event`] | what came in: who, where, what |
 //! | [`Reply`], [`IntoReply`] | what goes out, and what a handler may return |
 //! | [`guarantee`] | what is promised with this transport and this journal, and what cannot be |
+//! | `progress` | for how long a handler has run, and where it waits |
 //! | [`status`] | what a running bot says of itself |
 //! | [`journal`] | the record of events, replies and jobs |
 //! | [`operator`] | what was given up, what is planned, and what the operator does about it |
@@ -86,6 +87,7 @@ mod text;
 mod event;
 mod reply;
 pub mod guarantee;
+mod progress;
 pub mod status;
 pub mod journal;
 pub mod operator;

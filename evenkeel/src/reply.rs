@@ -230,8 +230,10 @@ impl Reply {
 const SORRY: &str = "Sorry, something went wrong. It has been logged.";
 /// What people hear when too many of them wait for a command that blocks.
 pub(crate) const BUSY: &str = "I am busy with that just now. Please try again in a moment.";
+/// What people read when a handler took longer than it may.
+pub(crate) const TOO_LONG: &str = "Sorry, that took too long. It has been logged.";
 /// What bots like this one say after a failure. None is said in answer to one of them.
-pub(crate) const APOLOGIES: [&str; 2] = [SORRY, BUSY];
+pub(crate) const APOLOGIES: [&str; 3] = [SORRY, BUSY, TOO_LONG];
 
 /// What a handler may return.
 ///

@@ -5,12 +5,15 @@ mod patterns;
 mod matcher;
 mod help;
 mod compile;
+mod time;
+mod limited;
 mod app;
 #[cfg(test)]
 mod tests;
 
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::context::{Context, Matched, Tools};
 use crate::event::Event;
@@ -60,6 +63,8 @@ pub struct Router<S = ()> {
     /// The functions that jobs may call.
     jobs: Vec<&'static str>,
     schedules: Vec<(String, Body)>,
+    /// How long its handlers may take, where neither their trigger nor a router inside says so.
+    within: Option<Duration>,
 }
 
 struct Entry<S> {
@@ -109,6 +114,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             listings: Vec::new(),
             jobs: Vec::new(),
             schedules: Vec::new(),
+            within: None,
         }
     }
 
@@ -341,17 +347,19 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// With the author's line, when a trigger of the other router is taken.
     #[track_caller]
     pub fn merge(mut self, router: Self) -> Self {
-        let Self { entries, nests, layers, taken, listings, jobs, schedules } = router;
+        let Self { entries, nests, layers, taken, listings, jobs, schedules, within } = router;
         self.taken.merge(taken);
         self.jobs.extend(jobs);
         self.schedules.extend(schedules);
         self.listings.extend(listings);
         for mut entry in entries {
             entry.layers.splice(0..0, layers.iter().cloned());
+            entry.matched.facts.within = entry.matched.facts.within.or(within);
             self.entries.push(entry);
         }
         for mut nest in nests {
             nest.router.layers.splice(0..0, layers.iter().cloned());
+            nest.router.within = nest.router.within.or(within);
             self.nests.push(nest);
         }
         self
@@ -393,9 +401,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         if let Err(reason) = Args::fits(trigger) {
             panic!("the handler of `{name}` can never run: {reason}");
         }
-        let mut facts = Facts::new(name);
-        facts.is_hidden = true;
-        self.add(when, facts, false, handler);
+        self.add(when, Facts::unlisted(name, trigger), false, handler);
     }
 
     fn add<H, Args>(&mut self, when: When, facts: Facts, is_case_sensitive: bool, handler: H)

@@ -75,7 +75,7 @@ pub fn run(transport: impl Transport, app: impl IntoApp) -> Result<()> {
 /// Runs a bot until SIGTERM, SIGHUP or Ctrl-C, inside the caller's runtime, which may be a `current_thread` one.
 ///
 /// Handlers run as tasks of that runtime: one that blocks is named in the log, and blocks whatever shares its thread.
-/// `EVENKEEL_JOURNAL` and `EVENKEEL_CONSOLE` are read from the environment, `.env` or `evenkeel.toml`.
+/// `EVENKEEL_JOURNAL`, `EVENKEEL_HANDLER_LIMIT_SECONDS` and `EVENKEEL_CONSOLE` are read from the environment, `.env` or `evenkeel.toml`.
 ///
 /// # Errors
 ///
@@ -385,6 +385,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }
+        let app = app.with_usual_handler_limit(settings.handler_limit);
         let (place, account) = (settings.place, settings.account);
         let opener = Arc::clone(&transport);
         let opening = async move {
@@ -455,11 +456,12 @@ mod tests {
         let pairs = [
             ("EVENKEEL_WORKERS", "0"),
             ("EVENKEEL_DRAIN_SECONDS", "soon"),
+            ("EVENKEEL_HANDLER_LIMIT_SECONDS", "-1"),
             ("EVENKEEL_LOG", "a=b=c"),
             ("EVENKEEL_GUARD", "on"),
             ("EVENKEEL_GUARD_ALLOW", "open65@shop"),
         ];
-        let error = Settings::read(&Config::from_pairs(pairs)).err().expect("five mistakes").to_string();
+        let error = Settings::read(&Config::from_pairs(pairs)).err().expect("six mistakes").to_string();
         for (name, _) in pairs {
             assert!(error.contains(name), "{error}");
         }
@@ -546,7 +548,9 @@ mod tests {
 
     #[test]
     fn settings_have_defaults() {
-        let settings = Settings::read(&Config::from_pairs([("EVENKEEL_DRAIN_SECONDS", "3")])).expect("fine");
+        let pairs = [("EVENKEEL_DRAIN_SECONDS", "3"), ("EVENKEEL_HANDLER_LIMIT_SECONDS", "0")];
+        let settings = Settings::read(&Config::from_pairs(pairs)).expect("fine");
+        assert_eq!(settings.handler_limit, Some(Duration::MAX), "none");
         assert!(settings.workers >= 2 && settings.log.is_none());
         assert_eq!(settings.drain, Some(Duration::from_secs(3)));
         assert_eq!(settings.guard, Guard::Full);

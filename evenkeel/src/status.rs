@@ -1,11 +1,15 @@
 //! What a running bot says of itself: counters, lanes, latency per command, handlers that block, the quarantine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::{Serialize, Serializer};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::guarantee::Guarantees;
+use crate::progress::Progress;
 
 /// Asks a running bot how it is. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -23,6 +27,8 @@ pub(crate) enum Question {
     Idle(oneshot::Sender<()>),
     /// What it promises.
     Guarantees(oneshot::Sender<Guarantees>),
+    /// Which handlers have run for longer than this, the oldest first.
+    Slow(Duration, oneshot::Sender<Vec<Arc<Progress>>>),
     /// To let the commands of this name go from quarantine, and how many there were.
     Pardon(String, oneshot::Sender<usize>),
 }
@@ -109,6 +115,37 @@ pub struct CommandSnapshot {
     pub max_us: u64,
 }
 
+/// A handler that has run for long.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct SlowHandler {
+    /// The trigger as written, or the name its author gave; empty until it is known.
+    pub command: String,
+    /// For how long it has run, in seconds where it is written down.
+    #[serde(rename = "running_seconds", serialize_with = "as_seconds")]
+    pub running: Duration,
+    /// Whether its time stands still: it waits for a person, the network or the journal.
+    pub is_unhurried: bool,
+    /// Where it waits, `at src/cmd.rs:41 in tokio::sync::mpsc::Receiver::recv <- ..`. Empty where it did not answer: it keeps
+    /// its thread, which the guard's reports name ([`Snapshot::blocked`]), or waits for a thread.
+    pub waits: Vec<String>,
+}
+
+impl SlowHandler {
+    async fn ask(progress: &Progress) -> Self {
+        let waits = timeout(PATIENCE, progress.asker.ask()).await.ok().flatten();
+        Self {
+            command: progress.label.get().map(|label| label.name().to_owned()).unwrap_or_default(),
+            running: progress.stopwatch.began().elapsed(),
+            is_unhurried: progress.stopwatch.is_held(),
+            waits: waits.unwrap_or_default().iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// How long a handler is asked where it waits.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How often, and for how long in all, nobody read what the network sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -151,6 +188,21 @@ impl Status {
         let (answer, guarantees) = oneshot::channel();
         self.questions.send(Question::Guarantees(answer)).await.ok()?;
         guarantees.await.ok()
+    }
+
+    /// Handlers that have run for longer than this, the oldest first and at most 20, and at which line each waits; `None` once
+    /// the bot has stopped.
+    ///
+    /// Each is polled once more to learn it, and has a second to answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the question.
+    pub async fn slow_handlers(&self, longer_than: Duration) -> Option<Vec<SlowHandler>> {
+        let (answer, slow) = oneshot::channel();
+        self.questions.send(Question::Slow(longer_than, answer)).await.ok()?;
+        let slow = slow.await.ok()?;
+        Some(join_all(slow.iter().map(|progress| SlowHandler::ask(progress))).await)
     }
 
     /// Lets every command of this name go from quarantine and forgets its strikes. Answers how many there were; `None`

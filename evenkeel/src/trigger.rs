@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use regex::Regex;
 
@@ -56,6 +57,10 @@ pub(crate) struct Facts {
     pub(crate) is_hidden: bool,
     /// What happens when the handler fails; that of the app, unless told.
     pub(crate) retry: Option<Retry>,
+    /// How long the handler may take; as its router or the app says, unless told.
+    pub(crate) within: Option<Duration>,
+    /// Whether it may take as long as it likes unless told: nobody waits for what comes of a schedule.
+    pub(crate) is_unhurried: bool,
     /// The author's line.
     pub(crate) location: &'static Location<'static>,
 }
@@ -175,6 +180,28 @@ impl Trigger {
         self
     }
 
+    /// How long the handler may take, [`Duration::MAX`] for as long as it likes; as the router or the
+    /// [`App`](crate::App) says, unless told: five minutes.
+    ///
+    /// A handler that takes longer is dropped at its `.await`, and its event has failed: the person reads that it took too long, the
+    /// log says at which line it waited, and the conversation goes on. Time in which it waits for people (`cx.ask`, `cx.wait_for`)
+    /// does not count. The guide [`never_block`](crate::docs::never_block) says what else.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use evenkeel::{Context, Result, Router, Trigger};
+    ///
+    /// async fn report(cx: Context) -> Result<String> {
+    ///     Ok(cx.http().get("https://api.example.com/report").send().await?.text().await?)
+    /// }
+    ///
+    /// let app = Router::new().route(Trigger::command("!report").within(Duration::from_secs(20)), report).with_state(());
+    /// ```
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.facts.within = Some(limit);
+        self
+    }
+
     /// Leaves it out of the help text.
     pub fn hidden(mut self) -> Self {
         self.facts.is_hidden = true;
@@ -187,7 +214,26 @@ impl Facts {
     pub(crate) fn new(name: String) -> Self {
         let location = Location::caller();
         let (about, usage, senders, conversations) = (None, None, None, None);
-        Self { name, about, usage, senders, conversations, is_hidden: false, retry: None, location }
+        Self {
+            name,
+            about,
+            usage,
+            senders,
+            conversations,
+            is_hidden: false,
+            retry: None,
+            within: None,
+            is_unhurried: false,
+            location,
+        }
+    }
+
+    /// Those of a handler that no help lists.
+    #[track_caller]
+    pub(crate) fn unlisted(name: String, trigger: Option<&Trigger>) -> Self {
+        let is_unhurried =
+            trigger.is_some_and(|trigger| matches!(trigger.kind, Kind::Job { is_scheduled: true }));
+        Self { is_hidden: true, is_unhurried, ..Self::new(name) }
     }
 
     /// Whether this person may use it here.

@@ -36,6 +36,25 @@ fn remedy(what: &str, has_file: bool) -> &'static str {
     }
 }
 
+/// How long a handler may take where its program does not say so, by settings that have been found to be right.
+pub(super) fn handler_limit(config: &Config) -> Finding {
+    let seconds = config.read().optional("EVENKEEL_HANDLER_LIMIT_SECONDS", "300", str::parse::<u64>);
+    match seconds.unwrap_or(300) {
+        0 => Finding::warn(
+            "handlers that wait for ever",
+            "no limit: one that waits for what never comes keeps its conversation, and nobody says so",
+            "take `EVENKEEL_HANDLER_LIMIT_SECONDS` away, or give it a number of seconds",
+        ),
+        seconds => Finding::ok(
+            "handlers that wait for ever",
+            format!(
+                "end after {seconds} s where the program does not say so, with the line at which they wait; \
+                 the conversation goes on"
+            ),
+        ),
+    }
+}
+
 /// How far the guard goes, by settings that have been found to be right, and what it sees on this system.
 pub(super) fn guard(config: &Config) -> Vec<Finding> {
     let mode = config.read().optional("EVENKEEL_GUARD", "full", |mode| Ok::<_, String>(mode.to_owned()));

@@ -8,7 +8,7 @@ use evenkeel_signal::Signal;
 use super::report::Finding;
 
 /// Every setting of every bot, in the order of `docs/configuration.md`.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "EVENKEEL_LOG",
     "EVENKEEL_JOURNAL",
     "EVENKEEL_JOURNAL_KEY",
@@ -17,6 +17,7 @@ const NAMES: [&str; 14] = [
     "EVENKEEL_GUARD",
     "EVENKEEL_GUARD_ALLOW",
     "EVENKEEL_DRAIN_SECONDS",
+    "EVENKEEL_HANDLER_LIMIT_SECONDS",
     "EVENKEEL_CONSOLE",
     "SIGNAL_PHONE_NUMBER",
     "SIGNAL_API_URL",

@@ -18,6 +18,7 @@ use crate::guarantee::Guarantees;
 use crate::job::Waiting;
 use crate::journal::{BareDead, Dead, DeadFilter, Job, Reason};
 use crate::operator::DeadLetters;
+use crate::status::SlowHandler;
 
 /// Dead letters and jobs that are shown at first,
 const SHOWN: usize = 50;
@@ -27,6 +28,8 @@ const MOST_SHOWN: usize = 1000;
 const EXPORTED: usize = 100;
 /// How often the letters are counted.
 const COUNTED_EVERY: Duration = Duration::from_secs(1);
+/// A handler that has run for longer is shown with where it waits.
+const SLOW: Duration = Duration::from_secs(10);
 /// How long an answer that the journal gives is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -39,6 +42,7 @@ pub(super) fn routes() -> Router<Desk> {
         .route("/api/jobs", get(jobs))
         .route("/api/jobs/cancel", post(cancel))
         .route("/api/guarantees", get(guarantees))
+        .route("/api/slow", get(slow))
         .route("/api/pardon", post(pardon))
 }
 
@@ -256,6 +260,11 @@ async fn cancel(State(desk): State<Desk>, Json(cancel): Json<Cancel>) -> Result<
 
 async fn guarantees(State(desk): State<Desk>) -> Result<Json<Guarantees>, Refusal> {
     Ok(Json(desk.status.guarantees().await.ok_or_else(stopped)?))
+}
+
+/// The handlers that have run for long, and where each waits.
+async fn slow(State(desk): State<Desk>) -> Result<Json<Vec<SlowHandler>>, Refusal> {
+    Ok(Json(desk.status.slow_handlers(SLOW).await.ok_or_else(stopped)?))
 }
 
 #[derive(Deserialize)]

@@ -57,6 +57,7 @@ async fn nothing_is_there_without_the_token() {
         "/api/jobs",
         "/api/dead/export",
         "/api/guarantees",
+        "/api/slow",
         "/api/dead/discard",
         "/api/dead/replay",
         "/api/pardon",

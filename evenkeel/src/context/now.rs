@@ -47,6 +47,7 @@ impl Context {
             return Err(nowhere());
         }
         let sent: Vec<_> = actions.into_iter().map(|action| self.act(conversation, action)).collect();
+        let _unhurried = self.unhurried();
         let mut last = None;
         for answer in sent {
             last = answer.await.map_err(|_| Error::new("the bot is stopping"))??.or(last);

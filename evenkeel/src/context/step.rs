@@ -52,6 +52,7 @@ impl Context {
             // What fails in there has a line of its own.
             let done = work.await?;
             let kept = self.keep_step(name, &done).map_err(|error| error.at(line))?;
+            let _unhurried = self.unhurried();
             kept.await.map_err(|_| Error::new("the bot is stopping").at(line))?;
             Ok(done)
         }
@@ -117,6 +118,7 @@ impl Context {
         let conversation = self.event.conversation().id().to_owned();
         // A wire that is gone has dropped its end: the receiver then says so.
         let _asked = self.call.wire.send(Ask::Recall { conversation, name: name.to_owned(), answer });
+        let _unhurried = self.unhurried();
         value.await.map_err(|_| Error::new("the bot is stopping"))
     }
 

@@ -116,6 +116,7 @@ impl Context {
                 .map_err(|error| Error::from(error).context("reading what was waited for"));
         }
         let sequence = self.call.attempt.sequence;
+        let _unhurried = self.unhurried();
         // Each holds one offer at most: the next comes when this one was answered.
         let (offers, mut offered) = mpsc::unbounded_channel();
         let mut waiting = Waiting { wire: &self.call.wire, sequence, is_over: false };

@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use evenkeel_guard::Label;
 use futures_util::FutureExt;
 
 use super::compile::Compiled;
+use super::limited::{LIMIT, limited};
 use super::matcher::Matcher;
 use crate::breaker::Breakers;
 use crate::context::{Attempt, Context, Left, Tools, Wire};
@@ -89,6 +91,22 @@ impl App {
     #[must_use]
     pub fn with_retry(self, retry: Retry) -> Self {
         self.with_tools(|tools| tools.retry = retry)
+    }
+
+    /// How long each handler may take, where neither its trigger nor its router says
+    /// ([`Trigger::within`](crate::Trigger::within)), in place of `EVENKEEL_HANDLER_LIMIT_SECONDS`; [`Duration::MAX`] for as long as
+    /// it likes.
+    #[must_use]
+    pub fn with_handler_limit(self, limit: Duration) -> Self {
+        self.with_tools(|tools| tools.within = Some(limit))
+    }
+
+    /// The same, unless the author has said something else.
+    pub(crate) fn with_usual_handler_limit(self, limit: Option<Duration>) -> Self {
+        match (self.tools.within, limit) {
+            (None, Some(limit)) => self.with_handler_limit(limit),
+            _ => self,
+        }
     }
 
     /// What is done with a reply when nobody knows whether it arrived; [`OnUnknown::Dead`] unless told.
@@ -182,22 +200,36 @@ impl App {
         };
         let retry = matched.facts.retry.unwrap_or(self.tools.retry);
         let matched = (Arc::clone(matched), command_words);
+        attempt.progress.label.get_or_init(|| label.clone());
         let cx = Context::new(event, attempt, Arc::clone(&self.tools), wire, matched);
         // A command that was caught blocking goes on in quarantine, or not at all when too many wait there.
         if let Err(busy) = evenkeel_guard::enter(label.clone()).await {
             let error = Error::from(busy).at(label.location()).telling(BUSY);
             return Self::ended(&cx, label, retry, Reply::failed(error), Reason::Failed);
         }
+        let limit = self.limit(&cx);
         // The handler's own state dies with it; what it shares with others is theirs to keep whole.
-        let reply = AssertUnwindSafe(async { route.run(cx.clone()).await }).catch_unwind().await;
+        let running = limited(async { route.run(cx.clone()).await }, limit, cx.progress());
+        let reply = AssertUnwindSafe(running).catch_unwind().await;
         match reply {
-            Ok(reply) => Self::ended(&cx, label, retry, reply, Reason::Failed),
+            Ok(Ok(reply)) => Self::ended(&cx, label, retry, reply, Reason::Failed),
+            Ok(Err(overdue)) => {
+                let error = overdue.into_error().at(label.location());
+                Self::ended(&cx, label, retry, Reply::failed(error), Reason::Failed)
+            }
             Err(panic) => {
                 let text = format!("the handler panicked: {}", panic_message(panic));
                 let error = Error::new(text).at(label.location());
                 Self::ended(&cx, label, retry, Reply::failed(error), Reason::Panicked)
             }
         }
+    }
+
+    /// How long the handler of this call may take.
+    fn limit(&self, cx: &Context) -> Duration {
+        let facts = cx.facts();
+        let usual = if facts.is_unhurried { Duration::MAX } else { self.tools.within.unwrap_or(LIMIT) };
+        facts.within.unwrap_or(usual)
     }
 
     fn ended(cx: &Context, label: &Label, retry: Retry, reply: Reply, reason: Reason) -> Answer {

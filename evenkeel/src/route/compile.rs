@@ -49,13 +49,16 @@ impl<'a, S> Compiler<'a, S> {
         let layers: Vec<_> = outer.iter().chain(&router.layers).cloned().collect();
         let mut builder = Builder::default();
         let first = self.routes.len();
-        for entry in router.entries {
+        for mut entry in router.entries {
+            let facts = &mut entry.matched.facts;
+            facts.within = facts.within.or(router.within);
             self.entry(entry, &layers, nest_words, &mut builder);
         }
-        for Nest { prefix, router } in router.nests {
+        for Nest { prefix, router: mut inner } in router.nests {
+            inner.within = inner.within.or(router.within);
             let words = crate::text::words(&prefix).count();
             let before = self.routes.len();
-            let inner = self.router(router, &layers, nest_words + words);
+            let inner = self.router(inner, &layers, nest_words + words);
             for route in &mut self.routes[before..] {
                 route.prepend(&prefix);
             }

@@ -22,7 +22,14 @@ fn from(sender: &str, text: &str) -> Event {
 
 async fn answer(app: &App, event: Event) -> Answer {
     let (wire, _asks) = mpsc::unbounded_channel();
-    let attempt = Attempt { sequence: 1, attempt: 1, is_replayed: false, facts: Vec::new(), now_ms: 0 };
+    let attempt = Attempt {
+        sequence: 1,
+        attempt: 1,
+        is_replayed: false,
+        facts: Vec::new(),
+        now_ms: 0,
+        progress: Arc::default(),
+    };
     app.answer(event, attempt, wire).await
 }
 

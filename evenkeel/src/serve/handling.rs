@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use super::attempt::{Ending, Failure, Finished, Work};
 use crate::context::{Attempt, Wire};
 use crate::error::{Error, panic_message};
 use crate::journal::Reason;
+use crate::progress::Progress;
 use crate::retry::Retry;
 use crate::route::{Answer, App};
 use crate::transport::SendError;
@@ -22,6 +24,7 @@ pub(super) fn handle(
     app: App,
     work: Work,
     asks: Wire,
+    progress: Arc<Progress>,
     reports: mpsc::UnboundedSender<Finished>,
 ) -> impl Future<Output = ()> + Send {
     let Work { event, sequence, attempt, is_replayed, facts, now_ms } = work;
@@ -29,7 +32,7 @@ pub(super) fn handle(
     // Before the first poll, which may never come.
     let mut report = Report { sequence: Some(sequence), retry, reports };
     async move {
-        let attempt = Attempt { sequence, attempt, is_replayed, facts, now_ms };
+        let attempt = Attempt { sequence, attempt, is_replayed, facts, now_ms, progress };
         let finished = AssertUnwindSafe(run(&app, event, attempt, asks)).catch_unwind().await;
         report.send(finished.unwrap_or_else(|panic| {
             let error = format!("the attempt panicked at its end: {}", panic_message(panic));

@@ -59,6 +59,8 @@ pub(super) struct Settings {
     pub(super) log: Option<String>,
     pub(super) workers: usize,
     pub(super) drain: Option<Duration>,
+    /// How long a handler may take, unless its author says so.
+    pub(super) handler_limit: Option<Duration>,
     pub(super) guard: Guard,
     /// The guard's options with the operator's list of what may block.
     pub(super) allow: Option<Options>,
@@ -89,6 +91,7 @@ impl Settings {
         let drain = settings.optional("EVENKEEL_DRAIN_SECONDS", "25", |seconds| {
             seconds.parse().map(Duration::from_secs).map_err(|_| "must be a whole number of seconds")
         });
+        let handler_limit = settings.optional("EVENKEEL_HANDLER_LIMIT_SECONDS", "300", handler_limit);
         let guard = settings.optional("EVENKEEL_GUARD", "full", |guard| match guard {
             "off" => Ok(Guard::Off),
             "watch" => Ok(Guard::Watch),
@@ -113,6 +116,7 @@ impl Settings {
             log,
             workers: workers.unwrap_or_else(cores),
             drain,
+            handler_limit,
             guard,
             allow,
             place,
@@ -121,6 +125,15 @@ impl Settings {
             #[cfg(feature = "page")]
             console,
         })
+    }
+}
+
+/// Seconds, of which none stand for no limit.
+fn handler_limit(seconds: &str) -> Result<Duration, &'static str> {
+    match seconds.parse() {
+        Ok(0) => Ok(Duration::MAX),
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => Err("must be a whole number of seconds, 0 for no limit"),
     }
 }
 

@@ -35,6 +35,7 @@ use crate::error::Result;
 use crate::guarantee::Guarantees;
 use crate::journal::{Journal, Recovered};
 use crate::operator::Wish;
+use crate::progress::Progress;
 use crate::route::App;
 use crate::schedule::{Hands, Reading, Step};
 use crate::status::Question;
@@ -74,7 +75,7 @@ pub(super) struct Wire<T, J: Journal> {
     backlog: Arc<Backlog>,
     machine: Machine,
     /// Handlers that run, by event. Dropping a task cancels it.
-    running: HashMap<u64, Task>,
+    running: HashMap<u64, Running>,
     /// Hooks of the author's that run beside the handlers.
     hooks: Vec<Task>,
     asks: Asks,
@@ -355,8 +356,11 @@ impl<T: Transport, J: Journal> Wire<T, J> {
 
     fn start(&mut self, work: Work) {
         let sequence = work.sequence;
-        let handling = handle(self.app.clone(), work, self.asks.clone(), self.reports.clone());
-        self.running.insert(sequence, self.executor.spawn(&self.unmatched, handling));
+        let progress = Arc::new(Progress::default());
+        let (asks, reports) = (self.asks.clone(), self.reports.clone());
+        let handling = handle(self.app.clone(), work, asks, Arc::clone(&progress), reports);
+        let task = self.executor.spawn(&self.unmatched, handling);
+        self.running.insert(sequence, Running { progress, _task: task });
     }
 
     fn help(&mut self, ask: Ask) {
@@ -414,6 +418,13 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let (taken, released) = self.machine.room();
         self.backlog.settle(taken, released);
     }
+}
+
+/// A handler that runs.
+struct Running {
+    progress: Arc<Progress>,
+    /// Held for its end alone, which cancels the handler.
+    _task: Task,
 }
 
 /// The ends that the wire holds of its own channels.

@@ -11,6 +11,7 @@ mod guard;
 mod home;
 mod line;
 mod operator;
+mod overdue;
 mod refused;
 mod restart;
 mod slow;

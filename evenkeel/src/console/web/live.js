@@ -11,6 +11,8 @@ function tiles(list, values) {
 const blocked = new Map(); // number -> {report, said, at, node, state}
 const quarantine = new Map(); // "name file line" -> {inside, at, node, age}
 const SHOWN_REPORTS = 20;
+const SLOW_LOOK_MS = 5000; // each look polls slow handlers once more
+let running = 0;
 
 /// The state of the bot has changed.
 export function showStatus(now) {
@@ -30,6 +32,9 @@ export function showStatus(now) {
   showQuarantine(now.quarantined);
   hearOperator(now);
   tellTime();
+  if (!running && now.running) setTimeout(lookForSlow, 0);
+  running = now.running;
+  if (!running) showSlow([]);
 }
 
 const isBusy = (report) => report.class === "compute" || report.class === "always_ready";
@@ -107,6 +112,31 @@ function path(frames, isOpen) {
   const steps = frames.map((frame) => make("li", {}, make("code", { textContent: frame.function ?? "?" }),
     frame.file ? make("code", { className: "line", textContent: frame.line === null ? frame.file : place(frame) }) : null));
   return make("details", { open: isOpen }, summary, make("ol", {}, ...steps));
+}
+
+/// Asks where handlers wait that have run for long, while any run and somebody looks.
+async function lookForSlow() {
+  if (!running || document.hidden) return;
+  try {
+    const answer = await fetch("/api/slow");
+    if (answer.ok) showSlow(await answer.json());
+  } catch {
+    // The bot is away, which the head of the page says.
+  }
+}
+
+setInterval(lookForSlow, SLOW_LOOK_MS);
+
+function showSlow(handlers) {
+  $("slow-card").hidden = !handlers.length;
+  $("slow").replaceChildren(...handlers.map((handler) => {
+    const waits = handler.waits.length ? handler.waits.map((wait) => `waits ${wait}`)
+      : [handler.is_unhurried ? "waits" : "does not answer: it keeps its thread, or waits for one"];
+    const name = handler.command || "a message";
+    return make("li", {}, make("p", { className: "what" }, make("strong", { textContent: name, title: name }),
+      make("span", { className: "state", textContent: long(handler.running_seconds) })),
+    ...waits.map((wait) => make("p", { className: "where", textContent: wait })));
+  }));
 }
 
 function showGuard(guard) {

@@ -1,15 +1,19 @@
 //! What a running bot answers when it is asked how it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Wire;
 use crate::journal::Journal;
+use crate::progress::Progress;
 use crate::serve::log::lost_lines;
 use crate::status::{Question, Snapshot};
 use crate::transport::Transport;
 
 /// A journal that takes so long for a batch is said to be stalled.
 const STALLED: Duration = Duration::from_secs(1);
+/// How many handlers that have run for long are told.
+const MOST_SLOW: usize = 20;
 
 impl<T: Transport, J: Journal> Wire<T, J> {
     pub(super) fn answer(&mut self, question: Question) {
@@ -18,6 +22,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             Question::Snapshot(answer) => drop(answer.send(self.snapshot())),
             Question::Guarantees(answer) => drop(answer.send(self.guarantees.clone())),
             Question::Idle(answer) => self.idlers.push(answer),
+            Question::Slow(longer_than, answer) => drop(answer.send(self.slow(longer_than))),
             Question::Pardon(name, answer) => {
                 let count = self.executor.pardon(&name);
                 if count > 0 {
@@ -27,6 +32,15 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 let _heard = answer.send(count);
             }
         }
+    }
+
+    /// The handlers that have run for longest.
+    fn slow(&self, longer_than: Duration) -> Vec<Arc<Progress>> {
+        let all = self.running.values().map(|running| &running.progress);
+        let is_slow = |progress: &&Arc<Progress>| progress.stopwatch.began().elapsed() > longer_than;
+        let mut slow: Vec<_> = all.filter(is_slow).collect();
+        slow.sort_by_key(|progress| progress.stopwatch.began());
+        slow.into_iter().take(MOST_SLOW).cloned().collect()
     }
 
     fn snapshot(&self) -> Snapshot {
