@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel::sandbox::{Page, Sandbox};
-use evenkeel::{App, Args, Context, Error, Result, Router};
+use evenkeel::{App, Args, Context, Error, Result, Router, Trigger};
 
 async fn remind(cx: Context, Args((minutes, what)): Args<(u64, String)>) -> Result<String> {
     if minutes > 24 * 60 {
@@ -15,7 +15,8 @@ async fn remind(cx: Context, Args((minutes, what)): Args<(u64, String)>) -> Resu
 }
 
 fn app() -> App {
-    Router::new().command("!remind", remind).with_state(())
+    // It waits on purpose: without this it would end after five minutes.
+    Router::new().route(Trigger::command("!remind").within(Duration::MAX), remind).with_state(())
 }
 
 fn main() -> evenkeel::Result<()> {

@@ -182,3 +182,96 @@ fn of_io(inside: &str) -> String {
     };
     format!("tokio::io::{of}{method}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::frames;
+
+    fn stacks(texts: &[&str]) -> Vec<Wait> {
+        waits(&texts.iter().map(|text| frames(text)).collect::<Vec<_>>())
+    }
+
+    const AUTHOR: &str = "bot::cmd::order::{{closure}} | src/cmd.rs:41";
+    const OUTER: &str = "bot::run::{{closure}} | src/main.rs:7";
+
+    #[test]
+    fn a_leaf_is_named_alike_with_all_symbols_and_with_line_tables_alone() {
+        for (below, expected) in [
+            (
+                "tokio::sync::mpsc::chan::Rx<T,S>::recv | tokio-1.54.1/src/sync/mpsc/chan.rs:300
+                 <core::future::poll_fn::PollFn<F> as core::future::future::Future>::poll | core/src/future/poll_fn.rs:151
+                 tokio::sync::mpsc::bounded::Receiver<T>::recv::{{closure}} | tokio-1.54.1/src/sync/mpsc/bounded.rs:245",
+                "tokio::sync::mpsc::Receiver::recv",
+            ),
+            (
+                "tokio::sync::mpsc::chan::recv<u32> | tokio-1.54.1/src/sync/mpsc/chan.rs:300
+                 core::future::poll_fn::poll<u32> | core/src/future/poll_fn.rs:151
+                 tokio::sync::mpsc::bounded::{async_fn#0}<u32> | tokio-1.54.1/src/sync/mpsc/bounded.rs:245",
+                "tokio::sync::mpsc::Receiver::recv",
+            ),
+            (
+                "tokio::sync::batch_semaphore::poll | tokio-1.54.1/src/sync/batch_semaphore.rs:653
+                 tokio::sync::mpsc::bounded::{async_fn#0}<u32> | tokio-1.54.1/src/sync/mpsc/bounded.rs:1200",
+                "tokio::sync::mpsc::Sender::send",
+            ),
+            ("<tokio::time::sleep::Sleep as core::future::future::Future>::poll | tokio-1.54.1/src/time/sleep.rs:457", "tokio::time::sleep"),
+            ("tokio::time::sleep::poll | tokio-1.54.1/src/time/sleep.rs:457", "tokio::time::sleep"),
+            (
+                "<tokio::net::tcp::stream::TcpStream as tokio::io::async_read::AsyncRead>::poll_read | tokio-1.54.1/src/net/tcp/stream.rs:1
+                 <tokio::io::util::read::Read<R> as core::future::future::Future>::poll | tokio-1.54.1/src/io/util/read.rs:52",
+                "tokio::io::AsyncReadExt::read",
+            ),
+            ("tokio::io::util::write_all::poll<tokio::net::TcpStream> | tokio-1.54.1/src/io/util/write_all.rs:40", "tokio::io::AsyncWriteExt::write_all"),
+            ("tokio::io::util::read_line::poll<R> | tokio-1.54.1/src/io/util/read_line.rs:40", "tokio::io::AsyncBufReadExt::read_line"),
+            (
+                "reqwest::async_impl::client::PendingRequest::poll | reqwest-0.13.5/src/async_impl/client.rs:3
+                 reqwest::get::{{closure}} | reqwest-0.13.5/src/lib.rs:381",
+                "reqwest::get",
+            ),
+        ] {
+            let found = stacks(&[&format!("{below}\n{AUTHOR}\n{OUTER}")]);
+            let told: Vec<_> = found.iter().map(ToString::to_string).collect();
+            let path = "bot::cmd::order (src/cmd.rs:41) <- bot::run (src/main.rs:7)";
+            assert_eq!(told, [format!("at src/cmd.rs:41 in {expected} <- {path}")]);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_once_and_none_without_a_line_beside_those_with_one() {
+        let receiver = format!(
+            "<tokio::sync::oneshot::Receiver<T> as core::future::future::Future>::poll | tokio-1.54.1/src/sync/oneshot.rs:1\n{AUTHOR}"
+        );
+        let clock = "tokio::time::sleep::Sleep::poll_elapsed | tokio-1.54.1/src/time/sleep.rs:1";
+        let found = stacks(&[&receiver, clock, &receiver]);
+        assert_eq!(
+            found.iter().map(|wait| &*wait.call).collect::<Vec<_>>(),
+            ["tokio::sync::oneshot::Receiver"]
+        );
+        assert_eq!(stacks(&[clock]).len(), 1, "better than nothing");
+        assert_eq!(stacks(&["?", "? | ?"]), [], "a program without symbols says nothing");
+    }
+
+    #[test]
+    fn without_lines_the_functions_of_unknown_crates_are_told() {
+        let text = "tokio::sync::mpsc::chan::Rx<T,S>::recv\nbot::cmd::order::{{closure}}\nasync_task::raw::RawTask<F,T,S,M>::run";
+        let told: Vec<_> = stacks(&[text]).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["in tokio::sync::mpsc::Receiver::recv <- bot::cmd::order"]);
+    }
+
+    #[test]
+    fn the_clock_of_a_timeout_is_told_only_where_nothing_else_is() {
+        let author = "bot::cmd::order::{{closure}} | src/cmd.rs:41";
+        let clock = format!(
+            "tokio::time::sleep::Sleep::poll_elapsed | tokio-1.54.1/src/time/sleep.rs:431
+             <tokio::time::timeout::Timeout<T> as core::future::future::Future>::poll | tokio-1.54.1/src/time/timeout.rs:221
+             {author}"
+        );
+        let lock = format!(
+            "tokio::sync::mutex::Mutex<T>::lock::{{{{closure}}}} | tokio-1.54.1/src/sync/mutex.rs:455\n{author}"
+        );
+        let calls = |waits: Vec<Wait>| waits.into_iter().map(|wait| wait.call).collect::<Vec<_>>();
+        assert_eq!(calls(stacks(&[&lock, &clock])), ["tokio::sync::Mutex::lock"]);
+        assert_eq!(calls(stacks(&[&clock])), ["tokio::time::timeout"]);
+    }
+}

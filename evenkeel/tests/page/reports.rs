@@ -163,3 +163,35 @@ async fn what_a_report_says_is_text_and_never_markup() {
     assert_eq!(stage.browser.evaluate(found).await, json!([0, 0]));
     stage.close();
 }
+
+/// Answers for the bot where slow handlers wait.
+const SLOW: &str = "
+    const usual = window.fetch;
+    const slow = [
+        { command: '!stuck', running_seconds: 72.5, is_unhurried: false,
+            waits: ['at src/cmd.rs:41 in tokio::sync::mpsc::Receiver::recv <- bot::stuck (src/cmd.rs:41)', 'at src/cmd.rs:44 in tokio::time::sleep'] },
+        { command: '!<b>freeze', running_seconds: 11, is_unhurried: false, waits: [] },
+    ];
+    window.fetch = (path, ...rest) => path === '/api/slow' ? Promise.resolve(new Response(JSON.stringify(slow))) : usual(path, ...rest);";
+
+#[tokio::test]
+async fn slow_handlers_are_shown_with_the_line_at_which_they_wait_while_any_run() {
+    let mut stage = Stage::open_with("slow", &format!("{EAR}{SLOW}")).await;
+    stage.browser.wait("window.told && document.querySelector('#beat.on')").await;
+    let running = |count: u32| {
+        format!(
+            "window.stream.dispatchEvent(new MessageEvent('status', {{ data: JSON.stringify({{ ...told, running: {count} }}) }}))"
+        )
+    };
+    stage.browser.evaluate(&running(2)).await;
+    stage.browser.wait("document.querySelectorAll('#slow li').length === 2").await;
+    assert_eq!(stage.text("#slow li:first-child .state").await, "1 min");
+    let wait = "waits at src/cmd.rs:41 in tokio::sync::mpsc::Receiver::recv <- bot::stuck (src/cmd.rs:41)";
+    assert_eq!(stage.text("#slow li:first-child .where").await, wait);
+    assert_eq!(stage.text("#slow li:last-child strong").await, "!<b>freeze", "nothing in it is markup");
+    let silent = "does not answer: it keeps its thread, or waits for one";
+    assert_eq!(stage.text("#slow li:last-child .where").await, silent);
+    stage.browser.evaluate(&running(0)).await;
+    stage.browser.wait("document.querySelector('#slow-card').hidden").await;
+    stage.close();
+}

@@ -65,7 +65,7 @@ async fn a_handler_that_waits_for_ever_ends_after_five_minutes_and_its_line_is_t
 #[tokio::test(start_paused = true)]
 async fn the_nearest_limit_counts() {
     async fn never() {
-        pending().await
+        pending::<()>().await;
     }
     let inner = Router::new().command("b", never).route(Trigger::command("c").within(3 * SECOND), never);
     let router = Router::new()
