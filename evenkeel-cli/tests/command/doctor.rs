@@ -75,6 +75,7 @@ fn a_healthy_server_gives_ok_and_the_known_warnings() {
             "ok    file: `evenkeel.db` is not there yet: the bot makes it",
             "ok    guard: full: handlers that block are named with their line",
             "ok    blocking calls: are ",
+            "ok    handlers that wait for ever: end after 300 s where the program does not say so",
             "the bot can run; to know about: 5",
         ],
     );
@@ -372,6 +373,34 @@ fn credentials_in_the_open_are_warned_of_with_what_to_do_and_those_that_stay_her
         let out = examine(&format!("http://{here}"), "hunter2");
         assert!(!out.contains("over the network"), "{out}");
     }
+}
+
+#[test]
+fn the_time_limit_of_handlers_is_told_and_a_wrong_one_is_named() {
+    let standin = Standin::start(Options::default()).expect("a free port");
+    let with = |seconds: &str| {
+        let url = standin.url();
+        let limit = ("EVENKEEL_HANDLER_LIMIT_SECONDS", seconds);
+        let settings = [("SIGNAL_PHONE_NUMBER", NUMBER), ("SIGNAL_API_URL", url.as_str()), limit];
+        doctor(&settings, &directory(&format!("limit {seconds}")))
+    };
+    let (_, out) = with("20");
+    check(
+        &out,
+        &["ok    EVENKEEL_HANDLER_LIMIT_SECONDS: set", "ok    handlers that wait for ever: end after 20 s"],
+    );
+    let (code, out) = with("0");
+    check(
+        &out,
+        &["warn  handlers that wait for ever: no limit", "fix: take `EVENKEEL_HANDLER_LIMIT_SECONDS` away"],
+    );
+    assert_eq!(code, Some(0), "{out}");
+    let (code, out) = with("-5");
+    check(
+        &out,
+        &["FAIL  EVENKEEL_HANDLER_LIMIT_SECONDS: from the environment: must be a whole number of seconds"],
+    );
+    assert_eq!(code, Some(1), "{out}");
 }
 
 #[test]
