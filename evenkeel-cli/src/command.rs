@@ -26,6 +26,7 @@ pub(crate) enum Command {
     Dead { journal: Option<PathBuf>, action: DeadAction },
     Jobs { journal: Option<PathBuf>, action: JobAction },
     Console { journal: Option<PathBuf> },
+    Lines { file: PathBuf, addresses: Vec<u64> },
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,6 +48,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "dead" => desk::dead(&mut parser),
             "jobs" => desk::jobs(&mut parser),
             "console" => console(&mut parser),
+            "lines" => lines(&mut parser),
             "help" => help(&mut parser),
             other => Err(unknown_command(other)),
         },
@@ -119,6 +121,31 @@ fn console(parser: &mut Parser) -> Result<Command, Misuse> {
         }
     }
     Ok(Command::Console { journal })
+}
+
+fn lines(parser: &mut Parser) -> Result<Command, Misuse> {
+    let (topic, mut file, mut addresses) = (Topic::Lines, None, Vec::new());
+    while let Some(argument) = next(parser, topic)? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(topic)),
+            Arg::Value(value) if file.is_none() => file = Some(PathBuf::from(value)),
+            Arg::Value(value) => addresses.push(code_address(&value.to_string_lossy())?),
+            other => return Err(unknown(&other, &["--help"], topic)),
+        }
+    }
+    match file {
+        Some(file) if !addresses.is_empty() => Ok(Command::Lines { file, addresses }),
+        _ => Err(Misuse("a file and an address are needed: type `evenkeel lines shop.debug 0x1a2b3`".into())),
+    }
+}
+
+/// `0x1a2b3`, alone or behind the name of its file.
+fn code_address(typed: &str) -> Result<u64, Misuse> {
+    let number = typed.rsplit_once('+').map_or(typed, |(_, number)| number);
+    let digits = number.strip_prefix("0x").unwrap_or(number);
+    u64::from_str_radix(digits, 16).map_err(|_| {
+        Misuse(format!("`{typed}` is no address: write it as a report has it, such as `0x1a2b3`"))
+    })
 }
 
 fn next(parser: &mut Parser, topic: Topic) -> Result<Option<Arg<'_>>, Misuse> {
@@ -196,6 +223,11 @@ mod tests {
             ("console", Command::Console { journal: None }),
             ("console --journal a.db", Command::Console { journal: Some("a.db".into()) }),
             ("help console", Command::Help(Topic::Console)),
+            (
+                "lines a.debug 0x1F shop+0x20 30",
+                Command::Lines { file: "a.debug".into(), addresses: vec![31, 32, 48] },
+            ),
+            ("lines --help", Command::Help(Topic::Lines)),
         ] {
             assert_eq!(typed(line), Ok(command), "{line}");
         }
@@ -207,13 +239,16 @@ mod tests {
             ("dmeo", "there is no command `dmeo`: did you mean `evenkeel demo`?"),
             (
                 "frobnicate",
-                "there is no command `frobnicate`: the commands are `demo`, `new`, `doctor`, `dead`, `jobs`, `console`, `help`",
+                "there is no command `frobnicate`: the commands are `demo`, `new`, `doctor`, `dead`, `jobs`, `console`, `lines`, `help`",
             ),
             ("demo --lisen x", "there is no option `--lisen`: did you mean `--listen`?"),
             ("demo --standin here", "`here` is no address: write `--standin 127.0.0.1:8080`"),
             ("demo --listen", "missing argument for option '--listen': write `--listen 127.0.0.1:8787`"),
             ("demo now", "`now` is one word too many: see `evenkeel demo --help`"),
             ("new", "the project needs a name: type `evenkeel new my-bot`"),
+            ("lines", "a file and an address are needed: type `evenkeel lines shop.debug 0x1a2b3`"),
+            ("lines a.debug", "a file and an address are needed: type `evenkeel lines shop.debug 0x1a2b3`"),
+            ("lines a.debug shop", "`shop` is no address: write it as a report has it, such as `0x1a2b3`"),
             ("console here", "`here` is one word too many: see `evenkeel console --help`"),
             ("console --jurnal x", "there is no option `--jurnal`: did you mean `--journal`?"),
             ("doctor --fast", "there is no option `--fast`: see `evenkeel doctor --help`"),

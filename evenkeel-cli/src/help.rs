@@ -10,10 +10,11 @@ pub(crate) enum Topic {
     Dead,
     Jobs,
     Console,
+    Lines,
 }
 
 /// The commands by name.
-pub(crate) const COMMANDS: [&str; 7] = ["demo", "new", "doctor", "dead", "jobs", "console", "help"];
+pub(crate) const COMMANDS: [&str; 8] = ["demo", "new", "doctor", "dead", "jobs", "console", "lines", "help"];
 
 impl Topic {
     /// The topic of a command's name.
@@ -25,6 +26,7 @@ impl Topic {
             "dead" => Some(Self::Dead),
             "jobs" => Some(Self::Jobs),
             "console" => Some(Self::Console),
+            "lines" => Some(Self::Lines),
             "help" => Some(Self::Everything),
             _ => None,
         }
@@ -40,6 +42,7 @@ impl Topic {
             Self::Dead => "evenkeel dead --help",
             Self::Jobs => "evenkeel jobs --help",
             Self::Console => "evenkeel console --help",
+            Self::Lines => "evenkeel lines --help",
         }
     }
 }
@@ -53,6 +56,7 @@ pub(crate) fn text(topic: Topic) -> &'static str {
         Topic::Dead => DEAD,
         Topic::Jobs => JOBS,
         Topic::Console => CONSOLE,
+        Topic::Lines => LINES,
     }
 }
 
@@ -68,6 +72,7 @@ Commands:
   dead       shows what a bot gave up, gives it another chance, or forgets it
   jobs       shows what a bot will do later, and cancels it
   console    prints the address at which a running bot shows itself in the browser
+  lines      names the lines of addresses that a stripped program reported
   help       tells about a command
 
 Options:
@@ -221,4 +226,26 @@ Examples:
   evenkeel console
   xdg-open \"$(evenkeel console)\"
   evenkeel console --journal /var/lib/bot/evenkeel.db
+";
+
+const LINES: &str = "\
+Names the functions and lines of addresses that a program without debug information reported.
+
+Usage: evenkeel lines FILE ADDRESS..
+
+FILE is the program as it was before it was stripped, the file that `objcopy --only-keep-debug` made of it, or its
+package `FILE.dwp`, with the program beside it. It has to be of the same build: a report says which, and
+`readelf --notes FILE` prints it. Of a stripped program that names its debug file, that file is read.
+
+ADDRESS is as a report has it: 0x1a2b3, or shop+0x1a2b3. It counts from the file's own beginning and lies inside the call;
+of a return address from elsewhere, take one away. Below the innermost function are those that it was compiled into.
+
+Options:
+  -h, --help    this text
+
+Exit code: 0 when each address has a line, 1 when one has none or the file cannot be read, 2 for a slip.
+
+Examples:
+  evenkeel lines shop.debug 0x1a2b3
+  evenkeel lines target/release/shop shop+0x1a2b3 shop+0x1b004
 ";

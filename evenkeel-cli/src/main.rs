@@ -14,6 +14,7 @@ mod table;
 mod dead;
 mod jobs;
 mod console;
+mod lines;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ fn run() -> Result<ExitCode, Failure> {
         Command::Doctor => return doctor::run(),
         Command::Dead { journal, action } => return dead::run(journal, action),
         Command::Console { journal } => return console::run(journal),
+        Command::Lines { file, addresses } => return lines::run(&file, &addresses),
         Command::Jobs { journal, action } => return jobs::run(journal, action),
     }
     Ok(ExitCode::SUCCESS)

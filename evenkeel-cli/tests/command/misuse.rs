@@ -13,6 +13,7 @@ fn help_and_version_go_to_standard_output() {
         (&["help", "dead"], "evenkeel dead replay --command"),
         (&["jobs", "--help"], "evenkeel jobs cancel 17.1"),
         (&["console", "--help"], "xdg-open \"$(evenkeel console)\""),
+        (&["lines", "--help"], "evenkeel lines shop.debug 0x1a2b3"),
         (&["--version"], concat!("evenkeel ", env!("CARGO_PKG_VERSION"))),
     ] {
         let (code, out, err) = finished(evenkeel(arguments));
@@ -30,6 +31,7 @@ fn a_slip_is_one_line_on_standard_error_and_exit_code_2() {
         (&["new"], "type `evenkeel new my-bot`"),
         (&["dead", "replay"], "replay what? Give IDs, `--all`, or a filter"),
         (&["dead", "--journal", "nowhere.db"], "there is no journal `nowhere.db` here"),
+        (&["lines", "shop.debug"], "type `evenkeel lines shop.debug 0x1a2b3`"),
         (&["jobs", "--journal", "memory"], "a journal that only its bot can see"),
     ] {
         let (code, out, err) = finished(evenkeel(arguments));
