@@ -7,7 +7,7 @@ use crate::sys::{Module, modules};
 
 /// How many addresses a report has.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-const SHOWN: usize = 8;
+const SHOWN: usize = 12;
 
 /// Libraries of the system, whose addresses say nothing of the program.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]

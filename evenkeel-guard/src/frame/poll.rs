@@ -1,6 +1,6 @@
 //! Where in a stack the poll of a task begins, and what the task's author called.
 
-use super::{Origin, crate_of, is_house, is_in, is_in_any, origin};
+use super::{Origin, crate_of, has_path, is_house, is_in, is_in_any, origin};
 use crate::report::Frame;
 
 /// What polls a task of a tokio runtime, in every shape that a build leaves of it: inlined calls have names where there
@@ -88,7 +88,20 @@ pub(crate) fn called(frames: &[Frame]) -> &[Frame] {
     let frames = heard(frames);
     let author = frames.iter().position(|frame| origin(frame) == Origin::Author);
     let end = author.or_else(|| frames.iter().position(is_executor)).unwrap_or(frames.len());
-    &frames[..end]
+    let frames = &frames[..end];
+    if author.is_some() { frames } else { in_root(frames) }
+}
+
+/// The frames inside the future that a thread was told to run, of a program without lines; all where the thread waits for
+/// the future, since that is then what was called.
+fn in_root(frames: &[Frame]) -> &[Frame] {
+    const WAITING: &[&str] =
+        &["tokio::runtime::park", "parking_lot", "parking_lot_core", "std::sys::sync", "std::thread"];
+    let Some(root) = frames.iter().position(|frame| is_in_any(frame, ROOTS)) else { return frames };
+    let inside = &frames[..root];
+    let sleeps = |frame: &Frame| is_in_any(frame, &["std::thread::sleep*", "std::thread::functions::sleep*"]);
+    let is_waiting = inside.iter().any(|frame| is_in_any(frame, WAITING) && !sleeps(frame));
+    if is_waiting || !inside.iter().any(has_path) { frames } else { inside }
 }
 
 /// The frames from the call on that the guard heard of. What lies inside is the guard's: how it takes the stack, and
@@ -158,6 +171,11 @@ mod tests {
              async_task::raw::run | async-task-4.7.1/src/raw.rs:3",
         );
         assert_eq!(called(&stack), &stack[2..3]);
+        let root = frames("std::thread::sleep\ntokio::runtime::runtime::Runtime::block_on\nbot::main");
+        assert_eq!(called(&root), &root[..1]);
+        let wait =
+            frames("tokio::runtime::park::Inner::park\ntokio::runtime::handle::Handle::block_on\nbot::run");
+        assert_eq!(called(&wait), &wait[..]);
         let bare = frames("std::fs::read\nbot::run\nasync_task::raw::run\nmain");
         assert_eq!(called(&bare), &bare[..2]);
         assert_eq!(called(&[]), &[]);
