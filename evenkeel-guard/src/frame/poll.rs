@@ -18,7 +18,13 @@ const ROOTS: &[&str] =
     &["tokio::*::block_on", "tokio::*::block_on_inner", "tokio::task::local", "evenkeel_guard::guest"];
 
 /// What a tokio runtime runs on threads of its own, whether a call that blocks or the loop of a worker.
-const OWN: &[&str] = &["tokio::runtime::blocking::task", "tokio::runtime::blocking::pool"];
+///
+/// Not all of the pool: whoever asks it for a thread, or ends it, is in there, too.
+const OWN: &[&str] = &[
+    "tokio::runtime::blocking::task",
+    "tokio::runtime::blocking::pool::*run",
+    "tokio::runtime::blocking::pool::*run_worker",
+];
 
 /// Whether a frame belongs to what polls tasks: outside of it nothing concerns the author of this one.
 pub(crate) fn is_executor(frame: &Frame) -> bool {
@@ -146,6 +152,11 @@ mod tests {
             ("line tables", "tokio::runtime::task::core::poll<bot::nap::{async_fn_env#0}, ()> | tokio-1.54.1/src/runtime/task/core.rs:369".to_owned(), true),
             ("debug", "<tokio::runtime::task::core::Core<T,S>>::poll".to_owned(), true),
             ("symbols", format!("tokio::runtime::task::raw::poll\ntokio::runtime::scheduler::multi_thread::worker::Context::run_task\n{worker}"), true),
+            (
+                "who asks for a thread",
+                format!("tokio::runtime::blocking::pool::Spawner::spawn_task\ntokio::runtime::task::raw::poll\ntokio::runtime::scheduler::multi_thread::worker::Context::run_task\n{worker}"),
+                true,
+            ),
             ("a local set", format!("tokio::runtime::task::raw::poll\ntokio::task::local::LocalSet::tick\n{worker}"), true),
             ("the root", "tokio::runtime::context::blocking::BlockingRegionGuard::block_on\nbot::main".to_owned(), true),
             ("the root, by line tables", "tokio::runtime::park::block_on<bot::main::{async_block_env#0}> | tokio-1.54.1/src/runtime/park.rs:376".to_owned(), true),
