@@ -36,17 +36,22 @@ library() {
 
 built="${CARGO_TARGET_DIR:-target}/allocators"
 mkdir -p "$built"
+declare -A is_built
+# The program with an allocator as its global one, or with the system's; built when the first row needs it.
 build() {
-  cargo build --quiet --release --no-default-features --features "$1" --bin allocators
-  cp "${CARGO_TARGET_DIR:-target}/release/allocators" "$built/${1:-system}"
+  if [ -n "${is_built[$1]:-}" ]; then return 0; fi
+  cargo build --quiet --release --no-default-features --features "${1#system}" --bin allocators
+  cp "${CARGO_TARGET_DIR:-target}/release/allocators" "$built/$1"
+  is_built[$1]=yes
 }
 
 failed=0
-row() { # name, environment, arguments of the program
+row() { # name, program, environment, what the tasks do
   local name=$1 program=$2 environment=$3 setup=$4
   local line="$name, $setup"
   case $line in *"$only"*) ;; *) return 0 ;; esac
   if [ -n "$quick" ]; then case $setup in small | blocking) ;; *) return 0 ;; esac; fi
+  build "$program"
   local hangs=0 crashes=0 last=""
   for _ in $(seq "$runs"); do
     local code=0
@@ -66,7 +71,6 @@ row() { # name, environment, arguments of the program
 setups=(small large threads blocking watch strict)
 printf '%-52s %5s %6s %8s\n' "set-up ($seconds s a run${more:+, unwatched})" runs hangs crashes
 
-build ""
 for setup in "${setups[@]}"; do row "system" system "" "$setup"; done
 for setup in "${setups[@]}"; do row "system, arenas=1,cache=0" system "MALLOC_ARENA_MAX=1 GLIBC_TUNABLES=glibc.malloc.tcache_count=0" "$setup"; done
 while read -r name prefix package settings; do
@@ -85,16 +89,13 @@ mimalloc libmimalloc.so libmimalloc2.0 -
 tcmalloc libtcmalloc_minimal.so libtcmalloc-minimal4 TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES=1
 LIBRARIES
 
-build jemalloc
 for setup in "${setups[@]}"; do
   row "jemalloc, global" jemalloc "" "$setup"
   row "jemalloc, global, arenas=1" jemalloc "_RJEM_MALLOC_CONF=narenas:1" "$setup"
   row "jemalloc, global, arenas=1,cache=0" jemalloc "_RJEM_MALLOC_CONF=narenas:1,tcache:false" "$setup"
 done
-build mimalloc
 for setup in "${setups[@]}"; do row "mimalloc, global" mimalloc "" "$setup"; done
 if [ -z "$quick" ]; then
-  build tcmalloc
   for setup in "${setups[@]}"; do row "tcmalloc, global" tcmalloc "" "$setup"; done
 fi
 exit "$failed"
