@@ -57,7 +57,7 @@ pub(crate) fn places(_stack: &[usize]) -> Places {
 
 #[cfg(all(test, target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests {
-    use super::*;
+    use crate::address::{Places, places};
 
     #[test]
     fn a_stack_has_addresses_of_the_programs_own_file_and_its_build() {
