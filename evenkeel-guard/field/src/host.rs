@@ -14,7 +14,7 @@ use crate::row::{Handler, Kind, Place, Row};
 /// Longer than any row takes on a slow machine.
 const HANGS: Duration = Duration::from_secs(60);
 /// Reading the line tables of a large debug build takes seconds the first time.
-const TOLD_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 5 });
+const TOLD_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 3 });
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -54,6 +54,11 @@ impl Mode {
         }
     }
 
+    /// Whether a list such as `workers,strict` has this; an empty one has all.
+    pub(crate) fn is_in(self, list: &str) -> bool {
+        list.is_empty() || list.split(',').any(|word| word == self.word())
+    }
+
     /// Whether a row can run here, and the guard promises to see it.
     pub(crate) fn admits(self, row: &Row) -> bool {
         let is_on_tokio = matches!(self, Self::Watch | Self::Named | Self::On);
@@ -88,8 +93,10 @@ impl Mode {
 /// The value of a row where nobody watches.
 pub(crate) fn unwatched(row: &Row) -> Option<String> {
     let runtime = runtime_builder().build().expect("a runtime");
-    let _inside = runtime.enter();
-    let (future, value) = carried(row.handler());
+    let (future, value) = {
+        let _inside = runtime.enter();
+        carried(row.handler())
+    };
     if row.place == Place::OutsideTokio {
         let handle = runtime.handle().clone();
         thread::spawn(move || {
@@ -99,7 +106,9 @@ pub(crate) fn unwatched(row: &Row) -> Option<String> {
     } else {
         runtime.spawn(future);
     }
-    result(&value)
+    let value = result(&value);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    value
 }
 
 pub(crate) fn runtime_builder() -> Builder {

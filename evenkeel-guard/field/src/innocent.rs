@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
         .filter(|row| row.is_innocent() && row.title().contains(&arguments.only))
         .collect();
     let load = Load::start(seed, AT_MOST);
-    let modes = Mode::ALL.into_iter().filter(|mode| mode.word().contains(&arguments.mode));
+    let modes = Mode::ALL.into_iter().filter(|mode| mode.is_in(&arguments.mode));
     let modes: Vec<_> = modes.collect();
     let mut wrong = Wrong::default();
     for (number, mode) in modes.iter().enumerate() {

@@ -69,7 +69,11 @@ fn false_report(report: &Report) -> String {
 
 fn blocking(seen: &Seen, class: Class, beside: &[Class], lines: Lines, mode: Mode) -> Outcome {
     let noted = crate::row::take_lines();
-    let Seen { reports, counted, failure, .. } = seen;
+    let Seen { counted, failure, .. } = seen;
+    // What takes the handler's wait away may hold a lock of the same channel a little longer.
+    let is_short_wait = |report: &&Report| report.class == Class::Contention && report.times < 3;
+    let reports: Vec<_> =
+        seen.reports.iter().filter(|report| class == Class::Contention || !is_short_wait(report)).collect();
     let is_class =
         |report: &Report, class: Class| report.class == class || is_alike(report.class, class, lines);
     // In quarantine a call that is short is counted, and no stack is taken.
@@ -79,9 +83,11 @@ fn blocking(seen: &Seen, class: Class, beside: &[Class], lines: Lines, mode: Mod
         problems.push(format!("no report of {}", class.word()));
     }
     let is_other = |report: &&Report| !beside.iter().chain([&class]).any(|class| is_class(report, *class));
-    problems.extend(reports.iter().filter(is_other).map(|report| format!("{} besides", report.class.word())));
+    problems.extend(
+        reports.iter().copied().filter(is_other).map(|report| format!("{} besides", report.class.word())),
+    );
     let is_short = |report: &Report| mode == Mode::Quarantine && !report.is_exact;
-    let judged = reports.iter().filter(|report| lines == Lines::Exact && !is_short(report));
+    let judged = reports.iter().copied().filter(|report| lines == Lines::Exact && !is_short(report));
     let is_right = |report: &Report| report.is_exact && noted.iter().any(|noted| is_at(report, *noted));
     let (all, right) = (judged.clone().count(), judged.clone().filter(|report| is_right(report)).count());
     if right < all {

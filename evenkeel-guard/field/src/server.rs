@@ -2,14 +2,9 @@
 //! the program.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
-use hickory_resolver::name_server::TokioConnectionProvider;
-use hickory_resolver::proto::xfer::Protocol;
 
 /// Answers every connection by `serve` on a thread of its own.
 fn start(serve: impl Fn(TcpStream) -> std::io::Result<()> + Clone + Send + 'static) -> SocketAddr {
@@ -185,41 +180,4 @@ pub(crate) fn postgres() -> SocketAddr {
 fn skip(stream: &mut TcpStream, length: [u8; 4]) -> std::io::Result<()> {
     let rest = u64::from(u32::from_be_bytes(length)).saturating_sub(4);
     std::io::copy(&mut stream.take(rest), &mut std::io::sink()).map(drop)
-}
-
-/// A resolver whose server knows every name.
-///
-/// *Source*: RFC 1035, section 4.1
-pub(crate) fn resolver() -> TokioResolver {
-    static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
-    let address = *ADDRESS.get_or_init(|| {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        let address = socket.local_addr().expect("it is bound");
-        thread::spawn(move || {
-            let mut query = [0; 512];
-            while let Ok((length, client)) = socket.recv_from(&mut query) {
-                // A client that has gone needs no answer.
-                let _sent = socket.send_to(&answer(&query[..length]), client);
-            }
-        });
-        address
-    });
-    let mut config = ResolverConfig::new();
-    config.add_name_server(NameServerConfig::new(address, Protocol::Udp));
-    let mut builder = TokioResolver::builder_with_config(config, TokioConnectionProvider::default());
-    *builder.options_mut() = ResolverOpts::default();
-    builder.options_mut().use_hosts_file = hickory_resolver::config::ResolveHosts::Never;
-    builder.build()
-}
-
-fn answer(query: &[u8]) -> Vec<u8> {
-    let name = query[12..].iter().position(|byte| *byte == 0).map_or(query.len(), |end| 12 + end + 1);
-    let question = query.get(12..name + 4).unwrap_or_default();
-    let is_address = query.get(name..name + 2) == Some(&[0, 1]);
-    let count = u8::from(is_address);
-    let mut answer = [&query[..2], &[0x81, 0x80, 0, 1, 0, count, 0, 0, 0, 0], question].concat();
-    if is_address {
-        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
-    }
-    answer
 }

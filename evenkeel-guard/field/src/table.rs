@@ -65,7 +65,7 @@ pub(crate) fn list() -> bool {
 
 fn rows_and_modes(arguments: &Arguments) -> (Vec<Row>, Vec<Mode>) {
     let rows = rows::all().into_iter().filter(|row| row.title().contains(&arguments.only)).collect();
-    let modes = Mode::ALL.into_iter().filter(|mode| mode.word().contains(&arguments.mode)).collect();
+    let modes = Mode::ALL.into_iter().filter(|mode| mode.is_in(&arguments.mode)).collect();
     (rows, modes)
 }
 

@@ -37,6 +37,17 @@ fn brotli(text: &[u8]) -> usize {
     packed.len()
 }
 
+pub(super) fn png(width: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, width);
+    encoder.set_color(png::ColorType::Grayscale);
+    let mut writer = encoder.write_header().unwrap();
+    let pixels: Vec<u8> = (0..width * width).map(|number| number.wrapping_mul(number) as u8).collect();
+    writer.write_image_data(&pixels).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
 fn compression_rows() -> Vec<Row> {
     vec![
         blocks("flate2", "compressing a megabyte", Compute, || {
@@ -81,11 +92,7 @@ fn other_rows() -> Vec<Row> {
             let text = text(4 << 20);
             async move { here!(spin(|| blake3::hash(&text))).to_string() }
         }),
-        blocks("image", "resizing a picture", Compute, || {
-            let picture = image::RgbImage::new(400, 400);
-            let filter = image::imageops::FilterType::Lanczos3;
-            async move { here!(spin(|| image::imageops::resize(&picture, 200, 200, filter))).width() }
-        }),
+        blocks("png", "Encoder", Compute, || async { here!(spin(|| png(400).len())) }),
         blocks("serde_json", "parsing megabytes", Compute, || {
             let text = serde_json::to_string(&vec![super::text::cat(); 5000]).unwrap();
             async move { here!(spin(|| serde_json::from_str::<serde_json::Value>(&text).unwrap())).is_array() }
@@ -137,12 +144,7 @@ fn innocent_rows() -> Vec<Row> {
             }
             sum
         }),
-        innocent("image", "a small picture", || async {
-            let picture = image::RgbImage::new(8, 8);
-            let mut bytes = std::io::Cursor::new(Vec::new());
-            picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-            bytes.into_inner().len()
-        }),
+        innocent("png", "a small picture", || async { png(8).len() }),
         innocent("sha2", "kilobytes, with yields", || async {
             let text = text(1000);
             let mut hasher = sha2::Sha256::new();

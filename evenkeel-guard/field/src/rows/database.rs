@@ -49,14 +49,6 @@ fn embedded_rows() -> Vec<Row> {
             here!(write.commit()).unwrap();
             here!(drop(database));
         }),
-        blocks("sled", "a folder", File, || async {
-            let database = here!(sled::open(scratch("sled"))).unwrap();
-            here!(database.insert("key", "value")).unwrap();
-            let flushed = here!(database.flush()).unwrap();
-            here!(drop(database));
-            flushed > 0
-        })
-        .beside(&[Wait, Contention, Join]),
         blocks("r2d2", "a pool that is empty", Wait, || {
             let pool =
                 r2d2::Pool::builder().max_size(1).connection_timeout(std::time::Duration::from_millis(20));

@@ -92,11 +92,18 @@ fn package_rows() -> Vec<Row> {
             let folder = tempfile::tempdir_in(folder()).unwrap();
             async move { here!(drop(folder)) }
         }),
-        blocks("walkdir", "WalkDir", File, || async {
-            here!(walkdir::WalkDir::new("/sys/kernel").max_depth(1).into_iter().count()) > 1
+        blocks("walkdir", "WalkDir", File, || {
+            let folder = folder_of_three();
+            async move { here!(walkdir::WalkDir::new(&folder).into_iter().count()) }
         }),
-        blocks("ignore", "Walk", File, || async { here!(ignore::Walk::new("/sys/kernel/mm").count()) > 1 }),
-        blocks("glob", "glob", File, || async { here!(glob::glob("/proc/sys/vm/*").unwrap().count()) > 1 }),
+        blocks("ignore", "Walk", File, || {
+            let folder = folder_of_three();
+            async move { here!(ignore::Walk::new(&folder).count()) }
+        }),
+        blocks("glob", "glob", File, || {
+            let pattern = format!("{}/*", folder_of_three().display());
+            async move { here!(glob::glob(&pattern).unwrap().count()) }
+        }),
         blocks("memmap2", "MmapMut::flush", File, || {
             let opened = fs::OpenOptions::new().read(true).write(true).open(file(8192)).unwrap();
             // SAFETY: nobody else knows the file.
@@ -156,10 +163,15 @@ fn package_rows() -> Vec<Row> {
                 text.len()
             }
         }),
-        blocks("image", "open", File, || {
-            let path = scratch("picture.png");
-            image::RgbImage::new(16, 16).save(&path).unwrap();
-            async move { here!(image::open(&path)).unwrap().width() }
+        blocks("png", "Decoder of a file", File, || {
+            let path = scratch("png");
+            fs::write(&path, super::compute::png(16)).unwrap();
+            async move {
+                let opened = here!(fs::File::open(&path)).unwrap();
+                let mut reader = here!(png::Decoder::new(BufReader::new(opened)).read_info()).unwrap();
+                let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+                here!(reader.next_frame(&mut pixels)).unwrap().width
+            }
         }),
         blocks("csv", "Reader::from_path", File, || {
             let path = scratch("csv");
@@ -195,14 +207,14 @@ fn package_rows() -> Vec<Row> {
                 template.render(minijinja::context!(name => "Tom")).unwrap()
             }
         }),
-        blocks("tera", "Tera::new", File, || {
-            let folder = scratch("tera");
-            fs::create_dir(&folder).unwrap();
-            fs::write(folder.join("hello.txt"), "Hello {{ name }}").unwrap();
-            let pattern = format!("{}/*.txt", folder.display());
-            async move { here!(tera::Tera::new(&pattern)).unwrap().get_template_names().count() }
-        }),
     ]
+}
+
+fn folder_of_three() -> std::path::PathBuf {
+    let folder = scratch("folder");
+    fs::create_dir(&folder).unwrap();
+    (0..3).for_each(|number| fs::write(folder.join(number.to_string()), "text").unwrap());
+    folder
 }
 
 fn lock_held() -> impl Future<Output = ()> + Send {

@@ -204,7 +204,8 @@ fn innocent_rows() -> Vec<Row> {
             async {
                 for _ in 0..50 {
                     *SHARED.0.lock().unwrap() += 1;
-                    *SHARED.1.write().unwrap() += *SHARED.1.read().unwrap() & 1;
+                    let odd = *SHARED.1.read().unwrap() & 1;
+                    *SHARED.1.write().unwrap() += odd;
                     tokio::task::yield_now().await;
                 }
             }

@@ -6,7 +6,6 @@ use std::thread;
 use evenkeel_guard::Class::{self, File, Lookup, Process, Sleep};
 
 use crate::row::{Row, SHORT, blocks, here, innocent, scratch};
-use crate::server;
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = blocking_rows();
@@ -33,9 +32,6 @@ fn blocking_rows() -> Vec<Row> {
             async move { here!(dns_lookup::getnameinfo(&address, 0)).is_ok() }
         })
         .beside(&[File]),
-        blocks("hickory-resolver", "the system's configuration", File, || async {
-            here!(hickory_resolver::system_conf::read_system_conf()).is_ok()
-        }),
         blocks("sysinfo", "System::refresh_memory", File, || {
             let mut system = sysinfo::System::new();
             async move {
@@ -112,10 +108,6 @@ fn innocent_rows() -> Vec<Row> {
         innocent("tokio", "net::lookup_host", || async {
             tokio::net::lookup_host(("localhost", 80)).await.unwrap().count() > 0
         }),
-        innocent("hickory-resolver", "a lookup", || {
-            let resolver = server::resolver();
-            async move { resolver.lookup_ip("name.example.").await.unwrap().iter().next() }
-        }),
         innocent("tokio", "time", || async {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             tokio::time::timeout(SHORT, std::future::pending::<()>()).await.is_err()
@@ -127,10 +119,6 @@ fn innocent_rows() -> Vec<Row> {
         innocent("jiff", "the time in a zone", || async {
             let now = jiff::Zoned::now();
             now.with_time_zone(jiff::tz::TimeZone::UTC).to_string().len() > 20
-        }),
-        innocent("time", "formatting", || async {
-            let format = time::macros::format_description!("[year]-[month]-[day]");
-            time::OffsetDateTime::now_utc().format(&format).unwrap().len()
         }),
         innocent("uuid", "v4 and v7", || async {
             let (random, sorted) = (uuid::Uuid::new_v4(), uuid::Uuid::now_v7());

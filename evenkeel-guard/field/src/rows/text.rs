@@ -112,11 +112,6 @@ fn template_rows() -> Vec<Row> {
             environment.add_template("page", TEXT).unwrap();
             environment.get_template("page").unwrap().render(cat()).unwrap()
         }),
-        innocent("tera", "render", || async {
-            let mut tera = tera::Tera::default();
-            tera.add_raw_template("page", TEXT).unwrap();
-            tera.render("page", &tera::Context::from_serialize(cat()).unwrap()).unwrap()
-        }),
         innocent("askama", "render", || async {
             use askama::Template;
             let Cat { name, age, friends } = cat();

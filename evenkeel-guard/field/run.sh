@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Builds the field program in each profile that the guard's README names, and runs it.
+# Usage: ./run.sh [debug|release|lines|lto|stripped|all]   the long form: every row, ten million polls, 200 suites
+#        ./run.sh ci                                       two profiles, every row once, a short run of the innocent ones
+# FIELD_POLLS and FIELD_RUNS say how many polls and suites; FIELD_CLEAN=1 removes each profile's build once it has run.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+step() { printf '\n== %s\n' "$*"; }
+fail() { printf '%s\n' "$*" >&2; exit 1; }
+
+profile=${1:-ci}
+target=${CARGO_TARGET_DIR:-$PWD/target}
+polls=${FIELD_POLLS:-10000000}
+runs=${FIELD_RUNS:-200}
+
+# What hangs is an error, said in time. A session of its own has its own share of the processors: the guard's reporter has the
+# lowest priority, and would wait for whatever else the machine does.
+bounded() { local minutes=$1; shift; timeout --verbose --kill-after=10 "${minutes}m" setsid --wait "$@"; }
+
+# Builds a profile; its program is then at $field, and what its reports can show of lines is in $lines.
+build() {
+  local began=$SECONDS folder=$1
+  lines=exact
+  step "building: $1"
+  case $1 in
+    debug) cargo build --locked ;;
+    release) cargo build --locked --profile release; lines=names ;;
+    lines | lto) cargo build --locked --profile "$1" ;;
+    stripped) cargo build --locked --profile stripped; lines=labels ;;
+    *) fail "\`$1\` is none of debug, release, lines, lto, stripped, all, ci" ;;
+  esac
+  field=$target/$folder/field
+  if [ "$1" = stripped ]; then
+    objcopy --only-keep-debug "$field" "$field.debug"
+    objcopy --strip-all "$field" "$field.stripped"
+    field=$field.stripped
+  fi
+  echo "built in $((SECONDS - began)) s, $(du -h "$field" | cut -f1)"
+}
+
+# The address in a report of a stripped program is looked up in the file that has its debug information. The command for it is
+# not there yet.
+resolve() { :; }
+
+long() {
+  build "$1"
+  step "rows: $1"
+  bounded 60 "$field" rows --lines "$lines"
+  if [ "$1" = stripped ]; then resolve "$field.debug"; fi
+  step "samples: $1"
+  bounded 60 "$field" samples
+  step "innocent rows: $1"
+  local slice
+  for slice in $(seq 10); do bounded 25 "$field" innocent --polls "$polls" --slice "$slice/10"; done
+  step "suites: $1"
+  bounded 120 "$field" suite --runs "$runs"
+  if [ "${FIELD_CLEAN:-0}" = 1 ]; then rm -rf "${target:?}/$1"; fi
+}
+
+short() {
+  build "$1"
+  step "rows: $1"
+  bounded 30 "$field" rows --lines "$lines"
+  step "innocent rows: $1"
+  bounded 10 "$field" innocent --polls "${FIELD_POLLS:-300000}"
+}
+
+case $profile in
+  ci) for each in lines debug; do short "$each"; done ;;
+  all) for each in debug release lines lto stripped; do long "$each"; done ;;
+  *) long "$profile" ;;
+esac
+step "all is well"
