@@ -55,9 +55,10 @@ pub(crate) fn places(_stack: &[usize]) -> Places {
     Places::default()
 }
 
-#[cfg(all(test, target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests {
-    use crate::address::{Places, places};
+    use super::*;
 
     #[test]
     fn a_stack_has_addresses_of_the_programs_own_file_and_its_build() {
