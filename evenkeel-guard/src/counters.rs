@@ -31,7 +31,7 @@ pub struct Counters {
     pub taken_over_max: Duration,
     /// Blocked threads for which there was no successor, because there are too many threads already.
     pub not_taken_over: u64,
-    /// Commands put in quarantine, once what they did has been looked into.
+    /// Commands put in quarantine. One that turns out to have done nothing wrong is taken off again.
     pub strikes: u64,
     /// Commands let go from quarantine after good conduct.
     pub paroles: u64,

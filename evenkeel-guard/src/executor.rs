@@ -165,7 +165,7 @@ impl Executor {
     pub fn counters(&self) -> Counters {
         match &self.0 {
             Kind::Threads(threads) => threads.0.counters(),
-            Kind::Tokio(_, Some(guests)) => guests.watch.tally.counters(),
+            Kind::Tokio(_, Some(guests)) => guests.watch.counters(),
             Kind::Tokio(_, None) => Counters::default(),
         }
     }

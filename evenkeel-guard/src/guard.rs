@@ -117,6 +117,13 @@ impl Guard {
         self.0.watch.reporter.reports()
     }
 
+    /// What was found that must not be, once everything seen so far has been looked into: all reports but those of
+    /// short waits for a lock. Blocks until then, for some milliseconds: for the end of a program, or of a test.
+    pub fn failures(&self) -> Vec<Report> {
+        self.0.watch.reporter.flush();
+        crate::strict::failures(self.0.watch.reporter.reports())
+    }
+
     /// What is found from now on, as it is found.
     pub fn subscribe(&self) -> Reports {
         Reports::new(Some(self.0.watch.reporter.subscribe()))
@@ -124,7 +131,7 @@ impl Guard {
 
     /// What the guard has seen so far.
     pub fn counters(&self) -> Counters {
-        self.0.watch.tally.counters()
+        self.0.watch.counters()
     }
 }
 

@@ -41,8 +41,8 @@
 //! | [`watchdog`](sees_calls) | observes calls from within, looks at threads from outside |
 //! | `pool` | threads that poll from one shared queue, spares, quarantine |
 //! | `guest` | polls watched on somebody else's threads |
-//! | [`guard`](watch) | a tokio runtime as it is, watched |
 //! | [`strict`](fn@strict) | tests that fail when something blocks |
+//! | [`guard`](watch) | a tokio runtime as it is, watched |
 //! | [`executor`](Executor) | the door: spawn on the pool, or on a tokio runtime |
 //! | `axum` | a layer for axum: each route under a label of its own; with the feature `axum` |
 //! | [`awaiting`](awaited) | at which line a future that is not ready waits |
@@ -96,8 +96,8 @@ mod reporter;
 mod watchdog;
 mod pool;
 mod guest;
-mod guard;
 mod strict;
+mod guard;
 mod executor;
 #[cfg(feature = "axum")]
 pub mod axum;

@@ -111,7 +111,7 @@ impl Pool {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        let mut counters = self.watch().tally.counters();
+        let mut counters = self.watch().counters();
         counters.spares = self.crew.spares();
         counters.waiting_in_quarantine = self.quarantine.waiting();
         counters

@@ -76,6 +76,8 @@ pub(crate) struct Registry {
     commands: Box<[Command]>,
     /// Whether there is a strike that nobody will look into.
     has_unseen: AtomicBool,
+    /// Strikes that are not confirmed yet.
+    provisional: AtomicU64,
     pages: Mutex<Pages>,
     parole: Parole,
 }
@@ -124,6 +126,7 @@ impl Registry {
             number: REGISTRIES.fetch_add(1, Ordering::Relaxed),
             commands,
             has_unseen: AtomicBool::new(false),
+            provisional: AtomicU64::new(0),
             pages: Mutex::new(Pages { labels, ..Pages::default() }),
             parole,
         }
@@ -188,6 +191,7 @@ impl Registry {
         let was_clean =
             of.standing.compare_exchange(clean, caught, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if was_clean {
+            self.provisional.fetch_add(1, Ordering::Relaxed);
             of.provisional.store(incident, Ordering::Release);
         }
         was_clean
@@ -222,8 +226,14 @@ impl Registry {
     pub(crate) fn withdraw(&self, command: CommandId, incident: u64) {
         let of = self.of(command);
         if of.provisional.compare_exchange(incident, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            self.provisional.fetch_sub(1, Ordering::Relaxed);
             of.standing.store(Standing::Clean as u8, Ordering::Release);
         }
+    }
+
+    /// Strikes that were given and have not been looked into.
+    pub(crate) fn provisional_strikes(&self) -> u64 {
+        self.provisional.load(Ordering::Relaxed)
     }
 
     /// An incident was an offence. Nothing comes of it for what cannot be put in quarantine, and for what began before a pardon: a call
@@ -236,7 +246,7 @@ impl Registry {
             return Strikes::default();
         }
         let was_clean = self.standing(command) == Standing::Clean;
-        let was_provisional = of.provisional.swap(0, Ordering::AcqRel) != 0;
+        let was_provisional = self.take_provisional(of);
         let record = pages.records.entry(command).or_insert(Record { strikes: 0, since: Instant::now() });
         let is_new = was_clean || was_provisional;
         if is_new {
@@ -245,6 +255,16 @@ impl Registry {
         of.clean_polls.store(0, Ordering::Relaxed);
         of.standing.store(standing as u8, Ordering::Release);
         Strikes { count: record.strikes, is_new }
+    }
+
+    /// How often a command has been in quarantine, as far as that is confirmed.
+    pub(crate) fn strikes(&self, command: CommandId) -> u32 {
+        locked(&self.pages).records.get(&command).map_or(0, |record| record.strikes)
+    }
+
+    /// Whether a command is in quarantine, and for certain.
+    pub(crate) fn is_confirmed(&self, command: CommandId) -> bool {
+        !self.is_clean(command) && self.of(command).provisional.load(Ordering::Relaxed) == 0
     }
 
     /// A call of this command begins to keep a worker's thread. Answers how many do so at this moment.
@@ -295,10 +315,17 @@ impl Registry {
         for command in &meant {
             let of = self.of(*command);
             of.pardoned.store(now, Ordering::Relaxed);
-            of.provisional.store(0, Ordering::Release);
+            self.take_provisional(of);
             of.standing.store(Standing::Clean as u8, Ordering::Release);
         }
         meant.len()
+    }
+
+    /// Whether a strike was provisional, which it is no more.
+    fn take_provisional(&self, of: &Command) -> bool {
+        let was_provisional = of.provisional.swap(0, Ordering::AcqRel) != 0;
+        self.provisional.fetch_sub(u64::from(was_provisional), Ordering::Relaxed);
+        was_provisional
     }
 
     /// Those in quarantine, by name; those as well whose strike has not been looked into yet.
@@ -404,14 +431,16 @@ mod tests {
         let (first, second) = (incident(), incident());
         assert!(registry.strike(command, Standing::Blocking, first));
         assert!(!registry.strike(command, Standing::Blocking, second), "it is there already");
-        assert_eq!(registry.quarantined()[0].strikes, 1);
+        assert_eq!((registry.quarantined()[0].strikes, registry.provisional_strikes()), (1, 1));
         registry.withdraw(command, second);
         assert_eq!(registry.standing(command), Standing::Blocking, "another incident's");
         registry.withdraw(command, first);
         assert_eq!((registry.standing(command), registry.quarantined().len()), (Standing::Clean, 0));
+        assert_eq!(registry.provisional_strikes(), 0);
         assert_eq!(registry.confirm(command, Standing::Blocking, second).count, 1, "the second was one");
         registry.withdraw(command, second);
         assert_eq!(registry.standing(command), Standing::Blocking, "what is confirmed stays");
+        assert!(registry.is_confirmed(command) && registry.strikes(command) == 1);
     }
 
     #[test]

@@ -100,6 +100,7 @@ struct Judged {
     verdict: Verdict,
     /// Its addresses, where they have no lines.
     unread: address::Places,
+    has_stack: bool,
 }
 
 impl Reporter {
@@ -136,7 +137,10 @@ impl Reporter {
 
     /// Counts what nobody can look into.
     pub(crate) fn overlook(&self, finding: &Finding) {
-        self.bench.tally.overlooked(finding.class);
+        // A call that is found at its beginning is found again at its end.
+        if finding.is_over {
+            self.bench.tally.overlooked(finding.class);
+        }
         self.bench.registry.leave_unseen(finding.command, finding.incident);
     }
 
@@ -194,6 +198,10 @@ impl Bench {
         }
         let (mut holds_tables, mut budget) = (false, Budget::new());
         loop {
+            if self.findings.is_closed() {
+                // Nobody is left to be told.
+                return;
+            }
             match self.findings.next(holds_tables.then_some(IDLE)) {
                 Some(Message::Finding(finding)) => {
                     self.consider(&finding);
@@ -208,7 +216,6 @@ impl Bench {
                     // Whoever asked may have gone.
                     let _told = done.send(());
                 }
-                None if self.findings.is_closed() => return,
                 None => {
                     self.confirm_unseen();
                     forget_tables();
@@ -260,6 +267,11 @@ impl Bench {
         let place = verdict.author.as_ref().map_or_else(|| verdict.call.clone(), ToString::to_string);
         let key = Key { command: finding.command, class: verdict.class, place };
         let long_waits = locked(&self.places).long_waits(&key, finding);
+        // A lock that the author never sees is held for long by who is not scheduled, now and then.
+        let is_inner = verdict.is_inner_lock && finding.role != Role::Strict;
+        if is_inner && verdict.class == Class::Contention && !locked(&self.places).is_habit(&key, finding) {
+            return self.registry.withdraw(finding.command, finding.incident);
+        }
         let strikes = self.strike(finding, verdict.class, long_waits);
         let report = report(&self.registry.label(finding.command), &judged, finding, strikes.count);
         let noted = locked(&self.places).note(key, report, finding);
@@ -281,10 +293,12 @@ impl Bench {
     fn strike(&self, finding: &Finding, class: Class, long_waits: u64) -> Strikes {
         let is_offence = is_offence(class, finding.elapsed, long_waits);
         match finding.role {
-            Role::Quarantine if is_offence => {
-                // Whatever the poll was counted as when it ended.
-                self.registry.polled(finding.command, false);
-                Strikes::default()
+            Role::Quarantine => {
+                if is_offence {
+                    // Whatever the poll was counted as when it ended.
+                    self.registry.polled(finding.command, false);
+                }
+                Strikes { count: self.registry.strikes(finding.command), is_new: false }
             }
             Role::Worker if is_offence => {
                 let standing = if class.is_busy() { Standing::Compute } else { Standing::Blocking };
@@ -331,7 +345,7 @@ impl Bench {
         let verdict = judge_all(&moments, &self.allow, &self.words);
         let first = stacks.first().map_or(&[][..], |stack| stack);
         let unread = if lacks_lines(&verdict) { address::places(first) } else { address::Places::default() };
-        let best = Arc::new(Judged { verdict, unread });
+        let best = Arc::new(Judged { verdict, unread, has_stack: !first.is_empty() });
         let mut verdicts = locked(&self.verdicts);
         if verdicts.len() >= VERDICTS {
             verdicts.clear();
@@ -362,7 +376,7 @@ impl Bench {
 }
 
 fn report(label: &Label, judged: &Judged, finding: &Finding, strikes: u32) -> Report {
-    let Judged { verdict, unread } = judged;
+    let Judged { verdict, unread, has_stack } = judged;
     let author = verdict.author.as_ref().and_then(|frame| Some((frame.file.clone()?, frame.line?)));
     let is_exact = author.is_some();
     let location = label.location();
@@ -384,7 +398,7 @@ fn report(label: &Label, judged: &Judged, finding: &Finding, strikes: u32) -> Re
         addresses: unread.addresses.clone(),
         build_id: unread.build_id.clone(),
         is_inner_lock: verdict.is_inner_lock,
-        advice: if lacks_lines(verdict) {
+        advice: if lacks_lines(verdict) && *has_stack {
             format!("{} ({LINES_HINT})", verdict.advice)
         } else {
             verdict.advice.clone()

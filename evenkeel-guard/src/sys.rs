@@ -93,6 +93,11 @@ pub(crate) fn cpu_time_here() -> Option<Duration> {
     threads::cpu_time_here()
 }
 
+/// What the kernel refuses of all that is needed to look at threads.
+pub(crate) fn refused() -> Vec<&'static str> {
+    threads::refused()
+}
+
 /// How far other threads go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {

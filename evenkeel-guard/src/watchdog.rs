@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::capture::Capture;
 use crate::clock::Moment;
-use crate::counters::Tally;
+use crate::counters::{Counters, Tally};
 use crate::options::Options;
 use crate::registry::{Registry, Standing};
 use crate::reporter::Reporter;
@@ -143,6 +143,13 @@ impl Watch {
         }
     }
 
+    /// What was counted, strikes included that have not been looked into.
+    pub(crate) fn counters(&self) -> Counters {
+        let mut counters = self.tally.counters();
+        counters.strikes += self.registry.provisional_strikes();
+        counters
+    }
+
     /// Looks at every slot once.
     fn look(&self, capture: &mut Capture) -> Seen {
         let mut watched = std::mem::take(&mut *locked(&self.watched));
@@ -190,8 +197,25 @@ struct Seen {
     has_young_call: bool,
 }
 
+/// Says once in a program what a filter of system calls takes from it.
+fn tell_of_refusals() {
+    static TOLD: std::sync::Once = std::sync::Once::new();
+    TOLD.call_once(|| {
+        let refused = crate::sys::refused();
+        if !refused.is_empty() {
+            tracing::warn!(
+                target: "evenkeel::guard",
+                "the kernel refuses {}, by a filter of system calls perhaps: calls are seen before they block as ever; of what is \
+                 found by looking at threads, some comes later, or without its line",
+                refused.join(", ")
+            );
+        }
+    });
+}
+
 /// The watchdog's thread. It holds the watch only while it looks, so that the last user can end it.
 fn run(weak: &Weak<Watch>) {
+    tell_of_refusals();
     let mut capture = Capture::new();
     let (mut quiet_ticks, mut calm_ticks) = (0, 0);
     while let Some(watch) = weak.upgrade() {

@@ -24,6 +24,8 @@ pub(super) struct Places {
     /// The last place of a command and a symbol, for calls whose stack is not known.
     last: HashMap<(CommandId, Option<&'static str>), Key>,
     count: u64,
+    /// Long waits for a lock inside a dependency, before they are told.
+    inner_waits: HashMap<Key, (u64, u64)>,
 }
 
 /// What makes two findings one place.
@@ -75,6 +77,20 @@ impl Places {
     pub(super) fn long_waits(&self, key: &Key, finding: &Finding) -> u64 {
         let (count, last) = self.by_key.get(key).map_or((0, 0), |known| known.long_waits);
         count + u64::from(finding.elapsed >= LONG_WAIT && last != finding.incident)
+    }
+
+    /// Whether a long wait for a lock inside a dependency has been seen three times in one place.
+    pub(super) fn is_habit(&mut self, key: &Key, finding: &Finding) -> bool {
+        if finding.elapsed < LONG_WAIT {
+            return false;
+        }
+        if self.inner_waits.len() >= KEPT {
+            self.inner_waits.clear();
+        }
+        let (count, last) = self.inner_waits.entry(key.clone()).or_default();
+        *count += u64::from(*last != finding.incident);
+        *last = finding.incident;
+        *count >= 3
     }
 
     /// Adds a finding to its place.

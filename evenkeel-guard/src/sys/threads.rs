@@ -131,6 +131,23 @@ fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
     (outcome == 0).then(|| Duration::new(seconds, nanoseconds))
 }
 
+/// The calls that the kernel refuses, and that are needed to look at threads: each is made once so that it changes nothing.
+pub(super) fn refused() -> Vec<&'static str> {
+    let thread = current();
+    let process = libc::c_long::from(std::process::id());
+    // SAFETY: signal 0 is none; all are numbers.
+    let can_signal = unsafe { libc::syscall(libc::SYS_tgkill, process, libc::c_long::from(thread), 0) } == 0;
+    // SAFETY: it takes numbers only.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS as _, thread) };
+    let calls = [
+        ("tgkill", can_signal),
+        ("setpriority", lower_priority(thread, nice)),
+        ("clock_gettime", cpu_time_of(thread).is_some()),
+        ("/proc/self/task", state_of(thread).is_some()),
+    ];
+    calls.into_iter().filter(|(_, works)| !works).map(|(call, _)| call).collect()
+}
+
 pub(super) fn lower_priority(thread: u32, nice: i32) -> bool {
     // SAFETY: setpriority takes numbers only.
     thread != 0 && unsafe { libc::setpriority(libc::PRIO_PROCESS as _, thread, nice) } == 0

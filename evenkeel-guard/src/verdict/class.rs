@@ -50,6 +50,7 @@ pub(super) fn refined(class: Class, frames: &[Frame]) -> Class {
     match class {
         Class::Unknown => waits::class(called).or_else(|| waits::outermost(UNSEEN, called)).unwrap_or(class),
         Class::Contention | Class::Wait => waits::class(called).unwrap_or(class),
+        Class::Sleep if waits::is_backing_off(called) => Class::Contention,
         Class::Network if called.iter().any(is_lookup) => Class::Lookup,
         Class::Compute if called.iter().rev().find(|frame| !is_plumbing(frame)).is_some_and(is_readiness) => {
             Class::AlwaysReady

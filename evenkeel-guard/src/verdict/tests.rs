@@ -138,6 +138,15 @@ const SEEN: &[Seen] = &[
         "std::thread::functions::park | std/src/thread/functions.rs:529
          crossbeam_channel::context::wait_until | crossbeam-channel-0.5.17/src/context.rs:162
          crossbeam_channel::channel::recv<i32> | crossbeam-channel-0.5.17/src/channel.rs:820"),
+    ("a lock that backs off by sleeping", Some("clock_nanosleep"), Sleep, Contention, "kanal::drop",
+        "std::thread::functions::sleep | std/src/thread/functions.rs:320
+         lock_api::mutex::lock<kanal::mutex::RawMutexLock> | lock_api-0.4.14/src/mutex.rs:213
+         kanal::internal::acquire_internal<u32> | kanal-0.1.1/src/internal.rs:30
+         kanal::drop<u32> | kanal-0.1.1/src/lib.rs:700"),
+    ("an asynchronous lock taken by blocking", Some("syscall"), Contention, Contention, "async_lock::mutex::wait",
+        "std::thread::functions::park | std/src/thread/functions.rs:529
+         event_listener_strategy::wait | event-listener-strategy-0.5.4/src/lib.rs:300
+         async_lock::mutex::wait | async-lock-3.4.1/src/mutex.rs:120"),
     ("flume", Some("syscall"), Contention, Wait, "flume::Receiver::recv",
         "std::thread::functions::park | std/src/thread/functions.rs:529
          flume::signal::SyncSignal::wait | flume-0.11.1/src/signal.rs:31

@@ -35,6 +35,12 @@ const WAITS: &[(&str, Class)] = &[
     ("std::thread::scoped", Class::Join),
     // Not all of the module: a thread is started in there, too.
     ("std::thread::lifecycle::*join", Class::Join),
+    // Locks that let their thread sleep by parking it.
+    ("async_lock::mutex", Class::Contention),
+    ("async_lock::rwlock", Class::Contention),
+    ("async_lock::*_blocking", Class::Contention),
+    ("scc", Class::Contention),
+    ("dashmap", Class::Contention),
     ("*::block_on", Class::Wait),
     ("tokio::*::blocking_recv", Class::Wait),
     ("tokio::*::blocking_send", Class::Wait),
@@ -92,6 +98,11 @@ const ASKED: &[&str] = &[
     "tokio::runtime::runtime",
     "tokio::runtime::blocking::shutdown",
 ];
+
+/// Whether a sleep is how a lock waits for its turn.
+pub(super) fn is_backing_off(called: &[Frame]) -> bool {
+    called.iter().any(|frame| is_in_any(frame, LOCKS))
+}
 
 /// The class of a wait, by the frames of what was called.
 ///

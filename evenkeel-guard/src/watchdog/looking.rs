@@ -139,21 +139,23 @@ impl Watched {
     fn look_at_thread(&mut self, slot: &Arc<Slot>, watch: &Watch, capture: &mut Capture) {
         let cpu = sys::cpu_time_of(slot.thread);
         let used = cpu.zip(self.cpu).map(|(now, then)| now.saturating_sub(then)).unwrap_or_default();
-        let stood_still = cpu.is_some() && cpu == self.last_cpu;
+        // Where the kernel does not tell a thread's time, its state has to do.
+        let (stood_still, looks) = (cpu == self.last_cpu, if cpu.is_some() { 2 } else { 4 });
         self.last_cpu = cpu;
         if let Some(incident) = &mut self.incident {
             let elapsed = if incident.class.is_busy() { used } else { self.since.elapsed() };
             return incident.look(slot, watch, capture, self.sequence, elapsed);
         }
-        if stood_still && sys::state_of(slot.thread).is_some_and(ThreadState::is_asleep) {
+        let state = if stood_still { sys::state_of(slot.thread) } else { None };
+        if state.is_some_and(ThreadState::is_asleep) {
             self.looks_asleep += 1;
             self.replace(slot, watch);
-            if self.looks_asleep >= 2 {
+            if self.looks_asleep >= looks {
                 self.found_asleep(slot, watch, capture);
             }
             return;
         }
-        if cpu.is_none() {
+        if cpu.is_none() && state.is_none() {
             return self.look_at_time(slot, watch);
         }
         self.looks_asleep = 0;
@@ -266,8 +268,10 @@ impl Incident {
             if is_seen && self.told.is_none() {
                 self.tell(Some(slot), watch, elapsed, false);
             }
-            // One that could not be relieved has to go on at full speed. One of low priority hardly answers.
-            if is_seen && slot.is_relieved() && !slot.is_lowered() {
+            // One that could not be relieved has to go on at full speed. One of low priority hardly answers. And one that
+            // prints a panic, which its stack tells, holds locks that others wait for.
+            let is_judged = elapsed >= STILL || watch.registry.is_confirmed(self.command);
+            if is_seen && is_judged && slot.is_relieved() && !slot.is_lowered() {
                 slot.lower();
             }
         }
