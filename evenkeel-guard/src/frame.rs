@@ -144,6 +144,17 @@ mod tests {
                 Dependency,
             ),
             ("/code/vendor/ureq/src/lib.rs", "vendor/ureq/src/lib.rs", Dependency),
+            (
+                "/code/target/release/build/a-sys-bbe442f86c8c0783/out/build/src/mutex.c",
+                "target/release/build/a-sys-bbe442f86c8c0783/out/build/src/mutex.c",
+                Dependency,
+            ),
+            (
+                "/code/target/release/build/shop-bbe442f86c8c0783/out/shop.rs",
+                "target/release/build/shop-bbe442f86c8c0783/out/shop.rs",
+                Author,
+            ),
+            ("/code/src/out/build.c", "src/out/build.c", Author),
             ("/c/registry/src/index-1/tokio-1.54.1/src/fs/read.rs", "tokio-1.54.1/src/fs/read.rs", Runtime),
             ("/c/registry/src/index-1/async-task-4.7.1/src/raw.rs", "async-task-4.7.1/src/raw.rs", Runtime),
             (

@@ -58,10 +58,22 @@ impl<'a> Home<'a> {
             Self::C
         } else if let Some(inside) = after(file, "vendor/").filter(|inside| inside.contains("/src/")) {
             Self::Vendored(inside)
+        } else if let Some(package) = built_by(file) {
+            Self::Vendored(package)
         } else {
             Self::Own
         }
     }
+}
+
+/// The package whose build script has copied or made a file of C, in `target/release/build/openssl-sys-0123456789abcdef/out/`.
+///
+/// What it has made of Rust is compiled into that package, which may be the author's.
+fn built_by(file: &str) -> Option<&str> {
+    let is_hash = |hash: &str| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (before, _) = file.split_once("/out/").filter(|(_, inside)| !inside.ends_with(".rs"))?;
+    let package = after(before, "build/")?.rsplit("build/").next()?;
+    package.rsplit_once(['-', '/']).filter(|(_, hash)| is_hash(hash)).map(|(name, _)| name)
 }
 
 pub(super) fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
