@@ -87,7 +87,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>, allow: &Allow, words: &Words) -> Ve
     // A list may name the class that the hook saw as well as the one that the report says.
     let is_allowed = allow.covers(symbol, class, frames)
         || allow.covers(symbol, seen, frames)
-        || seen == Class::Unknown && is_for_memory(frames)
+        || !seen.is_busy() && is_for_memory(frames)
         || waits::is_runtimes_own(class, all)
         || is_guest && !polls_a_future(all);
     let is_inner_lock = class == Class::Contention

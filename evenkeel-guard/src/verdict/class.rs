@@ -4,7 +4,7 @@ use super::call::is_plumbing;
 use super::waits;
 use crate::frame::name::readable;
 use crate::frame::poll::called;
-use crate::frame::{Origin, crate_of, has_path, is_in, is_in_any, origin};
+use crate::frame::{Origin, crate_of, is_in, is_in_any, origin};
 use crate::report::{Class, Frame};
 
 /// Names of functions below which a network call looks a name up.
@@ -78,7 +78,7 @@ fn is_readiness(frame: &Frame) -> bool {
             && READY.iter().any(|path| is_in(frame, path) || crate_of(frame).as_deref() == Some(path))
 }
 
-/// What the memory allocator is called, by C and by Rust.
+/// What memory allocators are called, by C, C++ and Rust, and what those that take the place of the system's call themselves.
 const ALLOCATOR: &[&str] = &[
     "malloc",
     "calloc",
@@ -86,6 +86,14 @@ const ALLOCATOR: &[&str] = &[
     "free",
     "cfree",
     "posix_memalign",
+    "aligned_alloc",
+    "memalign",
+    "mallocx",
+    "rallocx",
+    "dallocx",
+    "sdallocx",
+    "operator new*",
+    "operator delete*",
     "*libc_malloc",
     "*libc_calloc",
     "*libc_realloc",
@@ -93,6 +101,22 @@ const ALLOCATOR: &[&str] = &[
     "_int_malloc*",
     "_int_free*",
     "_int_realloc",
+    "_rjem_*",
+    "je_*",
+    "*jemalloc*",
+    "mi_*",
+    "_mi_*",
+    "*mimalloc*",
+    "tc_*alloc*",
+    "tc_*align*",
+    "tc_free*",
+    "tc_new*",
+    "tc_delete*",
+    "*tcmalloc*",
+    "*TCMalloc*",
+    "*snmalloc*",
+    "rpmalloc*",
+    "rpfree",
     "*__rust_alloc*",
     "*__rust_dealloc",
     "*__rust_realloc",
@@ -101,14 +125,15 @@ const ALLOCATOR: &[&str] = &[
     "std::sys::alloc",
 ];
 
-/// Whether the innermost function with a name is the allocator's: its own lock was held by a thread that the machine had
-/// put aside. That is nobody's fault, and not to be avoided.
+/// Whether memory is being asked for or given back: a lock of the allocator's own was held by a thread that the machine had
+/// put aside. That is nobody's fault, and not to be avoided. No allocator calls its caller, so all below one is its own.
 pub(super) fn is_for_memory(frames: &[Frame]) -> bool {
-    let named = frames.iter().take_while(|frame| origin(frame) != Origin::Author);
-    let innermost = named.take_while(|frame| !has_path(frame) || is_allocator(frame));
-    innermost.into_iter().any(is_allocator)
+    frames.iter().take_while(|frame| origin(frame) != Origin::Author).any(is_allocator)
 }
 
 fn is_allocator(frame: &Frame) -> bool {
-    is_in_any(frame, ALLOCATOR)
+    // Most frames have none of these in their names, and are not compared with each.
+    const PARTS: &[&str] = &["alloc", "free", "jem", "je_", "mi_", "tc_", "memalign", "operator "];
+    let may_be = |function: &str| PARTS.iter().any(|part| function.contains(part));
+    frame.function.as_deref().is_some_and(may_be) && is_in_any(frame, ALLOCATOR)
 }

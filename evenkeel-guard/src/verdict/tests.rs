@@ -238,6 +238,37 @@ fn a_wait_for_the_allocators_own_lock_is_nobodys_fault() {
 }
 
 #[test]
+fn a_wait_for_a_lock_of_whatever_allocator_is_nobodys_fault() {
+    let jemalloc = "malloc_mutex_lock_final | target/release/build/a-sys-bbe442f86c8c0783/out/build/mutex.h:191
+                    arena_malloc_small | target/release/build/a-sys-bbe442f86c8c0783/out/build/src/arena.c:1079
+                    _rjem_malloc | target/release/build/a-sys-bbe442f86c8c0783/out/build/src/jemalloc.c:2746";
+    let rust = "alloc::raw_vec::RawVecInner<A>::try_allocate_in | alloc/src/raw_vec/mod.rs:477";
+    for (symbol, class, inside) in [
+        ("pthread_mutex_lock", Contention, jemalloc),
+        ("pthread_mutex_lock", Contention, "?\n?\nmalloc"),
+        (
+            "syscall",
+            Contention,
+            "tcmalloc::SpinLock::SlowLock()\ntcmalloc::CentralFreeList::Populate()\noperator new(unsigned long)",
+        ),
+        ("nanosleep", Sleep, "SpinLockDelay\n?\ntc_malloc"),
+        ("sched_yield", Unknown, "_mi_page_free_collect\nmi_heap_malloc_zero_aligned_at"),
+        (
+            "open",
+            Class::File,
+            "_rjem_je_os_overcommits_proc\n<tikv_jemallocator::Jemalloc as core::alloc::GlobalAlloc>::alloc",
+        ),
+    ] {
+        let verdict = judged(Some(symbol), class, &format!("{inside}\n{rust}\n{TASK}"));
+        assert!(verdict.is_allowed, "{inside}: {verdict:?}");
+    }
+    for inside in ["sqlite3_step", "arena_lock", "freeze", "my_free"] {
+        let verdict = judged(Some("pthread_mutex_lock"), Contention, &format!("{inside}\n{rust}\n{TASK}"));
+        assert!(!verdict.is_allowed, "{inside}: {verdict:?}");
+    }
+}
+
+#[test]
 fn whoever_runs_the_runtime_is_not_the_author_of_what_its_tasks_call() {
     let stack = "std::sys::sync::mutex::futex::Mutex::lock_contended | std/src/sys/sync/mutex/futex.rs:61
                  tokio::runtime::blocking::pool::Spawner::spawn_task | tokio-1.54.1/src/runtime/blocking/pool.rs:3
