@@ -6,8 +6,10 @@ mod server;
 mod axum;
 #[path = "programs/hyper.rs"]
 mod hyper;
+#[cfg(feature = "actix")]
 #[path = "programs/actix.rs"]
 mod actix;
+#[cfg(feature = "command")]
 #[path = "programs/command.rs"]
 mod command;
 
