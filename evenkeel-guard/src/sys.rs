@@ -101,7 +101,7 @@ pub(crate) fn refused() -> Vec<&'static str> {
 /// How far other threads go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {
-    /// A tenth of what another thread gets, beside it on one core.
+    /// Less than half of what another thread gets, beside it on one core.
     Low,
     /// As good as nothing beside another thread.
     Lowest,
@@ -110,7 +110,7 @@ pub(crate) enum Priority {
 /// Lets other threads go first. Without privileges nobody can take this back.
 pub(crate) fn lower_priority(thread: ThreadId, to: Priority) -> bool {
     let nice = match to {
-        Priority::Low => 10,
+        Priority::Low => 4,
         Priority::Lowest => 19,
     };
     threads::lower_priority(thread.0, nice)
