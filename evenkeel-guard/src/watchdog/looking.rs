@@ -270,7 +270,8 @@ impl Incident {
             }
             // One that could not be relieved has to go on at full speed. One of low priority hardly answers. And one that
             // prints a panic, which its stack tells, holds locks that others wait for.
-            let is_judged = elapsed >= STILL || watch.registry.is_confirmed(self.command);
+            let is_judged = (elapsed >= STILL && !slot.is_excused(self.poll))
+                || watch.registry.is_confirmed(self.command);
             if is_seen && is_judged && slot.is_relieved() && !slot.is_lowered() {
                 slot.lower();
             }

@@ -142,6 +142,11 @@ fn finding(slot: &Slot, incident: u64, symbol: &'static str, class: Class, elaps
 
 impl PollObserver for Watch {
     fn before(&self, slot: &Arc<Slot>, call: &hook::Call) {
+        if std::thread::panicking() {
+            // A panic prints itself, and reads the program's debug information for that: no call of it counts, nor does the
+            // time that it takes. The thread holds locks by which all panics are printed, so it has to go on.
+            return slot.excuse();
+        }
         let (number, since, mut stack, mut stack_key) = (incident(), Moment::now(), Stack::new(), 0);
         // A wait for a lock is mostly over before a successor would run: the watchdog looks after those that last.
         if call.class != Class::Contention {
