@@ -26,6 +26,8 @@ const AT_MOST: Duration = Duration::from_secs(20 * 60);
 struct Counted(Handler, &'static AtomicU64);
 
 static POLLS: AtomicU64 = AtomicU64::new(0);
+/// Tasks that have ended well; a handler that panics ends its task.
+static ENDED: AtomicU64 = AtomicU64::new(0);
 
 impl Future for Counted {
     type Output = String;
@@ -65,7 +67,12 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
         let end = enough * (number as u64 + 1) / modes.len() as u64;
         let (time, before) = (Instant::now(), POLLS.load(Relaxed));
         let rounds = Rounds { rows: Arc::clone(&rows), end, until: began + AT_MOST, seed };
+        ENDED.store(0, Relaxed);
         in_mode(*mode, &rounds, &mut wrong);
+        if *mode != Mode::Strict && ENDED.load(Relaxed) < TASKS {
+            println!("FALSE {}: a handler has panicked", mode.word());
+            wrong.failures += 1;
+        }
         println!(
             "{:<12}{:>10} polls in {:.0} s",
             mode.word(),
@@ -99,6 +106,7 @@ impl Rounds {
             let handler = tokio::task::spawn_blocking(move || rows[number].handler()).await;
             Counted(handler.expect("a row prepares without panic"), &POLLS).await;
         }
+        ENDED.fetch_add(1, Relaxed);
     }
 }
 

@@ -214,6 +214,15 @@ pub(crate) fn once_asleep(then: impl FnOnce() + Send + 'static) -> Arm {
 
 /// Another thread calls `hold` with something to wait for; by the time this returns it is waiting.
 pub(crate) fn while_held(hold: impl FnOnce(&dyn Fn()) + Send + 'static) -> Arm {
+    held_until(|armed| _ = wait_for_sleep(armed), hold)
+}
+
+/// The same for a handler that does not sleep meanwhile: until it has been busy for long.
+pub(crate) fn while_busy(hold: impl FnOnce(&dyn Fn()) + Send + 'static) -> Arm {
+    held_until(wait_for_work, hold)
+}
+
+fn held_until(until: fn(&Weak<AtomicI32>), hold: impl FnOnce(&dyn Fn()) + Send + 'static) -> Arm {
     let thread = Arc::<AtomicI32>::default();
     let armed = Arc::downgrade(&thread);
     let (holds, is_held) = sync_channel(1);
@@ -221,7 +230,7 @@ pub(crate) fn while_held(hold: impl FnOnce(&dyn Fn()) + Send + 'static) -> Arm {
         hold(&|| {
             // The other end waits for this below.
             let _told = holds.send(());
-            wait_for_sleep(&armed);
+            until(&armed);
         });
     });
     // A holder that is gone holds nothing; then the row is not found, and says so.
@@ -243,6 +252,24 @@ fn wait_for_sleep(armed: &Weak<AtomicI32>) -> bool {
             return true;
         }
     }
+}
+
+fn wait_for_work(armed: &Weak<AtomicI32>) {
+    let mut began = None;
+    while let Some(thread) = armed.upgrade().map(|thread| thread.load(SeqCst)) {
+        if thread != 0 {
+            let used = cpu_time_of(thread);
+            if used >= *began.get_or_insert(used) + BUSY * 2 {
+                return;
+            }
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn cpu_time_of(thread: i32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).unwrap_or_default();
+    Duration::from_nanos(text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
 fn is_asleep(thread: i32) -> bool {

@@ -168,7 +168,7 @@ pub(crate) fn postgres() -> SocketAddr {
                 if kind != *b"Q" {
                     return Ok(());
                 }
-                let column = b"T\0\0\0\x19\0\x01a\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
+                let column = b"T\0\0\0\x1a\0\x01a\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
                 let row = b"D\0\0\0\x0f\0\x01\0\0\0\x05hello";
                 stream.write_all(&[&column[..], row, b"C\0\0\0\x0dSELECT 1\0", READY].concat())?;
             }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use evenkeel_guard::Class::{Compute, Contention, Wait};
 
-use crate::row::{Row, blocks, here, innocent, once_asleep, while_held};
+use crate::row::{Row, blocks, here, innocent, once_asleep, while_busy, while_held};
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = blocking_rows();
@@ -182,14 +182,13 @@ fn more_blocking_rows() -> Vec<Row> {
         .outside_tokio(),
         blocks("spin", "Mutex::lock, held elsewhere", Compute, || {
             let lock = Arc::new(spin::Mutex::new(7));
-            let (other, (holds, is_held)) = (Arc::clone(&lock), std::sync::mpsc::channel());
-            std::thread::spawn(move || {
+            let other = Arc::clone(&lock);
+            let held = while_busy(move |wait| {
                 let _guard = other.lock();
-                holds.send(()).unwrap();
-                std::thread::sleep(std::time::Duration::from_millis(400));
+                wait();
             });
-            is_held.recv().unwrap();
             async move {
+                held.here();
                 let value = *here!(lock.lock());
                 value
             }
