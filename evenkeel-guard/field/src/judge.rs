@@ -73,10 +73,7 @@ fn false_report(report: &Report) -> String {
 fn blocking(seen: &Seen, class: Class, beside: &[Class], lines: Lines, mode: Mode) -> Outcome {
     let noted = crate::row::take_lines();
     let Seen { counted, failure, .. } = seen;
-    // What takes the handler's wait away may hold a lock of the same channel a little longer.
-    let is_short_wait = |report: &&Report| report.class == Class::Contention && report.times < 3;
-    let reports: Vec<_> =
-        seen.reports.iter().filter(|report| class == Class::Contention || !is_short_wait(report)).collect();
+    let reports = telling(&seen.reports, class);
     let is_class =
         |report: &Report, class: Class| report.class == class || is_alike(report.class, class, lines);
     // In quarantine a call that is short is counted, and no stack is taken.
@@ -101,6 +98,17 @@ fn blocking(seen: &Seen, class: Class, beside: &[Class], lines: Lines, mode: Mod
         problems.push(format!("strict said {failure:?}"));
     }
     Outcome { problems, is_found, lines: (all, right) }
+}
+
+/// The reports that say something about the handler.
+fn telling(reports: &[Report], class: Class) -> Vec<&Report> {
+    // What ends the handler's wait may hold a lock of the same channel a little longer.
+    let is_short_wait =
+        |report: &Report| class != Class::Contention && report.class == Class::Contention && report.times < 3;
+    // Of a busy poll there may be the bare fact and a look at it; then the look tells.
+    let is_looked_at = reports.iter().any(|report| report.class.is_busy() && report.is_exact);
+    let is_bare = |report: &Report| is_looked_at && report.class.is_busy() && !report.is_exact;
+    reports.iter().filter(|report| !is_short_wait(report) && !is_bare(report)).collect()
 }
 
 /// Whether a report names this line. Both paths begin somewhere else: that of the report where the program was started.

@@ -5,7 +5,7 @@ use std::fs;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
@@ -26,8 +26,6 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) place: Place,
-    /// A wait for another thread that is over so soon that only `strict` looks into it.
-    pub(crate) is_brief: bool,
     make: Box<dyn Fn() -> Handler + Send + Sync>,
 }
 
@@ -94,7 +92,7 @@ where
         let handler = make();
         Box::pin(async move { format!("{:?}", handler.await) })
     });
-    Row { package, name, kind, place: Place::Anywhere, is_brief: false, make }
+    Row { package, name, kind, place: Place::Anywhere, make }
 }
 
 impl Row {
@@ -103,11 +101,6 @@ impl Row {
         if let Kind::Blocks { beside, .. } = &mut self.kind {
             *beside = classes;
         }
-        self
-    }
-
-    pub(crate) fn brief(mut self) -> Self {
-        self.is_brief = true;
         self
     }
 
@@ -133,15 +126,22 @@ impl Row {
 /// The lines from which the running row makes its calls.
 static LINES: Mutex<Vec<(&str, u32)>> = Mutex::new(Vec::new());
 
+/// Whether lines are noted: in a crowd of handlers they would only be a lock for all of them.
+static ARE_NOTED: AtomicBool = AtomicBool::new(false);
+
 pub(crate) fn note(file: &'static str, line: u32) {
+    if !ARE_NOTED.load(SeqCst) {
+        return;
+    }
     let mut lines = of(&LINES);
     if !lines.contains(&(file, line)) {
         lines.push((file, line));
     }
 }
 
-/// The lines noted since the last time.
+/// The lines noted since the last time; from the first time on.
 pub(crate) fn take_lines() -> Vec<(&'static str, u32)> {
+    ARE_NOTED.store(true, SeqCst);
     std::mem::take(&mut of(&LINES))
 }
 

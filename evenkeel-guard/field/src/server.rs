@@ -5,6 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
+
+/// What a server takes that is slow.
+const SLOW: Duration = Duration::from_millis(5);
 
 /// Answers every connection by `serve` on a thread of its own.
 fn start(serve: impl Fn(TcpStream) -> std::io::Result<()> + Clone + Send + 'static) -> SocketAddr {
@@ -27,12 +31,16 @@ pub(crate) fn http() -> SocketAddr {
             stream.set_nodelay(true)?;
             let mut reader = BufReader::new(stream.try_clone()?);
             loop {
-                let mut line = String::new();
+                let (mut line, mut is_slow) = (String::new(), false);
                 while line != "\r\n" {
                     line.clear();
                     if reader.read_line(&mut line)? == 0 {
                         return Ok(());
                     }
+                    is_slow |= line.starts_with("GET /slow");
+                }
+                if is_slow {
+                    thread::sleep(SLOW);
                 }
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")?;
             }
@@ -42,6 +50,11 @@ pub(crate) fn http() -> SocketAddr {
 
 pub(crate) fn url() -> String {
     format!("http://{}/", http())
+}
+
+/// Answers later: a wait that is over at once may not be looked into.
+pub(crate) fn slow_url() -> String {
+    format!("http://{}/slow", http())
 }
 
 /// A port on which nobody listens.
@@ -158,13 +171,16 @@ pub(crate) fn postgres() -> SocketAddr {
             stream.set_nodelay(true)?;
             let mut length = [0; 4];
             stream.read_exact(&mut length)?;
-            skip(&mut stream, length)?;
+            rest(&mut stream, length)?;
             stream.write_all(&[b"R\0\0\0\x08\0\0\0\0", READY].concat())?;
             loop {
                 let mut kind = [0; 1];
                 stream.read_exact(&mut kind)?;
                 stream.read_exact(&mut length)?;
-                skip(&mut stream, length)?;
+                let query = rest(&mut stream, length)?;
+                if query.ends_with(b"slowly'\0") {
+                    thread::sleep(SLOW);
+                }
                 if kind != *b"Q" {
                     return Ok(());
                 }
@@ -176,8 +192,10 @@ pub(crate) fn postgres() -> SocketAddr {
     })
 }
 
-/// Reads past what a length that counts itself announces.
-fn skip(stream: &mut TcpStream, length: [u8; 4]) -> std::io::Result<()> {
-    let rest = u64::from(u32::from_be_bytes(length)).saturating_sub(4);
-    std::io::copy(&mut stream.take(rest), &mut std::io::sink()).map(drop)
+/// Reads what a length that counts itself announces.
+fn rest(stream: &mut TcpStream, length: [u8; 4]) -> std::io::Result<Vec<u8>> {
+    let mut rest = Vec::new();
+    let length = u64::from(u32::from_be_bytes(length)).saturating_sub(4);
+    stream.take(length).read_to_end(&mut rest)?;
+    Ok(rest)
 }

@@ -27,13 +27,13 @@ fn text(length: usize) -> Vec<u8> {
 
 fn gzip(text: &[u8]) -> usize {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(text).unwrap();
-    encoder.finish().unwrap().len()
+    here!(encoder.write_all(text)).unwrap();
+    here!(encoder.finish()).unwrap().len()
 }
 
 fn brotli(text: &[u8]) -> usize {
     let mut packed = Vec::new();
-    brotli::CompressorReader::new(text, 4096, 9, 20).read_to_end(&mut packed).unwrap();
+    here!(brotli::CompressorReader::new(text, 4096, 9, 20).read_to_end(&mut packed)).unwrap();
     packed.len()
 }
 
@@ -42,9 +42,9 @@ pub(super) fn png(width: u32) -> Vec<u8> {
     let mut encoder = png::Encoder::new(&mut bytes, width, width);
     encoder.set_color(png::ColorType::Grayscale);
     let mut writer = encoder.write_header().unwrap();
-    let pixels: Vec<u8> = (0..width * width).map(|number| number.wrapping_mul(number) as u8).collect();
-    writer.write_image_data(&pixels).unwrap();
-    writer.finish().unwrap();
+    let pixels: Vec<u8> = here!((0..width * width).map(|number| number.wrapping_mul(number) as u8).collect());
+    here!(writer.write_image_data(&pixels)).unwrap();
+    here!(writer.finish()).unwrap();
     bytes
 }
 

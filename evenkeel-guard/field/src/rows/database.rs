@@ -33,7 +33,7 @@ fn embedded_rows() -> Vec<Row> {
             waiter.busy_timeout(std::time::Duration::from_millis(20)).unwrap();
             async move {
                 let is_busy = here!(waiter.execute_batch("INSERT INTO cat VALUES ('Ted')")).is_err();
-                drop(holder);
+                here!(drop(holder));
                 here!(drop(waiter));
                 is_busy
             }
@@ -113,12 +113,20 @@ fn client_rows() -> Vec<Row> {
         .beside(&[Lookup]),
         blocks("postgres", "a query", Wait, || async {
             let mut client = here!(postgres::Client::connect(&postgres_at(), postgres::NoTls)).unwrap();
-            let rows = here!(client.simple_query("SELECT 'hello'")).unwrap();
+            let rows = here!(client.simple_query("SELECT 'hello, slowly'")).unwrap();
             here!(drop(client));
             rows.len()
         })
         .beside(&[Network, Lookup])
         .outside_tokio(),
+        blocks("sqlx", "SQLite, closing a pool", File, || {
+            let url = format!("sqlite://{}?mode=rwc", scratch("sqlx").display());
+            async move {
+                let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+                sqlx::raw_sql(TABLE).execute(&pool).await.unwrap();
+                here!(pool.close().await);
+            }
+        }),
         blocks("mysql", "a port on which nobody listens", Network, || {
             let options = mysql::OptsBuilder::new().ip_or_hostname(Some("127.0.0.1")).prefer_socket(false);
             let options = options.tcp_port(server::refused()).tcp_connect_timeout(None);
@@ -147,7 +155,6 @@ fn innocent_rows() -> Vec<Row> {
                 let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
                 sqlx::raw_sql(TABLE).execute(&pool).await.unwrap();
                 let name: String = sqlx::query_scalar("SELECT name FROM cat").fetch_one(&pool).await.unwrap();
-                pool.close().await;
                 tokio::fs::remove_file(&path).await.unwrap();
                 name
             }

@@ -225,7 +225,7 @@ fn lock_held() -> impl Future<Output = ()> + Send {
         FileExt::lock_exclusive(&theirs).unwrap();
         wait();
         // What does not go through the C library is found by a look from outside, milliseconds later.
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(std::time::Duration::from_millis(200));
         FileExt::unlock(&theirs).unwrap();
     });
     async move {

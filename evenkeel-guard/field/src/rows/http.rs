@@ -109,7 +109,7 @@ fn client_rows() -> Vec<Row> {
         })
         .beside(&[Lookup, Wait, Join]),
         blocks("reqwest", "blocking::get", Wait, || async {
-            let response = here!(reqwest::blocking::get(server::url())).unwrap();
+            let response = here!(reqwest::blocking::get(server::slow_url())).unwrap();
             here!(response.text()).unwrap()
         })
         .beside(&[Join, File])
@@ -117,7 +117,7 @@ fn client_rows() -> Vec<Row> {
         blocks("reqwest", "a blocking client that is kept", Wait, || {
             let client = reqwest::blocking::Client::new();
             async move {
-                let status = here!(client.get(server::url()).send()).unwrap().status().as_u16();
+                let status = here!(client.get(server::slow_url()).send()).unwrap().status().as_u16();
                 here!(drop(client));
                 status
             }

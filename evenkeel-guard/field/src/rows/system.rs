@@ -3,9 +3,9 @@
 use std::net::ToSocketAddrs;
 use std::thread;
 
-use evenkeel_guard::Class::{self, File, Lookup, Process, Sleep};
+use evenkeel_guard::Class::{File, Lookup, Process, Sleep};
 
-use crate::row::{Row, SHORT, blocks, here, innocent, scratch};
+use crate::row::{Row, SHORT, blocks, here, innocent};
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = blocking_rows();
@@ -46,18 +46,6 @@ fn blocking_rows() -> Vec<Row> {
                 !system.cpus().is_empty()
             }
         }),
-        blocks("notify", "recommended_watcher", Class::Wait, || {
-            use notify::Watcher;
-            let folder = scratch("notify");
-            std::fs::create_dir(&folder).unwrap();
-            async move {
-                let mut watcher = here!(notify::recommended_watcher(|_| ())).unwrap();
-                here!(watcher.watch(&folder, notify::RecursiveMode::NonRecursive)).unwrap();
-                here!(drop(watcher));
-            }
-        })
-        .beside(&[File, Class::Join])
-        .brief(),
     ]
 }
 
@@ -86,7 +74,7 @@ fn libc_rows() -> Vec<Row> {
             async move { here!(unsafe { libc::waitpid(id, std::ptr::null_mut(), 0) }) == id }
         }),
         blocks("rustix", "thread::nanosleep, past the C library", Sleep, || async {
-            let length = rustix::thread::Timespec { tv_sec: 0, tv_nsec: 60_000_000 };
+            let length = rustix::thread::Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
             let _rest = here!(rustix::thread::nanosleep(&length));
         }),
     ]
