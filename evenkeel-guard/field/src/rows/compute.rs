@@ -95,10 +95,10 @@ fn other_rows() -> Vec<Row> {
         blocks("png", "Encoder", Compute, || async { here!(spin(|| png(400).len())) }),
         blocks("serde_json", "parsing megabytes", Compute, || {
             let text = serde_json::to_string(&vec![super::text::cat(); 5000]).unwrap();
-            async move { here!(spin(|| serde_json::from_str::<serde_json::Value>(&text).unwrap())).is_array() }
+            async move { here!(spin(|| serde_json::from_str::<serde_json::Value>(&text).unwrap().is_array())) }
         }),
         blocks("regex", "compiling patterns", Compute, || async {
-            here!(spin(|| regex::Regex::new(r"(\w+\s){20}").unwrap())).as_str().len()
+            here!(spin(|| regex::Regex::new(r"(\w+\s){20}").unwrap().as_str().len()))
         }),
         blocks("rand", "shuffling numbers", Compute, || async {
             use rand::{SeedableRng, seq::SliceRandom};
@@ -116,7 +116,7 @@ fn other_rows() -> Vec<Row> {
 }
 
 fn sorted(numbers: &[u64]) -> Vec<u64> {
-    let mut numbers = numbers.to_vec();
+    let mut numbers = here!(numbers.to_vec());
     here!(numbers.sort());
     numbers
 }

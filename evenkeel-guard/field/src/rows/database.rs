@@ -119,14 +119,6 @@ fn client_rows() -> Vec<Row> {
         })
         .beside(&[Network, Lookup])
         .outside_tokio(),
-        blocks("sqlx", "SQLite, closing a pool", File, || {
-            let url = format!("sqlite://{}?mode=rwc", scratch("sqlx").display());
-            async move {
-                let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-                sqlx::raw_sql(TABLE).execute(&pool).await.unwrap();
-                here!(pool.close().await);
-            }
-        }),
         blocks("mysql", "a port on which nobody listens", Network, || {
             let options = mysql::OptsBuilder::new().ip_or_hostname(Some("127.0.0.1")).prefer_socket(false);
             let options = options.tcp_port(server::refused()).tcp_connect_timeout(None);
