@@ -55,8 +55,8 @@ pub(crate) fn places(_stack: &[usize]) -> Places {
     Places::default()
 }
 
-#[cfg(test)]
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

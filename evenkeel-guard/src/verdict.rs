@@ -91,7 +91,8 @@ pub(crate) fn judge(evidence: &Evidence<'_>, allow: &Allow, words: &Words) -> Ve
         || waits::is_runtimes_own(class, all)
         || is_guest && !polls_a_future(all);
     let is_inner_lock = class == Class::Contention
-        && matches!(waits::owner(heard(all)), Origin::Dependency | Origin::Standard);
+        && matches!(waits::owner(heard(all)), Origin::Dependency | Origin::Standard)
+        && !waits::is_asked(all);
     Verdict {
         is_allowed,
         is_inner_lock,

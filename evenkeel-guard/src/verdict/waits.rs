@@ -87,7 +87,7 @@ const WITH_LOCKS: &[&str] = &[
     "std::backtrace",
 ];
 
-/// By what an author asks tokio to block.
+/// By what an author asks something asynchronous to block.
 const ASKED: &[&str] = &[
     "tokio::*::block_on",
     "tokio::*::blocking_recv",
@@ -95,6 +95,8 @@ const ASKED: &[&str] = &[
     "tokio::*::blocking_lock",
     "tokio::*::blocking_read",
     "tokio::*::blocking_write",
+    "async_lock::*_blocking",
+    "event_listener_strategy::wait",
     "tokio::runtime::runtime",
     "tokio::runtime::blocking::shutdown",
 ];
@@ -149,11 +151,15 @@ pub(super) fn owner(frames: &[Frame]) -> Origin {
     }
 }
 
+/// Whether the author asked for a call that blocks.
+pub(super) fn is_asked(frames: &[Frame]) -> bool {
+    called(frames).iter().any(|frame| is_in_any(frame, ASKED))
+}
+
 /// Whether a lock, or a sleep of which nothing more is known, is inside what runs futures: its queues, its threads, its
 /// timers. That is nobody's fault, unless the author asked for a call that blocks.
 pub(super) fn is_runtimes_own(class: Class, frames: &[Frame]) -> bool {
-    let is_asked = || called(frames).iter().any(|frame| is_in_any(frame, ASKED));
     matches!(class, Class::Contention | Class::Unknown)
         && owner(heard(frames)) == Origin::Runtime
-        && !is_asked()
+        && !is_asked(frames)
 }
