@@ -43,16 +43,21 @@ fn a_freeze_is_on_the_page_while_it_lasts_and_can_be_pardoned() {
     let mut stream = request(&url, "GET /api/stream", "");
     read_until(&mut stream, "event: scene");
     let said = r#"{"person": "alice", "conversation": "alice", "text": "!freeze"}"#;
-    // The first look at a stack reads the line tables, with what a loaded machine has left: that freeze may be over.
+    // A strike comes at once, and its report once the stack has been read. The first look at one reads the line tables, with
+    // what a loaded machine has left: that freeze may be over.
     for _ in 0..5 {
         read_until(request(&url, "POST /api/say", said), "200 OK");
-        let told = read_until(&mut stream, r#""quarantined":[{"name":"!freeze""#);
-        let (_, report) = told.rsplit_once(r#""blocked":[{"#).expect("it comes before the quarantine");
-        assert!(report.contains(r#""name":"!freeze""#) && report.contains("trouble.rs\""), "{report}");
+        let mut is_seen = false;
+        for _ in 0..2 {
+            let told = read_until(&mut stream, r#""quarantined":[{"name":"!freeze""#);
+            let report = told.rsplit_once(r#""blocked":[{"#).map(|(_, report)| report).unwrap_or_default();
+            let is_right = report.contains(r#""name":"!freeze""#) && report.contains("trouble.rs\"");
+            is_seen |= is_right && report.contains(r#""is_over":false"#);
+        }
         let pardoned = read_until(request(&url, "POST /api/pardon", r#"{"name": "!freeze"}"#), "\r\n\r\n1");
         assert!(pardoned.contains("200 OK"), "{pardoned}");
         read_until(&mut stream, r#""quarantined":[]"#);
-        if report.contains(r#""is_over":false"#) {
+        if is_seen {
             return;
         }
     }
