@@ -18,10 +18,10 @@ runs=${FIELD_RUNS:-200}
 # lowest priority, and would wait for whatever else the machine does.
 bounded() { local minutes=$1; shift; timeout --verbose --kill-after=10 "${minutes}m" setsid --wait "$@"; }
 
-# Builds a profile; its program is then at $field, and what its reports can show of lines is in $lines.
+# Builds a profile; its program is then at $field, what its reports can show of lines is in $lines, and $debug says where the rest is.
 build() {
   local began=$SECONDS folder=$1
-  lines=exact
+  lines=exact debug=()
   step "building: $1"
   case $1 in
     debug) cargo build --locked ;;
@@ -34,20 +34,19 @@ build() {
   if [ "$1" = stripped ]; then
     objcopy --only-keep-debug "$field" "$field.debug"
     objcopy --strip-all "$field" "$field.stripped"
+    debug=(--debug "$field.debug")
     field=$field.stripped
+    # The command that finds the lines of addresses.
+    cargo build --locked --release --manifest-path ../../Cargo.toml -p evenkeel-cli
+    export EVENKEEL=${CARGO_TARGET_DIR:-$PWD/../../target}/release/evenkeel
   fi
   echo "built in $((SECONDS - began)) s, $(du -h "$field" | cut -f1)"
 }
 
-# The address in a report of a stripped program is looked up in the file that has its debug information. The command for it is
-# not there yet.
-resolve() { :; }
-
 long() {
   build "$1"
   step "rows: $1"
-  bounded 60 "$field" rows --lines "$lines"
-  if [ "$1" = stripped ]; then resolve "$field.debug"; fi
+  bounded 60 "$field" rows --lines "$lines" "${debug[@]}"
   step "samples: $1"
   bounded 60 "$field" samples
   step "innocent rows: $1"

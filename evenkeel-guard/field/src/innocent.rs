@@ -1,5 +1,6 @@
 //! All innocent rows, beside twice as many busy processes as there are cores, until enough polls have passed.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,14 +9,14 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use evenkeel_guard::{Class, Executor, Label, Options, Report, findings, watch};
+use evenkeel_guard::{Class, Executor, Label, Report, watch};
 use tokio::runtime::Runtime;
 
 use crate::Arguments;
 use crate::host::{Mode, runtime_builder};
 use crate::load::Load;
 use crate::row::{Handler, Row};
-use crate::rows;
+use crate::{rows, suite};
 
 /// Handlers at a time in each mode.
 const TASKS: u64 = 8;
@@ -134,7 +135,7 @@ fn in_mode(mode: Mode, rounds: &Rounds, wrong: &mut Wrong) {
             thread::sleep(Duration::from_secs(1));
             wrong.add(mode, guard.reports());
         }
-        _ => strictly(&runtime, rounds, wrong),
+        _ => strictly(rounds, wrong),
     }
     drop(inside);
     runtime.shutdown_timeout(Duration::from_secs(5));
@@ -166,21 +167,27 @@ fn in_quarantine(runtime: &Runtime, rounds: &Rounds, wrong: &mut Wrong) {
     wrong.add(Mode::Quarantine, reports);
 }
 
-/// Each handler by itself, as a test would have it.
-fn strictly(runtime: &Runtime, rounds: &Rounds, wrong: &mut Wrong) {
-    let mut random = fastrand::Rng::with_seed(rounds.seed);
-    while !rounds.is_over() {
-        let row = &rounds.rows[random.usize(..rounds.rows.len())];
-        let handler = Counted(row.handler(), &POLLS);
-        let found = runtime.block_on(findings(Options::default().with_strictness(), handler));
-        wrong.failures += found.1.iter().filter(|report| fails(report)).count() as u64;
-        wrong.add(Mode::Strict, found.1);
-    }
+/// Each handler by itself, as a test would have it, on as many threads as there are tasks elsewhere.
+fn strictly(rounds: &Rounds, wrong: &mut Wrong) {
+    let failures: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..TASKS).map(|task| scope.spawn(move || tests(rounds, task))).collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("a test that panics ends its task"))
+            .collect()
+    });
+    wrong.failures += failures.len() as u64;
+    wrong.reports.extend(failures.into_iter().map(|report| (Mode::Strict, report)));
 }
 
-/// Whether a report fails a strict test.
-fn fails(report: &Report) -> bool {
-    !matches!(report.class, Class::Contention | Class::Output) || report.times >= 3
+fn tests(rounds: &Rounds, task: u64) -> Vec<Report> {
+    let mut random = fastrand::Rng::with_seed(rounds.seed ^ task);
+    let mut failures = Vec::new();
+    while !rounds.is_over() {
+        let row = &rounds.rows[random.usize(..rounds.rows.len())];
+        failures.extend(suite::test(|| Counted(row.handler(), &POLLS)));
+    }
+    failures
 }
 
 impl Wrong {
@@ -205,8 +212,13 @@ fn wait(is_done: impl Fn() -> bool) {
 }
 
 fn told(wrong: &Wrong, enough: u64, began: Instant) -> bool {
+    let mut told = HashMap::<_, (u64, &Report)>::new();
     for (mode, report) in &wrong.reports {
-        println!("FALSE {} [{}] {report}", mode.word(), report.class.word());
+        let place = (mode.word(), report.class.word(), &report.call, &report.file, report.line);
+        told.entry(place).or_insert((0, report)).0 += 1;
+    }
+    for ((mode, class, ..), (times, report)) in &told {
+        println!("FALSE {mode}, {times} times [{class}] {report}");
         report.path.iter().for_each(|frame| println!("    {frame}"));
     }
     let polls = POLLS.load(Relaxed);

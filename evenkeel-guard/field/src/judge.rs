@@ -1,7 +1,10 @@
 //! Judges what the guard said of a row.
 
+use std::path::PathBuf;
+
 use evenkeel_guard::{Class, Report};
 
+use crate::debug::leads_to;
 use crate::host::{Mode, Seen};
 use crate::row::{Kind, Row};
 
@@ -28,6 +31,14 @@ impl Lines {
     }
 }
 
+/// What is known of the program that runs.
+#[derive(Debug)]
+pub(crate) struct Build {
+    pub(crate) lines: Lines,
+    /// The file that has its debug information, where it has none itself.
+    pub(crate) debug: Option<PathBuf>,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// What is wrong, one line each; empty when all is as promised.
@@ -37,10 +48,10 @@ pub(crate) struct Outcome {
     pub(crate) lines: (usize, usize),
 }
 
-pub(crate) fn judge(row: &Row, mode: Mode, seen: &Seen, value: Option<&str>, lines: Lines) -> Outcome {
+pub(crate) fn judge(row: &Row, mode: Mode, seen: &Seen, value: Option<&str>, build: &Build) -> Outcome {
     let mut outcome = match row.kind {
         Kind::Innocent => innocent(seen),
-        Kind::Blocks { class, beside } => blocking(seen, class, beside, lines, mode),
+        Kind::Blocks { class, beside } => blocking(seen, class, beside, build, mode),
     };
     if value.is_none() {
         outcome.problems.push("it panics where nobody watches".to_owned());
@@ -70,12 +81,12 @@ fn false_report(report: &Report) -> String {
     format!("a false report of {}", report.class.word())
 }
 
-fn blocking(seen: &Seen, class: Class, beside: &[Class], lines: Lines, mode: Mode) -> Outcome {
+fn blocking(seen: &Seen, class: Class, beside: &[Class], build: &Build, mode: Mode) -> Outcome {
     let noted = crate::row::take_lines();
     let Seen { counted, failure, .. } = seen;
     let reports = telling(&seen.reports, class);
     let is_class =
-        |report: &Report, class: Class| report.class == class || is_alike(report.class, class, lines);
+        |report: &Report, class: Class| report.class == class || is_alike(report.class, class, build.lines);
     // In quarantine a call that is short is counted, and no stack is taken.
     let is_found = reports.iter().any(|report| is_class(report, class)) || *counted > 0;
     let mut problems = Vec::new();
@@ -86,18 +97,31 @@ fn blocking(seen: &Seen, class: Class, beside: &[Class], lines: Lines, mode: Mod
     problems.extend(
         reports.iter().copied().filter(is_other).map(|report| format!("{} besides", report.class.word())),
     );
-    let is_short = |report: &Report| mode == Mode::Quarantine && !report.is_exact;
-    let judged = reports.iter().copied().filter(|report| lines == Lines::Exact && !is_short(report));
-    let is_right = |report: &Report| report.is_exact && noted.iter().any(|noted| is_at(report, *noted));
-    let (all, right) = (judged.clone().count(), judged.clone().filter(|report| is_right(report)).count());
-    if right < all {
+    let lines = judged_lines(&reports, &noted, build, mode);
+    if lines.1 < lines.0 {
         problems.push(format!("the line is one of {noted:?}"));
     }
     let has_to_fail = mode == Mode::Strict && cfg!(panic = "unwind") && class != Class::Contention;
     if has_to_fail && failure.as_ref().is_none_or(|text| !text.contains("block")) {
         problems.push(format!("strict said {failure:?}"));
     }
-    Outcome { problems, is_found, lines: (all, right) }
+    Outcome { problems, is_found, lines }
+}
+
+/// Of how many reports the line counts, and of how many it is right.
+fn judged_lines(reports: &[&Report], noted: &[(&str, u32)], build: &Build, mode: Mode) -> (usize, usize) {
+    let is_right = |report: &&&Report| match (build.lines, &build.debug) {
+        (Lines::Exact, _) => report.is_exact && noted.iter().any(|noted| is_at(report, *noted)),
+        (_, Some(file)) => leads_to(report, file, noted),
+        _ => true,
+    };
+    // Of a call in quarantine that is over at once, no stack is taken.
+    let has_stack = |report: &&&Report| match build.lines {
+        Lines::Exact => mode != Mode::Quarantine || report.is_exact,
+        _ => build.debug.is_some() && !report.addresses.is_empty(),
+    };
+    let judged = reports.iter().filter(has_stack);
+    (judged.clone().count(), judged.filter(is_right).count())
 }
 
 /// The reports that say something about the handler.

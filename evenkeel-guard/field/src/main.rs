@@ -6,6 +6,7 @@
 
 mod row;
 mod host;
+mod debug;
 mod judge;
 mod server;
 mod rows;
@@ -15,6 +16,7 @@ mod innocent;
 mod suite;
 mod samples;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use lexopt::prelude::*;
 use judge::Lines;
 
 const USAGE: &str = "\
-field rows [--lines exact|names|labels] [--only TEXT] [--mode MODE]   every row once in every mode
+field rows [--lines exact|names|labels] [--debug FILE] [--only TEXT] [--mode MODE,..]   every row once in every mode
 field innocent --polls N [--seed S] [--slice I/N]                     innocent rows on a loaded machine
 field suite [--runs N]                                                a suite of 16 threads under strict
 field samples [--only TEXT]                                           what was once wrong
@@ -33,6 +35,8 @@ field list                                                            the table"
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) lines: Lines,
+    /// The file with the debug information of this program, where it was stripped.
+    pub(crate) debug: Option<PathBuf>,
     pub(crate) only: String,
     pub(crate) mode: String,
     pub(crate) polls: u64,
@@ -80,6 +84,7 @@ fn arguments() -> Result<(String, Arguments), lexopt::Error> {
     let mut command = String::new();
     let mut arguments = Arguments {
         lines: Lines::Exact,
+        debug: None,
         only: String::new(),
         mode: String::new(),
         polls: 300_000,
@@ -97,6 +102,7 @@ fn arguments() -> Result<(String, Arguments), lexopt::Error> {
                 let found = Lines::ALL.into_iter().find(|lines| lines.word() == word);
                 arguments.lines = found.ok_or("lines are exact, names or labels")?;
             }
+            Long("debug") => arguments.debug = Some(parser.value()?.into()),
             Long("only") => arguments.only = parser.value()?.string()?,
             Long("mode") => arguments.mode = parser.value()?.string()?,
             Long("polls") => arguments.polls = parser.value()?.parse()?,

@@ -11,7 +11,6 @@ use evenkeel_guard::{Executor, Label, Report};
 
 use crate::Arguments;
 use crate::host::runtime_builder;
-use crate::row::Row;
 use crate::rows;
 
 /// As many as `cargo test` has on a machine with 16 cores.
@@ -78,7 +77,7 @@ pub(crate) fn once(arguments: &Arguments) -> bool {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 while let Some(row) = rows.get(next.fetch_add(1, SeqCst)) {
-                    let failures = test(row);
+                    let failures = test(|| row.handler());
                     failures
                         .iter()
                         .for_each(|report| println!("{FAILED}{}| {}", row.title(), on_one_line(report)));
@@ -91,11 +90,11 @@ pub(crate) fn once(arguments: &Arguments) -> bool {
 }
 
 /// A strict executor on a runtime of its own says what would have failed, where `strict` would panic.
-fn test(row: &Row) -> Vec<Report> {
+pub(crate) fn test<F: Future<Output = String> + Send + 'static>(handler: impl FnOnce() -> F) -> Vec<Report> {
     let runtime = runtime_builder().build().expect("a runtime");
     let _inside = runtime.enter();
     let executor = Executor::strict(runtime.handle().clone());
-    let handler = row.handler();
+    let handler = handler();
     // Whether it panics is the table's matter.
     let _value = runtime.block_on(executor.run(Label::new("test"), handler));
     executor.failures()

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::Arguments;
 use crate::host::{Mode, unwatched};
-use crate::judge::{Outcome, judge};
+use crate::judge::{Build, Outcome, judge};
 use crate::row::Row;
 use crate::rows;
 
@@ -74,12 +74,13 @@ pub(crate) fn run_here(arguments: &Arguments) -> bool {
     // The failures of `strict` are read, not shown.
     std::panic::set_hook(Box::new(|_| ()));
     let (rows, modes) = rows_and_modes(arguments);
+    let build = Build { lines: arguments.lines, debug: arguments.debug.clone() };
     for (number, row) in rows.iter().enumerate().skip(arguments.skip) {
         let value = unwatched(row);
         for mode in modes.iter().filter(|mode| mode.admits(row)) {
             crate::row::take_lines();
             let seen = mode.run(row);
-            let outcome = judge(row, *mode, &seen, value.as_deref(), arguments.lines);
+            let outcome = judge(row, *mode, &seen, value.as_deref(), &build);
             println!("{TOLD}{number}\t{}\t{}", mode.word(), outcome.written());
         }
     }
@@ -134,6 +135,7 @@ fn process(arguments: &Arguments, skip: usize, mut told: impl FnMut(usize, &str,
     let mut child = Command::new(program)
         .args(["rows-here", "--skip", &skip.to_string(), "--lines", arguments.lines.word()])
         .args(["--only", &arguments.only, "--mode", &arguments.mode])
+        .args(arguments.debug.iter().flat_map(|file| ["--debug".as_ref(), file.as_os_str()]))
         .stdout(Stdio::piped())
         .spawn()
         .expect("this program starts once more");

@@ -147,6 +147,8 @@ fn innocent_rows() -> Vec<Row> {
                 let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
                 sqlx::raw_sql(TABLE).execute(&pool).await.unwrap();
                 let name: String = sqlx::query_scalar("SELECT name FROM cat").fetch_one(&pool).await.unwrap();
+                // Connections close their files where the pool is dropped.
+                tokio::task::spawn_blocking(move || drop(pool)).await.unwrap();
                 tokio::fs::remove_file(&path).await.unwrap();
                 name
             }
