@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+// What is promised of calls that are seen before they block.
+#[cfg(all(feature = "hook", target_os = "linux", target_env = "gnu"))]
 #[path = "executor/pressure.rs"]
 mod pressure;
 
