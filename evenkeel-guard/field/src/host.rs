@@ -14,7 +14,7 @@ use crate::row::{Handler, Kind, Place, Row};
 /// Longer than any row takes on a slow machine.
 const HANGS: Duration = Duration::from_secs(60);
 /// Reading the line tables of a large debug build takes seconds the first time.
-const TOLD_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 3 });
+const TOLD_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 10 });
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
