@@ -31,9 +31,9 @@ fn gzip(text: &[u8]) -> usize {
     here!(encoder.finish()).unwrap().len()
 }
 
-fn brotli(text: &[u8]) -> usize {
+fn brotli(text: &[u8], quality: u32, window: u32) -> usize {
     let mut packed = Vec::new();
-    here!(brotli::CompressorReader::new(text, 4096, 9, 20).read_to_end(&mut packed)).unwrap();
+    here!(brotli::CompressorReader::new(text, 4096, quality, window).read_to_end(&mut packed)).unwrap();
     packed.len()
 }
 
@@ -56,7 +56,7 @@ fn compression_rows() -> Vec<Row> {
         }),
         blocks("brotli", "compressing", Compute, || {
             let text = text(1 << 18);
-            async move { here!(spin(|| brotli(&text))) }
+            async move { here!(spin(|| brotli(&text, 9, 20))) }
         }),
         blocks("zstd", "compressing", Compute, || {
             let text = text(1 << 20);
@@ -124,7 +124,7 @@ fn sorted(numbers: &[u64]) -> Vec<u64> {
 fn innocent_rows() -> Vec<Row> {
     vec![
         innocent("flate2", "a kilobyte", || async { gzip(&text(1000)) }),
-        innocent("brotli", "a kilobyte", || async { brotli(&text(1000)) }),
+        innocent("brotli", "a kilobyte", || async { brotli(&text(1000), 1, 12) }),
         innocent("zstd", "a kilobyte", || async { zstd::bulk::compress(&text(1000), 1).unwrap().len() }),
         innocent("lz4_flex", "kilobytes, with yields", || async {
             let text = text(1000);
