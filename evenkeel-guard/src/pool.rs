@@ -7,7 +7,7 @@ mod supply;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -60,21 +60,20 @@ pub(crate) struct Pool {
     supply: Arc<Supply>,
     runtime: Handle,
     most_threads: usize,
-    watch: OnceLock<Arc<Watch>>,
+    watch: Arc<Watch>,
 }
 
 impl Pool {
     pub(crate) fn start(runtime: Handle, options: &Options) -> Arc<Self> {
-        let pool = Arc::new(Self {
+        // The watchdog runs from here on, and finds the pool once it is whole.
+        let pool = Arc::new_cyclic(|pool| Self {
             crew: Crew::new(),
             quarantine: Quarantine::new(options),
             supply: Supply::new(),
             runtime,
             most_threads: options.threads.max(options.workers + 3),
-            watch: OnceLock::new(),
+            watch: Watch::start(options, Role::Worker, supply::Threads(Weak::clone(pool))),
         });
-        let _first =
-            pool.watch.set(Watch::start(options, Role::Worker, supply::Threads(Arc::downgrade(&pool))));
         for _ in 0..options.workers {
             pool.hire(Post::Worker(None));
         }
@@ -86,7 +85,7 @@ impl Pool {
     }
 
     pub(crate) fn watch(&self) -> &Arc<Watch> {
-        self.watch.get().expect("the watch is set before anybody else has the pool")
+        &self.watch
     }
 
     /// Queues work where its command belongs, and wakes a thread. Lock-free: the wire thread calls this. Only the first

@@ -68,10 +68,15 @@ impl Quarantine {
         self.blocking.shares.waiting() + self.compute.shares.waiting()
     }
 
-    /// Hires for work that waits although a thread would be allowed: the system or the limit refused it before.
+    /// Hires for work that waits although a thread would be allowed: the system or the limit refused it before. And sends on
+    /// what was put aside for a command that was pardoned meanwhile, or is of the other kind.
     pub(crate) fn tick(&self, pool: &Arc<Pool>) {
+        let registry = &pool.watch().registry;
         for standing in [Standing::Blocking, Standing::Compute] {
             let part = self.part(standing);
+            for work in part.shares.take_strays(|command| registry.standing(command) == standing) {
+                pool.push(work);
+            }
             if part.is_stranded() && !part.crew.is_closed() {
                 part.hire(pool, standing);
             }

@@ -91,6 +91,36 @@ fn what_is_allowed_is_caught_at_most_until_it_has_been_looked_into() {
     assert_eq!(executor.counters().strikes, 0);
 }
 
+#[test]
+fn what_was_put_aside_in_quarantine_runs_when_its_command_is_pardoned() {
+    let runtime = runtime();
+    let options = Options::default().with_workers(2).with_quarantine(2, 1);
+    let executor = Executor::with(runtime.handle().clone(), &options);
+    let [label, other] = ["!weather", "!other"].map(Label::new);
+    for label in [&label, &other] {
+        ask(&executor, label, async { thread::sleep(Duration::from_millis(20)) });
+        executor.failures();
+    }
+    assert_eq!(executor.quarantined().len(), 2);
+    // It has one of the two threads, and keeps it; what comes next is put aside.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (begun, begins) = std::sync::mpsc::channel();
+    let stuck = async move {
+        begun.send(()).unwrap();
+        released.recv().unwrap_or(());
+    };
+    executor.spawn(&label, stuck).detach();
+    begins.recv().unwrap();
+    let (answer, answered) = std::sync::mpsc::channel();
+    executor.spawn(&label, async move { answer.send(thread_name()).unwrap() }).detach();
+    // What comes behind it in the queue has its turn once it has been put aside.
+    assert_eq!(ask(&executor, &other, async { thread_name() }), "evenkeel-quarantine");
+    assert_eq!(executor.counters().waiting_in_quarantine, 1);
+    assert_eq!(executor.pardon("!weather"), 1);
+    assert_eq!(answered.recv().unwrap(), "evenkeel-worker", "while the other is stuck");
+    drop(release);
+}
+
 /// Reads a byte at each depth, as a parser does that reads from a file without a buffer.
 #[inline(never)]
 fn nested(file: &mut File, depth: usize) -> usize {

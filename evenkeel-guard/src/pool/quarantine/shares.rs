@@ -96,6 +96,24 @@ impl<T> Shares<T> {
         None
     }
 
+    /// Takes back what was put aside for commands that do not belong here any more: who was pardoned waits for no thread.
+    pub(super) fn take_strays(&self, belongs: impl Fn(CommandId) -> bool) -> Vec<T> {
+        let mut held = locked(&self.held);
+        let strays: Vec<_> = held.turns.iter().copied().filter(|command| !belongs(*command)).collect();
+        let mut taken = Vec::new();
+        for command in strays {
+            let Some(share) = held.commands.get_mut(&command) else { continue };
+            let before = taken.len();
+            taken.extend(share.put_aside.drain(..));
+            let count = taken.len() - before;
+            share.waiting = share.waiting.saturating_sub(count);
+            held.waiting = held.waiting.saturating_sub(count);
+            held.turns.retain(|turn| *turn != command);
+            held.forget(command);
+        }
+        taken
+    }
+
     /// Whether one more of a command would be too many.
     pub(super) fn is_full(&self, command: CommandId) -> bool {
         let held = locked(&self.held);
@@ -186,6 +204,19 @@ mod tests {
         }
         assert_eq!(order, ["b", "c"], "two wait for the thread that its own command holds");
         assert_eq!(shares.end(2), Some("e"));
+    }
+
+    #[test]
+    fn what_was_put_aside_leaves_with_its_command() {
+        let shares = Shares::new(2, 1000);
+        for (command, work) in [(1, "runs"), (1, "a"), (1, "b"), (2, "runs"), (2, "c")] {
+            shares.comes(command);
+            shares.begin(command, work);
+        }
+        assert_eq!(shares.take_strays(|_| true), Vec::<&str>::new());
+        assert_eq!(shares.take_strays(|command| command == 2), ["a", "b"]);
+        assert_eq!((shares.waiting(), shares.end(2)), (1, Some("c")), "the other's waits on");
+        assert_eq!(shares.end(1), None);
     }
 
     #[test]
