@@ -6,7 +6,7 @@
 mod known;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub(crate) use known::{Known, Sight, key};
 const WAITING: usize = 2048;
 /// Stacks that nobody has seen before and that may wait. Each is written to the queue once.
 const SHEETS: usize = 128;
+/// Who waits for the reader looks after this time whether there is still one.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How often a test lets others run before it takes a full queue for one that stays full.
 const PATIENCE: u32 = 100_000;
 
@@ -134,18 +136,21 @@ impl Findings {
         Err(finding)
     }
 
-    /// Waits until all that was pushed before has been looked into, if anybody looks.
+    /// Waits until all that was pushed before has been looked into, or until nobody looks any more.
     pub(crate) fn flush(&self) {
-        let (done, is_done) = std::sync::mpsc::sync_channel(1);
+        let (done, is_done) = sync_channel(1);
         let mut message = Message::Flush(done);
         while let Err(refused) = self.queue.push(message) {
+            if self.is_closed() {
+                return;
+            }
             message = refused.into_inner();
             self.wake();
             thread::yield_now();
         }
         self.wake();
-        // A reader that is gone looks into nothing more.
-        let _done = is_done.recv();
+        // A reader that ends after this has come in answers nobody, and lets nobody know.
+        while is_done.recv_timeout(LOOK_AGAIN) == Err(RecvTimeoutError::Timeout) && !self.is_closed() {}
     }
 
     /// The next message for the reader; it becomes `None` after so long without one, or once all is closed.
@@ -211,6 +216,15 @@ impl Findings {
     }
 }
 
+/// Closes the findings when their reader ends, also by a panic.
+pub(crate) struct Reading(pub(crate) Arc<Findings>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +269,19 @@ mod tests {
             findings.keep(key, |_| 0);
         }
         assert!(findings.keep(1000, |_| 0).is_none(), "no sheet is left");
+    }
+
+    #[test]
+    fn who_waits_for_a_reader_that_ends_goes_on() {
+        let findings = Findings::new();
+        let waiting = Arc::clone(&findings);
+        let waits = thread::spawn(move || waiting.flush());
+        while findings.is_empty() {
+            thread::yield_now();
+        }
+        findings.close();
+        waits.join().expect("it ends though nobody has answered");
+        findings.flush();
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::address;
 use crate::advice::Words;
 use crate::allow::Allow;
 use crate::counters::Tally;
-use crate::findings::{Finding, Findings, Message, Sight, Stacks};
+use crate::findings::{Finding, Findings, Message, Reading, Sight, Stacks};
 use crate::options::Options;
 use crate::registry::{Registry, Standing, Strikes};
 use crate::report::{Class, Label, Report};
@@ -151,7 +151,12 @@ impl Reporter {
         }
         let bench = Arc::clone(&self.bench);
         let thread = thread::Builder::new().name("evenkeel-reporter".into());
-        if let Err(error) = thread.spawn(move || bench.work()) {
+        // However it ends, nobody waits for it any more.
+        let work = move || {
+            let _reads = Reading(Arc::clone(&bench.findings));
+            bench.work();
+        };
+        if let Err(error) = thread.spawn(work) {
             tracing::error!(%error, "no reports: the system gives no more threads");
             self.is_started.store(false, Ordering::SeqCst);
         }

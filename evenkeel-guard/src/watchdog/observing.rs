@@ -144,7 +144,8 @@ impl PollObserver for Watch {
     fn before(&self, slot: &Arc<Slot>, call: &hook::Call) {
         if std::thread::panicking() {
             // A panic prints itself, and reads the program's debug information for that: no call of it counts, nor does the
-            // time that it takes. The thread holds locks by which all panics are printed, so it has to go on.
+            // time that it takes. The thread holds locks by which all panics are printed, so it has to go on. What a `Drop`
+            // does while it unwinds is found by the watchdog, if it lasts.
             return slot.excuse();
         }
         let (number, since, mut stack, mut stack_key) = (incident(), Moment::now(), Stack::new(), 0);
