@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-step() { printf '\n== %s\n' "$*"; }
+step() { printf '\n== %s (after %s s)\n' "$*" "$SECONDS"; }
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 
 # Installs Debian packages when that is possible here, and otherwise names the command.

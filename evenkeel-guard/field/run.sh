@@ -27,7 +27,8 @@ build() {
     debug) cargo build --locked ;;
     release) cargo build --locked --profile release; lines=names ;;
     lines | lto) cargo build --locked --profile "$1" ;;
-    stripped) cargo build --locked --profile stripped; lines=labels ;;
+    # The same code, without what is in the file of its own.
+    stripped) cargo build --locked --profile lines; folder=lines lines=labels ;;
     *) fail "\`$1\` is none of debug, release, lines, lto, stripped, all, ci" ;;
   esac
   field=$target/$folder/field

@@ -44,6 +44,8 @@ pub(crate) enum Place {
     Anywhere,
     /// It panics on a thread of a tokio runtime, watched or not.
     OutsideTokio,
+    /// Only a clock tells it from what is innocent, and a test goes by no clock.
+    OutsideTests,
 }
 
 /// Marks the author's line: the call is made here. Has to fit on one line.
@@ -108,6 +110,11 @@ impl Row {
 
     pub(crate) fn outside_tokio(mut self) -> Self {
         self.place = Place::OutsideTokio;
+        self
+    }
+
+    pub(crate) fn outside_tests(mut self) -> Self {
+        self.place = Place::OutsideTests;
         self
     }
 

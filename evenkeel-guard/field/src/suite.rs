@@ -41,6 +41,8 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
 fn suite(arguments: &Arguments) -> Vec<String> {
     let program = std::env::current_exe().expect("the path of this program");
     let mut child = Command::new(program)
+        // What it leaves goes with this process's own.
+        .env("TMPDIR", crate::row::folder())
         .args(["suite-once", "--only", &arguments.only])
         .stdout(Stdio::piped())
         .spawn()

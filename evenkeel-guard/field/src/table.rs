@@ -133,6 +133,8 @@ fn next(
 fn process(arguments: &Arguments, skip: usize, mut told: impl FnMut(usize, &str, Outcome)) -> Option<String> {
     let program = std::env::current_exe().expect("the path of this program");
     let mut child = Command::new(program)
+        // What it leaves goes with this process's own.
+        .env("TMPDIR", crate::row::folder())
         .args(["rows-here", "--skip", &skip.to_string(), "--lines", arguments.lines.word()])
         .args(["--only", &arguments.only, "--mode", &arguments.mode])
         .args(arguments.debug.iter().flat_map(|file| ["--debug".as_ref(), file.as_os_str()]))

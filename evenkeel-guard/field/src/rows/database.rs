@@ -1,5 +1,7 @@
 //! Databases, embedded and over a connection.
 
+use std::sync::OnceLock;
+
 use evenkeel_guard::Class::{Contention, File, Join, Lookup, Network, Wait};
 
 use crate::row::{Row, blocks, here, innocent, scratch};
@@ -41,12 +43,18 @@ fn embedded_rows() -> Vec<Row> {
         .beside(&[evenkeel_guard::Class::Sleep]),
         blocks("redb", "a file", File, || async {
             const TABLE: redb::TableDefinition<'_, u32, u32> = redb::TableDefinition::new("numbers");
-            let database = here!(redb::Database::create(scratch("redb"))).unwrap();
+            // A file of a few pages; what it takes of the processor is little between two waits.
+            let database = {
+                let mut options = redb::Builder::new();
+                here!(options.set_cache_size(1 << 20).create(scratch("redb"))).unwrap()
+            };
+            tokio::task::yield_now().await;
             let write = here!(database.begin_write()).unwrap();
             let mut table = here!(write.open_table(TABLE)).unwrap();
             here!(table.insert(1, 7)).unwrap();
             here!(drop(table));
             here!(write.commit()).unwrap();
+            tokio::task::yield_now().await;
             here!(drop(database));
         }),
         blocks("r2d2", "a pool that is empty", Wait, || {
@@ -133,6 +141,19 @@ fn postgres_at() -> String {
     format!("host={} port={} user=tom dbname=cats", address.ip(), address.port())
 }
 
+/// A pool as programs have it: one, for as long as they run. A connection closes its file on the thread that lets go of it.
+fn sqlite() -> &'static sqlx::SqlitePool {
+    static POOL: OnceLock<sqlx::SqlitePool> = OnceLock::new();
+    POOL.get_or_init(|| {
+        let path = scratch("sqlx");
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch(TABLE).unwrap();
+        let options = sqlx::sqlite::SqlitePoolOptions::new().max_connections(2);
+        let options = options.idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+        options.connect_lazy(&format!("sqlite://{}", path.display())).unwrap()
+    })
+}
+
 fn innocent_rows() -> Vec<Row> {
     vec![
         innocent("rusqlite", "in memory", || async {
@@ -141,16 +162,10 @@ fn innocent_rows() -> Vec<Row> {
             connection.query_row("SELECT name FROM cat", [], |row| row.get::<_, String>(0)).unwrap()
         }),
         innocent("sqlx", "SQLite, a pool", || {
-            let path = scratch("sqlx");
+            let pool = sqlite();
             async move {
-                let url = format!("sqlite://{}?mode=rwc", path.display());
-                let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
-                sqlx::raw_sql(TABLE).execute(&pool).await.unwrap();
-                let name: String = sqlx::query_scalar("SELECT name FROM cat").fetch_one(&pool).await.unwrap();
-                // Connections close their files where the pool is dropped.
-                tokio::task::spawn_blocking(move || drop(pool)).await.unwrap();
-                tokio::fs::remove_file(&path).await.unwrap();
-                name
+                sqlx::query("INSERT INTO cat VALUES ($1)").bind("Tim").execute(pool).await.unwrap();
+                sqlx::query_scalar::<_, String>("SELECT name FROM cat").fetch_one(pool).await.unwrap()
             }
         }),
         innocent("redis", "a query, multiplexed", || async {

@@ -190,21 +190,30 @@ fn package_rows() -> Vec<Row> {
                 }))
             }
         }),
-        blocks("moka", "sync::Cache::get_with, begun elsewhere", Contention, || {
+        // The lock is the cache's own: told from the third long wait on.
+        blocks("moka", "sync::Cache::get_with, begun elsewhere, four times", Contention, || {
             let cache = moka::sync::Cache::new(10);
-            let other = cache.clone();
-            let held = while_held(move |wait| {
-                other.get_with(1, || {
-                    wait();
-                    7
-                });
-            });
+            let begin = |key: u8| {
+                let other = cache.clone();
+                while_held(move |wait| {
+                    other.get_with(key, || {
+                        wait();
+                        7
+                    });
+                })
+            };
+            let begun: Vec<_> = (0..4).map(begin).collect();
             async move {
-                held.here();
-                here!(cache.get_with(1, || 8))
+                let mut sum = 0;
+                for (key, held) in (0..4).zip(&begun) {
+                    held.here();
+                    sum += here!(cache.get_with(key, || 8));
+                }
+                sum
             }
         })
-        .beside(&[Wait]),
+        .beside(&[Wait])
+        .outside_tests(),
     ]
 }
 
