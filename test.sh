@@ -65,7 +65,6 @@ cargo clippy -p evenkeel-signal --no-default-features --features standin -- -D w
 step "compiling the tests"
 cargo test --workspace --features "$features" --all-targets --no-run
 cargo test -p evenkeel --features sqlcipher --test journal --test serve --test loom --no-run
-cargo test --release -p evenkeel-guard --test corpus --test loom --no-run
 cargo test -p evenkeel-guard --no-default-features --no-run
 cargo build --release --workspace
 # They compile all dependencies once more, into a folder of their own, while they run.
@@ -78,14 +77,14 @@ step "the journal, encrypted"
 bounded "$minutes" cargo test -p evenkeel --features sqlcipher --test journal
 bounded "$minutes" cargo test -p evenkeel --features sqlcipher --test serve -- refused
 
-step "the guard's corpus, optimized"
-bounded "$minutes" cargo test --release -p evenkeel-guard --test corpus
+step "the guard among other people's crates"
+evenkeel-guard/field/run.sh ci
+
+step "the guard in other people's programs"
+evenkeel-guard/programs/run.sh --ci
 
 step "the guard without hooks"
 bounded "$minutes" cargo test -p evenkeel-guard --no-default-features
-
-step "the guard's hand-over, every interleaving"
-bounded "$minutes" cargo test --release -p evenkeel-guard --test loom
 
 step "the journal's hand-over, every interleaving"
 # Half a minute, in the build of the encrypted journal; every run of the tests has the bound of two.

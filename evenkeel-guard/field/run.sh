@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the field program in each profile that the guard's README names, and runs it.
 # Usage: ./run.sh [debug|release|lines|lto|stripped|all]   the long form: every row, ten million polls, 200 suites
-#        ./run.sh ci                                       two profiles, every row once, a short run of the innocent ones
+#        ./run.sh ci                                       two profiles, every row in three ways, a short run of the innocent ones
 # FIELD_POLLS and FIELD_RUNS say how many polls and suites; FIELD_CLEAN=1 removes each profile's build once it has run.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -61,9 +61,9 @@ long() {
 short() {
   build "$1"
   step "rows: $1"
-  bounded 30 "$field" rows --lines "$lines"
+  bounded 30 "$field" rows --lines "$lines" --mode workers,watch,strict
   step "innocent rows: $1"
-  bounded 10 "$field" innocent --polls "${FIELD_POLLS:-300000}"
+  bounded 10 "$field" innocent --polls "${FIELD_POLLS:-100000}"
 }
 
 case $profile in

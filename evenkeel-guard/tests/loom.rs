@@ -1,7 +1,7 @@
 //! Runs every interleaving of the hand-over protocol, `src/crew.rs`, under loom. Each model ends with nothing lost, nothing
 //! done twice, and as many members at work as there are places.
 //!
-//! `cargo test --release -p evenkeel-guard --test loom`; `LOOM_MAX_PREEMPTIONS` bounds how often a thread is interrupted (2
+//! `cargo test -p evenkeel-guard --test loom`; `LOOM_MAX_PREEMPTIONS` bounds how often a thread is interrupted (2
 //! here, the bound under which nearly all mistakes of this kind show).
 
 #![allow(dead_code, reason = "the crew is compiled anew, against loom's primitives")]
