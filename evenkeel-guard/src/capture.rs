@@ -30,7 +30,7 @@ pub(crate) struct Capture(native::Capture);
 pub(crate) struct Taken {
     #[cfg_attr(not(test), expect(dead_code, reason = "tests tell the two ways apart"))]
     pub(crate) state: ThreadState,
-    /// The number of the system call that the thread sleeps in.
+    /// The number of the system call that the thread sleeps in, unless it only waits for memory.
     pub(crate) system_call: Option<u64>,
     /// Innermost first. Each is the address *after* the instruction it speaks of, as a return address is.
     pub(crate) addresses: Vec<usize>,

@@ -50,6 +50,23 @@ pub(crate) fn is_wait_for_lock(system_call: u64) -> bool {
     return system_call == u64::MAX;
 }
 
+/// Whether a system call of this number is for memory or for a new thread: where it waits, it waits for what the kernel and the
+/// other threads of the process do to the same tables.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_for_memory(system_call: u64) -> bool {
+    const CALLS: [libc::c_long; 8] = [
+        libc::SYS_brk,
+        libc::SYS_clone,
+        libc::SYS_clone3,
+        libc::SYS_madvise,
+        libc::SYS_mmap,
+        libc::SYS_mprotect,
+        libc::SYS_mremap,
+        libc::SYS_munmap,
+    ];
+    CALLS.iter().any(|&call| u64::try_from(call) == Ok(system_call))
+}
+
 /// What a thread does, as the scheduler sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux is asked"))]

@@ -177,8 +177,16 @@ impl Place {
         Some(str::from_utf8(self.line.get(..self.length)?).ok()?.split_ascii_whitespace())
     }
 
+    /// The system call, if it is one that blocks. One for memory waits as a page does that is not there yet, unless it asks for a
+    /// file to be read in at once.
     fn system_call(&self) -> Option<u64> {
-        self.fields()?.next()?.parse().ok()
+        let mut fields = self.fields()?;
+        let number = fields.next()?.parse().ok()?;
+        let mut reads = || {
+            let flags = u64::from_str_radix(fields.nth(3)?.strip_prefix("0x")?, 16).ok()?;
+            Some(u64::try_from(libc::SYS_mmap) == Ok(number) && flags & libc::MAP_POPULATE as u64 != 0)
+        };
+        (!sys::is_for_memory(number) || reads() == Some(true)).then_some(number)
     }
 
     /// The stack pointer and the program counter.
@@ -187,5 +195,33 @@ impl Place {
             self.fields()?.rev().map(|field| u64::from_str_radix(field.strip_prefix("0x")?, 16).ok());
         let (program_counter, stack_pointer) = (fields.next()??, fields.next()??);
         (program_counter != 0).then_some((stack_pointer, program_counter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_memory_is_in_no_call_that_blocks() {
+        let call = |text: String| {
+            let mut line = [0; 256];
+            line[..text.len()].copy_from_slice(text.as_bytes());
+            Place { line, length: text.len() }.system_call()
+        };
+        let with = |number: libc::c_long, flags: libc::c_int| {
+            call(format!("{number} 0x0 0x1000 0x3 {flags:#x} 0xffffffff 0x0 0x7ffe0000 0x7f000000\n"))
+        };
+        let private = libc::MAP_PRIVATE;
+        for number in [libc::SYS_mmap, libc::SYS_munmap, libc::SYS_mprotect, libc::SYS_clone3, libc::SYS_brk]
+        {
+            assert_eq!(with(number, private), None, "{number}");
+        }
+        let reads = with(libc::SYS_mmap, private | libc::MAP_POPULATE);
+        assert_eq!(reads, u64::try_from(libc::SYS_mmap).ok());
+        assert_eq!(with(libc::SYS_madvise, libc::MAP_POPULATE), None, "its fourth argument is none");
+        assert_eq!(with(libc::SYS_read, 0), u64::try_from(libc::SYS_read).ok());
+        assert_eq!(call("-1 0x7ffe0000 0x7f000000\n".into()), None);
+        assert_eq!(call("running\n".into()), None);
     }
 }
