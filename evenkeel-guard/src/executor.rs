@@ -39,9 +39,12 @@ struct Threads(Arc<Pool>);
 pub struct Task(Handling);
 
 enum Handling {
-    Pool(async_task::Task<(), Arc<Tag>>),
+    Pool(AbandonOnDrop),
     Tokio(AbortOnDrop),
 }
+
+/// Dropping a task of the pool cancels it; the pool learns of it as well, so that it queues for nothing.
+struct AbandonOnDrop(Option<async_task::Task<(), Arc<Tag>>>);
 
 struct AbortOnDrop(Option<tokio::task::AbortHandle>);
 
@@ -106,7 +109,7 @@ impl Executor {
                 let builder = async_task::Builder::new().metadata(Arc::clone(&tag));
                 let (work, task) = builder.spawn(|_| Tagged::new(tag, future), schedule(&threads.0));
                 work.schedule();
-                Task(Handling::Pool(task))
+                Task(Handling::Pool(AbandonOnDrop(Some(task))))
             }
             Kind::Tokio(runtime, None) => Task::of_tokio(&runtime.spawn(future)),
             Kind::Tokio(runtime, Some(guests)) => {
@@ -287,7 +290,7 @@ impl Task {
     /// Lets the future run to its end without an owner.
     pub fn detach(self) {
         match self.0 {
-            Handling::Pool(task) => task.detach(),
+            Handling::Pool(mut task) => drop(task.0.take().map(async_task::Task::detach)),
             Handling::Tokio(mut task) => task.0 = None,
         }
     }
@@ -295,7 +298,7 @@ impl Task {
     /// Whether the future has ended.
     pub fn is_finished(&self) -> bool {
         match &self.0 {
-            Handling::Pool(task) => task.is_finished(),
+            Handling::Pool(task) => task.0.as_ref().is_none_or(async_task::Task::is_finished),
             Handling::Tokio(task) => task.0.as_ref().is_none_or(tokio::task::AbortHandle::is_finished),
         }
     }
@@ -304,6 +307,14 @@ impl Task {
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task").field("is_finished", &self.is_finished()).finish()
+    }
+}
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.metadata().abandon();
+        }
     }
 }
 

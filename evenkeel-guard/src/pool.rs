@@ -6,7 +6,7 @@ mod quarantine;
 mod supply;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
@@ -31,25 +31,37 @@ const SPARES: usize = 8;
 /// A task that is ready to be polled, with the number of its command.
 pub(crate) type Work = Runnable<Arc<Tag>>;
 
-/// The command of one task. The task itself writes it, while it is polled.
+/// The command of one task, which the task itself writes while it is polled, and whether anybody still waits for it.
 #[derive(Debug)]
-pub(crate) struct Tag(AtomicU32);
+pub(crate) struct Tag {
+    command: AtomicU32,
+    is_abandoned: AtomicBool,
+}
 
 impl Tag {
     pub(crate) fn new(command: CommandId) -> Arc<Self> {
-        Arc::new(Self(AtomicU32::new(command)))
+        Arc::new(Self { command: AtomicU32::new(command), is_abandoned: AtomicBool::new(false) })
     }
 
     #[inline]
     pub(crate) fn command(&self) -> CommandId {
-        self.0.load(Ordering::Relaxed)
+        self.command.load(Ordering::Relaxed)
+    }
+
+    /// Its owner let go of it: all that is left to do is to drop its future.
+    pub(crate) fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.is_abandoned.load(Ordering::Relaxed)
     }
 
     /// The task goes on as another command.
     #[inline]
     pub(crate) fn note(&self, renamed: Option<CommandId>) {
         if let Some(command) = renamed {
-            self.0.store(command, Ordering::Relaxed);
+            self.command.store(command, Ordering::Relaxed);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::slot::{CommandId, locked};
 /// Commands that are told apart. Later ones share a number, and are seen but never put in quarantine.
 const COMMANDS: usize = 4096;
 /// What a thread of somebody else's runtime polls between two tasks that have a label.
-const NOTHING: CommandId = 0;
+pub(crate) const UNNAMED: CommandId = 0;
 /// All commands beyond the last number.
 const OTHERS: CommandId = 1;
 
@@ -162,7 +162,7 @@ impl Registry {
 
     pub(crate) fn label(&self, command: CommandId) -> Label {
         let pages = locked(&self.pages);
-        pages.labels.get(command as usize).unwrap_or(&pages.labels[NOTHING as usize]).clone()
+        pages.labels.get(command as usize).unwrap_or(&pages.labels[UNNAMED as usize]).clone()
     }
 
     /// Whether it is polled on the workers: one load, for each poll.

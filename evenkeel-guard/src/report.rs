@@ -128,9 +128,10 @@ pub struct Report {
     pub class: Class,
     /// The call, as the author knows it: `std::fs::read`. The system's own name where nothing better is known.
     pub call: String,
-    /// The author's file: where the call is made, or, without line tables, where the future got its name.
+    /// The author's file: where the call is made, or, without line tables, where the future got its name. Empty where that is not
+    /// known and the future has no name.
     pub file: String,
-    /// The line of that file.
+    /// The line of that file; zero where that is empty.
     pub line: u32,
     /// Whether file and line are those of the call.
     pub is_exact: bool,
@@ -280,7 +281,7 @@ impl fmt::Display for Report {
         if !call.is_empty() {
             write!(f, " in {call}")?;
         }
-        if self.callers().is_empty() {
+        if self.callers().is_empty() && !file.is_empty() {
             let place = if self.is_exact { "at" } else { "somewhere in what is named at" };
             write!(f, " {place} {file}:{line}")?;
         }
@@ -354,6 +355,8 @@ mod tests {
         let expected = "in clock_nanosleep somewhere in what is named at src/main.rs:3, at shop+0x1a2b3 of build ab12 \
                         (`evenkeel lines shop.debug 0x1a2b3 0x77` names the lines); nothing took its place";
         assert!(text.contains(expected), "{text}");
+        let nameless = Report { file: String::new(), line: 0, ..report() }.to_string();
+        assert!(nameless.contains("in clock_nanosleep, at shop+0x1a2b3 of build ab12"), "{nameless}");
         let exact = Report { is_exact: true, ..report() }.to_string();
         assert!(!exact.contains("0x1a2b3"), "{exact}");
     }

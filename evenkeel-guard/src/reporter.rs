@@ -3,6 +3,7 @@
 //! A thread of its own does the looking, since reading a program's line tables takes a tenth of a second the first time.
 
 mod budget;
+mod judged;
 mod places;
 
 use std::collections::HashMap;
@@ -22,12 +23,13 @@ use crate::counters::Tally;
 use crate::findings::{Finding, Findings, Message, Reading, Sight, Stacks};
 use crate::options::Options;
 use crate::registry::{Registry, Standing, Strikes};
-use crate::report::{Class, Label, Report};
+use crate::report::{Class, Report};
 use crate::slot::{Role, locked};
 use crate::stack::{Address, Symbols, forget_tables};
 use crate::sys::{self, Priority};
-use crate::verdict::{Evidence, LINES_HINT, Verdict, judge_all, lacks_lines};
+use crate::verdict::{Evidence, judge_all, lacks_lines};
 use budget::Budget;
+use judged::{Judged, place_of, report, tell};
 use places::{Key, Noted, Places};
 
 /// After this time without a finding, the line tables are put away: they take tens of megabytes.
@@ -45,6 +47,7 @@ const LONG_WAITS: u64 = 3;
 pub(crate) struct Reporter {
     bench: Arc<Bench>,
     is_started: AtomicBool,
+    has_ended: AtomicBool,
 }
 
 /// Reports as they come, from [`Executor::subscribe`](crate::Executor::subscribe). Never ends by itself.
@@ -92,15 +95,8 @@ struct Bench {
     stream: broadcast::Sender<Report>,
     /// Whether somebody waits until all is looked into.
     is_awaited: AtomicBool,
+    is_at_work: AtomicBool,
     is_strict: bool,
-}
-
-/// What was found of a stack.
-struct Judged {
-    verdict: Verdict,
-    /// Its addresses, where they have no lines.
-    unread: address::Places,
-    has_stack: bool,
 }
 
 impl Reporter {
@@ -118,9 +114,10 @@ impl Reporter {
             verdicts: Mutex::default(),
             stream,
             is_awaited: AtomicBool::new(false),
+            is_at_work: AtomicBool::new(false),
             is_strict: role == Role::Strict,
         };
-        Self { bench: Arc::new(bench), is_started: AtomicBool::new(false) }
+        Self { bench: Arc::new(bench), is_started: AtomicBool::new(false), has_ended: AtomicBool::new(false) }
     }
 
     pub(crate) fn findings(&self) -> &Findings {
@@ -178,6 +175,26 @@ impl Reporter {
         locked(&self.bench.places).reports()
     }
 
+    /// Says at the end what of the list of what may block was of no use. Whoever lets go of an executor may be about to end the
+    /// program, so it is said at once, unless there is something left to look into.
+    pub(crate) fn end(&self) {
+        if self.bench.findings.is_empty() && !self.bench.is_at_work.load(Ordering::SeqCst) {
+            self.tell_of_unused();
+        }
+    }
+
+    fn tell_of_unused(&self) {
+        if self.has_ended.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        for entry in self.bench.allow.unused() {
+            tracing::info!(
+                target: "evenkeel::guard",
+                "`{entry}`, an entry of the list of what may block, has covered nothing: mistyped, or not needed any more?"
+            );
+        }
+    }
+
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Report> {
         self.bench.stream.subscribe()
     }
@@ -186,12 +203,7 @@ impl Reporter {
 impl Drop for Reporter {
     fn drop(&mut self) {
         self.bench.findings.close();
-        for entry in self.bench.allow.unused() {
-            tracing::info!(
-                target: "evenkeel::guard",
-                "`{entry}`, an entry of the list of what may block, has covered nothing: mistyped, or not needed any more?"
-            );
-        }
+        self.tell_of_unused();
     }
 }
 
@@ -209,7 +221,9 @@ impl Bench {
             }
             match self.findings.next(holds_tables.then_some(IDLE)) {
                 Some(Message::Finding(finding)) => {
+                    self.is_at_work.store(true, Ordering::SeqCst);
                     self.consider(&finding);
+                    self.is_at_work.store(false, Ordering::SeqCst);
                     holds_tables = true;
                     if self.findings.known.is_crowded() {
                         self.forget_stacks();
@@ -269,8 +283,7 @@ impl Bench {
         if verdict.is_allowed || self.is_excused(finding) || verdict.is_nobodys_fault(is_brief) {
             return self.registry.withdraw(finding.command, finding.incident);
         }
-        let place = verdict.author.as_ref().map_or_else(|| verdict.call.clone(), ToString::to_string);
-        let key = Key { command: finding.command, class: verdict.class, place };
+        let key = Key { command: finding.command, class: verdict.class, place: place_of(&judged) };
         let long_waits = locked(&self.places).long_waits(&key, finding);
         // A lock that the author never sees is held for long by who is not scheduled, now and then. A test goes by no clock.
         let is_habit = || finding.role != Role::Strict && locked(&self.places).is_habit(&key, finding);
@@ -378,52 +391,6 @@ impl Bench {
         // Nobody may be listening.
         let _heard = self.stream.send(report);
     }
-}
-
-fn report(label: &Label, judged: &Judged, finding: &Finding, strikes: u32) -> Report {
-    let Judged { verdict, unread, has_stack } = judged;
-    let author = verdict.author.as_ref().and_then(|frame| Some((frame.file.clone()?, frame.line?)));
-    let is_exact = author.is_some();
-    let location = label.location();
-    let (file, line) = author.unwrap_or_else(|| (location.file().to_owned(), location.line()));
-    Report {
-        number: 0,
-        name: label.name().to_owned(),
-        class: verdict.class,
-        call: verdict.call.clone(),
-        file,
-        line,
-        is_exact,
-        path: verdict.path.clone(),
-        elapsed: finding.elapsed,
-        is_over: finding.is_over,
-        times: 1,
-        taken_over: finding.taken_over,
-        strikes,
-        addresses: unread.addresses.clone(),
-        build_id: unread.build_id.clone(),
-        is_inner_lock: verdict.is_inner_lock,
-        advice: if lacks_lines(verdict) && *has_stack {
-            format!("{} ({LINES_HINT})", verdict.advice)
-        } else {
-            verdict.advice.clone()
-        },
-    }
-}
-
-fn tell(report: &Report) {
-    tracing::warn!(
-        target: "evenkeel::guard",
-        command = report.name,
-        class = report.class.word(),
-        call = report.call,
-        file = report.file,
-        line = report.line,
-        elapsed_ms = report.elapsed.as_secs_f64() * 1e3,
-        times = report.times,
-        strikes = report.strikes,
-        "{report}"
-    );
 }
 
 /// Whether a command that did this has to leave the workers.

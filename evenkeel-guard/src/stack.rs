@@ -60,7 +60,7 @@ struct Found {
 impl Symbols {
     pub(crate) fn new() -> Self {
         let folder = env::current_dir().ok().and_then(|folder| Some(folder.to_str()?.replace('\\', "/")));
-        Self { known: HashMap::new(), sources: Sources::of_this_program(), folder }
+        Self { known: HashMap::new(), sources: Sources::default(), folder }
     }
 
     /// The frames of a stack, innermost first, functions that were compiled into their callers included.

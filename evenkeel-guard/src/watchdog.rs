@@ -137,6 +137,7 @@ impl Watch {
 
     /// Ends the watchdog's thread.
     pub(crate) fn stop(&self) {
+        self.reporter.end();
         self.is_stopped.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.get() {
             thread.unpark();

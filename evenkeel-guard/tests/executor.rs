@@ -5,6 +5,8 @@
 
 // What is promised of calls that are seen before they block.
 #[cfg(all(feature = "hook", target_os = "linux", target_env = "gnu"))]
+#[path = "executor/ending.rs"]
+mod ending;
 #[path = "executor/pressure.rs"]
 mod pressure;
 

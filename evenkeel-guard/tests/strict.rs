@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use evenkeel_guard::strict;
+use evenkeel_guard::{Executor, Options, findings, strict};
 use tokio::runtime::Runtime;
 
 /// Waits as it should.
@@ -71,4 +71,18 @@ fn the_verdict_is_the_same_while_every_core_is_busy() {
         busy
     });
     assert_eq!(quiet, busy);
+}
+
+#[test]
+fn the_guard_is_no_finding_of_its_own() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (found, reports) = runtime.block_on(findings(Options::default(), async {
+        let runtime = tokio::runtime::Handle::current();
+        let threads = Executor::threads(runtime.clone(), 1);
+        let ((), within) = findings(Options::default(), async {}).await;
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        drop((threads, Executor::on(runtime), evenkeel_guard::watch(&mut builder)));
+        within
+    }));
+    assert!(found.is_empty() && reports.is_empty(), "{found:#?} {reports:#?}");
 }

@@ -69,12 +69,15 @@ impl Quarantine {
     }
 
     /// Hires for work that waits although a thread would be allowed: the system or the limit refused it before. And sends on
-    /// what was put aside for a command that was pardoned meanwhile, or is of the other kind.
+    /// what was put aside for a command that was pardoned meanwhile, or is of the other kind, and what nobody waits for any more.
     pub(crate) fn tick(&self, pool: &Arc<Pool>) {
         let registry = &pool.watch().registry;
         for standing in [Standing::Blocking, Standing::Compute] {
             let part = self.part(standing);
-            for work in part.shares.take_strays(|command| registry.standing(command) == standing) {
+            let waits = |command, work: &Work| {
+                registry.standing(command) == standing && !work.metadata().is_abandoned()
+            };
+            for work in part.shares.take_strays(waits) {
                 pool.push(work);
             }
             if part.is_stranded() && !part.crew.is_closed() {
@@ -110,7 +113,8 @@ impl Quarantine {
                 pool.push(work);
                 continue;
             }
-            let Some(work) = part.shares.begin(command, work) else { continue };
+            let only_ends = work.metadata().is_abandoned();
+            let Some(work) = part.shares.begin(command, work, only_ends) else { continue };
             // Somebody has to be there for the next one: this one may be gone for long.
             if part.free.load(Ordering::Relaxed) == 0 {
                 part.hire(pool, standing);

@@ -8,7 +8,9 @@ use crate::report::{Class, Report};
 use crate::slot::CommandId;
 
 /// Places that are kept for whoever asks; the oldest goes first.
-const KEPT: usize = 256;
+const KEPT: usize = 1024;
+/// Places beyond that of which it is known how often they were seen, and when they were told.
+const REMEMBERED: usize = 16 * 1024;
 /// A call that has not returned after this time is told before its end.
 const STILL: Duration = Duration::from_secs(1);
 /// A longer wait for a lock is remembered.
@@ -23,6 +25,8 @@ pub(super) struct Places {
     open: HashMap<u64, Key>,
     /// The last place of a command and a symbol, for calls whose stack is not known.
     last: HashMap<(CommandId, Option<&'static str>), Key>,
+    /// What is left of places that are not kept any more.
+    gone: HashMap<Key, Gone>,
     count: u64,
     /// Long waits for a lock inside a dependency, before they are told.
     inner_waits: HashMap<Key, (u64, u64)>,
@@ -48,6 +52,12 @@ struct Place {
     long_waits: (u64, u64),
 }
 
+#[derive(Clone, Copy)]
+struct Gone {
+    times: u64,
+    told: Option<Instant>,
+}
+
 /// What became of a finding.
 pub(super) struct Noted {
     pub(super) report: Report,
@@ -67,7 +77,9 @@ impl Places {
 
     /// In how many polls a place has been seen, this one included. Of waits for a lock, how many there were.
     pub(super) fn times(&self, key: &Key, finding: &Finding) -> u64 {
-        let Some(known) = self.by_key.get(key) else { return 1 };
+        let Some(known) = self.by_key.get(key) else {
+            return 1 + self.gone.get(key).map_or(0, |gone| gone.times);
+        };
         let is_known_poll = known.poll == finding.poll && key.class != Class::Contention;
         let is_known = is_known_poll || self.open.get(&finding.incident) == Some(key);
         known.report.times + u64::from(!is_known)
@@ -122,6 +134,7 @@ impl Places {
         }
         let (is_told, told) = self.tells(&key, finding);
         let (incident, poll) = (finding.incident, finding.poll);
+        self.gone.remove(&key);
         self.by_key.insert(key, Place { report: report.clone(), incident, poll, earlier, told, long_waits });
         self.make_room();
         Noted { report, is_first, is_told }
@@ -170,7 +183,7 @@ impl Places {
     /// Whether a finding is to be said aloud, and when its place was last.
     fn tells(&self, key: &Key, finding: &Finding) -> (bool, Option<Instant>) {
         let known = self.by_key.get(key);
-        let told = known.and_then(|place| place.told);
+        let told = known.map_or_else(|| self.gone.get(key)?.told, |place| place.told);
         let is_due = told.is_none_or(|told| told.elapsed() >= AGAIN);
         // What was told before its end is told again at its end, with the whole time.
         let was_told_early = known.is_some_and(|known| {
@@ -186,9 +199,76 @@ impl Places {
         while self.by_key.len() > KEPT {
             let oldest = self.by_key.iter().min_by_key(|(_, place)| place.report.number);
             let Some(oldest) = oldest.map(|(key, _)| key.clone()) else { return };
-            self.by_key.remove(&oldest);
+            if self.gone.len() >= REMEMBERED {
+                self.gone.clear();
+            }
+            if let Some(Place { report, told, .. }) = self.by_key.remove(&oldest) {
+                self.gone.insert(oldest.clone(), Gone { times: report.times, told });
+            }
             self.open.retain(|_, key| *key != oldest);
             self.last.retain(|_, key| *key != oldest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::Stacks;
+    use crate::slot::Role;
+
+    fn found(places: &mut Places, place: usize) -> Noted {
+        static INCIDENTS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let incident = INCIDENTS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let finding = Finding {
+            incident,
+            poll: incident,
+            command: 2,
+            role: Role::Worker,
+            symbol: Some("read"),
+            class: Class::File,
+            stacks: Stacks::None,
+            elapsed: Duration::from_millis(2),
+            is_over: true,
+            taken_over: None,
+            is_excused: false,
+        };
+        let key = Key { command: 2, class: Class::File, place: place.to_string() };
+        places.note(key, report(&finding), &finding)
+    }
+
+    fn report(finding: &Finding) -> Report {
+        Report {
+            number: 0,
+            name: "!read".into(),
+            class: finding.class,
+            call: "std::fs::read".into(),
+            file: "src/main.rs".into(),
+            line: 1,
+            is_exact: true,
+            path: Vec::new(),
+            elapsed: finding.elapsed,
+            is_over: true,
+            times: 1,
+            taken_over: None,
+            strikes: 0,
+            addresses: Vec::new(),
+            build_id: None,
+            is_inner_lock: false,
+            advice: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_kept_any_more_is_told_once_and_counted_on() {
+        let mut places = Places::default();
+        for round in 1..=3 {
+            for place in 0..KEPT + 10 {
+                let noted = found(&mut places, place);
+                assert_eq!((noted.is_told, noted.report.times), (round == 1, round), "{place}");
+            }
+        }
+        assert_eq!(places.reports().len(), KEPT);
+        assert_eq!(places.gone.len(), 10);
     }
 }

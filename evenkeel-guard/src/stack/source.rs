@@ -4,6 +4,7 @@
 //! in the program at all: it is `{async_fn#0}` of some file and line. The file itself tells, if it is there and no
 //! younger than the program.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs;
 use std::time::SystemTime;
@@ -16,8 +17,8 @@ const REMEMBERED: usize = 256;
 /// The functions of the files that were asked for.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    /// When the program was built. A file that changed later may have other lines.
-    built: Option<SystemTime>,
+    /// When the program was built, once that was asked for. A file that changed later may have other lines.
+    built: OnceCell<Option<SystemTime>>,
     files: HashMap<String, Vec<Function>>,
     /// The names of the crates that lie in folders, where their manifests say so.
     crates: HashMap<String, Option<String>>,
@@ -34,9 +35,10 @@ struct Function {
 }
 
 impl Sources {
-    pub(super) fn of_this_program() -> Self {
-        let file = std::env::current_exe().ok().and_then(|program| fs::metadata(program).ok());
-        Self { built: file.and_then(|file| file.modified().ok()), ..Self::default() }
+    /// Asked by the thread that reads sources, and not by whoever makes an executor: it blocks.
+    fn built(&self) -> Option<SystemTime> {
+        let ask = || fs::metadata(std::env::current_exe().ok()?).ok()?.modified().ok();
+        *self.built.get_or_init(ask)
     }
 
     /// The name of the crate that a file belongs to, from the manifest beside its `src`. Line tables have the folder
@@ -74,7 +76,7 @@ impl Sources {
 
     fn read(&self, file: &str) -> Option<String> {
         let about = fs::metadata(file).ok()?;
-        let is_older = about.modified().ok()? <= self.built?;
+        let is_older = about.modified().ok()? <= self.built()?;
         if !is_older || !about.is_file() || about.len() > MOST_BYTES {
             return None;
         }
@@ -346,11 +348,11 @@ fn last() { 1 }
 
     #[test]
     fn this_file_is_read_and_what_is_younger_than_the_program_is_not() {
-        let mut sources = Sources::of_this_program();
+        let mut sources = Sources::default();
         let (line, file) = (line!(), concat!(env!("CARGO_MANIFEST_DIR"), "/src/stack/source.rs"));
         let expected = "tests::this_file_is_read_and_what_is_younger_than_the_program_is_not";
         assert_eq!(sources.function(file, line, 9), Some(expected));
-        let mut old = Sources { built: Some(SystemTime::UNIX_EPOCH), ..Sources::default() };
+        let mut old = Sources { built: OnceCell::from(Some(SystemTime::UNIX_EPOCH)), ..Sources::default() };
         assert_eq!(old.function(file, line, 9), None);
         assert_eq!(sources.function("/nowhere/src/main.rs", 1, 1), None);
     }
@@ -362,7 +364,7 @@ fn last() { 1 }
         let library = format!("{package}[lib]\nname = \"shop\"\n[dependencies]\nname = \"1\"");
         assert_eq!(crate_name(&library).as_deref(), Some("shop"));
         assert_eq!(crate_name("[workspace]"), None);
-        let mut sources = Sources::of_this_program();
+        let mut sources = Sources::default();
         let folder = env!("CARGO_MANIFEST_DIR");
         assert_eq!(sources.crate_of(&format!("{folder}/src/stack/source.rs")), Some("evenkeel_guard"));
         assert_eq!(sources.crate_of(&format!("{folder}/src/bin/tool.rs")), None);

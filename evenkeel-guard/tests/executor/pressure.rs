@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use evenkeel_guard::{Allow, Class, Executor, Label, Options, RunError, watch};
+use evenkeel_guard::{Allow, Class, Executor, Label, Options, RunError, Task, watch};
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::{ask, report, runtime, thread_name, until};
@@ -118,6 +119,50 @@ fn what_was_put_aside_in_quarantine_runs_when_its_command_is_pardoned() {
     assert_eq!(executor.counters().waiting_in_quarantine, 1);
     assert_eq!(executor.pardon("!weather"), 1);
     assert_eq!(answered.recv().unwrap(), "evenkeel-worker", "while the other is stuck");
+    drop(release);
+}
+
+/// Two threads of quarantine, one of which `!endless` keeps; eight more of it wait.
+fn endless_in_quarantine() -> (Runtime, Executor, Label, Vec<Task>, std::sync::mpsc::Sender<()>) {
+    let runtime = runtime();
+    let options = Options::default().with_workers(2).with_quarantine(2, 1).with_queue(8);
+    let executor = Executor::with(runtime.handle().clone(), &options);
+    let label = Label::new("!endless");
+    ask(&executor, &label, async { thread::sleep(Duration::from_millis(20)) });
+    executor.failures();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (begun, begins) = std::sync::mpsc::channel();
+    let stuck = async move {
+        begun.send(()).unwrap();
+        released.recv().unwrap_or(());
+    };
+    executor.spawn(&label, stuck).detach();
+    begins.recv().unwrap();
+    let tasks = (0..8).map(|_| executor.spawn(&label, std::future::pending())).collect();
+    until(|| executor.counters().waiting_in_quarantine == 8);
+    (runtime, executor, label, tasks, release)
+}
+
+#[test]
+fn who_has_gone_waits_for_no_thread() {
+    let (runtime, executor, label, tasks, release) = endless_in_quarantine();
+    let refused = runtime.block_on(executor.run(label, async {}));
+    assert_eq!(refused, Err(RunError::Busy));
+    drop(tasks);
+    until(|| executor.counters().waiting_in_quarantine == 0);
+    drop(release);
+}
+
+#[test]
+fn a_crowd_before_one_command_refuses_no_other() {
+    let (runtime, executor, label, _tasks, release) = endless_in_quarantine();
+    // What is spawned is not refused: far more than four full queues wait.
+    let _crowd: Vec<_> = (0..200).map(|_| executor.spawn(&label, std::future::pending())).collect();
+    let other = Label::new("!other");
+    ask(&executor, &other, async { thread::sleep(Duration::from_millis(20)) });
+    executor.failures();
+    assert_eq!(executor.quarantined().len(), 2);
+    assert_eq!(runtime.block_on(executor.run(other, async { 7 })), Ok(7));
     drop(release);
 }
 

@@ -5,8 +5,13 @@ use std::sync::Mutex;
 
 use crate::slot::{CommandId, locked};
 
-/// So many full queues there may be at a time, before every command in quarantine is refused.
+/// So many full queues there may be at a time, before no command in quarantine has more than [`few`] places.
 const QUEUES: usize = 4;
+
+/// The places that a command has whatever waits for others.
+fn few(queue: usize) -> usize {
+    (queue / 16).max(4)
+}
 
 /// The threads of one part of the quarantine, as commands hold them, and the work that waits for its command's share.
 pub(super) struct Shares<T> {
@@ -59,10 +64,12 @@ impl<T> Shares<T> {
         held.forget(command);
     }
 
-    /// Takes a thread for work that was pushed, or puts the work aside until the command may have one.
-    pub(super) fn begin(&self, command: CommandId, work: T) -> Option<T> {
+    /// Takes a thread for work that was pushed, or puts the work aside until the command may have one. What only ends takes a
+    /// thread at once.
+    pub(super) fn begin(&self, command: CommandId, work: T, only_ends: bool) -> Option<T> {
         let mut held = locked(&self.held);
-        if held.begin(command, self.threads) {
+        if only_ends || held.may_begin(command, self.threads) {
+            held.begin(command);
             return Some(work);
         }
         let share = held.commands.entry(command).or_default();
@@ -96,20 +103,24 @@ impl<T> Shares<T> {
         None
     }
 
-    /// Takes back what was put aside for commands that do not belong here any more: who was pardoned waits for no thread.
-    pub(super) fn take_strays(&self, belongs: impl Fn(CommandId) -> bool) -> Vec<T> {
+    /// Takes back what was put aside and has nothing to wait for any more.
+    pub(super) fn take_strays(&self, waits: impl Fn(CommandId, &T) -> bool) -> Vec<T> {
         let mut held = locked(&self.held);
-        let strays: Vec<_> = held.turns.iter().copied().filter(|command| !belongs(*command)).collect();
         let mut taken = Vec::new();
-        for command in strays {
+        for command in held.turns.clone() {
             let Some(share) = held.commands.get_mut(&command) else { continue };
-            let before = taken.len();
-            taken.extend(share.put_aside.drain(..));
-            let count = taken.len() - before;
+            let before = share.put_aside.len();
+            for work in std::mem::take(&mut share.put_aside) {
+                if waits(command, &work) { share.put_aside.push_back(work) } else { taken.push(work) }
+            }
+            let count = before - share.put_aside.len();
+            let is_served = share.put_aside.is_empty();
             share.waiting = share.waiting.saturating_sub(count);
             held.waiting = held.waiting.saturating_sub(count);
-            held.turns.retain(|turn| *turn != command);
-            held.forget(command);
+            if is_served {
+                held.turns.retain(|turn| *turn != command);
+                held.forget(command);
+            }
         }
         taken
     }
@@ -118,7 +129,7 @@ impl<T> Shares<T> {
     pub(super) fn is_full(&self, command: CommandId) -> bool {
         let held = locked(&self.held);
         let own = held.commands.get(&command).map_or(0, |share| share.waiting);
-        own >= self.queue || held.waiting >= self.queue.saturating_mul(QUEUES)
+        own >= self.queue || own >= few(self.queue) && held.waiting >= self.queue.saturating_mul(QUEUES)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -141,16 +152,12 @@ impl<T> Held<T> {
         left > 0 && own < left
     }
 
-    fn begin(&mut self, command: CommandId, threads: usize) -> bool {
-        if !self.may_begin(command, threads) {
-            return false;
-        }
+    fn begin(&mut self, command: CommandId) {
         self.running += 1;
         self.waiting = self.waiting.saturating_sub(1);
         let share = self.commands.entry(command).or_default();
         share.running += 1;
         share.waiting = share.waiting.saturating_sub(1);
-        true
     }
 
     fn forget(&mut self, command: CommandId) {
@@ -172,7 +179,7 @@ mod tests {
         let take = |command| {
             let begins = |_: &usize| {
                 shares.comes(command);
-                shares.begin(command, ()).is_some()
+                shares.begin(command, (), false).is_some()
             };
             (0..threads).filter(begins).count()
         };
@@ -191,14 +198,14 @@ mod tests {
         let shares = Shares::new(2, 1000);
         for (command, work) in [(1, "a"), (1, "b"), (1, "c"), (2, "d"), (2, "e")] {
             shares.comes(command);
-            shares.begin(command, work);
+            shares.begin(command, work, false);
         }
         assert_eq!(shares.waiting(), 3, "one of each runs");
         let mut order = Vec::new();
         let mut ends = 1;
         while let Some(work) = shares.end(ends) {
             let command = if matches!(work, "b" | "c") { 1 } else { 2 };
-            assert_eq!(shares.begin(command, work), Some(work));
+            assert_eq!(shares.begin(command, work, false), Some(work));
             order.push(work);
             ends = command;
         }
@@ -211,26 +218,44 @@ mod tests {
         let shares = Shares::new(2, 1000);
         for (command, work) in [(1, "runs"), (1, "a"), (1, "b"), (2, "runs"), (2, "c")] {
             shares.comes(command);
-            shares.begin(command, work);
+            shares.begin(command, work, false);
         }
-        assert_eq!(shares.take_strays(|_| true), Vec::<&str>::new());
-        assert_eq!(shares.take_strays(|command| command == 2), ["a", "b"]);
+        assert_eq!(shares.take_strays(|_, _| true), Vec::<&str>::new());
+        assert_eq!(shares.take_strays(|command, _| command == 2), ["a", "b"]);
         assert_eq!((shares.waiting(), shares.end(2)), (1, Some("c")), "the other's waits on");
         assert_eq!(shares.end(1), None);
     }
 
     #[test]
-    fn a_queue_is_one_commands_until_there_are_too_many() {
-        let shares = Shares::<()>::new(1, 2);
-        assert!(!shares.is_full(1));
-        shares.comes(1);
-        shares.comes(1);
-        assert_eq!((shares.is_full(1), shares.is_full(2)), (true, false));
-        for command in 2..=7 {
-            shares.comes(command);
+    fn what_nobody_waits_for_leaves_and_ends_at_once() {
+        let shares = Shares::new(2, 1000);
+        for work in ["runs", "a", "gone", "b"] {
+            shares.comes(1);
+            shares.begin(1, work, false);
         }
-        assert!(shares.is_full(99), "eight wait in all");
-        shares.goes(1);
-        assert!(!shares.is_full(99));
+        assert_eq!(shares.take_strays(|_, work| *work != "gone"), ["gone"]);
+        assert_eq!(shares.waiting(), 2);
+        shares.comes(1);
+        assert_eq!(shares.begin(1, "gone", true), Some("gone"));
+        assert_eq!(shares.end(1), None, "the one that runs still has its share");
+        assert_eq!((shares.end(1), shares.waiting()), (Some("a"), 2));
+    }
+
+    #[test]
+    fn a_queue_is_one_commands_and_a_few_places_are_everybodys() {
+        let shares = Shares::<()>::new(1, 20);
+        let come = |command, count| (0..count).for_each(|_| shares.comes(command));
+        come(1, 19);
+        assert!(!shares.is_full(1));
+        come(1, 1);
+        assert_eq!((shares.is_full(1), shares.is_full(2)), (true, false));
+        // What was queued before the strike comes uncounted.
+        come(1, 100);
+        come(2, 3);
+        assert!(!shares.is_full(2), "others have their few places whatever there is of one");
+        come(2, 1);
+        assert!(shares.is_full(2));
+        (0..100).for_each(|_| shares.goes(1));
+        assert!(!shares.is_full(2), "and a whole queue otherwise");
     }
 }
