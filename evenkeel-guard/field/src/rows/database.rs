@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use evenkeel_guard::Class::{Contention, File, Join, Lookup, Network, Wait};
+use evenkeel_guard::Class::{Compute, Contention, File, Join, Lookup, Network, Wait};
 
 use crate::row::{Row, blocks, here, innocent, scratch};
 use crate::server;
@@ -56,7 +56,8 @@ fn embedded_rows() -> Vec<Row> {
             here!(write.commit()).unwrap();
             tokio::task::yield_now().await;
             here!(drop(database));
-        }),
+        })
+        .beside(&[Compute]),
         blocks("r2d2", "a pool that is empty", Wait, || {
             let pool =
                 r2d2::Pool::builder().max_size(1).connection_timeout(std::time::Duration::from_millis(20));
