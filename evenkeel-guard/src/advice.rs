@@ -6,7 +6,7 @@ use crate::frame::poll::called;
 use crate::frame::{crate_of, is_in};
 use crate::report::{Class, Frame};
 
-use table::{CRATES, FUNCTIONS, INNER_LOCK, Row, in_use, of_class};
+use table::{CRATES, FUNCTIONS, INNER_LOCK, Row, in_use, of_call, of_class};
 
 /// What advice calls the ways out, so that it can be pasted into the program at hand.
 ///
@@ -51,7 +51,11 @@ pub(crate) fn advise(class: Class, symbol: Option<&str>, frames: &[Frame], words
     match row {
         Some(Match { row, at, .. }) if is_used(row, &called[at..], words) => filled(in_use(class), words, ""),
         Some(Match { row, path, .. }) => filled(row.text, words, last(path)),
-        None => filled(of_class(of_symbol(class, symbol)), words, ""),
+        None => {
+            let class = of_symbol(class, symbol);
+            let special = symbol.and_then(|symbol| of_call(class, symbol));
+            filled(special.unwrap_or_else(|| of_class(class)), words, "")
+        }
     }
 }
 
@@ -323,6 +327,20 @@ mod tests {
         );
         let text = advise(Class::Sleep, Some("clock_nanosleep"), &stack, &Words::tokio());
         assert_eq!(text, "use `tokio::time::sleep(duration).await`");
+    }
+
+    #[test]
+    fn users_of_the_system_are_no_hosts() {
+        let home = frames("std::sys::paths::unix::home_dir\nstd::env::home_dir\nbot::run | src/run.rs:3");
+        for (symbol, stack, part) in [
+            ("getpwuid_r", &home[..], "at start-up"),
+            ("getgrnam", &[], "at start-up"),
+            ("initgroups", &[], "at start-up"),
+            ("getaddrinfo", &[], "lookup_host"),
+        ] {
+            let text = advise(Class::Lookup, Some(symbol), stack, &Words::tokio());
+            assert!(text.contains(part), "{symbol}: {text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //! `fcntl` more, also where it turns out to be in non-blocking mode: a cache of those would go stale with each
 //! `fclose` inside libc, and the next owner of the number would not be told of.
 //!
-//! Not seen, besides: what libc does by itself outside the wrapped functions, such as writing a full C stream.
+//! Not seen, besides: what libc does by itself outside the wrapped functions, such as writing a full C stream; and
+//! `dlopen`, which asks by its return address who calls it, and would search where this crate's caller may not.
 //!
 //! Who calls may be an allocator that waits for its own lock, or a signal handler. So nothing on the way of a call
 //! allocates, frees or takes a lock, and no thread-local is made there: neither in this room nor in an observer.

@@ -369,6 +369,13 @@ pub(super) fn in_use(class: Class) -> &'static str {
     }
 }
 
+/// For what the call itself says more of than its class: nobody has a host's address of these.
+pub(super) fn of_call(class: Class, symbol: &str) -> Option<&'static str> {
+    const USERS: &[&str] = &["getpw", "getgr", "initgroups"];
+    let is_user = class == Lookup && USERS.iter().any(|name| symbol.starts_with(name));
+    is_user.then_some("look users and groups up once, at start-up, or write `{blocking}`")
+}
+
 /// For what neither a crate nor a function tells.
 pub(super) fn of_class(class: Class) -> &'static str {
     match class {

@@ -1,8 +1,8 @@
-//! Looking up names and addresses.
+//! Looking up names and addresses, and the users and groups of the system: files, or a directory server.
 
 use std::ffi::{c_char, c_int, c_uchar, c_void};
 
-use libc::{EAI_FAIL, ENOSYS, addrinfo, hostent, sockaddr, socklen_t};
+use libc::{EAI_FAIL, ENOSYS, addrinfo, gid_t, group, hostent, passwd, servent, sockaddr, socklen_t, uid_t};
 
 use super::super::Class::Lookup;
 use super::look::always;
@@ -30,4 +30,23 @@ wrap! {
         => always(Lookup);
     __res_search(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, room: c_int) -> c_int
         => always(Lookup);
+
+    getpwnam(name: *const c_char) -> *mut passwd => always(Lookup);
+    getpwuid(user: uid_t) -> *mut passwd => always(Lookup);
+    getgrnam(name: *const c_char) -> *mut group => always(Lookup);
+    getgrgid(number: gid_t) -> *mut group => always(Lookup);
+    getpwnam_r(name: *const c_char, entry: *mut passwd, into: *mut c_char, room: usize, found: *mut *mut passwd)
+        -> c_int => always(Lookup), absent ENOSYS;
+    getpwuid_r(user: uid_t, entry: *mut passwd, into: *mut c_char, room: usize, found: *mut *mut passwd) -> c_int
+        => always(Lookup), absent ENOSYS;
+    getgrnam_r(name: *const c_char, entry: *mut group, into: *mut c_char, room: usize, found: *mut *mut group)
+        -> c_int => always(Lookup), absent ENOSYS;
+    getgrgid_r(number: gid_t, entry: *mut group, into: *mut c_char, room: usize, found: *mut *mut group) -> c_int
+        => always(Lookup), absent ENOSYS;
+    getpwent() -> *mut passwd => always(Lookup);
+    getgrent() -> *mut group => always(Lookup);
+    getgrouplist(user: *const c_char, own: gid_t, into: *mut gid_t, count: *mut c_int) -> c_int => always(Lookup);
+    initgroups(user: *const c_char, own: gid_t) -> c_int => always(Lookup);
+    getservbyname(name: *const c_char, protocol: *const c_char) -> *mut servent => always(Lookup);
+    getservbyport(port: c_int, protocol: *const c_char) -> *mut servent => always(Lookup);
 }

@@ -1,8 +1,10 @@
 //! Files by path, directories, and what makes a disk work.
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
-use libc::{AT_FDCWD, AT_SYMLINK_NOFOLLOW, DIR, FILE, dev_t, gid_t, mode_t, off_t, timespec, uid_t};
+use libc::{
+    AT_FDCWD, AT_SYMLINK_NOFOLLOW, DIR, FILE, dev_t, gid_t, mode_t, off_t, timespec, timeval, uid_t, utimbuf,
+};
 
 use super::super::Class::File;
 use super::look::{always, asks, when};
@@ -32,6 +34,19 @@ wrap! {
     creat64(path: *const c_char, mode: mode_t) -> c_int => always(File);
     fopen(path: *const c_char, mode: *const c_char) -> *mut FILE => always(File);
     fopen64(path: *const c_char, mode: *const c_char) -> *mut FILE => always(File);
+    freopen(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE => always(File);
+    freopen64(path: *const c_char, mode: *const c_char, stream: *mut FILE) -> *mut FILE => always(File);
+    mkstemp(pattern: *mut c_char) -> c_int => always(File);
+    mkstemp64(pattern: *mut c_char) -> c_int => always(File);
+    mkostemp(pattern: *mut c_char, flags: c_int) -> c_int => always(File);
+    mkostemp64(pattern: *mut c_char, flags: c_int) -> c_int => always(File);
+    mkstemps(pattern: *mut c_char, ending: c_int) -> c_int => always(File);
+    mkstemps64(pattern: *mut c_char, ending: c_int) -> c_int => always(File);
+    mkostemps(pattern: *mut c_char, ending: c_int, flags: c_int) -> c_int => always(File);
+    mkostemps64(pattern: *mut c_char, ending: c_int, flags: c_int) -> c_int => always(File);
+    mkdtemp(pattern: *mut c_char) -> *mut c_char => always(File);
+    tmpfile() -> *mut FILE => always(File);
+    tmpfile64() -> *mut FILE => always(File);
 
     statx(at: c_int, path: *const c_char, flags: c_int, mask: c_uint, about: *mut libc::statx) -> c_int
         => asks(path, flags), absent libc::syscall(libc::SYS_statx, at, path, flags, mask, about) as c_int;
@@ -60,6 +75,8 @@ wrap! {
     statvfs(path: *const c_char, about: *mut libc::statvfs) -> c_int => always(File);
     statvfs64(path: *const c_char, about: *mut libc::statvfs64) -> c_int => always(File);
     access(path: *const c_char, mode: c_int) -> c_int => always(File);
+    euidaccess(path: *const c_char, mode: c_int) -> c_int => always(File);
+    eaccess(path: *const c_char, mode: c_int) -> c_int => always(File);
     faccessat(at: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int => asks(path, flags);
     readlink(path: *const c_char, into: *mut c_char, room: usize) -> isize => always(File);
     readlinkat(at: c_int, path: *const c_char, into: *mut c_char, room: usize) -> isize => always(File);
@@ -73,6 +90,20 @@ wrap! {
     fdopendir(fd: c_int) -> *mut DIR => always(File);
     readdir(directory: *mut DIR) -> *mut libc::dirent => always(File);
     readdir64(directory: *mut DIR) -> *mut libc::dirent64 => always(File);
+    readdir_r(directory: *mut DIR, into: *mut libc::dirent, found: *mut *mut libc::dirent) -> c_int
+        => always(File), absent libc::ENOSYS;
+    readdir64_r(directory: *mut DIR, into: *mut libc::dirent64, found: *mut *mut libc::dirent64) -> c_int
+        => always(File), absent libc::ENOSYS;
+    scandir(path: *const c_char, found: *mut *mut *mut libc::dirent, choose: *const c_void, compare: *const c_void)
+        -> c_int => always(File);
+    scandir64(path: *const c_char, found: *mut *mut *mut libc::dirent64, choose: *const c_void,
+        compare: *const c_void) -> c_int => always(File);
+    glob @ c"GLIBC_2.27" (pattern: *const c_char, flags: c_int, on_error: *const c_void, found: *mut libc::glob_t)
+        -> c_int => always(File);
+    glob64 @ c"GLIBC_2.27" (pattern: *const c_char, flags: c_int, on_error: *const c_void,
+        found: *mut libc::glob_t) -> c_int => always(File);
+    chdir(path: *const c_char) -> c_int => always(File);
+    fchdir(fd: c_int) -> c_int => always(File);
     mkdir(path: *const c_char, mode: mode_t) -> c_int => always(File);
     mkdirat(at: c_int, path: *const c_char, mode: mode_t) -> c_int => always(File);
     rmdir(path: *const c_char) -> c_int => always(File);
@@ -91,12 +122,45 @@ wrap! {
     symlinkat(target: *const c_char, at: c_int, path: *const c_char) -> c_int => always(File);
     mknod(path: *const c_char, mode: mode_t, device: dev_t) -> c_int => always(File),
         absent libc::syscall(libc::SYS_mknodat, AT_FDCWD, path, mode, device) as c_int;
+    mknodat(at: c_int, path: *const c_char, mode: mode_t, device: dev_t) -> c_int => always(File),
+        absent libc::syscall(libc::SYS_mknodat, at, path, mode, device) as c_int;
+    mkfifo(path: *const c_char, mode: mode_t) -> c_int => always(File);
+    mkfifoat(at: c_int, path: *const c_char, mode: mode_t) -> c_int => always(File);
+    mount(source: *const c_char, path: *const c_char, kind: *const c_char, flags: c_ulong, data: *const c_void)
+        -> c_int => always(File);
+    umount(path: *const c_char) -> c_int => always(File);
+    umount2(path: *const c_char, flags: c_int) -> c_int => always(File);
+
     chmod(path: *const c_char, mode: mode_t) -> c_int => always(File);
+    fchmod(fd: c_int, mode: mode_t) -> c_int => always(File);
     fchmodat(at: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int => always(File);
     chown(path: *const c_char, user: uid_t, group: gid_t) -> c_int => always(File);
     lchown(path: *const c_char, user: uid_t, group: gid_t) -> c_int => always(File);
+    fchown(fd: c_int, user: uid_t, group: gid_t) -> c_int => always(File);
     fchownat(at: c_int, path: *const c_char, user: uid_t, group: gid_t, flags: c_int) -> c_int => always(File);
     utimensat(at: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int => always(File);
+    futimens(fd: c_int, times: *const timespec) -> c_int => always(File);
+    utime(path: *const c_char, times: *const utimbuf) -> c_int => always(File);
+    utimes(path: *const c_char, times: *const timeval) -> c_int => always(File);
+    lutimes(path: *const c_char, times: *const timeval) -> c_int => always(File);
+    futimes(fd: c_int, times: *const timeval) -> c_int => always(File);
+    futimesat(at: c_int, path: *const c_char, times: *const timeval) -> c_int => always(File);
+
+    getxattr(path: *const c_char, name: *const c_char, into: *mut c_void, room: usize) -> isize => always(File);
+    lgetxattr(path: *const c_char, name: *const c_char, into: *mut c_void, room: usize) -> isize => always(File);
+    fgetxattr(fd: c_int, name: *const c_char, into: *mut c_void, room: usize) -> isize => always(File);
+    setxattr(path: *const c_char, name: *const c_char, value: *const c_void, size: usize, flags: c_int) -> c_int
+        => always(File);
+    lsetxattr(path: *const c_char, name: *const c_char, value: *const c_void, size: usize, flags: c_int) -> c_int
+        => always(File);
+    fsetxattr(fd: c_int, name: *const c_char, value: *const c_void, size: usize, flags: c_int) -> c_int
+        => always(File);
+    listxattr(path: *const c_char, into: *mut c_char, room: usize) -> isize => always(File);
+    llistxattr(path: *const c_char, into: *mut c_char, room: usize) -> isize => always(File);
+    flistxattr(fd: c_int, into: *mut c_char, room: usize) -> isize => always(File);
+    removexattr(path: *const c_char, name: *const c_char) -> c_int => always(File);
+    lremovexattr(path: *const c_char, name: *const c_char) -> c_int => always(File);
+    fremovexattr(fd: c_int, name: *const c_char) -> c_int => always(File);
 
     truncate(path: *const c_char, length: off_t) -> c_int => always(File);
     truncate64(path: *const c_char, length: off_t) -> c_int => always(File);

@@ -53,8 +53,23 @@ unsafe fn finding(number: c_long, a: [c_long; 5]) -> Finding {
         | libc::SYS_renameat2
         | libc::SYS_fsync
         | libc::SYS_fdatasync
+        | libc::SYS_syncfs
         | libc::SYS_unlinkat
         | libc::SYS_mkdirat
+        | libc::SYS_mknodat
+        | libc::SYS_linkat
+        | libc::SYS_symlinkat
+        | libc::SYS_readlinkat
+        | libc::SYS_faccessat
+        | libc::SYS_faccessat2
+        | libc::SYS_fchmod
+        | libc::SYS_fchmodat
+        | libc::SYS_fchmodat2
+        | libc::SYS_fchown
+        | libc::SYS_fchownat
+        | libc::SYS_utimensat
+        | libc::SYS_ftruncate
+        | libc::SYS_fallocate
         | libc::SYS_getdents64
         | libc::SYS_copy_file_range => always(File),
         // SAFETY: the caller of `syscall` passes a path.

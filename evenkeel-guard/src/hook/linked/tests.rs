@@ -121,8 +121,51 @@ fn files_are_told() {
     assert_eq!(first(|| open.write(b"more")), file("write"));
     assert_eq!(first(|| open.sync_all()), file("fsync"));
     assert_eq!(first(|| open.set_len(1)), file("ftruncate64"));
+    assert_eq!(first(|| open.set_modified(std::time::SystemTime::now())), file("futimens"));
+    let mode = open.metadata().expect("it is open").permissions();
+    assert_eq!(first(|| open.set_permissions(mode)), file("fchmod"));
+    assert_eq!(first(|| std::os::unix::fs::fchown(&open, None, None)), file("fchown"));
     assert_eq!(first(|| fs::canonicalize(&b)), file("realpath"));
     assert_eq!(first(|| fs::remove_file(&b)), file("unlink"));
+}
+
+#[test]
+fn what_changes_no_data_is_told_too() {
+    let file = |symbol| Some((symbol, Class::File));
+    let at =
+        std::ffi::CString::new(path("fifo").into_os_string().into_encoded_bytes()).expect("no zero inside");
+    // SAFETY: the path ends in a zero, and outlives the calls.
+    unsafe {
+        assert_eq!(first(|| libc::mkfifo(at.as_ptr(), 0o600)), file("mkfifo"));
+        assert_eq!(
+            first(|| libc::utimensat(libc::AT_FDCWD, at.as_ptr(), std::ptr::null(), 0)),
+            file("utimensat")
+        );
+        let none = std::ptr::null_mut();
+        assert_eq!(first(|| libc::getxattr(at.as_ptr(), c"user.none".as_ptr(), none, 0)), file("getxattr"));
+    }
+    fs::remove_file(path("fifo")).expect("it was made");
+    assert_eq!(first(|| std::env::set_current_dir(".")), file("chdir"));
+}
+
+#[test]
+fn the_users_of_the_system_are_looked_up() {
+    // SAFETY: nobody else asks for a user by number here, whose entry would be overwritten.
+    assert_eq!(first(|| unsafe { libc::getpwuid(0) }), Some(("getpwuid", Class::Lookup)));
+    // SAFETY: as above.
+    assert_eq!(first(|| unsafe { libc::getgrgid(0) }), Some(("getgrgid", Class::Lookup)));
+}
+
+#[test]
+fn a_barrier_is_waited_for() {
+    let mut barrier = std::mem::MaybeUninit::uninit();
+    // SAFETY: the barrier is initialised for one thread, and does not move.
+    unsafe {
+        libc::pthread_barrier_init(barrier.as_mut_ptr(), std::ptr::null(), 1);
+        let (calls, code) = heard(|| libc::pthread_barrier_wait(barrier.as_mut_ptr()));
+        assert_eq!(calls.first().map(|call| call.class), Some(Class::Wait));
+        assert_eq!(code, libc::PTHREAD_BARRIER_SERIAL_THREAD);
+    }
 }
 
 #[test]

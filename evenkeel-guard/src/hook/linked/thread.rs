@@ -3,7 +3,8 @@
 use std::ffi::{c_int, c_void};
 
 use libc::{
-    ENOSYS, clockid_t, pthread_cond_t, pthread_mutex_t, pthread_rwlock_t, pthread_t, sem_t, timespec,
+    ENOSYS, clockid_t, pthread_barrier_t, pthread_cond_t, pthread_mutex_t, pthread_rwlock_t, pthread_t,
+    sem_t, timespec,
 };
 
 use super::super::Class::{Contention, Join, Wait};
@@ -43,6 +44,7 @@ wrap! {
         until: *const timespec) -> c_int => always(Wait), absent ENOSYS;
     pthread_cond_clockwait(condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t, clock: clockid_t,
         until: *const timespec) -> c_int => always(Wait), absent ENOSYS;
+    pthread_barrier_wait(barrier: *mut pthread_barrier_t) -> c_int => always(Wait), absent ENOSYS;
     sem_wait(semaphore: *mut sem_t) -> c_int => always(Wait), first take(semaphore);
     sem_timedwait(semaphore: *mut sem_t, until: *const timespec) -> c_int
         => always(Wait), first take(semaphore);
@@ -55,10 +57,25 @@ wrap! {
     pthread_mutex_timedlock(mutex: *mut pthread_mutex_t, until: *const timespec) -> c_int => always(Contention),
         first unless_busy(libc::pthread_mutex_trylock(mutex)),
         absent spin(|| libc::pthread_mutex_trylock(mutex));
+    pthread_mutex_clocklock(mutex: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> c_int
+        => always(Contention), first unless_busy(libc::pthread_mutex_trylock(mutex)),
+        absent spin(|| libc::pthread_mutex_trylock(mutex));
     pthread_rwlock_rdlock(lock: *mut pthread_rwlock_t) -> c_int => always(Contention),
         first unless_busy(libc::pthread_rwlock_tryrdlock(lock)),
         absent spin(|| libc::pthread_rwlock_tryrdlock(lock));
     pthread_rwlock_wrlock(lock: *mut pthread_rwlock_t) -> c_int => always(Contention),
         first unless_busy(libc::pthread_rwlock_trywrlock(lock)),
+        absent spin(|| libc::pthread_rwlock_trywrlock(lock));
+    pthread_rwlock_timedrdlock(lock: *mut pthread_rwlock_t, until: *const timespec) -> c_int
+        => always(Contention), first unless_busy(libc::pthread_rwlock_tryrdlock(lock)),
+        absent spin(|| libc::pthread_rwlock_tryrdlock(lock));
+    pthread_rwlock_timedwrlock(lock: *mut pthread_rwlock_t, until: *const timespec) -> c_int
+        => always(Contention), first unless_busy(libc::pthread_rwlock_trywrlock(lock)),
+        absent spin(|| libc::pthread_rwlock_trywrlock(lock));
+    pthread_rwlock_clockrdlock(lock: *mut pthread_rwlock_t, clock: clockid_t, until: *const timespec) -> c_int
+        => always(Contention), first unless_busy(libc::pthread_rwlock_tryrdlock(lock)),
+        absent spin(|| libc::pthread_rwlock_tryrdlock(lock));
+    pthread_rwlock_clockwrlock(lock: *mut pthread_rwlock_t, clock: clockid_t, until: *const timespec) -> c_int
+        => always(Contention), first unless_busy(libc::pthread_rwlock_trywrlock(lock)),
         absent spin(|| libc::pthread_rwlock_trywrlock(lock));
 }
