@@ -83,13 +83,13 @@ pub enum Class {
     File,
     /// Sockets in blocking mode.
     Network,
-    /// Looking up the address of a name.
+    /// Looking up the address of a name, or a user or group of the system.
     Lookup,
-    /// Starting another process, or waiting for it.
+    /// Starting another process, waiting for it, or for what it says.
     Process,
     /// Waiting for a thread to end.
     Join,
-    /// Waiting for another thread: a channel, a condition variable, `park`, `block_on`.
+    /// Waiting for another thread, or for the other end of a pipe: a channel, a condition variable, `park`, `block_on`.
     Wait,
     /// Waiting for a lock that somebody else holds.
     Contention,

@@ -83,7 +83,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>, allow: &Allow, words: &Words) -> Ve
     let Evidence { symbol, class: seen, is_guest, frames: all } = *evidence;
     // Whoever runs the runtime did not call what a task of it calls.
     let frames = polled(all);
-    let class = refined(seen, frames);
+    let class = refined(seen, symbol, frames);
     // A list may name the class that the hook saw as well as the one that the report says.
     let is_allowed = allow.covers(symbol, class, frames)
         || allow.covers(symbol, seen, frames)

@@ -243,6 +243,9 @@ pub(super) const FUNCTIONS: &[Row] = &[
         &["std::thread::sleep", "std::thread::sleep_until", "std::thread::park_timeout"],
         "use `tokio::time::sleep(duration).await`",
     ),
+    // What waits there is no file but a pipe with a name, or one that was opened by its number.
+    only(&[Wait], &["std::fs"], PIPES),
+    any(&["std::io::pipe"], PIPES),
     any(
         &[
             "std::fs::read",
@@ -295,14 +298,32 @@ pub(super) const FUNCTIONS: &[Row] = &[
     ),
     any(&["std::net::TcpStream"], "use `tokio::net::TcpStream` and `.await` each step"),
     any(&["std::net::TcpListener"], "use `tokio::net::TcpListener` and `accept().await`"),
-    // The standard library has one piece of code for these and for reading and writing a `TcpStream`.
+    // The standard library has one piece of code for these, for a `TcpStream` and for sockets of Unix.
     any(
         &["std::net::UdpSocket::recv", "std::net::UdpSocket::send"],
-        "use `TcpStream` or `UdpSocket` of `tokio::net` and `.await` each step",
+        "use `TcpStream`, `UdpSocket` or `UnixDatagram` of `tokio::net` and `.await` each step",
     ),
     any(&["std::net::UdpSocket"], "use `tokio::net::UdpSocket` and `.await` each step"),
     any(&["std::net::ToSocketAddrs", "std::net::lookup_host"], "use `tokio::net::lookup_host(..).await`"),
+    any(
+        &["std::os::unix::net::datagram", "std::os::unix::net::UnixDatagram"],
+        "use `tokio::net::UnixDatagram` and `.await` each step",
+    ),
+    any(
+        &["std::os::unix::net::listener", "std::os::unix::net::UnixListener"],
+        "use `tokio::net::UnixListener` and `accept().await`",
+    ),
     any(&["std::os::unix::net"], "use `tokio::net::UnixStream` and `.await` each step"),
+    any(
+        &[
+            "std::process::ChildStdin",
+            "std::process::ChildStdout",
+            "std::process::ChildStderr",
+            "std::process::read*",
+            "std::process::write*",
+        ],
+        "start it with `tokio::process::Command`, and `.await` what goes through its pipes",
+    ),
     any(
         &["std::process"],
         "use `tokio::process::Command` and `.await` its `output()`, `status()` or `wait()`",
@@ -356,6 +377,10 @@ pub(super) const FUNCTIONS: &[Row] = &[
     ),
 ];
 
+/// For what comes through a descriptor that is neither a file nor a socket.
+const PIPES: &str = "use `tokio::net::unix::pipe`, of a child `tokio::process`, of other descriptors \
+                     `tokio::io::unix::AsyncFd`, and `.await` each step";
+
 /// For a lock inside something that the author calls.
 pub(super) const INNER_LOCK: &str = "nothing, while it is short: the lock is inside of what you call; if it lasts, put the call into `{blocking}`";
 
@@ -369,11 +394,30 @@ pub(super) fn in_use(class: Class) -> &'static str {
     }
 }
 
-/// For what the call itself says more of than its class: nobody has a host's address of these.
+/// For what the call itself says more of than its class.
 pub(super) fn of_call(class: Class, symbol: &str) -> Option<&'static str> {
     const USERS: &[&str] = &["getpw", "getgr", "initgroups"];
-    let is_user = class == Lookup && USERS.iter().any(|name| symbol.starts_with(name));
-    is_user.then_some("look users and groups up once, at start-up, or write `{blocking}`")
+    const TRANSFERS: &[&str] = &[
+        "read",
+        "write",
+        "__read",
+        "splice",
+        "tee",
+        "vmsplice",
+        "fread",
+        "__fread",
+        "fgets",
+        "__fgets",
+        "getline",
+        "getdelim",
+        "__getdelim",
+    ];
+    let is_in = |names: &[&str]| names.iter().any(|name| symbol.starts_with(name));
+    match class {
+        Lookup if is_in(USERS) => Some("look users and groups up once, at start-up, or write `{blocking}`"),
+        Wait if is_in(TRANSFERS) => Some(PIPES),
+        _ => None,
+    }
 }
 
 /// For what neither a crate nor a function tells.

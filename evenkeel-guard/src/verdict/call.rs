@@ -21,6 +21,8 @@ const PLUMBING: &[&str] = &[
     "std::io::default_read_exact",
     "std::io::default_read_to_end",
     "std::io::default_write_fmt",
+    // Of `Lines`, `Split` or `Bytes`: without its type it is nobody's name, and what it calls has one.
+    "std::io::next",
 ];
 
 pub(super) fn is_plumbing(frame: &Frame) -> bool {
@@ -35,9 +37,21 @@ fn is_work(frame: &&Frame) -> bool {
 /// Functions of the library that are one and the same to the machine, under the name that the debug information gives.
 /// The linker has put them together, and no stack tells which was meant.
 const MERGED: &[(&str, &str)] = &[
-    ("std::net::UdpSocket::recv", "std::net::TcpStream::read or UdpSocket::recv"),
-    ("std::net::UdpSocket::send", "std::net::TcpStream::write or UdpSocket::send"),
+    ("std::net::UdpSocket::recv", "std::net::TcpStream::read, UdpSocket::recv or UnixDatagram::recv"),
+    ("std::net::UdpSocket::send", "std::net::TcpStream::write, UdpSocket::send or UnixDatagram::send"),
 ];
+
+/// What the library's functions for a file are called outside of it; it has pipes read and written by the same ones.
+fn opened(class: Class, function: &str) -> Option<String> {
+    let verb = function.strip_prefix("std::sys::fs::unix::File::")?;
+    Some(match (class, verb) {
+        (Class::Wait, "read") => {
+            "std::io::PipeReader::read, ChildStdout::read or ChildStderr::read".to_owned()
+        }
+        (Class::Wait, "write") => "std::io::PipeWriter::write or ChildStdin::write".to_owned(),
+        _ => format!("std::fs::File::{verb}"),
+    })
+}
 
 /// What the author called, else the symbol, else the class in words.
 pub(super) fn name(symbol: Option<&str>, class: Class, frames: &[Frame]) -> String {
@@ -56,7 +70,7 @@ pub(super) fn name(symbol: Option<&str>, class: Class, frames: &[Frame]) -> Stri
             // The library's generic functions leave their work to one that is named `inner`.
             let name = name.strip_suffix("::inner").unwrap_or(&name);
             let merged = MERGED.iter().find(|(one, _)| *one == name);
-            merged.map_or(name, |(_, both)| both).to_owned()
+            opened(class, name).unwrap_or_else(|| merged.map_or(name, |(_, all)| all).to_owned())
         }
         (None, Some(symbol)) => symbol.to_owned(),
         (None, None) => in_words(class).to_owned(),

@@ -3,8 +3,8 @@
 use super::call::is_plumbing;
 use super::waits;
 use crate::frame::name::readable;
-use crate::frame::poll::called;
-use crate::frame::{Origin, crate_of, is_in, is_in_any, origin};
+use crate::frame::poll::{called, heard};
+use crate::frame::{Origin, crate_of, has_path, is_in, is_in_any, origin};
 use crate::report::{Class, Frame};
 
 /// Names of functions below which a network call looks a name up.
@@ -45,9 +45,16 @@ const READY: &[&str] = &[
 ];
 
 /// The class that the frames show, where the call alone does not tell.
-pub(super) fn refined(class: Class, frames: &[Frame]) -> Class {
+pub(super) fn refined(class: Class, symbol: Option<&str>, frames: &[Frame]) -> Class {
     let called = called(frames);
     match class {
+        // Starting a process opens files and waits on a socket or a pipe for how it went; what it says is read from pipes.
+        Class::Network | Class::File | Class::Wait
+            if called.iter().any(|frame| is_in(frame, "std::process")) =>
+        {
+            Class::Process
+        }
+        Class::Contention if symbol == Some("syscall") && is_authors_own(frames) => Class::Wait,
         Class::Unknown => waits::class(called).or_else(|| waits::outermost(UNSEEN, called)).unwrap_or(class),
         Class::Contention | Class::Wait => waits::class(called).unwrap_or(class),
         Class::Sleep if waits::is_backing_off(called) => Class::Contention,
@@ -57,6 +64,12 @@ pub(super) fn refined(class: Class, frames: &[Frame]) -> Class {
         }
         _ => class,
     }
+}
+
+/// Whether the author makes the call, with nothing between: what is waited for is then the author's, too.
+fn is_authors_own(frames: &[Frame]) -> bool {
+    let outside = heard(frames).iter().find(|frame| has_path(frame) || frame.file.is_some());
+    outside.is_some_and(|frame| origin(frame) == Origin::Author)
 }
 
 fn is_lookup(frame: &Frame) -> bool {

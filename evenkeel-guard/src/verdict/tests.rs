@@ -179,6 +179,42 @@ const SEEN: &[Seen] = &[
          sqlite3_open_v2 | libsqlite3-sys-0.35.0/sqlite3/sqlite3.c:186249
          rusqlite::inner_connection::InnerConnection::open_with_flags | rusqlite-0.37.0/src/inner_connection.rs:91
          rusqlite::Connection::open | rusqlite-0.37.0/src/lib.rs:416"),
+    ("a file's time", Some("futimens"), File, File, "std::fs::File::set_modified",
+        "<std::sys::fs::unix::File>::set_times | std/src/sys/fs/unix.rs:1604
+         std::fs::set_modified | std/src/fs.rs:1102"),
+    ("the home of a user", Some("getpwuid_r"), Lookup, Lookup, "std::env::home_dir",
+        "std::sys::paths::unix::home_dir | std/src/sys/paths/unix.rs:480
+         std::env::home_dir | std/src/env.rs:657"),
+    ("connect with a timeout", Some("poll"), Wait, Network, "std::net::TcpStream::connect_timeout",
+        "<std::sys::net::connection::socket::unix::Socket>::connect_timeout | std/src/sys/net/connection/socket/unix.rs:204
+         <std::net::tcp::TcpStream>::connect_timeout | std/src/net/tcp.rs:186"),
+    ("a child's output, debug", Some("read"), Wait, Process, "std::process::ChildStdout::read",
+        "<std::sys::fd::unix::FileDesc>::read | std/src/sys/fd/unix.rs:130
+         <std::process::ChildStdout as std::io::Read>::read | std/src/process.rs:431"),
+    ("a pipe, release", Some("read"), Wait, Wait, "std::io::PipeReader::read, ChildStdout::read or ChildStderr::read",
+        "<std::sys::fs::unix::File>::read | std/src/sys/fs/unix.rs:1414"),
+    ("how a process has started", Some("recv"), Network, Process, "std::process::Command::spawn",
+        "<std::sys::process::unix::common::Command>::spawn | std/src/sys/process/unix/unix.rs:130
+         <std::process::Command>::spawn | std/src/process.rs:1045"),
+    ("a datagram of Unix", Some("recv"), Network, Network, "std::os::unix::net::UnixDatagram::recv",
+        "<std::os::unix::net::datagram::UnixDatagram>::recv | std/src/os/unix/net/datagram.rs:425"),
+    ("a socket's code that is that of several, release", Some("recv"), Network, Network,
+        "std::net::TcpStream::read, UdpSocket::recv or UnixDatagram::recv",
+        "<std::net::udp::UdpSocket>::recv | std/src/net/udp.rs:700"),
+    ("a line of a file, release", Some("read"), File, File, "std::io::BufRead::read_line",
+        "<std::fs::File as std::io::Read>::read_buf | std/src/fs.rs:1432
+         std::io::buffered::bufreader::fill_buf<std::fs::File> | std/src/io/buffered/bufreader.rs:426
+         std::io::read_line<std::io::buffered::bufreader::BufReader<std::fs::File>> | std/src/io/mod.rs:2620
+         std::io::next<std::io::buffered::bufreader::BufReader<std::fs::File>> | std/src/io/mod.rs:3330"),
+    ("an exact number of bytes, release", Some("read"), File, File, "std::io::Read::read_exact",
+        "<std::fs::File as std::io::Read>::read | std/src/fs.rs:1420
+         std::io::default_read_exact<std::fs::File> | std/src/io/mod.rs:562
+         std::io::read_exact<std::fs::File> | std/src/io/mod.rs:1042"),
+    ("a barrier of C", Some("pthread_barrier_wait"), Wait, Wait, "pthread_barrier_wait", ""),
+    ("a futex of the author's own", Some("syscall"), Contention, Wait, "syscall", ""),
+    ("a futex of a dependency's", Some("syscall"), Contention, Contention, "atomic_wait::wait",
+        "atomic_wait::wait | atomic-wait-1.1.0/src/lib.rs:9"),
+    ("a lock of C", Some("pthread_mutex_lock"), Contention, Contention, "pthread_mutex_lock", ""),
     ("a spin", None, Compute, Compute, "work on the CPU", "core::hint::black_box<u64> | core/src/hint.rs:491"),
     ("nothing below the author", None, Compute, Compute, "work on the CPU", ""),
     ("a sort", None, Compute, Compute, "slice::sort",

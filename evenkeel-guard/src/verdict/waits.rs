@@ -69,6 +69,11 @@ const WAITS: &[(&str, Class)] = &[
     ("parking_lot::condvar", Class::Wait),
     ("parking_lot::once", Class::Wait),
     ("once_cell", Class::Wait),
+    // A connection with a timeout is waited for by `poll`.
+    ("std::net", Class::Network),
+    ("std::os::unix::net", Class::Network),
+    ("std::sys::net", Class::Network),
+    ("socket2", Class::Network),
 ];
 
 /// Crates whose locks are those of whoever calls them.

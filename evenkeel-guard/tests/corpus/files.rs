@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread::{self, sleep as nap};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use evenkeel_guard::Class::{Contention, File, Sleep};
 
@@ -34,6 +34,19 @@ pub(crate) fn rows() -> Vec<Row> {
         strict(8, "fs::read, cached, 8 MB", blocks(File, "std::fs::read"), || reads(file(8 << 20))),
         strict(9, "fs::read, not cached", blocks(File, "std::fs::read"), || reads(uncached())),
         strict(10, "File::open and BufReader::lines", blocks(File, "std::fs::File::open"), lines),
+        strict(10, "BufReader::lines and next", blocks(File, "std::io::"), || {
+            let mut lines = BufReader::new(fs::File::open(file(9)).unwrap()).lines();
+            Box::pin(async move { assert!(here!(lines.next()).is_some()) })
+        }),
+        strict(11, "File::set_modified", blocks(File, "std::fs::File::set_modified"), || {
+            let opened = fs::File::create(scratch("dated")).unwrap();
+            Box::pin(async move { here!(opened.set_modified(SystemTime::UNIX_EPOCH)).unwrap() })
+        }),
+        strict(11, "File::set_permissions", blocks(File, "std::fs::File::set_permissions"), || {
+            let opened = fs::File::create(scratch("owned")).unwrap();
+            let rights = opened.metadata().unwrap().permissions();
+            Box::pin(async move { here!(opened.set_permissions(rights)).unwrap() })
+        }),
         strict(11, "fs::write and sync_all", blocks(File, "std::fs::write"), writes),
         strict(12, "fs::metadata", blocks(File, "std::fs::metadata"), || {
             let path = file(1);

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::thread;
 use std::time::Duration;
 
@@ -20,6 +21,24 @@ pub(crate) fn rows() -> Vec<Row> {
                 drop(here!(TcpStream::connect(address)).unwrap());
                 drop(listener);
             })
+        }),
+        strict(
+            20,
+            "TcpStream::connect_timeout",
+            blocks(Network, "std::net::TcpStream::connect_timeout"),
+            || {
+                let listener = TcpListener::bind(HERE).unwrap();
+                let address = listener.local_addr().unwrap();
+                Box::pin(async move {
+                    drop(here!(TcpStream::connect_timeout(&address, Duration::from_secs(60))).unwrap());
+                    drop(listener);
+                })
+            },
+        ),
+        strict(23, "UnixDatagram::recv", blocks(Network, "UnixDatagram::recv"), || {
+            let (near, far) = UnixDatagram::pair().unwrap();
+            far.send(b"hi").unwrap();
+            Box::pin(async move { assert_eq!(here!(near.recv(&mut [0; 8])).unwrap(), 2) })
         }),
         strict(21, "a read from a peer that takes 1 ms", blocks(Network, "read"), slow_peer),
         strict(22, "a read with a timeout", blocks(Network, "TcpStream::read"), timeout),

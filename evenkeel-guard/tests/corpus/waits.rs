@@ -1,36 +1,48 @@
 //! Processes, threads and locks.
 
 use std::hint::black_box;
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use evenkeel_guard::Class::{Contention, Join, Network, Process, Wait};
+use evenkeel_guard::Class::{Contention, Join, Process, Wait};
 
 use crate::row::{Boxed, Row, Verdict, blocks, once_asleep, strict, thread_id, threads};
 
 const SHORT: Duration = Duration::from_millis(1);
 
 pub(crate) fn rows() -> Vec<Row> {
-    let process = |call| Verdict::Blocks { class: Process, call, beside: &[Network, Wait] };
     vec![
-        strict(30, "Command::status", process("std::process::Command::status"), || {
+        strict(30, "Command::status", blocks(Process, "std::process::Command::status"), || {
             Box::pin(async { assert!(here!(Command::new("true").status()).unwrap().success()) })
         }),
-        strict(
-            30,
-            "Command::output",
-            Verdict::Blocks {
-                class: Process,
-                call: "std::process",
-                beside: &[Network, Wait, evenkeel_guard::Class::File],
-            },
-            || Box::pin(async { assert!(here!(Command::new("true").output()).unwrap().status.success()) }),
-        ),
-        strict(31, "Child::wait", process("std::process::Child::wait"), || {
+        strict(30, "Command::output", blocks(Process, "std::process"), || {
+            Box::pin(async { assert!(here!(Command::new("true").output()).unwrap().status.success()) })
+        }),
+        strict(31, "Child::wait", blocks(Process, "std::process::Child::wait"), || {
             let mut child = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
             Box::pin(async move { assert!(here!(child.wait()).unwrap().success()) })
+        }),
+        strict(31, "Command with pre_exec", blocks(Process, "std::process::Command::status"), || {
+            let mut command = Command::new("true");
+            // SAFETY: the closure does nothing.
+            unsafe { command.pre_exec(|| Ok(())) };
+            Box::pin(async move { assert!(here!(command.status()).unwrap().success()) })
+        }),
+        // The standard library has one piece of code for both kinds of pipes.
+        strict(31, "a child's output", blocks(Wait, "ChildStdout::read"), || {
+            let mut child = Command::new("echo").stdout(Stdio::piped()).spawn().unwrap();
+            let mut output = child.stdout.take().unwrap();
+            assert!(child.wait().unwrap().success());
+            Box::pin(async move { assert_eq!(here!(output.read(&mut [0; 8])).unwrap(), 1) })
+        }),
+        strict(34, "a pipe", blocks(Wait, "std::io::PipeReader::read"), || {
+            let (mut reader, mut writer) = io::pipe().unwrap();
+            writer.write_all(b"x").unwrap();
+            Box::pin(async move { assert_eq!(here!(reader.read(&mut [0; 8])).unwrap(), 1) })
         }),
         strict(33, "spawn and join", blocks(Join, "std::thread::JoinHandle::join"), || {
             Box::pin(async { here!(thread::spawn(|| ()).join()).unwrap() })

@@ -68,6 +68,19 @@ fn std_rows() -> Vec<Row> {
             let opened = fs::File::create(scratch("grown")).unwrap();
             async move { here!(opened.set_len(4096)).unwrap() }
         }),
+        blocks("std", "File::set_modified", File, || {
+            let opened = fs::File::create(scratch("dated")).unwrap();
+            async move { here!(opened.set_modified(std::time::SystemTime::UNIX_EPOCH)).unwrap() }
+        }),
+        blocks("std", "File::set_permissions", File, || {
+            let opened = fs::File::create(scratch("owned")).unwrap();
+            let rights = opened.metadata().unwrap().permissions();
+            async move { here!(opened.set_permissions(rights)).unwrap() }
+        }),
+        blocks("std", "BufReader::lines and next", File, || {
+            let mut lines = BufReader::new(fs::File::open(file(100)).unwrap()).lines();
+            async move { here!(lines.next()).unwrap().unwrap() }
+        }),
         blocks("std", "io::copy into a vector", File, || {
             let mut opened = fs::File::open(file(100_000)).unwrap();
             async move {

@@ -23,6 +23,18 @@ fn socket_rows() -> Vec<Row> {
         blocks("std", "TcpStream::connect", Network, || async {
             drop(here!(TcpStream::connect(server::http())).unwrap());
         }),
+        blocks("std", "TcpStream::connect_timeout", Network, || {
+            let address = server::http();
+            async move {
+                let limit = std::time::Duration::from_secs(60);
+                drop(here!(TcpStream::connect_timeout(&address, limit)).unwrap());
+            }
+        }),
+        blocks("std", "UnixDatagram::recv", Network, || {
+            let (near, far) = std::os::unix::net::UnixDatagram::pair().unwrap();
+            far.send(b"hi").unwrap();
+            async move { here!(near.recv(&mut [0; 8])).unwrap() }
+        }),
         blocks("std", "TcpStream::read", Network, || {
             let mut stream = TcpStream::connect(server::http()).unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();

@@ -1,5 +1,7 @@
 //! Processes.
 
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use evenkeel_guard::Class::{Contention, File, Join, Network, Process, Wait};
@@ -19,6 +21,20 @@ pub(crate) fn rows() -> Vec<Row> {
         blocks("std", "Child::wait", Process, || {
             let mut child = Command::new("sleep").arg("0.02").stdin(Stdio::null()).spawn().unwrap();
             async move { here!(child.wait()).unwrap().success() }
+        }),
+        blocks("std", "Command::spawn with pre_exec", Process, || {
+            let mut command = Command::new("true");
+            // SAFETY: the closure does nothing.
+            unsafe { command.pre_exec(|| Ok(())) };
+            async move {
+                let mut child = here!(command.spawn()).unwrap();
+                here!(child.wait()).unwrap().success()
+            }
+        }),
+        blocks("std", "PipeReader::read", Wait, || {
+            let (mut reader, mut writer) = std::io::pipe().unwrap();
+            writer.write_all(b"x").unwrap();
+            async move { here!(reader.read(&mut [0; 8])).unwrap() }
         }),
         blocks("duct", "cmd!(..).read()", Process, || async {
             here!(duct::cmd!("echo", "hello").read()).unwrap()

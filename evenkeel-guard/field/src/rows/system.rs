@@ -73,6 +73,10 @@ fn libc_rows() -> Vec<Row> {
             // SAFETY: no pointer is handed over.
             async move { here!(unsafe { libc::waitpid(id, std::ptr::null_mut(), 0) }) == id }
         }),
+        blocks("libc", "getpwuid", Lookup, || async {
+            // SAFETY: the entry is not read.
+            !here!(unsafe { libc::getpwuid(0) }).is_null()
+        }),
         blocks("rustix", "thread::nanosleep, past the C library", Sleep, || async {
             let length = rustix::thread::Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
             let _rest = here!(rustix::thread::nanosleep(&length));

@@ -94,7 +94,8 @@ const NAMELESS: libc::mode_t = 0;
 fn class_of(kind: libc::mode_t) -> Class {
     match kind {
         libc::S_IFSOCK => Class::Network,
-        NAMELESS => Class::Wait,
+        // What comes through a pipe is not on a disk: somebody has to write it, or to read.
+        libc::S_IFIFO | NAMELESS => Class::Wait,
         _ => Class::File,
     }
 }

@@ -149,6 +149,13 @@ fn what_changes_no_data_is_told_too() {
 }
 
 #[test]
+fn pipes_are_waited_for_and_are_no_files() {
+    let (mut here, mut there) = std::io::pipe().expect("two ends");
+    assert_eq!(first(|| there.write(b"x")), Some(("write", Class::Wait)));
+    assert_eq!(first(|| here.read(&mut [0])), Some(("read", Class::Wait)));
+}
+
+#[test]
 fn the_users_of_the_system_are_looked_up() {
     // SAFETY: nobody else asks for a user by number here, whose entry would be overwritten.
     assert_eq!(first(|| unsafe { libc::getpwuid(0) }), Some(("getpwuid", Class::Lookup)));
