@@ -8,7 +8,9 @@
 //! Works on Linux, x86-64 and aarch64 (the latter was written from its manuals, and has not been run). Gives
 //! `None` elsewhere, and where `/proc` says too little.
 
-use crate::sys::{ThreadId, ThreadState};
+use std::sync::Once;
+
+use crate::sys::{self, ThreadId, ThreadState};
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod machine;
@@ -48,6 +50,11 @@ impl Capture {
     /// milliseconds. Asking again is fine. A path may lack its outer end: past 256 frames, past 256 KiB of a
     /// running thread's stack or 1 MiB of a sleeping one's, or if the thread woke during a second copy.
     pub(crate) fn take(&mut self, thread: ThreadId, still: impl Fn() -> bool) -> Option<Taken> {
+        // A program may install its filter at any time.
+        if Self::is_refused() {
+            tell_of_refusals();
+            return None;
+        }
         self.0.take(thread, &still)
     }
 
@@ -55,6 +62,29 @@ impl Capture {
     pub(crate) fn is_refused() -> bool {
         native::is_refused()
     }
+}
+
+/// Says once in a program what a filter of system calls takes from it.
+pub(crate) fn tell_of_refusals() {
+    static TOLD: Once = Once::new();
+    if TOLD.is_completed() {
+        return;
+    }
+    let mut refused = sys::refused();
+    if !native::can_read_memory() {
+        refused.push("process_vm_readv");
+    }
+    if refused.is_empty() {
+        return;
+    }
+    TOLD.call_once(|| {
+        tracing::warn!(
+            target: "evenkeel::guard",
+            "the kernel refuses {}, by a filter of system calls perhaps: calls are seen before they block as ever; what is \
+             found by looking at threads comes later, or without its line",
+            refused.join(", ")
+        );
+    });
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
-use crate::capture::Capture;
+use crate::capture::{Capture, tell_of_refusals};
 use crate::clock::Moment;
 use crate::counters::{Counters, Tally};
 use crate::options::Options;
@@ -196,22 +196,6 @@ struct Seen {
     is_busy: bool,
     /// A call that has not been found to last.
     has_young_call: bool,
-}
-
-/// Says once in a program what a filter of system calls takes from it.
-fn tell_of_refusals() {
-    static TOLD: std::sync::Once = std::sync::Once::new();
-    TOLD.call_once(|| {
-        let refused = crate::sys::refused();
-        if !refused.is_empty() {
-            tracing::warn!(
-                target: "evenkeel::guard",
-                "the kernel refuses {}, by a filter of system calls perhaps: calls are seen before they block as ever; of what is \
-                 found by looking at threads, some comes later, or without its line",
-                refused.join(", ")
-            );
-        }
-    });
 }
 
 /// The watchdog's thread. It holds the watch only while it looks, so that the last user can end it.

@@ -184,19 +184,26 @@ fn refuse(call: libc::c_long) {
 
 /// Runs on its own: a filter cannot be taken back.
 #[test]
-fn a_kernel_that_refuses_to_copy_memory_is_told_of_once() {
+fn a_kernel_that_refuses_calls_is_told_of_in_one_line() {
     const AGAIN: &str = "EVENKEEL_TEST_AGAIN";
     if std::env::var_os(AGAIN).is_none() {
         let mut again = Command::new(std::env::current_exe().unwrap());
-        again.args(["--exact", "a_kernel_that_refuses_to_copy_memory_is_told_of_once", "--nocapture"]);
+        again.args(["--exact", "a_kernel_that_refuses_calls_is_told_of_in_one_line", "--nocapture"]);
         let output = again.env(AGAIN, "1").output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
-        assert_eq!(said.matches("process_vm_readv").count(), 1, "{said}");
+        assert_eq!(
+            said.matches("the kernel refuses tgkill, setpriority, process_vm_readv,").count(),
+            1,
+            "{said}"
+        );
+        assert_eq!(said.matches("the kernel").count(), 1, "{said}");
         return;
     }
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    refuse(libc::SYS_process_vm_readv);
+    for call in [libc::SYS_process_vm_readv, libc::SYS_tgkill, libc::SYS_setpriority] {
+        refuse(call);
+    }
     let runtime = Runtime::new().unwrap();
     for _ in 0..2 {
         drop(executor_that_has_looked(&runtime));

@@ -1,7 +1,6 @@
 //! Captures on Linux: who is asked, how often, and when an answer counts.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 use std::time::Duration;
 
 use super::Taken;
@@ -25,22 +24,14 @@ pub(super) struct Capture {
     stack: Stack,
 }
 
-pub(super) use crate::sys::is_refused;
+pub(super) use crate::sys::{can_read_memory, is_refused};
 
 impl Capture {
     pub(super) fn new() -> Self {
-        if !sys::can_read_memory() {
-            tell_of_refusal();
-        }
         Self { tables: None, cache: Cache::new(), stack: Stack { start: 0, bytes: Vec::new() } }
     }
 
     pub(super) fn take(&mut self, thread: ThreadId, still: &dyn Fn() -> bool) -> Option<Taken> {
-        // A program may install its filter at any time.
-        if sys::is_refused() {
-            tell_of_refusal();
-            return None;
-        }
         if !self.tables.as_ref().is_some_and(Tables::are_current) {
             self.tables = Some(Tables::new());
         }
@@ -139,18 +130,6 @@ fn is_busy(thread: ThreadId) -> bool {
 /// How often a thread has gone to sleep so far.
 fn sleeps_of(thread: ThreadId) -> Option<u64> {
     sys::Status::of(thread)?.sleeps()
-}
-
-/// Says once in a program that there are no paths.
-fn tell_of_refusal() {
-    static TOLD: Once = Once::new();
-    TOLD.call_once(|| {
-        tracing::warn!(
-            target: "evenkeel::guard",
-            "the kernel does not let this program copy its own memory (`process_vm_readv`, which a filter of system \
-             calls has to allow): what computes is found without its line, what blocks without libc is not found"
-        );
-    });
 }
 
 fn taken(state: ThreadState, system_call: Option<u64>, path: Path) -> Taken {
