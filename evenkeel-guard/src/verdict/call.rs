@@ -23,6 +23,7 @@ const PLUMBING: &[&str] = &[
     "std::io::default_write_fmt",
     // Of `Lines`, `Split` or `Bytes`: without its type it is nobody's name, and what it calls has one.
     "std::io::next",
+    "std::io::*read_byte",
 ];
 
 pub(super) fn is_plumbing(frame: &Frame) -> bool {

@@ -206,6 +206,11 @@ const SEEN: &[Seen] = &[
          std::io::buffered::bufreader::fill_buf<std::fs::File> | std/src/io/buffered/bufreader.rs:426
          std::io::read_line<std::io::buffered::bufreader::BufReader<std::fs::File>> | std/src/io/mod.rs:2620
          std::io::next<std::io::buffered::bufreader::BufReader<std::fs::File>> | std/src/io/mod.rs:3330"),
+    ("a byte of a file, release", Some("read"), File, File, "std::fs::File::read",
+        "<std::fs::File as std::io::Read>::read | std/src/fs.rs:1420
+         std::io::inlined_slow_read_byte<std::fs::File> | std/src/io/mod.rs:3140
+         std::io::spec_read_byte<std::fs::File> | std/src/io/mod.rs:3130
+         std::io::next<std::fs::File> | std/src/io/mod.rs:3110"),
     ("an exact number of bytes, release", Some("read"), File, File, "std::io::Read::read_exact",
         "<std::fs::File as std::io::Read>::read | std/src/fs.rs:1420
          std::io::default_read_exact<std::fs::File> | std/src/io/mod.rs:562
