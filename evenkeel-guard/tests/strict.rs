@@ -32,6 +32,8 @@ async fn a_test_that_awaits_passes() {
     assert_eq!(strict(fetch()).await, 7);
 }
 
+/// The line of `strict` below.
+const TEST: u32 = line!() + 4;
 /// What the failed test prints.
 fn failure() -> String {
     let runtime = Runtime::new().expect("threads are there");
@@ -42,10 +44,10 @@ fn failure() -> String {
 
 #[test]
 fn a_test_that_blocks_fails_with_every_line_and_what_to_write_instead() {
-    let (name, first, second) =
-        ("a_test_that_blocks_fails_with_every_line_and_what_to_write_instead", FIRST, FIRST + 1);
+    let (name, file, first, second) =
+        ("a_test_that_blocks_fails_with_every_line_and_what_to_write_instead", file!(), FIRST, FIRST + 1);
     let expected = format!(
-        "2 places block; no other future is polled meanwhile:
+        "2 places block in the test at {file}:{TEST}; no other future is polled meanwhile:
 
 1. std::thread::sleep at tests/strict.rs:{first} in `{name}`
    use `tokio::time::sleep(duration).await`
@@ -56,6 +58,18 @@ read what never changes once, at start-up
 "
     );
     assert_eq!(failure(), expected);
+}
+
+#[test]
+fn a_test_that_fails_by_itself_keeps_its_own_failure() {
+    let fails = async {
+        load().await;
+        panic!("this is wrong");
+    };
+    let runtime = Runtime::new().expect("threads are there");
+    let failed = catch_unwind(AssertUnwindSafe(|| runtime.block_on(strict(fails))));
+    let panic = failed.expect_err("the future's own panic");
+    assert_eq!(panic.downcast_ref(), Some(&"this is wrong"));
 }
 
 #[test]
