@@ -21,9 +21,9 @@ Measures Evenkeel beside the loop that one would write by hand.
 Usage: evenkeel-bench signal [SCENARIO] [OPTIONS]
        evenkeel-bench router                  what it costs to find a command among many
        evenkeel-bench start                   from the start of a bot to its first answer
-       evenkeel-bench poll                    what the guard adds to a poll, in instructions
+       evenkeel-bench poll                    what the guard adds to a poll and to a call, in instructions
        evenkeel-bench rescue                  how long the others wait when a handler blocks
-       evenkeel-bench guard [--seconds N]     strikes, endless handlers (60 s), a wrapped call, an idle guard
+       evenkeel-bench guard [OPTIONS]         strikes, endless handlers, a wrapped call, an idle guard, memory
        evenkeel-bench memory                  what a bot keeps of a million idle conversations
        evenkeel-bench journal                 what the record on a file costs, beside a bare sync of the same disk
        evenkeel-bench latency                 what the record adds to an answer at 20 to 2,000 messages/s, in syncs
@@ -57,6 +57,12 @@ Options:
   --log                show what the bots log, which is a lot (block-1 and all below it)
   --only NAME          run this contender alone (loop, floor, evenkeel); may be repeated
   --evenkeel PATH      the bot to measure, in place of the example `signal_bench`
+
+Options of `guard`:
+  --seconds N          how long others are asked beside endless handlers (60)
+  --strict             fail for a latency that is too long, too: for a machine that does nothing else
+
+`poll` and `guard` fail, and name the figure, when a count or a ratio exceeds the bound that is printed beside it.
 
 Options of `kills`:
   --rounds N           how often the bot is killed (200)
@@ -101,7 +107,8 @@ pub(crate) enum Command {
     Latency,
     Poll,
     Rescue,
-    Guard(u64),
+    /// For so many seconds, and whether latencies have to be met.
+    Guard(u64, bool),
     Kills(kills::Plan),
     Planted,
     /// Hidden: what `poll` runs under valgrind.
@@ -150,12 +157,16 @@ fn poll_loop(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
 }
 
 fn guard(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
-    match parser.next()? {
-        None => Ok(Command::Guard(60)),
-        Some(Long("seconds")) => Ok(Command::Guard(parser.value()?.parse()?)),
-        Some(Short('h') | Long("help")) => Ok(Command::Help),
-        Some(other) => Err(other.unexpected()),
+    let (mut seconds, mut is_strict) = (60, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Long("seconds") => seconds = positive(parser, "seconds")? as u64,
+            Long("strict") => is_strict = true,
+            other => return Err(other.unexpected()),
+        }
     }
+    Ok(Command::Guard(seconds, is_strict))
 }
 
 /// A command without options.
@@ -345,6 +356,8 @@ mod tests {
             ("bench signal hogs --seconds 3", "`--seconds` is not for `hogs`"),
             ("bench signal hogs --messages 3", "`--messages` is not for `hogs`"),
             ("bench signal --quick", "--quick"),
+            ("bench guard --seconds 0", "`--seconds` wants"),
+            ("bench guard --quick", "--quick"),
             ("bench kills --rounds 0", "`--rounds` wants"),
             ("bench kills --mistake none", "no mistake `none`"),
             ("bench kills --signal --steady", "not Signal"),

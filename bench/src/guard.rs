@@ -3,11 +3,15 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use evenkeel_guard::{Executor, Label, Options, RunError, cost};
 use tokio::runtime::Runtime;
+
+use crate::bound::Bounds;
 
 /// Commands that are caught, one after the other, of each kind.
 const CAUGHT: usize = 500;
@@ -16,17 +20,40 @@ const ENDLESS: usize = 1000;
 /// Of a wrapped call and a bare one; the best of so many runs.
 const CALLS: (u64, usize) = (5_000_000, 15);
 
-pub(crate) fn run(endless: Duration) -> io::Result<()> {
+/// A wrapped call on a thread that nobody watches, as a multiple of a bare one.
+const CALL_RATIO: f64 = 2.0;
+/// CPU time of an idle executor, in the kernel's ticks; so many seconds are looked at.
+const IDLE: (u64, u64) = (3, 10);
+const BYTES_PER_COMMAND: u64 = 768;
+/// Beside handlers that never return: threads, which is the executor's own limit, and memory.
+const MOST_THREADS: usize = 256;
+const ENDLESS_MIB: f64 = 40.0;
+/// Until the line tables that were read for a report are put away again, at the latest.
+const PUT_AWAY: Duration = Duration::from_secs(10);
+/// Until a sleep is in quarantine, until a read is, and until a ping is answered: the 99th of a hundred, in milliseconds.
+const SLEEP_MS: f64 = 1.0;
+const READ_MS: f64 = 5.0;
+const PING_MS: f64 = 2.0;
+
+/// Prints each figure beside its bound.
+///
+/// # Errors
+///
+/// When a count or a ratio exceeds it; with `is_strict`, when a latency does.
+pub(crate) fn run(endless: Duration, is_strict: bool) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    wrapped_call();
-    idle(&runtime)?;
-    strikes(&runtime)?;
-    commands(&runtime)?;
-    endless_handlers(&runtime, endless)
+    let mut bounds = Bounds::new(is_strict);
+    wrapped_call(&mut bounds);
+    idle(&runtime, &mut bounds)?;
+    // Before anything is found: the line tables that are read for a report come and go.
+    commands(&runtime, &mut bounds)?;
+    strikes(&runtime, &mut bounds)?;
+    endless_handlers(&runtime, endless, &mut bounds)?;
+    bounds.verdict()
 }
 
 /// A call of the C library on a thread that nobody watches.
-fn wrapped_call() {
+fn wrapped_call(bounds: &mut Bounds) {
     let best = |call: fn(u64)| {
         let times = (0..CALLS.1).map(|_| {
             let start = Instant::now();
@@ -36,30 +63,46 @@ fn wrapped_call() {
         times.min().unwrap_or_default().as_secs_f64() * 1e9 / CALLS.0 as f64
     };
     let (bare, wrapped) = (best(cost::bare_call), best(cost::wrapped_call));
+    let ratio = wrapped / bare;
     println!(
-        "a call on an unwatched thread: {bare:.2} ns bare, {wrapped:.2} ns wrapped: {:.2} ns more",
-        wrapped - bare
+        "a call on an unwatched thread: {bare:.2} ns bare, {wrapped:.2} ns wrapped, a ratio of {ratio:.2} ({})",
+        bounds.most(
+            "time of a wrapped call on an unwatched thread over that of a bare one",
+            ratio,
+            CALL_RATIO
+        )
     );
 }
 
 /// CPU time of a guard that has nothing to do.
-fn idle(runtime: &Runtime) -> io::Result<()> {
+fn idle(runtime: &Runtime, bounds: &mut Bounds) -> io::Result<()> {
+    let (most, seconds) = IDLE;
     let executor = Executor::threads(runtime.handle().clone(), 2);
     thread::sleep(Duration::from_secs(1));
     let before = cpu_ticks()?;
-    thread::sleep(Duration::from_secs(10));
-    println!("an idle executor used {} clock ticks (of 1/100 s) of CPU in 10 s", cpu_ticks()? - before);
+    thread::sleep(Duration::from_secs(seconds));
+    let ticks = cpu_ticks()? - before;
+    println!(
+        "an idle executor used {ticks} clock ticks (of 1/100 s) of CPU in {seconds} s ({})",
+        bounds.most("clock ticks of an idle executor", ticks, most)
+    );
     drop(executor);
     Ok(())
 }
 
 /// From a call until its command is in quarantine.
-fn strikes(runtime: &Runtime) -> io::Result<()> {
+fn strikes(runtime: &Runtime, bounds: &mut Bounds) -> io::Result<()> {
     let executor = Executor::threads(runtime.handle().clone(), 2);
     let times = caught(&executor, || thread::sleep(Duration::from_millis(20)))?;
-    println!("from a sleep of 20 ms until its command is in quarantine: {times}");
+    println!(
+        "from a sleep of 20 ms until its command is in quarantine: {times} (p99 {})",
+        bounds.latency_ms("p99 until a sleep is in quarantine", millis(times.p99), SLEEP_MS)
+    );
     let times = caught(&executor, read_slowly)?;
-    println!("from a read that waits 20 ms: {times} (a call of unknown length counts after 1 ms)");
+    println!(
+        "from a read that waits 20 ms: {times} (a call of unknown length counts after 1 ms; p99 {})",
+        bounds.latency_ms("p99 until a read is in quarantine", millis(times.p99), READ_MS)
+    );
     Ok(())
 }
 
@@ -103,7 +146,7 @@ fn caught(executor: &Executor, call: fn()) -> io::Result<Quantiles> {
 }
 
 /// What each command takes of memory that was polled and has gone.
-fn commands(runtime: &Runtime) -> io::Result<()> {
+fn commands(runtime: &Runtime, bounds: &mut Bounds) -> io::Result<()> {
     let executor = Executor::threads(runtime.handle().clone(), 2);
     let poll =
         |number: usize| runtime.block_on(executor.run(Label::new(format!("!command{number}")), async {}));
@@ -114,28 +157,18 @@ fn commands(runtime: &Runtime) -> io::Result<()> {
     for number in 100..4000 {
         let _known = poll(number);
     }
-    println!("memory per command: {} bytes", resident_bytes()?.saturating_sub(before) / 3900);
+    let bytes = resident_bytes()?.saturating_sub(before) / 3900;
+    println!(
+        "memory per command: {bytes} bytes ({})",
+        bounds.most("bytes of memory per command", bytes, BYTES_PER_COMMAND)
+    );
     Ok(())
 }
 
 /// Pings beside handlers that never return.
-fn endless_handlers(runtime: &Runtime, lasts: Duration) -> io::Result<()> {
+fn endless_handlers(runtime: &Runtime, lasts: Duration, bounds: &mut Bounds) -> io::Result<()> {
     let executor = Executor::with(runtime.handle().clone(), &Options::default().with_workers(2));
-    let refused = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    for _ in 0..ENDLESS {
-        let (executor, refused) = (executor.clone(), std::sync::Arc::clone(&refused));
-        runtime.spawn(async move {
-            let endless = async {
-                loop {
-                    thread::park();
-                }
-            };
-            let answer: Result<(), RunError> = executor.run(Label::new("endless"), endless).await;
-            if answer == Err(RunError::Busy) {
-                refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            }
-        });
-    }
+    let refused = never_return(runtime, &executor);
     let (mut times, start) = (Vec::new(), Instant::now());
     let mut early = None;
     while start.elapsed() < lasts {
@@ -148,21 +181,51 @@ fn endless_handlers(runtime: &Runtime, lasts: Duration) -> io::Result<()> {
         }
         thread::sleep(Duration::from_millis(1));
     }
-    let (threads, bytes) = early.unwrap_or_default();
+    let (early_threads, early_bytes) = early.unwrap_or_default();
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let ended = Instant::now();
+    while mib(resident_bytes()?) > ENDLESS_MIB && ended.elapsed() < PUT_AWAY {
+        thread::sleep(Duration::from_millis(100));
+    }
+    let (threads, early_mib, late_mib) =
+        (executor.counters().threads, mib(early_bytes), mib(resident_bytes()?));
+    let times = Quantiles::of(times);
     println!(
-        "pings beside {ENDLESS} endless handlers of one command for {} s: {}",
+        "pings beside {ENDLESS} endless handlers of one command for {} s: {times} (p99 {})",
         lasts.as_secs(),
-        Quantiles::of(times)
+        bounds.latency_ms("p99 of pings beside endless handlers", millis(times.p99), PING_MS)
     );
     println!(
-        "threads after a tenth of the time and at the end: {threads}, {}; memory: {:.1} MiB, {:.1} MiB; refused: {}",
-        executor.counters().threads,
-        mib(bytes),
-        mib(resident_bytes()?),
-        refused.load(std::sync::atomic::Ordering::Relaxed),
+        "after a tenth of the time: {early_threads} threads, {early_mib:.1} MiB, line tables included; at the end:"
     );
+    println!(
+        "  {threads} threads ({})",
+        bounds.most("threads beside endless handlers", threads, MOST_THREADS)
+    );
+    println!("  {late_mib:.1} MiB ({})", bounds.most("MiB beside endless handlers", late_mib, ENDLESS_MIB));
+    let refused = refused.load(Ordering::Relaxed);
+    println!("  {refused} refused ({})", bounds.most("endless handlers that were refused", refused, 0));
     Ok(())
+}
+
+/// Starts handlers that never return; counts those that are refused.
+fn never_return(runtime: &Runtime, executor: &Executor) -> Arc<AtomicUsize> {
+    let refused = Arc::new(AtomicUsize::new(0));
+    for _ in 0..ENDLESS {
+        let (executor, refused) = (executor.clone(), Arc::clone(&refused));
+        runtime.spawn(async move {
+            let endless = async {
+                loop {
+                    thread::park();
+                }
+            };
+            let answer: Result<(), RunError> = executor.run(Label::new("endless"), endless).await;
+            if answer == Err(RunError::Busy) {
+                refused.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    refused
 }
 
 struct Quantiles {
@@ -183,7 +246,6 @@ impl Quantiles {
 
 impl std::fmt::Display for Quantiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let millis = |time: Duration| time.as_secs_f64() * 1e3;
         write!(
             f,
             "p50 {:.3} ms, p99 {:.3} ms, max {:.3} ms",
@@ -192,6 +254,10 @@ impl std::fmt::Display for Quantiles {
             millis(self.max)
         )
     }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 /// User and system time of this process, in the kernel's ticks.

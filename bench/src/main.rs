@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "printing the table is what the program is for")]
 
 mod arguments;
+mod bound;
 mod contender;
 mod journal;
 mod random;
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
         Command::Memory => memory::run(),
         Command::Poll => poll::run(),
         Command::Rescue => rescue::run(),
-        Command::Guard(seconds) => guard::run(Duration::from_secs(seconds)),
+        Command::Guard(seconds, is_strict) => guard::run(Duration::from_secs(seconds), is_strict),
         Command::Kills(plan) => kills::run(&plan),
         Command::Planted => kills::planted::run(),
         Command::PollLoop(which, polls) => {
