@@ -43,7 +43,11 @@ const AHEAD: usize = 1;
 /// For `Router::layer` and `Router::route_layer`; everything inside runs on the executor: extractors, inner layers, the
 /// handler, and a body that is streamed (one whose length is not known beforehand; one frame is made ahead). What no
 /// route matches shares the label `not found`. A route in quarantine with a full queue answers 503 with `Retry-After`,
-/// a handler that panics 500. A client that goes away cancels its handler at the next `.await`.
+/// a handler that panics 500. A client that goes away cancels its handler at the next `.await`. A streamed body is spawned,
+/// and waits in quarantine without a bound.
+///
+/// The line of each label is that of the call of `layer`: in a program without line tables a report points there, and names
+/// the route.
 ///
 /// What a handler gives to `tokio::spawn`, a WebSocket's `on_upgrade` included, runs on the runtime:
 /// [`watch`](crate::watch) sees it there.

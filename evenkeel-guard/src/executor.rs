@@ -102,6 +102,8 @@ impl Executor {
     }
 
     /// Begins to poll a future. A panic ends that future only.
+    ///
+    /// Nothing is refused: what belongs in quarantine waits there without a bound. [`Executor::run`] has one.
     pub fn spawn(&self, label: &Label, future: impl Future<Output = ()> + Send + 'static) -> Task {
         match &self.0 {
             Kind::Threads(threads) => {
@@ -146,7 +148,7 @@ impl Executor {
         result.await.map_err(|_| RunError::Ended)
     }
 
-    /// What was found so far, one report for each place, oldest first.
+    /// What was found so far, one report for each place, oldest first. What is being looked into is not in it yet.
     pub fn reports(&self) -> Vec<Report> {
         self.watch().map(|watch| watch.reporter.reports()).unwrap_or_default()
     }
@@ -157,7 +159,7 @@ impl Executor {
     }
 
     /// What was found that must not be, once everything seen so far has been looked into: all reports but those of
-    /// short waits for a lock. Blocks until then, for some milliseconds.
+    /// short waits for a lock. Blocks until then, for some milliseconds: for the end of a program, or of a test.
     pub fn failures(&self) -> Vec<Report> {
         let Some(watch) = self.watch() else { return Vec::new() };
         watch.reporter.flush();

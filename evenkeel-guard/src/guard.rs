@@ -18,8 +18,9 @@ use crate::slot::{Here, Role, set_here};
 
 /// Sees and names what blocks the threads of a tokio runtime. Cloning is cheap; it lasts as long as the runtime.
 ///
-/// A thread is watched from its first wake-up on, whatever it polls. What blocks there is reported, and holds up what
+/// A thread is watched from its first wake-up on, whatever it polls. A call that blocks there is reported, and holds up what
 /// else the thread would poll: no thread of the runtime can be replaced. [`Executor`](crate::Executor) can do that.
+/// What keeps a core busy is reported of futures that have a name by [`Guard::named`]; see [`watch`] for why.
 ///
 /// ```
 /// let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -34,6 +35,14 @@ pub struct Guard(Arc<Guests>);
 
 /// Watches the threads of the runtime that `builder` builds. Takes the places of its `on_thread_park`,
 /// `on_thread_unpark` and `on_thread_stop`: what is set there afterwards ends the watch. Guards of one builder watch side by side.
+///
+/// Not reported:
+///
+/// - CPU work, and loops whose `.await`s are always ready, in tasks without a name. tokio says when a thread parks, not where
+///   one task ends and the next begins, so busy time is no task's in particular. [`Guard::named`] tells the polls of its
+///   future apart, and executors those of all that they run.
+/// - On a multi-threaded runtime, the future given to `block_on`, which is the body of `#[tokio::main]`: it is polled by
+///   the calling thread, which is none of the runtime's. Spawn it, or give it a name.
 pub fn watch(builder: &mut Builder) -> Guard {
     watch_with(builder, &Options::default())
 }
@@ -102,7 +111,8 @@ impl Drop for Place {
 }
 
 impl Guard {
-    /// Gives a future a name, and watches each of its polls by itself: so one that keeps a core busy is seen, too.
+    /// Gives a future a name, and watches each of its polls by itself, on whatever thread: so one that keeps a core busy is
+    /// seen, too, and the future given to `block_on`.
     ///
     /// # Cancel safety
     ///
@@ -112,7 +122,7 @@ impl Guard {
         Watched { guests: Arc::clone(&self.0), tag, future: Box::pin(future) }
     }
 
-    /// What was found so far, one report for each place, oldest first.
+    /// What was found so far, one report for each place, oldest first. What is being looked into is not in it yet.
     pub fn reports(&self) -> Vec<Report> {
         self.0.watch.reporter.reports()
     }

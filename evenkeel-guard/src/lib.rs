@@ -3,11 +3,12 @@
 //! An [`Executor`] polls futures. Each future carries a [`Label`]: a name and the author's line. A call that is about
 //! to block is seen before it does, by wrappers around the C library; on [`Executor::threads`] another thread takes
 //! over first. A watchdog looks at the polls from outside, without clocks on the hot path, and finds what makes no call.
-//! Each place gives a [`Report`]: whose line, which call, for how long, and what to write instead.
+//! Each place gives a [`Report`]: whose line, which call, for how long, and what to write instead. A *command* is what one
+//! label names: all futures that are spawned under it.
 //!
 //! | to | use |
 //! |---|---|
-//! | see what blocks a tokio runtime | [`watch`] |
+//! | see which calls block a tokio runtime | [`watch`]; [`Guard::named`] for what computes, too |
 //! | have the others go on meanwhile | [`Executor::threads`], [`Executor::run`], [`Executor::spawn`] |
 //! | fail a test that blocks | [`strict`](fn@strict) |
 //! | block on purpose | [`block_in_place`], or an [`Allow`] in [`Options`] |

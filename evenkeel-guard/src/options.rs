@@ -6,7 +6,9 @@ use crate::advice::Words;
 use crate::allow::{Allow, AllowError};
 use crate::hook;
 
-/// How an executor watches, and how far it goes. The defaults are what a bot on two cores needs.
+/// How an executor watches, and how far it goes. The defaults are what a service on two cores needs.
+///
+/// A *command* is what one label names: all futures that are spawned under it.
 ///
 /// ```
 /// use evenkeel_guard::{Executor, Options};
@@ -70,8 +72,9 @@ impl Options {
         self
     }
 
-    /// Invocations of one command that may wait for a thread of the quarantine; 1024 unless told. The next one is refused as
-    /// [`Busy`](crate::Busy), and so is each once four times as many wait in all.
+    /// Invocations of one command that may wait for a thread of the quarantine; 1024 unless told. The next one is refused, and
+    /// so is each once four times as many wait in all: by [`Executor::run`](crate::Executor::run) and [`enter`](crate::enter),
+    /// which can say so. What [`Executor::spawn`](crate::Executor::spawn) is given waits, however much it is.
     pub fn with_queue(mut self, waiting: usize) -> Self {
         self.quarantine_queue = waiting;
         self
