@@ -21,7 +21,7 @@ const ENDLESS: usize = 1000;
 const CALLS: (u64, usize) = (5_000_000, 15);
 
 /// A wrapped call on a thread that nobody watches, as a multiple of a bare one.
-const CALL_RATIO: f64 = 2.0;
+const CALL_RATIO: f64 = 3.0;
 /// CPU time of an idle executor, in the kernel's ticks; so many seconds are looked at.
 const IDLE: (u64, u64) = (3, 10);
 const BYTES_PER_COMMAND: u64 = 768;

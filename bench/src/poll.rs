@@ -17,7 +17,7 @@ const TIMED: (u64, usize) = (2_000_000, 15);
 const POLL_INSTRUCTIONS: f64 = 100.0;
 const CALL_INSTRUCTIONS: f64 = 20.0;
 /// A guarded poll, as a multiple of a bare one.
-const POLL_RATIO: f64 = 2.0;
+const POLL_RATIO: f64 = 3.0;
 
 /// Which loop a child of the benchmark runs under valgrind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
