@@ -9,11 +9,14 @@ mod host;
 mod debug;
 mod judge;
 mod server;
+#[cfg(feature = "large")]
+mod database_server;
 mod rows;
 mod table;
 mod load;
 mod innocent;
 mod suite;
+#[cfg(feature = "large")]
 mod samples;
 
 use std::path::PathBuf;
@@ -68,7 +71,9 @@ fn run(command: &str, arguments: &Arguments) -> ExitCode {
         "innocent" => innocent::run(arguments),
         "suite" => suite::run(arguments),
         "suite-once" => suite::once(arguments),
+        #[cfg(feature = "large")]
         "samples" => samples::run(arguments),
+        #[cfg(feature = "large")]
         "sample" => samples::one(arguments),
         "busy" => load::be_busy(arguments),
         "list" => table::list(),

@@ -2,9 +2,12 @@
 
 mod channels;
 mod compute;
+#[cfg(feature = "large")]
 mod database;
 mod files;
 mod http;
+#[cfg(feature = "large")]
+mod large;
 mod locks;
 mod logging;
 mod processes;
@@ -15,7 +18,7 @@ mod waiting;
 use crate::row::Row;
 
 pub(crate) fn all() -> Vec<Row> {
-    let tables = [
+    let tables: &[fn() -> Vec<Row>] = &[
         files::rows,
         system::rows,
         processes::rows,
@@ -23,10 +26,13 @@ pub(crate) fn all() -> Vec<Row> {
         channels::rows,
         locks::rows,
         http::rows,
+        #[cfg(feature = "large")]
         database::rows,
+        #[cfg(feature = "large")]
+        large::rows,
         logging::rows,
         text::rows,
         compute::rows,
     ];
-    tables.into_iter().flat_map(|table| table()).collect()
+    tables.iter().flat_map(|table| table()).collect()
 }

@@ -15,7 +15,7 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 /// Text that compresses as text does.
-fn text(length: usize) -> Vec<u8> {
+pub(super) fn text(length: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(7);
     let words = ["the ", "guard ", "names ", "a ", "line ", "of ", "somebody's ", "program "];
     let mut text = Vec::new();
@@ -57,10 +57,6 @@ fn compression_rows() -> Vec<Row> {
         blocks("brotli", "compressing", Compute, || {
             let text = text(1 << 18);
             async move { here!(spin(|| brotli(&text, 9, 20))) }
-        }),
-        blocks("zstd", "compressing", Compute, || {
-            let text = text(1 << 20);
-            async move { here!(spin(|| zstd::bulk::compress(&text, 15).unwrap().len())) }
         }),
         blocks("lz4_flex", "compressing", Compute, || {
             let text = text(8 << 20);
@@ -125,7 +121,6 @@ fn innocent_rows() -> Vec<Row> {
     vec![
         innocent("flate2", "a kilobyte", || async { gzip(&text(1000)) }),
         innocent("brotli", "a kilobyte", || async { brotli(&text(1000), 1, 12) }),
-        innocent("zstd", "a kilobyte", || async { zstd::bulk::compress(&text(1000), 1).unwrap().len() }),
         innocent("lz4_flex", "kilobytes, with yields", || async {
             let text = text(1000);
             let mut sum = 0;

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use evenkeel_guard::Class::{Compute, Contention, File, Join, Lookup, Network, Wait};
 
+use crate::database_server;
 use crate::row::{Row, blocks, here, innocent, scratch};
-use crate::server;
 
 const TABLE: &str = "CREATE TABLE cat (name TEXT); INSERT INTO cat VALUES ('Tom')";
 
@@ -114,7 +114,7 @@ impl deadpool::managed::Manager for Nothing {
 fn client_rows() -> Vec<Row> {
     vec![
         blocks("redis", "a query", Network, || async {
-            let client = redis::Client::open(format!("redis://{}/", server::redis())).unwrap();
+            let client = redis::Client::open(format!("redis://{}/", database_server::redis())).unwrap();
             let mut connection = here!(client.get_connection()).unwrap();
             let answer = here!(redis::cmd("GET").arg("key").query::<String>(&mut connection)).unwrap();
             answer
@@ -130,7 +130,7 @@ fn client_rows() -> Vec<Row> {
         .outside_tokio(),
         blocks("mysql", "a port on which nobody listens", Network, || {
             let options = mysql::OptsBuilder::new().ip_or_hostname(Some("127.0.0.1")).prefer_socket(false);
-            let options = options.tcp_port(server::refused()).tcp_connect_timeout(None);
+            let options = options.tcp_port(database_server::refused()).tcp_connect_timeout(None);
             async move { here!(mysql::Conn::new(options)).is_err() }
         })
         .beside(&[Lookup, File]),
@@ -138,7 +138,7 @@ fn client_rows() -> Vec<Row> {
 }
 
 fn postgres_at() -> String {
-    let address = server::postgres();
+    let address = database_server::postgres();
     format!("host={} port={} user=tom dbname=cats", address.ip(), address.port())
 }
 
@@ -170,7 +170,7 @@ fn innocent_rows() -> Vec<Row> {
             }
         }),
         innocent("redis", "a query, multiplexed", || async {
-            let client = redis::Client::open(format!("redis://{}/", server::redis())).unwrap();
+            let client = redis::Client::open(format!("redis://{}/", database_server::redis())).unwrap();
             let mut connection = client.get_multiplexed_async_connection().await.unwrap();
             redis::cmd("GET").arg("key").query_async::<String>(&mut connection).await.unwrap()
         }),

@@ -166,16 +166,6 @@ fn package_rows() -> Vec<Row> {
                 here!(encoder.finish()).is_ok()
             }
         }),
-        blocks("zstd", "stream::copy_decode from a file", File, || {
-            let path = scratch("zst");
-            fs::write(&path, zstd::encode_all(&b"some text"[..], 1).unwrap()).unwrap();
-            let opened = fs::File::open(path).unwrap();
-            async move {
-                let mut text = Vec::new();
-                here!(zstd::stream::copy_decode(opened, &mut text)).unwrap();
-                text.len()
-            }
-        }),
         blocks("png", "Decoder of a file", File, || {
             let path = scratch("png");
             fs::write(&path, super::compute::png(16)).unwrap();
@@ -207,17 +197,6 @@ fn package_rows() -> Vec<Row> {
                 use rustls::pki_types::pem::PemObject;
                 let certificates = here!(rustls::pki_types::CertificateDer::pem_file_iter(&path)).unwrap();
                 here!(certificates.count())
-            }
-        }),
-        blocks("minijinja", "a template loader", File, || {
-            let folder = scratch("templates");
-            fs::create_dir(&folder).unwrap();
-            fs::write(folder.join("hello.txt"), "Hello {{ name }}").unwrap();
-            let mut environment = minijinja::Environment::new();
-            environment.set_loader(move |name| Ok(here!(fs::read_to_string(folder.join(name))).ok()));
-            async move {
-                let template = environment.get_template("hello.txt").unwrap();
-                template.render(minijinja::context!(name => "Tom")).unwrap()
             }
         }),
     ]

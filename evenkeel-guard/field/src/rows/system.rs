@@ -108,10 +108,6 @@ fn innocent_rows() -> Vec<Row> {
             let text = chrono::Local::now().to_rfc3339();
             text.len() > 20
         }),
-        innocent("jiff", "the time in a zone", || async {
-            let now = jiff::Zoned::now();
-            now.with_time_zone(jiff::tz::TimeZone::UTC).to_string().len() > 20
-        }),
         innocent("uuid", "v4 and v7", || async {
             let (random, sorted) = (uuid::Uuid::new_v4(), uuid::Uuid::now_v7());
             random.to_string().len() + sorted.to_string().len()

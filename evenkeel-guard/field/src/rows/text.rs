@@ -93,30 +93,8 @@ fn serializer_rows() -> Vec<Row> {
     ]
 }
 
-#[derive(askama::Template)]
-#[template(
-    source = "{{ name }} is {{ age }}{% for friend in friends %}, {{ friend }}{% endfor %}",
-    ext = "txt"
-)]
-struct Page {
-    name: String,
-    age: u32,
-    friends: Vec<String>,
-}
-
 fn template_rows() -> Vec<Row> {
-    const TEXT: &str = "{{ name }} is {{ age }}{% for friend in friends %}, {{ friend }}{% endfor %}";
     vec![
-        innocent("minijinja", "render", || async {
-            let mut environment = minijinja::Environment::new();
-            environment.add_template("page", TEXT).unwrap();
-            environment.get_template("page").unwrap().render(cat()).unwrap()
-        }),
-        innocent("askama", "render", || async {
-            use askama::Template;
-            let Cat { name, age, friends } = cat();
-            Page { name, age, friends }.render().unwrap()
-        }),
         innocent("regex", "a pattern that is kept", || async {
             static PATTERN: std::sync::LazyLock<regex::Regex> =
                 std::sync::LazyLock::new(|| regex::Regex::new("f[a-z]+d [0-9]").unwrap());
