@@ -39,7 +39,8 @@ pub struct Counters {
     pub busy: u64,
     /// Findings that were not looked into because too many came at once. They count in `blocked`, and their strikes stand.
     pub overlooked: u64,
-    /// CPU time that was used to look into what was found: two seconds at first (twenty where nothing is optimized), then at most a tenth of a core.
+    /// CPU time that was used to look into what was found: two seconds at first (twenty where nothing is optimized), then at most
+    /// a tenth of a core.
     #[serde(rename = "reporter_seconds", serialize_with = "as_seconds")]
     pub reporter: Duration,
     /// Threads at present: workers, spares, stuck ones and those of the quarantine.

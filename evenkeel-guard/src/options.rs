@@ -73,7 +73,7 @@ impl Options {
     }
 
     /// Invocations of one command that may wait for a thread of the quarantine; 1024 unless told. The next one is refused, and
-    /// so is each once four times as many wait in all: by [`Executor::run`](crate::Executor::run) and [`enter`](crate::enter),
+    /// so is each beyond a sixteenth of them (at least four) once four times as many wait in all: by [`Executor::run`](crate::Executor::run) and [`enter`](crate::enter),
     /// which can say so. What [`Executor::spawn`](crate::Executor::spawn) is given waits, however much it is.
     pub fn with_queue(mut self, waiting: usize) -> Self {
         self.quarantine_queue = waiting;

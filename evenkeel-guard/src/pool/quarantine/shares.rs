@@ -109,6 +109,10 @@ impl<T> Shares<T> {
         let mut taken = Vec::new();
         for command in held.turns.clone() {
             let Some(share) = held.commands.get_mut(&command) else { continue };
+            // Nearly always: this is looked at every few milliseconds.
+            if share.put_aside.iter().all(|work| waits(command, work)) {
+                continue;
+            }
             let before = share.put_aside.len();
             for work in std::mem::take(&mut share.put_aside) {
                 if waits(command, &work) { share.put_aside.push_back(work) } else { taken.push(work) }
