@@ -11,7 +11,7 @@ use evenkeel_guard::{Allow, Class, Executor, Label, Options, RunError, Task, wat
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use super::{ask, catch, report, runtime, thread_name, until};
+use super::{ask, block, catch, report, runtime, thread_name, until};
 
 /// Handlers of one command that never return, asked for as a service would; counts those that are refused.
 fn endless(
@@ -101,14 +101,7 @@ fn what_was_put_aside_in_quarantine_runs_when_its_command_is_pardoned() {
     catch(&executor, &label);
     catch(&executor, &other);
     // It has one of the two threads, and keeps it; what comes next is put aside.
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let (begun, begins) = std::sync::mpsc::channel();
-    let stuck = async move {
-        begun.send(()).unwrap();
-        released.recv().unwrap_or(());
-    };
-    executor.spawn(&label, stuck).detach();
-    begins.recv().unwrap();
+    let release = block(&executor, &label, 1);
     let (answer, answered) = std::sync::mpsc::channel();
     executor.spawn(&label, async move { answer.send(thread_name()).unwrap() }).detach();
     // What comes behind it in the queue has its turn once it has been put aside.
@@ -120,20 +113,13 @@ fn what_was_put_aside_in_quarantine_runs_when_its_command_is_pardoned() {
 }
 
 /// Two threads of quarantine, one of which `!endless` keeps; eight more of it wait.
-fn endless_in_quarantine() -> (Runtime, Executor, Label, Vec<Task>, std::sync::mpsc::Sender<()>) {
+fn endless_in_quarantine() -> (Runtime, Executor, Label, Vec<Task>, Vec<std::sync::mpsc::Sender<()>>) {
     let runtime = runtime();
     let options = Options::default().with_workers(2).with_quarantine(2, 1).with_queue(8);
     let executor = Executor::with(runtime.handle().clone(), &options);
     let label = Label::new("!endless");
     catch(&executor, &label);
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let (begun, begins) = std::sync::mpsc::channel();
-    let stuck = async move {
-        begun.send(()).unwrap();
-        released.recv().unwrap_or(());
-    };
-    executor.spawn(&label, stuck).detach();
-    begins.recv().unwrap();
+    let release = block(&executor, &label, 1);
     let tasks = (0..8).map(|_| executor.spawn(&label, std::future::pending())).collect();
     until(|| executor.counters().waiting_in_quarantine == 8);
     (runtime, executor, label, tasks, release)
