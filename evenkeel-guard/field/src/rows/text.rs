@@ -9,9 +9,9 @@ use crate::row::{Row, innocent};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cat {
-    name: String,
-    age: u32,
-    friends: Vec<String>,
+    pub(crate) name: String,
+    pub(crate) age: u32,
+    pub(crate) friends: Vec<String>,
 }
 
 pub(crate) fn cat() -> Cat {
