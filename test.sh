@@ -110,7 +110,7 @@ kill -TERM "$demo"
 wait "$demo" || fail "the demo did not end well: $(cat "$scratch/log")"
 
 step "the benchmark's short form"
-cargo build --release -p evenkeel-examples --example signal_bench
+cargo build --release -p evenkeel-examples --bin signal_bench
 bounded "$minutes" cargo run --release -p evenkeel-bench -- signal ping --messages "$messages" --repeats 1
 bounded "$minutes" cargo run --release -p evenkeel-bench -- signal order --only evenkeel --messages "$messages" --repeats 1
 bounded "$minutes" cargo run --release -p evenkeel-bench -- signal nothing-freezes --short

@@ -56,7 +56,7 @@ Options:
   --short              a few seconds, Evenkeel alone: whether it works, no figures (block-1 and all below it)
   --log                show what the bots log, which is a lot (block-1 and all below it)
   --only NAME          run this contender alone (loop, floor, evenkeel); may be repeated
-  --evenkeel PATH      the bot to measure, in place of the example `signal_bench`
+  --evenkeel PATH      the bot to measure, in place of `signal_bench`
 
 Options of `guard`:
   --seconds N          how long others are asked beside endless handlers (60)
@@ -92,7 +92,7 @@ Examples:
   cargo run --release -p evenkeel-bench -- signal nothing-freezes
   cargo run --release -p evenkeel-bench -- signal nothing-freezes --short
 
-Build the bot first: cargo build --release -p evenkeel-examples --example signal_bench
+Build the bot first: cargo build --release -p evenkeel-examples --bin signal_bench
 ";
 
 /// What to do.

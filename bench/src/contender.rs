@@ -84,7 +84,7 @@ impl Contender {
 /// Returns where cargo puts the example that is measured: beside this very program.
 pub(crate) fn example() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
-    own.with_file_name("examples").join("signal_bench")
+    own.with_file_name("signal_bench")
 }
 
 /// A started contender; dropping it kills the process and waits for it.

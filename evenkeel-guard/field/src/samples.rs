@@ -77,6 +77,8 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
 pub(crate) fn one(arguments: &Arguments) -> bool {
     let found = SAMPLES.iter().find(|(name, _)| *name == arguments.only);
     let Some((_, sample)) = found else { return false };
+    // From here on lines are noted.
+    let _none = take_lines();
     let result = sample();
     if let Err(problem) = &result {
         println!("{problem}");
