@@ -101,7 +101,7 @@ cargo build --release
 scratch=$(mktemp -d)
 coproc DEMO { exec cargo run --release -- demo --listen 127.0.0.1:0 --no-open 2>"$scratch/log"; }
 demo=$DEMO_PID
-trap 'kill "$demo" 2>/dev/null || true; rm -rf "$scratch"' EXIT
+trap 'kill "$demo" ${kills:-} 2>/dev/null || true; rm -rf "$scratch"' EXIT
 IFS= read -r -t 60 url <&"${DEMO[0]}" || fail "the demo printed no address: $(cat "$scratch/log")"
 curl --silent --show-error --fail --output "$scratch/page" "$url" || fail "the page at $url is not there"
 grep -q '<title>' "$scratch/page" || fail "what is at $url is not the page"
@@ -109,25 +109,30 @@ echo "the page is at $url"
 kill -TERM "$demo"
 wait "$demo" || fail "the demo did not end well: $(cat "$scratch/log")"
 
+# As the build of the workspace left it: alone it has fewer features, and would be compiled once more with half of what it uses.
+bench() { timeout --verbose --kill-after=10 "${minutes}m" "${CARGO_TARGET_DIR:-target}/release/evenkeel-bench" "$@"; }
+
 step "the benchmark's short form"
-cargo build --release -p evenkeel-examples --bin signal_bench
-bounded "$minutes" cargo run --release -p evenkeel-bench -- signal ping --messages "$messages" --repeats 1
-bounded "$minutes" cargo run --release -p evenkeel-bench -- signal order --only evenkeel --messages "$messages" --repeats 1
-bounded "$minutes" cargo run --release -p evenkeel-bench -- signal nothing-freezes --short
-bounded "$minutes" cargo run --release -p evenkeel-bench -- router
+bench signal ping --messages "$messages" --repeats 1
+bench signal order --only evenkeel --messages "$messages" --repeats 1
+bench signal nothing-freezes --short
+bench router
 
 step "kill -9, and the checker that looks for what is lost"
-bounded "$minutes" cargo run --release -p evenkeel-bench -- planted
-kills() { bounded "$minutes" cargo run --release -p evenkeel-bench -- kills "$@"; }
-kills --rounds "$rounds"
+bench planted
+# Both mostly wait, so they run side by side.
+bench kills --rounds "$rounds" >"$scratch/kills" 2>&1 &
+kills=$!
 
 step "power cuts, full disks and poison, over the same bot"
-kills --power --rounds "$cuts"
-kills --full --rounds 10
-kills --abort --rounds "$aborts"
+bench kills --power --rounds "$cuts"
+wait "$kills" || fail "$(cat "$scratch/kills")"
+cat "$scratch/kills"
+bench kills --full --rounds 10
+bench kills --abort --rounds "$aborts"
 for blind in --lie "--mistake no-sync"; do
   # shellcheck disable=SC2086 # an option with its value
-  if kills --power --rounds 10 $blind; then fail "the loop does not see that syncs are missing: $blind"; fi
+  if bench kills --power --rounds 10 $blind; then fail "the loop does not see that syncs are missing: $blind"; fi
 done
 
 step "all is well"

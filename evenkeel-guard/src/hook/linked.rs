@@ -10,13 +10,14 @@ mod descriptor;
 mod lookup;
 mod process;
 mod thread;
+mod queue;
 mod raw;
 mod cost;
 
 pub(super) use cost::take;
 use wrap::Row;
 
-const TABLES: [&[Row]; 8] = [
+const TABLES: [&[Row]; 9] = [
     time::ROWS,
     path::ROWS,
     stream::ROWS,
@@ -24,6 +25,7 @@ const TABLES: [&[Row]; 8] = [
     lookup::ROWS,
     process::ROWS,
     thread::ROWS,
+    queue::ROWS,
     raw::ROWS,
 ];
 

@@ -102,6 +102,14 @@ wrap! {
         -> c_int => always(File);
     glob64 @ c"GLIBC_2.27" (pattern: *const c_char, flags: c_int, on_error: *const c_void,
         found: *mut libc::glob_t) -> c_int => always(File);
+    ftw(path: *const c_char, each: *const c_void, descriptors: c_int) -> c_int => always(File);
+    ftw64(path: *const c_char, each: *const c_void, descriptors: c_int) -> c_int => always(File);
+    nftw @ c"GLIBC_2.3.3" (path: *const c_char, each: *const c_void, descriptors: c_int, flags: c_int) -> c_int
+        => always(File);
+    nftw64 @ c"GLIBC_2.3.3" (path: *const c_char, each: *const c_void, descriptors: c_int, flags: c_int) -> c_int
+        => always(File);
+    fts_open(paths: *const *mut c_char, options: c_int, compare: *const c_void) -> *mut c_void => always(File);
+    fts_read(walk: *mut c_void) -> *mut c_void => always(File);
     chdir(path: *const c_char) -> c_int => always(File);
     fchdir(fd: c_int) -> c_int => always(File);
     mkdir(path: *const c_char, mode: mode_t) -> c_int => always(File);

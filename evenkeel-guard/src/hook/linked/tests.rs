@@ -455,3 +455,47 @@ fn calls_inside_the_observer_are_not_told() {
     after(|| ());
     assert_eq!(calls.len(), 1, "{calls:?}");
 }
+
+#[test]
+fn a_queue_between_processes_is_told_unless_it_only_tries() {
+    // SAFETY: the queue and the buffers are ours, and the operations as many as told.
+    unsafe {
+        let queue = libc::msgget(libc::IPC_PRIVATE, 0o600);
+        let mut message = [0_u8; 32];
+        let message = message.as_mut_ptr().cast();
+        assert_eq!(first(|| libc::msgrcv(queue, message, 8, 0, libc::IPC_NOWAIT)), None);
+        assert_eq!(first(|| libc::msgrcv(-1, message, 8, 0, 0)), Some(("msgrcv", Class::Wait)));
+        libc::msgctl(queue, libc::IPC_RMID, std::ptr::null_mut());
+        let operates = |sem_op, flags: std::ffi::c_int| {
+            let mut one = libc::sembuf { sem_num: 0, sem_op, sem_flg: flags as _ };
+            first(|| libc::semop(-1, &raw mut one, 1))
+        };
+        assert_eq!(operates(-1, 0), Some(("semop", Class::Wait)));
+        assert_eq!(operates(1, 0), None);
+        assert_eq!(operates(-1, libc::IPC_NOWAIT), None);
+    }
+}
+
+#[test]
+fn a_message_queue_is_told_unless_it_never_waits() {
+    let name = std::ffi::CString::new(format!("/evenkeel-{}", std::process::id())).expect("no zero inside");
+    let past = libc::timespec { tv_sec: 0, tv_nsec: 1 };
+    let mut message = [0_u8; 64];
+    // SAFETY: the queue and the buffers are ours.
+    unsafe {
+        let mut limits: libc::mq_attr = std::mem::zeroed();
+        (limits.mq_maxmsg, limits.mq_msgsize) = (1, 64);
+        let mut receives = |flags| {
+            let queue =
+                libc::mq_open(name.as_ptr(), libc::O_CREAT | libc::O_RDWR | flags, 0o600, &raw const limits);
+            let into = message.as_mut_ptr().cast();
+            let told =
+                first(|| libc::mq_timedreceive(queue, into, 64, std::ptr::null_mut(), &raw const past));
+            libc::mq_close(queue);
+            (queue >= 0).then_some(told)
+        };
+        assert_eq!(receives(0), Some(Some(("mq_timedreceive", Class::Wait))));
+        assert_eq!(receives(libc::O_NONBLOCK), Some(None));
+        libc::mq_unlink(name.as_ptr());
+    }
+}
