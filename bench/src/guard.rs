@@ -26,7 +26,7 @@ const CALL_RATIO: f64 = 3.0;
 const IDLE: (u64, u64) = (3, 10);
 const BYTES_PER_COMMAND: u64 = 768;
 /// Beside handlers that never return: threads, which is the executor's own limit, and memory.
-const MOST_THREADS: usize = 256;
+const MOST_THREADS: usize = 512;
 const ENDLESS_MIB: f64 = 40.0;
 /// Until the line tables that were read for a report are put away again, at the latest.
 const PUT_AWAY: Duration = Duration::from_secs(10);

@@ -77,7 +77,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 /// too. They are put together again from the types that called it, and from the source file where that lies at the
 /// path it was compiled from and is not younger than the program. Where there is neither (the program was built on
 /// another machine), name the file: `file@src/config.rs`, or one line of it: `file@src/config.rs:12`, which is how a
-/// report names the place. A crate may then be named by its folder: begin *where* with `*::`. A stripped program has no
+/// report names the place. So does an `async fn` that a `macro_rules!` has made: its name stands in no source. A crate may then be named by its folder: begin *where* with `*::`. A stripped program has no
 /// names and no lines, unless its debug information lies beside it.
 ///
 /// ```
@@ -129,7 +129,9 @@ impl Allow {
     #[must_use]
     pub fn with(mut self, what: impl Into<String>, path: impl Into<String>) -> Self {
         let trimmed = |text: String| text.trim().to_owned();
-        self.entries.push(Entry::new(trimmed(what.into()), Some(trimmed(path.into()))));
+        // The compiler's own names have no `r#` before `r#type`.
+        let path = trimmed(path.into()).replace("r#", "");
+        self.entries.push(Entry::new(trimmed(what.into()), Some(path)));
         self
     }
 

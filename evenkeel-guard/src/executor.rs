@@ -126,8 +126,8 @@ impl Executor {
     ///
     /// # Errors
     ///
-    /// [`RunError::Busy`] when the label is in quarantine and the queue in front of it is full; [`RunError::Ended`]
-    /// when the future panicked or the executor is gone.
+    /// [`RunError::Busy`] when the label is in quarantine and the queue in front of it is full, and while no worker has come
+    /// back for a second and no thread is left to replace one; [`RunError::Ended`] when the future panicked or the executor is gone.
     ///
     /// # Cancel safety
     ///
@@ -137,7 +137,7 @@ impl Executor {
         label: Label,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, RunError> {
-        if self.watch().is_some_and(|watch| watch.is_full(watch.registry.command(&label))) {
+        if self.watch().is_some_and(|watch| watch.refuses(watch.registry.command(&label))) {
             return Err(RunError::Busy);
         }
         let (done, result) = oneshot::channel();
@@ -236,8 +236,9 @@ pub async fn enter(label: Label) -> Result<(), Busy> {
     poll_fn(|cx| {
         let Some(here) = here() else { return Poll::Ready(Ok(())) };
         let command = here.observer.command(&label);
+        let is_new = here.slot.command() != command;
         rename(&here, command);
-        match here.observer.admits(&here.slot, command) {
+        match here.observer.admits(&here.slot, command, is_new) {
             Admission::Here => Poll::Ready(Ok(())),
             Admission::Elsewhere => {
                 // It is scheduled by its new label.
@@ -330,7 +331,7 @@ impl Drop for AbortOnDrop {
 
 impl fmt::Display for Busy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("too many invocations are waiting for a thread of the quarantine")
+        f.write_str("no thread is free for it, and enough is waiting for one")
     }
 }
 

@@ -38,7 +38,7 @@ impl Default for Options {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             workers: cores.max(2),
-            threads: 256,
+            threads: 512,
             quarantine_threads: 128,
             compute_threads: cores.saturating_sub(1).max(1),
             quarantine_queue: 1024,
@@ -57,7 +57,7 @@ impl Options {
         self
     }
 
-    /// Threads in all, stuck ones and those of the quarantine counted; 256 unless told. Beyond it a stuck thread is not
+    /// Threads in all, stuck ones and those of the quarantine counted; 512 unless told. Beyond it a stuck thread is not
     /// replaced. Never fewer than the workers and three.
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;

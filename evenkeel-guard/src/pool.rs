@@ -12,12 +12,13 @@ use std::thread;
 use std::time::Duration;
 
 use async_task::Runnable;
+use concurrent_queue::ConcurrentQueue;
 use tokio::runtime::Handle;
 
 use crate::counters::Counters;
 use crate::crew::{Crew, Member};
 use crate::options::Options;
-use crate::registry::Standing;
+use crate::registry::{First, Standing};
 use crate::slot::{CommandId, Here, PollObserver, Role, Slot, renamed, set_here};
 use crate::watchdog::Watch;
 use quarantine::Quarantine;
@@ -69,6 +70,8 @@ impl Tag {
 pub(crate) struct Pool {
     crew: Crew<Work>,
     quarantine: Quarantine,
+    /// Work of commands that have to show first that they return. Looked at again when one of them has, and on each tick.
+    held_back: ConcurrentQueue<Work>,
     supply: Arc<Supply>,
     runtime: Handle,
     most_threads: usize,
@@ -81,6 +84,7 @@ impl Pool {
         let pool = Arc::new_cyclic(|pool| Self {
             crew: Crew::new(),
             quarantine: Quarantine::new(options),
+            held_back: ConcurrentQueue::unbounded(),
             supply: Supply::new(),
             runtime,
             most_threads: options.threads.max(options.workers + 3),
@@ -113,9 +117,20 @@ impl Pool {
         });
     }
 
+    /// Queues anew what was held back; whether there was any.
+    fn release(self: &Arc<Self>) -> bool {
+        // No more than there is now: it may be held back once more.
+        let count = self.held_back.len();
+        for work in (0..count).map_while(|_| self.held_back.pop().ok()) {
+            self.push(work);
+        }
+        count > 0
+    }
+
     /// Lets the threads go once they have returned from what they poll. Stuck ones stay behind.
     pub(crate) fn close(&self) {
         self.crew.close();
+        while self.held_back.pop().is_ok() {}
         self.quarantine.close();
         self.supply.close();
         self.watch().stop();
@@ -204,7 +219,18 @@ impl Pool {
                 self.push(work);
                 continue;
             }
+            let first = registry.begins(command);
+            if first == First::Later {
+                // An unbounded queue refuses only when closed, and this one is never closed.
+                let _taken = self.held_back.push(work);
+                watch.wake();
+                continue;
+            }
             slot.polling(command, || run(work));
+            if first == First::Yes {
+                registry.ended(command);
+                self.release();
+            }
             if member.is_relieved() {
                 // A thread whose priority was lowered cannot raise it again.
                 if slot.is_lowered() || self.crew.spares() >= SPARES {

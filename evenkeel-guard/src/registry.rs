@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::call::incident;
+use crate::clock::Moment;
 use crate::report::{Label, as_seconds};
 use crate::slot::{CommandId, locked};
 
@@ -17,6 +18,13 @@ const COMMANDS: usize = 4096;
 pub(crate) const UNNAMED: CommandId = 0;
 /// All commands beyond the last number.
 const OTHERS: CommandId = 1;
+
+/// Polls of a command that have to end before more than [`AT_FIRST`] of it run at a time.
+const PROVEN: u32 = 16;
+/// So many threads a command may keep that has shown nothing yet: if none of them comes back, that is all it has cost.
+const AT_FIRST: u32 = 2;
+/// After so long a command runs as it comes, whatever keeps those that began: it may be slow, and nothing worse.
+const HELD_BACK: Duration = Duration::from_millis(250);
 
 /// When a command leaves quarantine by itself.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +73,15 @@ pub struct Quarantined {
     pub is_permanent: bool,
 }
 
+/// Whether a poll is one of the first of its command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    No,
+    Yes,
+    /// There are enough of them under way: it has to wait.
+    Later,
+}
+
 /// Says of an incident that nobody looks into it: its strike stands as it is.
 const UNSEEN: u64 = 1 << 63;
 
@@ -92,6 +109,12 @@ struct Command {
     clean_polls: AtomicU32,
     /// Calls that keep a worker's thread at this moment.
     stuck: AtomicU32,
+    /// Polls that have ended since it was last seen to keep a thread; counted up to [`PROVEN`].
+    proven: AtomicU32,
+    /// Polls that were begun before that.
+    first_polls: AtomicU32,
+    /// Since when it is held back, in nanoseconds; zero while it is not.
+    held_back: AtomicU64,
     /// The incident whose strike is not confirmed yet, or zero.
     provisional: AtomicU64,
     /// The incident before which all is forgiven.
@@ -265,6 +288,52 @@ impl Registry {
     /// Whether a command is in quarantine, and for certain.
     pub(crate) fn is_confirmed(&self, command: CommandId) -> bool {
         !self.is_clean(command) && self.of(command).provisional.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether one more poll of the command may begin: mostly one load. A command that has shown nothing yet is held back, since each
+    /// poll that never returns costs a thread. If [`First::Yes`], [`Registry::ended`] has to follow.
+    #[inline]
+    pub(crate) fn begins(&self, command: CommandId) -> First {
+        let of = self.of(command);
+        if of.proven.load(Ordering::Relaxed) >= PROVEN { First::No } else { self.begins_first(of) }
+    }
+
+    #[cold]
+    fn begins_first(&self, of: &Command) -> First {
+        if of.is_exempt.load(Ordering::Relaxed) {
+            return First::No;
+        }
+        let kept = of.first_polls.fetch_add(1, Ordering::Relaxed) + of.stuck.load(Ordering::Relaxed);
+        if kept < AT_FIRST {
+            return First::Yes;
+        }
+        let (now, none) = (Moment::now(), 0);
+        let since = of.held_back.compare_exchange(none, now.nanos(), Ordering::Relaxed, Ordering::Relaxed);
+        let since = since.map_or_else(Moment::from_nanos, |_| now);
+        if since.elapsed() >= HELD_BACK {
+            return First::Yes;
+        }
+        of.first_polls.fetch_sub(1, Ordering::Relaxed);
+        First::Later
+    }
+
+    /// A poll has ended that was one of the first.
+    pub(crate) fn ended(&self, command: CommandId) {
+        let of = self.of(command);
+        of.first_polls.fetch_sub(1, Ordering::Relaxed);
+        of.proven.fetch_add(1, Ordering::Relaxed);
+        of.held_back.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a command may be polled without more ado.
+    pub(crate) fn is_proven(&self, command: CommandId) -> bool {
+        let of = self.of(command);
+        of.proven.load(Ordering::Relaxed) >= PROVEN || of.is_exempt.load(Ordering::Relaxed)
+    }
+
+    /// A call of this command lasts: it has to prove itself anew.
+    pub(crate) fn doubt(&self, command: CommandId) {
+        self.of(command).proven.store(0, Ordering::Relaxed);
     }
 
     /// A call of this command begins to keep a worker's thread. Answers how many do so at this moment.

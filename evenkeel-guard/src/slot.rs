@@ -43,6 +43,8 @@ pub(crate) struct Slot {
     pub(crate) call: CallCell,
     pub(crate) deep: DeepStacks,
     pub(crate) replacement: Replacement,
+    /// The command whose wait for a lock was found to last, until the wait is over; zero otherwise.
+    lasting: AtomicU32,
     /// The last poll in which something was found to be right where it is.
     excused_poll: AtomicU64,
 }
@@ -74,8 +76,9 @@ pub(crate) trait PollObserver: Send + Sync {
     fn excuse(&self, slot: &Arc<Slot>);
     /// The number of a label in the registry.
     fn command(&self, label: &crate::report::Label) -> CommandId;
-    /// Whether the command may run on this thread; if not, its task has to be scheduled anew.
-    fn admits(&self, slot: &Slot, command: CommandId) -> Admission;
+    /// Whether the command may run on this thread; if not, its task has to be scheduled anew. `is_new` says that its task was
+    /// something else until now.
+    fn admits(&self, slot: &Slot, command: CommandId, is_new: bool) -> Admission;
 }
 
 /// Where a command may go on.
@@ -102,8 +105,27 @@ impl Slot {
             call: CallCell::new(),
             deep: DeepStacks::default(),
             replacement: Replacement::default(),
+            lasting: AtomicU32::new(0),
             excused_poll: AtomicU64::new(0),
         })
+    }
+
+    /// Whether this is a worker that was not replaced.
+    pub(crate) fn has_place(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| !member.is_relieved())
+    }
+
+    /// The watchdog finds that a wait lasts. Answers whether that is new.
+    pub(crate) fn lasts(&self, command: CommandId) -> bool {
+        self.lasting.swap(command, Ordering::AcqRel) == 0
+    }
+
+    /// Whatever lasted is over: answers whose it was.
+    pub(crate) fn lasted(&self) -> Option<CommandId> {
+        if self.lasting.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        Some(self.lasting.swap(0, Ordering::AcqRel)).filter(|command| *command != 0)
     }
 
     /// Polls with the slot showing `command`: the whole cost of the guard, for a thread that does nothing else. `poll`

@@ -53,8 +53,11 @@ pub(crate) trait ThreadSupply: Send + Sync {
         false
     }
 
-    /// Looks after work for which there was no thread when it came. Called on each tick.
-    fn tick(&self) {}
+    /// Looks after work for which there was no thread when it came. Called on each tick; answers whether the next one is needed
+    /// though nothing is polled.
+    fn tick(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody to send.
@@ -76,6 +79,8 @@ pub(crate) struct Watch {
     /// Set by a thread that begins to work, before it looks whether the watchdog is resting; the watchdog says that it
     /// is resting before it looks here. So one of the two sees the other.
     has_begun: AtomicBool,
+    /// Whether all that has a place among the workers is kept by what does not return.
+    is_exhausted: AtomicBool,
     /// Whether it looks more often, since a call is under way that may last.
     is_quick: AtomicBool,
     thread: OnceLock<thread::Thread>,
@@ -95,6 +100,7 @@ impl Watch {
             is_stopped: AtomicBool::new(false),
             is_resting: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
+            is_exhausted: AtomicBool::new(false),
             is_quick: AtomicBool::new(false),
             thread: OnceLock::new(),
         });
@@ -165,6 +171,10 @@ impl Watch {
             // A thread whose polls are short is mostly seen between two of them.
             seen.is_busy |= is_polling(watched.sequence) || watched.sequence != before;
             seen.has_young_call |= watched.has_young_call;
+            if slot.has_place() {
+                seen.places += 1;
+                seen.places_kept += usize::from(watched.is_kept);
+            }
             true
         });
         // Replacing a thread adds slots meanwhile.
@@ -172,9 +182,35 @@ impl Watch {
         watched.append(&mut added);
         *added = watched;
         drop(added);
-        self.supply.tick();
+        seen.is_busy |= self.supply.tick();
         self.reporter.start();
+        self.note_exhaustion(seen.places > 0 && seen.places == seen.places_kept);
         seen
+    }
+
+    /// Says once that nothing runs any more, and once that it does again.
+    fn note_exhaustion(&self, is_exhausted: bool) {
+        if self.is_exhausted.load(Ordering::Relaxed) == is_exhausted {
+            return;
+        }
+        self.is_exhausted.store(is_exhausted, Ordering::Relaxed);
+        let threads = self.tally.threads.load(Ordering::Relaxed);
+        if is_exhausted {
+            tracing::error!(
+                threads,
+                "no thread is left: all are kept by what does not return, and nothing else runs until one of them does; \
+                 end what hangs (`Executor::reports` has its lines), or raise `Options::with_threads`"
+            );
+        } else {
+            tracing::warn!(threads, "there are threads again, and what waited runs");
+        }
+    }
+
+    /// Whether one more invocation has to be refused, for its command or since nothing runs; counted if so.
+    pub(crate) fn refuses(&self, command: CommandId) -> bool {
+        let is_exhausted = self.is_exhausted.load(Ordering::Relaxed);
+        self.tally.busy.fetch_add(u64::from(is_exhausted), Ordering::Relaxed);
+        is_exhausted || self.is_full(command)
     }
 
     /// Whether one more invocation of this command has to be refused; counted if so.
@@ -196,6 +232,9 @@ struct Seen {
     is_busy: bool,
     /// A call that has not been found to last.
     has_young_call: bool,
+    /// Workers that have a place, and those of them that do not come back.
+    places: usize,
+    places_kept: usize,
 }
 
 /// The watchdog's thread. It holds the watch only while it looks, so that the last user can end it.

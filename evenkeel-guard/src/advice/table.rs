@@ -297,6 +297,8 @@ pub(super) const FUNCTIONS: &[Row] = &[
         "log with `tracing` through `tracing_appender::non_blocking(std::io::stdout())` in place of `println!`",
     ),
     any(&["std::net::TcpStream"], "use `tokio::net::TcpStream` and `.await` each step"),
+    any(&["std::env::current_exe", "std::env::current_dir"], "ask once, in `main`, and keep the path"),
+    any(&["std::net::TcpListener::bind"], "use `tokio::net::TcpListener::bind(address).await`"),
     any(&["std::net::TcpListener"], "use `tokio::net::TcpListener` and `accept().await`"),
     // The standard library has one piece of code for these, for a `TcpStream` and for sockets of Unix.
     any(

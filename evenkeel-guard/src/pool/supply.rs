@@ -100,10 +100,10 @@ impl ThreadSupply for Threads {
         self.0.upgrade().is_some_and(|pool| pool.quarantine.is_full(command, standing))
     }
 
-    fn tick(&self) {
-        if let Some(pool) = self.0.upgrade() {
-            pool.quarantine.tick(&pool);
-        }
+    fn tick(&self) -> bool {
+        let Some(pool) = self.0.upgrade() else { return false };
+        pool.quarantine.tick(&pool);
+        pool.release()
     }
 }
 

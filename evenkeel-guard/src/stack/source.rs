@@ -146,7 +146,9 @@ fn functions(text: &str) -> Vec<Function> {
             "impl" | "trait" if header.is_none() && nesting == 0 => {
                 header = Some(Header::Type(String::new()));
             }
-            _ if before == "fn" && is_name(word) => header = Some(Header::Function(word.to_owned(), at)),
+            _ if before == "fn" && is_name(word) => {
+                header = Some(Header::Function(word.trim_start_matches("r#").to_owned(), at));
+            }
             _ if before == "mod" && is_name(word) => header = Some(Header::Module(word.to_owned())),
             _ => {}
         }
@@ -226,6 +228,9 @@ fn token(rest: &str) -> (usize, bool) {
     }
     if first == '\'' {
         return (letter_or_lifetime(rest), false);
+    }
+    if let Some(name) = rest.strip_prefix("r#").filter(|name| name.starts_with(is_letter)) {
+        return (2 + name.find(|letter| !is_letter(letter)).unwrap_or(name.len()), true);
     }
     if is_letter(first) {
         return (rest.find(|letter| !is_letter(letter)).unwrap_or(rest.len()), true);
@@ -317,6 +322,7 @@ pub(crate) mod config {
     }
 }
 fn last() { 1 }
+async fn r#type() { raw_name() }
 "##;
 
     #[test]
@@ -335,6 +341,7 @@ fn last() { 1 }
             ("again()", Some("config::Store::twice")),
             ("async { 1 }", Some("config::Store::later")),
             ("self.later()", Some("config::Load::now")),
+            ("raw_name()", Some("type")),
             ("use std::fs", None),
             ("struct Store", None),
         ] {

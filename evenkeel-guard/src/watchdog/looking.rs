@@ -44,6 +44,8 @@ pub(super) struct Watched {
     begun: Option<(u64, bool)>,
     /// Whether a call is under way that has not lasted long so far.
     pub(super) has_young_call: bool,
+    /// Whether a worker that has its place does not come back from a poll.
+    pub(super) is_kept: bool,
 }
 
 struct Incident {
@@ -73,14 +75,17 @@ impl Watched {
             incident: None,
             begun: None,
             has_young_call: false,
+            is_kept: false,
         }
     }
 
     pub(super) fn look(&mut self, slot: &Arc<Slot>, watch: &Watch, capture: &mut Capture) {
-        self.has_young_call = false;
+        (self.has_young_call, self.is_kept) = (false, false);
         let sequence = slot.sequence();
         if sequence != self.sequence {
             self.finish(Some(slot), watch);
+            // Noted a moment too late.
+            slot.lasted().into_iter().for_each(|command| watch.registry.comes_off(command));
             let cpu = if is_polling(sequence) { sys::cpu_time_of(slot.thread) } else { None };
             (self.sequence, self.since, self.cpu, self.last_cpu) = (sequence, Moment::now(), cpu, cpu);
             self.looks_asleep = 0;
@@ -89,6 +94,7 @@ impl Watched {
         if !is_polling(sequence) {
             return;
         }
+        self.is_kept = self.since.elapsed() >= STILL;
         match slot.call.now() {
             Some(call) => self.look_at_call(slot, &call, watch, capture),
             None => self.look_at_thread(slot, watch, capture),
@@ -107,6 +113,12 @@ impl Watched {
         let sight = watch.reporter.findings().known.look(call.key);
         if sight == Sight::Allowed {
             return;
+        }
+        if slot.role == Role::Worker {
+            watch.registry.doubt(slot.command());
+            if call.class == Class::Contention && slot.lasts(slot.command()) {
+                watch.registry.sticks(slot.command());
+            }
         }
         let is_certain = strikes(call.class, sight);
         if slot.role == Role::Worker && (is_certain || call.class == Class::Contention && elapsed >= LONG) {

@@ -170,8 +170,9 @@ impl PollObserver for Watch {
     fn after(&self, slot: &Arc<Slot>, call: &hook::Call) {
         let Some(ended) = slot.call.end() else { return };
         let (elapsed, is_brief) = (ended.since.elapsed(), ended.class == Class::Contention);
-        if slot.role == Role::Worker && !is_brief {
-            self.registry.comes_off(slot.command());
+        if slot.role == Role::Worker {
+            let kept = if is_brief { slot.lasted() } else { Some(slot.command()) };
+            kept.into_iter().for_each(|command| self.registry.comes_off(command));
         }
         if !is_brief {
             return self.ended(slot, &ended, elapsed, |sheet| slot.call.copy(ended.length, sheet));
@@ -191,8 +192,16 @@ impl PollObserver for Watch {
         self.registry.command(label)
     }
 
-    fn admits(&self, slot: &Slot, command: CommandId) -> Admission {
+    fn admits(&self, slot: &Slot, command: CommandId, is_new: bool) -> Admission {
         let standing = self.registry.standing(command);
+        if is_new
+            && standing == Standing::Clean
+            && slot.role == Role::Worker
+            && !self.registry.is_proven(command)
+        {
+            // Where it is taken from the queue, it is counted.
+            return Admission::Elsewhere;
+        }
         // Where nothing is replaced, nothing is put away either.
         if standing == Standing::Clean || slot.role != Role::Worker {
             return Admission::Here;

@@ -77,6 +77,69 @@ fn what_is_caught_later_finds_a_thread_though_others_keep_all_they_get() {
 }
 
 #[test]
+fn many_different_commands_that_never_return_leave_threads_to_the_others() {
+    let runtime = runtime();
+    let options = Options::default().with_workers(16).with_quarantine(16, 1).with_threads(200);
+    let executor = Executor::with(runtime.handle().clone(), &options);
+    for number in 0..60 {
+        let name = format!("endless {number}");
+        endless(&executor, &runtime, &name, 40);
+        until(|| executor.quarantined().iter().any(|one| one.name == name));
+        let worker = ask(&executor, &Label::new(format!("ping {number}")), async { thread_name() });
+        assert_eq!(worker, "evenkeel-worker", "after {number}: {:?}", executor.counters());
+    }
+    let counters = executor.counters();
+    assert!(counters.threads < 200, "{counters:?}");
+}
+
+#[test]
+fn when_no_thread_is_left_others_are_refused_until_one_comes_back() {
+    let runtime = runtime();
+    let options = Options::default().with_workers(2).with_quarantine(1, 1).with_threads(8);
+    let executor = Executor::with(runtime.handle().clone(), &options);
+    let mut ends = Vec::new();
+    for number in 0..20 {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let waits = async move {
+            let _end = ended.recv();
+        };
+        executor.spawn(&Label::new(format!("endless {number}")), waits).detach();
+        ends.push(end);
+    }
+    let ping = || runtime.block_on(executor.run(Label::new("ping"), async {}));
+    // Until then it may have been taken, and waits.
+    until(|| executor.counters().not_taken_over > 0);
+    let refused = || {
+        let asked = async {
+            tokio::time::timeout(Duration::from_millis(20), executor.run(Label::new("ping"), async {})).await
+        };
+        runtime.block_on(asked) == Ok(Err(RunError::Busy))
+    };
+    until(refused);
+    drop(ends);
+    until(|| ping() == Ok(()));
+}
+
+#[test]
+fn a_new_command_that_takes_long_is_held_back_for_a_moment_only() {
+    let runtime = runtime();
+    let executor = Executor::with(runtime.handle().clone(), &Options::default().with_workers(2));
+    let (label, running) = (Label::new("slow"), Arc::<AtomicUsize>::default());
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let ended = Arc::new(std::sync::Mutex::new(ended));
+    for _ in 0..6 {
+        let (running, ended) = (Arc::clone(&running), Arc::clone(&ended));
+        let waits = async move {
+            running.fetch_add(1, SeqCst);
+            evenkeel_guard::block_in_place(|| drop(ended.lock().map(|ended| ended.recv())));
+        };
+        executor.spawn(&label, waits).detach();
+    }
+    until(|| running.load(SeqCst) == 6);
+    drop(end);
+}
+
+#[test]
 fn what_is_allowed_is_caught_at_most_until_it_has_been_looked_into() {
     let runtime = runtime();
     let allow =

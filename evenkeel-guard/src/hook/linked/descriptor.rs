@@ -54,6 +54,9 @@ wrap! {
     vmsplice(fd: c_int, data: *const iovec, count: usize, flags: c_uint) -> isize
         => unless_it_only_tries(flags, || writes(fd));
 
+    eventfd_read(fd: c_int, value: *mut u64) -> c_int => reads(fd);
+    tcdrain(fd: c_int) -> c_int => writes(fd);
+
     connect(fd: c_int, to: *const sockaddr, size: socklen_t) -> c_int => connects(fd);
     accept(fd: c_int, peer: *mut sockaddr, size: *mut socklen_t) -> c_int => connects(fd);
     accept4(fd: c_int, peer: *mut sockaddr, size: *mut socklen_t, flags: c_int) -> c_int => connects(fd);

@@ -22,6 +22,10 @@ wrap! {
     gethostbyaddr_r(address: *const c_void, size: socklen_t, family: c_int, entry: *mut hostent,
         into: *mut c_char, room: usize, found: *mut *mut hostent, code: *mut c_int) -> c_int
         => always(Lookup), absent ENOSYS;
+    getnetbyname(name: *const c_char) -> *mut c_void => always(Lookup);
+    getnetbyaddr(net: u32, family: c_int) -> *mut c_void => always(Lookup);
+    getprotobyname(name: *const c_char) -> *mut c_void => always(Lookup);
+    getprotobynumber(number: c_int) -> *mut c_void => always(Lookup);
     res_query(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, room: c_int) -> c_int
         => always(Lookup);
     res_search(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, room: c_int) -> c_int

@@ -184,6 +184,9 @@ wrap! {
     syncfs(fd: c_int) -> c_int => always(File);
     msync(start: *mut c_void, length: usize, flags: c_int) -> c_int => when(flags & libc::MS_SYNC != 0, File);
     sync_file_range(fd: c_int, from: off_t, length: off_t, flags: c_uint) -> c_int => always(File);
+    name_to_handle_at(at: c_int, path: *const c_char, handle: *mut c_void, mount: *mut c_int, flags: c_int) -> c_int
+        => asks(path, flags), absent libc::ENOSYS;
+    inotify_add_watch(fd: c_int, path: *const c_char, mask: u32) -> c_int => always(File);
     flock(fd: c_int, operation: c_int) -> c_int
         => when(operation & (libc::LOCK_NB | libc::LOCK_UN) == 0, File);
     lockf(fd: c_int, command: c_int, length: off_t) -> c_int => when(command == libc::F_LOCK, File);

@@ -13,7 +13,7 @@ fn unless_it_only_tries(flags: c_int) -> Finding {
 }
 
 /// Operations on semaphores: one that must not wait ends them all at once.
-unsafe fn operates(operations: *const sembuf, count: size_t) -> Finding {
+pub(super) unsafe fn operates(operations: *const sembuf, count: size_t) -> Finding {
     if operations.is_null() {
         return None;
     }

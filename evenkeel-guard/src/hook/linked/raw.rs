@@ -14,6 +14,7 @@ use super::look::{
     Finding, always, asks, connects, milliseconds, reads, sleeps, span, span_until, transfers, waits, when,
     writes,
 };
+use super::queue::operates;
 
 /// Absent from some versions of the libc crate; the same number on every architecture.
 const FUTEX_WAITV: c_long = 449;
@@ -71,6 +72,10 @@ unsafe fn finding(number: c_long, a: [c_long; 5]) -> Finding {
         | libc::SYS_ftruncate
         | libc::SYS_fallocate
         | libc::SYS_getdents64
+        | libc::SYS_truncate
+        | libc::SYS_statfs
+        | libc::SYS_sync
+        | libc::SYS_name_to_handle_at
         | libc::SYS_copy_file_range => always(File),
         // SAFETY: the caller of `syscall` passes a path.
         libc::SYS_statx => unsafe { asks(a[1] as *const c_char, a[2] as c_int) },
@@ -80,6 +85,37 @@ unsafe fn finding(number: c_long, a: [c_long; 5]) -> Finding {
         libc::SYS_wait4 => when(a[2] as c_int & libc::WNOHANG == 0, Process),
         libc::SYS_waitid => when(a[3] as c_int & libc::WNOHANG == 0, Process),
         libc::SYS_io_uring_enter => when(a[2] > 0 && a[3] & IO_URING_ENTER_GETEVENTS != 0, Wait),
+        libc::SYS_flock => when(a[1] as c_int & libc::LOCK_NB == 0, File),
+        // SAFETY: the caller of `syscall` passes a valid time or null.
+        libc::SYS_rt_sigtimedwait => waits(false, unsafe { span(a[2] as *const timespec) }),
+        libc::SYS_msgsnd => when(a[3] as c_int & libc::IPC_NOWAIT == 0, Wait),
+        libc::SYS_msgrcv => when(a[4] as c_int & libc::IPC_NOWAIT == 0, Wait),
+        // SAFETY: the caller of `syscall` passes as many operations as it says.
+        libc::SYS_semop | libc::SYS_semtimedop => unsafe {
+            operates(a[1] as *const libc::sembuf, a[2] as usize)
+        },
+        libc::SYS_mq_timedsend | libc::SYS_mq_timedreceive => reads(fd).map(|_| (Wait, None)),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the caller of `syscall` passes a path.
+        libc::SYS_newfstatat => unsafe { asks(a[1] as *const c_char, a[3] as c_int) },
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_open
+        | libc::SYS_creat
+        | libc::SYS_stat
+        | libc::SYS_lstat
+        | libc::SYS_access
+        | libc::SYS_unlink
+        | libc::SYS_rename
+        | libc::SYS_mkdir
+        | libc::SYS_rmdir
+        | libc::SYS_link
+        | libc::SYS_symlink
+        | libc::SYS_readlink
+        | libc::SYS_chmod
+        | libc::SYS_chown
+        | libc::SYS_lchown
+        | libc::SYS_getdents
+        | libc::SYS_mknod => always(File),
         // SAFETY: the caller of `syscall` passes the arguments of a wait for events.
         _ => unsafe { events(number, a) },
     }

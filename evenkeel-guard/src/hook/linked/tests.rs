@@ -499,3 +499,41 @@ fn a_message_queue_is_told_unless_it_never_waits() {
         libc::mq_unlink(name.as_ptr());
     }
 }
+
+#[test]
+fn c11_and_single_letters_are_told_by_their_own_names() {
+    unsafe extern "C" {
+        fn thrd_sleep(request: *const libc::timespec, rest: *mut libc::timespec) -> std::ffi::c_int;
+        fn getw(stream: *mut libc::FILE) -> std::ffi::c_int;
+    }
+    let short = libc::timespec { tv_sec: 0, tv_nsec: 1000 };
+    // SAFETY: the time is ours to read.
+    let slept = first(|| unsafe { thrd_sleep(&raw const short, std::ptr::null_mut()) });
+    assert_eq!(slept, Some(("thrd_sleep", Class::Sleep)));
+    // SAFETY: both texts end in a zero, and the stream is open until it is closed.
+    unsafe {
+        let stream = libc::fopen(c"/proc/self/stat".as_ptr(), c"r".as_ptr());
+        assert_eq!(first(|| libc::fgetc(stream)), Some(("fgetc", Class::File)));
+        assert_eq!(first(|| getw(stream)), Some(("getw", Class::File)));
+        libc::fclose(stream);
+    }
+}
+
+#[test]
+fn system_calls_by_number_are_told() {
+    let file = Some(("syscall", Class::File));
+    // SAFETY: all zeros is a valid `stat`.
+    let mut about: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the path ends in a zero, and all else is a number or ours to write.
+    unsafe {
+        let (at, path) = (libc::AT_FDCWD, c"/".as_ptr());
+        #[cfg(target_arch = "x86_64")]
+        assert_eq!(first(|| libc::syscall(libc::SYS_newfstatat, at, path, &raw mut about, 0)), file);
+        assert_eq!(first(|| libc::syscall(libc::SYS_name_to_handle_at, at, path, 0, 0, 0)), file);
+        assert_eq!(first(|| libc::syscall(libc::SYS_flock, -1, libc::LOCK_EX)), file);
+        assert_eq!(first(|| libc::syscall(libc::SYS_flock, -1, libc::LOCK_EX | libc::LOCK_NB)), None);
+        let mut one = libc::sembuf { sem_num: 0, sem_op: -1, sem_flg: 0 };
+        let waits = || libc::syscall(libc::SYS_semtimedop, -1, &raw mut one, 1, 0);
+        assert_eq!(first(waits), Some(("syscall", Class::Wait)));
+    }
+}

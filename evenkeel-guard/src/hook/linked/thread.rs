@@ -10,6 +10,9 @@ use libc::{
 use super::super::Class::{Contention, Join, Wait};
 use super::look::always;
 
+/// What the threads of C11 say of a failure in glibc.
+const THRD_ERROR: c_int = 2;
+
 /// A lock that was to be had, or an error: both end the call without waiting.
 fn unless_busy(code: c_int) -> Option<c_int> {
     (code != libc::EBUSY).then_some(code)
@@ -44,6 +47,12 @@ wrap! {
         until: *const timespec) -> c_int => always(Wait), absent ENOSYS;
     pthread_cond_clockwait(condition: *mut pthread_cond_t, mutex: *mut pthread_mutex_t, clock: clockid_t,
         until: *const timespec) -> c_int => always(Wait), absent ENOSYS;
+    cnd_wait(condition: *mut c_void, mutex: *mut c_void) -> c_int => always(Wait), absent THRD_ERROR;
+    cnd_timedwait(condition: *mut c_void, mutex: *mut c_void, until: *const timespec) -> c_int
+        => always(Wait), absent THRD_ERROR;
+    thrd_join(thread: pthread_t, answer: *mut c_int) -> c_int => always(Join), absent THRD_ERROR;
+    mtx_lock(mutex: *mut c_void) -> c_int => always(Contention), absent THRD_ERROR;
+    mtx_timedlock(mutex: *mut c_void, until: *const timespec) -> c_int => always(Contention), absent THRD_ERROR;
     pthread_barrier_wait(barrier: *mut pthread_barrier_t) -> c_int => always(Wait), absent ENOSYS;
     sem_wait(semaphore: *mut sem_t) -> c_int => always(Wait), first take(semaphore);
     sem_timedwait(semaphore: *mut sem_t, until: *const timespec) -> c_int

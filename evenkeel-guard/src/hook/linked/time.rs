@@ -13,6 +13,7 @@ wrap! {
     clock_nanosleep(clock: c_int, flags: c_int, request: *const timespec, rest: *mut timespec) -> c_int
         => sleeps(span_until(clock, flags, request)), absent libc::ENOSYS;
     usleep(micros: c_uint) -> c_int => sleeps(Some(Duration::from_micros(micros.into())));
+    thrd_sleep(request: *const timespec, rest: *mut timespec) -> c_int => sleeps(span(request));
     sleep(seconds: c_uint) -> c_uint => sleeps(Some(Duration::from_secs(seconds.into())));
 
     poll(fds: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int => waits(count == 0, milliseconds(timeout));
