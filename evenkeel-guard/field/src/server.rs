@@ -48,6 +48,14 @@ pub(crate) fn http() -> SocketAddr {
     })
 }
 
+/// Starts what rows ask, which the first of them would start otherwise.
+pub(crate) fn start_all() {
+    http();
+    tls();
+    tls_client();
+    websocket();
+}
+
 pub(crate) fn url() -> String {
     format!("http://{}/", http())
 }

@@ -74,6 +74,8 @@ pub(crate) fn once(arguments: &Arguments) -> bool {
     let rows =
         rows::all().into_iter().filter(|row| row.is_innocent() && row.title().contains(&arguments.only));
     let rows: Vec<_> = rows.collect();
+    // What a test waits for that finds another one starting a server is no false failure.
+    crate::server::start_all();
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(0));
     thread::scope(|scope| {
         for _ in 0..THREADS {

@@ -321,8 +321,8 @@ pub(crate) mod config {
         fn now(&self) { self.later() }
     }
 }
-fn last() { 1 }
 async fn r#type() { raw_name() }
+fn last() { 1 }
 "##;
 
     #[test]

@@ -578,3 +578,13 @@ fn a_panic_at_any_moment_of_a_poll_excuses_it() {
     let evidence = [Evidence { symbol: None, class: Compute, is_guest: false, frames: &around }];
     assert!(!judge_all(&evidence, &Allow::default(), &Words::tokio()).is_allowed);
 }
+
+#[test]
+fn the_lock_of_a_parking_lot_is_one_for_whoever_wakes_another_too() {
+    let stack = "parking_lot_core::word_lock::WordLock::lock_slow
+        parking_lot_core::parking_lot::lock_bucket_pair
+        parking_lot::condvar::Condvar::notify_one_slow
+        tokio::sync::oneshot::Sender<T>::send
+        bot::run | src/run.rs:3";
+    assert_eq!(super::waits::class(&frames(stack)), Some(Class::Contention));
+}

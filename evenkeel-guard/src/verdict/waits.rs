@@ -15,6 +15,8 @@ const LOCKS: &[&str] = &[
     "parking_lot::raw_mutex",
     "parking_lot::raw_rwlock",
     "parking_lot::raw_fair_mutex",
+    // What guards a parking lot's own queues, also for whoever wakes another.
+    "parking_lot_core::word_lock",
     "parking_lot::*mutex",
     "parking_lot::*rwlock",
     "lock_api",
