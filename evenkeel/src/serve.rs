@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::console::{About, Console, Desk, program};
 use crate::error::{Error, Result};
 use crate::journal::memory::MemoryJournal;
-use crate::journal::{DefaultJournal, Journal, Place};
+use crate::journal::{DefaultJournal, Journal, Place, Recovered};
 use crate::operator::{DeadLetters, Jobs, Operator, Wish};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
@@ -358,8 +358,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             backlog_bytes,
             share_bytes,
             event_bytes,
-            status,
-            operator,
+            status: (status, questions),
+            operator: (operator, wishes),
             clock,
             #[cfg(feature = "page")]
             console,
@@ -367,7 +367,6 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             bot_name,
             ..
         } = self;
-        let ((status, questions), (operator, wishes)) = (status, operator);
         let executor = executor.unwrap_or_else(|| Executor::on_with(Handle::current(), &guarding()));
         let clock = clock.start(&executor).await;
         let transport = Arc::new(transport);
@@ -375,33 +374,13 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         // Before the network is told anything: a journal in other hands ends the bot here.
         let settings = settings.map_or_else(Settings::load, Ok)?;
         #[cfg(feature = "page")]
-        let console = match (console, &settings.console) {
-            // Nobody's messages wait for a page.
-            (None, Some(address)) => {
-                Console::bind(address).map_err(|error| tracing::error!("no console: {}", error.chain())).ok()
-            }
-            (given, _) => given,
-        };
+        let console = console.or_else(|| console_at(settings.console.as_ref()?));
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }
         let app = app.with_usual_handler_limit(settings.handler_limit);
         let (place, account) = (settings.place, settings.account);
-        let opener = Arc::clone(&transport);
-        let opening = async move {
-            let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
-            let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
-            let recovered = journal.recover().await?;
-            let identity = foreign::caught("the transport", async { Ok(opener.identity()) }).await?;
-            account::claim(&mut journal, identity.as_deref(), account.as_deref()).await?;
-            let greeting =
-                foreign::caught("the transport", async { opener.open().await }).await.map_err(|error| {
-                    let context = format!("the {name} transport could not start");
-                    error.context(context)
-                })?;
-            Ok::<_, Error>((journal, recovered, greeting))
-        };
-        let mut opening = Box::pin(opening);
+        let mut opening = Box::pin(opened(journal, place, Arc::clone(&transport), account));
         let (journal, mut recovered, greeting) = tokio::select! {
             opened = &mut opening => opened?,
             Some(()) = stops.recv() => {
@@ -434,6 +413,32 @@ impl<T: Transport, J> std::fmt::Debug for Bot<T, J> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bot").field("transport", &self.transport.name()).field("app", &self.app).finish()
     }
+}
+
+/// Opens the journal and then the transport, which greets.
+async fn opened<T: Transport, J: Journal>(
+    journal: OpenJournal<J>,
+    place: Place,
+    transport: Arc<T>,
+    account: Option<String>,
+) -> Result<(J, Recovered, String)> {
+    let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
+    let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
+    let recovered = journal.recover().await?;
+    let identity = foreign::caught("the transport", async { Ok(transport.identity()) }).await?;
+    account::claim(&mut journal, identity.as_deref(), account.as_deref()).await?;
+    let greeting = foreign::caught("the transport", async { transport.open().await }).await;
+    let greeting = greeting.map_err(|error| {
+        let context = format!("the {} transport could not start", transport.name());
+        error.context(context)
+    })?;
+    Ok((journal, recovered, greeting))
+}
+
+/// The console of the settings. Nobody's messages wait for a page.
+#[cfg(feature = "page")]
+fn console_at(address: &str) -> Option<Console> {
+    Console::bind(address).map_err(|error| tracing::error!("no console: {}", error.chain())).ok()
 }
 
 /// Who says when the bot stops; ends with the bot.

@@ -12,6 +12,9 @@ const LONG: &[(&str, &str)] = &[
     ("evenkeel-guard/src/advice/table.rs", "a table that is made to be added to"),
 ];
 
+/// How long a function may be.
+const MOST_FUNCTION_LINES: usize = 60;
+
 /// Folders whose rooms lean on each other, with the reason.
 const ENTWINED: &[(&str, &str)] =
     &[("evenkeel-signal/src/standin", "a server made for tests: its rooms are one machine")];
@@ -156,6 +159,11 @@ impl House {
                 let problem = format!("{lines} lines without tests: two rooms, or a reason in `LONG`");
                 complaints.push(self.complaint(file, 0, &problem));
             }
+            for (offset, lines) in functions(&file.code) {
+                if !file.is_test() && lines > MOST_FUNCTION_LINES {
+                    complaints.push(self.complaint(file, offset, &format!("a function of {lines} lines")));
+                }
+            }
             let bare = bare(&file.text);
             for (banned, remedy) in BANNED {
                 if let Some(offset) = bare.find(banned) {
@@ -250,6 +258,25 @@ fn without_tests(bare: &str) -> String {
         blank(&mut code, start, end);
     }
     String::from_utf8_lossy(&code).into_owned()
+}
+
+/// Where each function begins, and how many lines it has from its name to its last brace.
+fn functions(code: &str) -> Vec<(usize, usize)> {
+    let starts = code.match_indices("fn ").filter(|(at, _)| !is_word(*at, code.as_bytes()));
+    let found = starts.filter_map(|(at, _)| {
+        let mut depth = 0_i32;
+        let (end, last) = code[at..].char_indices().find(|(_, letter)| {
+            depth += match letter {
+                '{' | '(' | '[' => 1,
+                '}' | ')' | ']' => -1,
+                _ => 0,
+            };
+            // A declaration in a trait ends without a body.
+            depth <= 0 && matches!(letter, '}' | ';')
+        })?;
+        (last == '}').then(|| (at, code[at..at + end].matches('\n').count() + 1))
+    });
+    found.collect()
 }
 
 /// The names that follow `root`, also those in braces, each with where it stands.
@@ -414,6 +441,11 @@ fn what_is_long_or_unfinished_is_a_complaint() {
     check("src/low.rs", &"fn a() {}\n".repeat(MOST_LINES + 1), "451 lines without tests");
     let tested = format!("fn a() {{}}\n#[cfg(test)]\nmod tests {{\n{}}}\n", "fn b() {}\n".repeat(MOST_LINES));
     check("src/low.rs", &tested, "");
+    let body = |lines| format!("fn a<T>() -> Result<[u8; 4], T> {{\n{}}}\n", "    a();\n".repeat(lines));
+    check("src/low.rs", &body(MOST_FUNCTION_LINES - 1), "a function of 61 lines");
+    check("src/low.rs", &body(MOST_FUNCTION_LINES - 2), "");
+    check("src/low.rs", &format!("trait A {{\n    fn a();\n{}}}", body(1).repeat(30)), "");
+    check("tests/low.rs", &body(MOST_FUNCTION_LINES), "");
     check("src/low/mod.rs", "", "a folder's module is `folder.rs` beside it");
     for unfinished in ["fn a() { todo!() }", "fn a() { dbg!(1); }", "#[ignore]\nfn a() {}"] {
         check("src/low.rs", unfinished, "src/low.rs:1: `");

@@ -118,7 +118,31 @@ impl MemoryJournal {
         Recovered { events, letters, next_job_ms, latest_ms: self.latest_ms, kept }
     }
 
+    /// Answers what only asks; `None` for all else.
+    fn look_up(&self, question: &Entry) -> Option<Answer> {
+        Some(match question {
+            Entry::Recall { conversation, name } => {
+                let key = (conversation.clone(), name.clone());
+                Answer::Recalled(self.values.get(&key).cloned())
+            }
+            Entry::Due { until_ms, limit } => self.list_jobs(None, (0, 0), *until_ms, *limit),
+            Entry::Jobs { conversation, after, limit } => {
+                let from = after.map_or((0, 0), |(due_ms, id)| (due_ms, id + 1));
+                self.list_jobs(conversation.as_deref(), from, u64::MAX, *limit)
+            }
+            Entry::ListDead(filter) => {
+                Answer::Dead(self.dead(filter).into_iter().filter_map(|id| self.show(id)).collect())
+            }
+            Entry::CountDead(filter) => Answer::Count(self.dead(filter).len() as u64),
+            Entry::Adopt => Answer::Replayed(Replayed::default()),
+            _ => return None,
+        })
+    }
+
     fn apply(&mut self, entry: &Entry) -> Answer {
+        if let Some(answer) = self.look_up(entry) {
+            return answer;
+        }
         match entry {
             Entry::Accept { event, now_ms, begins } => {
                 return Answer::Accepted(self.accept(event, *now_ms, *begins));
@@ -152,22 +176,8 @@ impl MemoryJournal {
                     None => drop(self.values.remove(&key)),
                 }
             }
-            Entry::Recall { conversation, name } => {
-                let key = (conversation.clone(), name.clone());
-                return Answer::Recalled(self.values.get(&key).cloned());
-            }
             Entry::Schedule(job) => return Answer::Scheduled(self.schedule(job)),
-            Entry::Cancel { name, conversation } => {
-                let is_meant =
-                    |job: &u64| conversation.as_ref().is_none_or(|own| self.jobs[job].conversation == *own);
-                let job = self.names.get(name).copied().filter(is_meant);
-                return Answer::Count(u64::from(job.and_then(|job| self.forget_job(job)).is_some()));
-            }
-            Entry::Due { until_ms, limit } => return self.list_jobs(None, (0, 0), *until_ms, *limit),
-            Entry::Jobs { conversation, after, limit } => {
-                let from = after.map_or((0, 0), |(due_ms, id)| (due_ms, id + 1));
-                return self.list_jobs(conversation.as_deref(), from, u64::MAX, *limit);
-            }
+            Entry::Cancel { name, conversation } => return self.cancel(name, conversation.as_deref()),
             Entry::Fire { job, due_ms, event, begins, next_ms, now_ms } => {
                 self.latest_ms = latest(self.latest_ms, *now_ms);
                 if !self.move_job(*job, *due_ms, *next_ms) {
@@ -178,19 +188,20 @@ impl MemoryJournal {
                     None => Answer::Count(1),
                 };
             }
-            Entry::ListDead(filter) => {
-                return Answer::Dead(self.dead(filter).into_iter().filter_map(|id| self.show(id)).collect());
-            }
-            Entry::CountDead(filter) => return Answer::Count(self.dead(filter).len() as u64),
             Entry::Replay { filter, now_ms } => {
                 self.latest_ms = latest(self.latest_ms, *now_ms);
                 return Answer::Replayed(self.replay(filter));
             }
             Entry::Discard(filter) => return self.discard(filter),
-            Entry::Adopt => return Answer::Replayed(Replayed::default()),
             _ => self.apply_to_event(entry),
         }
         Answer::Noted
+    }
+
+    fn cancel(&mut self, name: &str, conversation: Option<&str>) -> Answer {
+        let is_meant = |job: &u64| conversation.is_none_or(|own| self.jobs[job].conversation == own);
+        let job = self.names.get(name).copied().filter(is_meant);
+        Answer::Count(u64::from(job.and_then(|job| self.forget_job(job)).is_some()))
     }
 
     fn apply_to_event(&mut self, entry: &Entry) {

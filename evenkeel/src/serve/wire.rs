@@ -6,6 +6,7 @@ mod answering;
 mod downloads;
 mod ending;
 mod notices;
+mod turn;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,13 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_guard::{Executor, Label, Task};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use self::downloads::{Download, Downloads};
-use self::ending::End;
 pub(super) use self::ending::{GRACE, let_go};
 use self::notices::Notices;
 use super::attempt::{Finished, Work};
@@ -28,8 +26,8 @@ use super::clock::WallClock;
 use super::commands::Commands;
 use super::foreign;
 use super::handling::handle;
-use super::machine::{Input, Machine, Now, Output, Policy};
-use super::outbox::{Letter, deliver};
+use super::machine::{Input, Machine, Now, Policy};
+use super::outbox::Letter;
 use crate::context::{Ask, Wire as Asks};
 use crate::error::Result;
 use crate::guarantee::Guarantees;
@@ -43,10 +41,6 @@ use crate::transport::{Arrival, Backlog, SendError, Sent, Transport};
 
 /// Calls of the author's hook that may be under way; it is not told of what comes while they are.
 const HOOKS: usize = 1_000;
-/// How much is taken from one channel before the others get their turn.
-const TURN: usize = 256;
-/// How often it is asked what another process has put into the journal.
-const ADOPTION: Duration = Duration::from_secs(1);
 
 /// A transport that receives; it ends when the transport gives up.
 type Receiving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -197,150 +191,6 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             None => {}
         }
         Now { wall_ms: now_ms, elapsed }
-    }
-
-    /// The error is the journal's.
-    async fn turn(
-        &mut self,
-        recovered: Recovered,
-        ends: &mut Ends,
-        inner: &mut Inner,
-        drain: Duration,
-    ) -> Result<End> {
-        let Inner { finished, asked } = inner;
-        let mut sends = FuturesUnordered::new();
-        let mut deadline: Option<Instant> = None;
-        let mut ended: Result<()> = Ok(());
-        let (mut outputs, mut arrived, mut wishes, mut done) = <(Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
-        let mut adoption = self.journal.is_shared().then(|| Instant::now() + ADOPTION);
-        self.hands = Hands::new(recovered.latest_ms);
-        let now = self.now();
-        let (events, replies) = (recovered.events.len(), recovered.letters.len());
-        if events + replies > 0 {
-            tracing::info!(events, replies, "taking up what an earlier run left");
-        }
-        self.machine.recover(recovered, now, &|event| self.app.command(event));
-        self.settle();
-        self.machine.plan(self.app.schedules());
-        loop {
-            self.machine.outputs(&mut outputs);
-            for output in outputs.drain(..) {
-                match output {
-                    Output::Start(work) => self.start(work),
-                    Output::Send(letter) => {
-                        self.sending += 1;
-                        self.notices.let_go(letter.outbound.conversation.id());
-                        sends.push(deliver(Arc::clone(&self.transport), letter));
-                    }
-                    Output::Notify(letter) => self.notify(letter)?,
-                    Output::Ask(ask) => self.help(ask),
-                    Output::Died(dead) => self.mourn(*dead),
-                }
-            }
-            for ended in self.notices.poll().await {
-                self.notified(ended)?;
-            }
-            self.downloads.advance(&self.transport, self.began.elapsed());
-            self.write();
-            self.settle();
-            if asked.is_empty() && finished.is_empty() && self.machine.is_idle() {
-                let is_all_taken = ends.arrivals.is_empty() && self.machine.is_written();
-                if is_all_taken && self.notices.is_empty() {
-                    self.tell_idlers();
-                }
-                if let Some(deadline) = deadline {
-                    if is_all_taken {
-                        return Ok(End::Quiet(deadline, ended));
-                    }
-                    // What still comes in must not prolong a stop for ever. What has come is written, and acknowledged.
-                    ends.arrivals.close();
-                }
-            }
-            let alarm = self.machine.next_alarm().into_iter().chain(self.downloads.next_look()).min();
-            // A moment that no clock can name never comes.
-            let alarm = alarm.and_then(|elapsed| self.began.checked_add(elapsed));
-            let input = tokio::select! {
-                // In order, so that what is rare and urgent is not starved by what is always ready.
-                biased;
-                Some(()) = ends.stops.recv() => {
-                    if deadline.is_some() {
-                        return Ok(End::AtOnce);
-                    }
-                    deadline = Some(self.begin_draining(drain));
-                    if !self.journal.is_kept() {
-                        // Nobody would take up what comes now.
-                        self.receiving = None;
-                        ends.arrivals.close();
-                    }
-                    continue;
-                }
-                () = at(deadline) => return Ok(End::AtDeadline),
-                Some(question) = ends.questions.recv() => {
-                    self.answer(question);
-                    continue;
-                }
-                written = polled(&mut self.writing) => {
-                    self.writing = None;
-                    Input::Written(written?)
-                }
-                1.. = finished.recv_many(&mut done, TURN) => {
-                    let now = self.now();
-                    // What these handlers asked for, they asked for before they finished.
-                    while let Ok(ask) = asked.try_recv() {
-                        self.machine.step(Input::Asked(ask), now)?;
-                    }
-                    for one in done.drain(..) {
-                        self.running.remove(&one.sequence);
-                        self.ended(one, now)?;
-                    }
-                    continue;
-                }
-                Some((letter, result)) = sends.next(), if !sends.is_empty() => {
-                    self.sending -= 1;
-                    Input::Delivered(letter, result)
-                }
-                ended = self.notices.next() => {
-                    self.notified(ended)?;
-                    continue;
-                }
-                slot = self.downloads.next() => {
-                    self.downloads.ended(slot, self.began.elapsed());
-                    continue;
-                }
-                1.. = asked.recv_many(&mut wishes, TURN) => {
-                    let now = self.now();
-                    for ask in wishes.drain(..) {
-                        self.machine.step(Input::Asked(ask), now)?;
-                    }
-                    continue;
-                }
-                1.. = ends.arrivals.recv_many(&mut arrived, TURN) => {
-                    let now = self.now();
-                    for arrival in arrived.drain(..) {
-                        self.machine.step(Input::Arrived(arrival), now)?;
-                    }
-                    continue;
-                }
-                Some(wish) = ends.wishes.recv() => Input::Operator(wish),
-                result = polled(&mut self.receiving) => {
-                    self.receiving = None;
-                    if deadline.is_none() {
-                        ended = result;
-                        deadline = Some(self.begin_draining(drain));
-                    } else if let Err(error) = result {
-                        tracing::warn!(error = error.chain(), "the transport gave up while the bot was stopping");
-                    }
-                    continue;
-                }
-                () = at(alarm) => Input::Ticked,
-                () = at(adoption) => {
-                    adoption = Some(Instant::now() + ADOPTION);
-                    Input::Operator(Wish::Adopt)
-                }
-            };
-            let now = self.now();
-            self.machine.step(input, now)?;
-        }
     }
 
     /// Begins to write the next batch as soon as the one before is written; what comes meanwhile fills it.

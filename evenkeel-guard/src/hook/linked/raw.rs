@@ -34,6 +34,64 @@ unsafe fn futex(word: *const u32, operation: c_int, expected: u32) -> Finding {
     when(now == expected, Contention)
 }
 
+/// Whether a call goes to a file system, whatever its arguments.
+fn is_of_files(number: c_long) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if matches!(
+        number,
+        libc::SYS_open
+            | libc::SYS_creat
+            | libc::SYS_stat
+            | libc::SYS_lstat
+            | libc::SYS_access
+            | libc::SYS_unlink
+            | libc::SYS_rename
+            | libc::SYS_mkdir
+            | libc::SYS_rmdir
+            | libc::SYS_link
+            | libc::SYS_symlink
+            | libc::SYS_readlink
+            | libc::SYS_chmod
+            | libc::SYS_chown
+            | libc::SYS_lchown
+            | libc::SYS_getdents
+            | libc::SYS_mknod
+    ) {
+        return true;
+    }
+    matches!(
+        number,
+        libc::SYS_openat
+            | libc::SYS_openat2
+            | libc::SYS_renameat2
+            | libc::SYS_fsync
+            | libc::SYS_fdatasync
+            | libc::SYS_syncfs
+            | libc::SYS_unlinkat
+            | libc::SYS_mkdirat
+            | libc::SYS_mknodat
+            | libc::SYS_linkat
+            | libc::SYS_symlinkat
+            | libc::SYS_readlinkat
+            | libc::SYS_faccessat
+            | libc::SYS_faccessat2
+            | libc::SYS_fchmod
+            | libc::SYS_fchmodat
+            | libc::SYS_fchmodat2
+            | libc::SYS_fchown
+            | libc::SYS_fchownat
+            | libc::SYS_utimensat
+            | libc::SYS_ftruncate
+            | libc::SYS_fallocate
+            | libc::SYS_getdents64
+            | libc::SYS_truncate
+            | libc::SYS_statfs
+            | libc::SYS_sync
+            | libc::SYS_name_to_handle_at
+            | libc::SYS_copy_file_range
+    )
+}
+
 /// The calls that libc itself has a function for, and that someone makes by number.
 unsafe fn finding(number: c_long, a: [c_long; 5]) -> Finding {
     let fd = a[0] as c_int;
@@ -49,34 +107,6 @@ unsafe fn finding(number: c_long, a: [c_long; 5]) -> Finding {
         }
         libc::SYS_read | libc::SYS_readv | libc::SYS_pread64 | libc::SYS_preadv => reads(fd),
         libc::SYS_write | libc::SYS_writev | libc::SYS_pwrite64 | libc::SYS_pwritev => writes(fd),
-        libc::SYS_openat
-        | libc::SYS_openat2
-        | libc::SYS_renameat2
-        | libc::SYS_fsync
-        | libc::SYS_fdatasync
-        | libc::SYS_syncfs
-        | libc::SYS_unlinkat
-        | libc::SYS_mkdirat
-        | libc::SYS_mknodat
-        | libc::SYS_linkat
-        | libc::SYS_symlinkat
-        | libc::SYS_readlinkat
-        | libc::SYS_faccessat
-        | libc::SYS_faccessat2
-        | libc::SYS_fchmod
-        | libc::SYS_fchmodat
-        | libc::SYS_fchmodat2
-        | libc::SYS_fchown
-        | libc::SYS_fchownat
-        | libc::SYS_utimensat
-        | libc::SYS_ftruncate
-        | libc::SYS_fallocate
-        | libc::SYS_getdents64
-        | libc::SYS_truncate
-        | libc::SYS_statfs
-        | libc::SYS_sync
-        | libc::SYS_name_to_handle_at
-        | libc::SYS_copy_file_range => always(File),
         // SAFETY: the caller of `syscall` passes a path.
         libc::SYS_statx => unsafe { asks(a[1] as *const c_char, a[2] as c_int) },
         libc::SYS_connect | libc::SYS_accept | libc::SYS_accept4 => connects(fd),
@@ -98,24 +128,7 @@ unsafe fn finding(number: c_long, a: [c_long; 5]) -> Finding {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the caller of `syscall` passes a path.
         libc::SYS_newfstatat => unsafe { asks(a[1] as *const c_char, a[3] as c_int) },
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_open
-        | libc::SYS_creat
-        | libc::SYS_stat
-        | libc::SYS_lstat
-        | libc::SYS_access
-        | libc::SYS_unlink
-        | libc::SYS_rename
-        | libc::SYS_mkdir
-        | libc::SYS_rmdir
-        | libc::SYS_link
-        | libc::SYS_symlink
-        | libc::SYS_readlink
-        | libc::SYS_chmod
-        | libc::SYS_chown
-        | libc::SYS_lchown
-        | libc::SYS_getdents
-        | libc::SYS_mknod => always(File),
+        _ if is_of_files(number) => always(File),
         // SAFETY: the caller of `syscall` passes the arguments of a wait for events.
         _ => unsafe { events(number, a) },
     }
