@@ -5,9 +5,9 @@
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 use crate::sys::{Module, modules};
 
-/// How many addresses a report has.
+/// How many addresses a report has: what a database does on the way to a file is some twenty calls deep.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-const SHOWN: usize = 12;
+const SHOWN: usize = 24;
 
 /// Libraries of the system, whose addresses say nothing of the program.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
