@@ -26,6 +26,8 @@ use supply::{Supply, Wanted};
 
 /// Spares that are ready before anything happens.
 const READY: usize = 4;
+/// Of what was held back, so much is looked at again after each poll that has shown something: more would mostly be held back again.
+const RELEASED: usize = 8;
 /// Spares that are kept once they have been needed.
 const SPARES: usize = 8;
 
@@ -117,10 +119,10 @@ impl Pool {
         });
     }
 
-    /// Queues anew what was held back; whether there was any.
-    fn release(self: &Arc<Self>) -> bool {
+    /// Queues anew what was held back, the oldest first; whether there was any.
+    fn release(self: &Arc<Self>, most: usize) -> bool {
         // No more than there is now: it may be held back once more.
-        let count = self.held_back.len();
+        let count = self.held_back.len().min(most);
         for work in (0..count).map_while(|_| self.held_back.pop().ok()) {
             self.push(work);
         }
@@ -228,8 +230,8 @@ impl Pool {
             }
             slot.polling(command, || run(work));
             if first == First::Yes {
-                registry.ended(command);
-                self.release();
+                let most = if registry.ended(command) { usize::MAX } else { RELEASED };
+                self.release(most);
             }
             if member.is_relieved() {
                 // A thread whose priority was lowered cannot raise it again.

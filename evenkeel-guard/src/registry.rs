@@ -317,12 +317,12 @@ impl Registry {
         First::Later
     }
 
-    /// A poll has ended that was one of the first.
-    pub(crate) fn ended(&self, command: CommandId) {
+    /// A poll has ended that was one of the first. Answers whether the command has shown enough by that.
+    pub(crate) fn ended(&self, command: CommandId) -> bool {
         let of = self.of(command);
         of.first_polls.fetch_sub(1, Ordering::Relaxed);
-        of.proven.fetch_add(1, Ordering::Relaxed);
         of.held_back.store(0, Ordering::Relaxed);
+        of.proven.fetch_add(1, Ordering::Relaxed) + 1 == PROVEN
     }
 
     /// Whether a command may be polled without more ado.

@@ -103,7 +103,7 @@ impl ThreadSupply for Threads {
     fn tick(&self) -> bool {
         let Some(pool) = self.0.upgrade() else { return false };
         pool.quarantine.tick(&pool);
-        pool.release()
+        pool.release(usize::MAX)
     }
 }
 
