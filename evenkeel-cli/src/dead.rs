@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use evenkeel::Error;
 use evenkeel::journal::sqlite::DeadLetters;
-use evenkeel::journal::{Dead, DeadFilter, DeadId};
+use evenkeel::journal::{Dead, DeadFilter, DeadId, Outcome};
 
 use crate::command::{Chosen, DeadAction};
 use crate::place::place;
@@ -35,6 +35,10 @@ struct Done {
     replies: u64,
     /// Replies that went with their events.
     anew: Vec<DeadId>,
+    /// Whether a bot had the journal open.
+    is_beside: bool,
+    /// Commands that the running bot has taken, and not executed yet.
+    waiting: u64,
     /// Whether somebody asked for one that could not be had.
     is_short: bool,
 }
@@ -52,14 +56,14 @@ pub(crate) fn run(journal: Option<PathBuf>, action: DeadAction) -> Result<ExitCo
             let Some(chosen) = agreed(&letters, chosen, asks, "replay")? else {
                 return Ok(ExitCode::FAILURE);
             };
-            return change(&mut letters, &chosen, "replayed", replay);
+            return change(&mut letters, chosen, "replayed", replay);
         }
         DeadAction::Discard(chosen) => {
             let asks = chosen.filters.iter().any(|filter| filter.id.is_none());
             let Some(chosen) = agreed(&letters, chosen, asks, "discard")? else {
                 return Ok(ExitCode::FAILURE);
             };
-            return change(&mut letters, &chosen, "discarded", discard);
+            return change(&mut letters, chosen, "discarded", discard);
         }
         DeadAction::Export { file, filter, has_text } => export(&letters, file.as_deref(), filter, has_text)?,
     }
@@ -77,7 +81,7 @@ fn pages(
         filter.limit = Some(left.min(PAGE));
         let page = letters.list(&filter)?;
         let Some(last) = page.last() else { break };
-        filter.after = Some(last.id);
+        filter.after = Some((last.at_ms, last.id));
         left = left.saturating_sub(page.len());
         each(&page)?;
     }
@@ -239,26 +243,31 @@ fn agreed(letters: &DeadLetters, chosen: Chosen, asks: bool, verb: &str) -> Resu
 /// all there is to say.
 fn change(
     letters: &mut DeadLetters,
-    chosen: &Chosen,
+    chosen: Chosen,
     word: &str,
-    one: fn(&mut DeadLetters, &DeadFilter, &mut Done) -> Result<(), Error>,
+    all: fn(&mut DeadLetters, &[DeadFilter], &mut Done) -> Result<(), Error>,
 ) -> Result<ExitCode, Failure> {
-    let mut done = Done::default();
+    let mut done = Done { is_beside: letters.is_in_use(), ..Done::default() };
     // An event takes its replies along; one that went before it would be sent twice.
-    let (replies, others): (Vec<_>, Vec<_>) =
-        chosen.filters.iter().partition(|filter| matches!(filter.id, Some(DeadId::Reply(..))));
-    let result = others.into_iter().chain(replies).try_for_each(|filter| one(letters, filter, &mut done));
+    let (replies, mut filters): (Vec<_>, Vec<_>) =
+        chosen.filters.into_iter().partition(|filter| matches!(filter.id, Some(DeadId::Reply(..))));
+    filters.extend(replies);
+    let result = all(letters, &filters, &mut done);
     let number = done.events + done.replies;
-    let is_worth_a_word = number > 0 || result.is_ok();
-    let said = if is_worth_a_word { say(&format!("{}\n", outcome(letters, word, &done))) } else { Ok(()) };
+    let is_worth_a_word = number > 0 || done.waiting > 0 || result.is_ok();
+    let said = if is_worth_a_word { say(&format!("{}\n", outcome(word, &done))) } else { Ok(()) };
     result?;
     said?;
     Ok(if done.is_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What has been done, and when the bot takes it up.
-fn outcome(letters: &DeadLetters, word: &str, done: &Done) -> String {
+/// What has been done, and what the bot makes of it.
+fn outcome(word: &str, done: &Done) -> String {
     let number = done.events + done.replies;
+    if done.waiting > 0 && number == 0 {
+        return "the running bot was told, and has not answered yet: it does this as soon as it can"
+            .to_owned();
+    }
     let mut text = format!("{word}: {}", count(number, "dead letter", "dead letters"));
     if number == 0 {
         return text;
@@ -268,8 +277,11 @@ fn outcome(letters: &DeadLetters, word: &str, done: &Done) -> String {
             (count(done.events, "event", "events"), count(done.replies, "reply", "replies"));
         text.push_str(&format!(" ({events}, {replies})"));
     }
-    text.push_str(match (letters.is_in_use(), word) {
-        (true, _) => "; the bot is running, and takes this up within a second",
+    text.push_str(match (done.is_beside, word) {
+        (true, _) if done.waiting > 0 => {
+            "; the running bot was told of the rest, and does it as soon as it can"
+        }
+        (true, _) => "; the running bot has done it",
         (false, "replayed") => "; no bot is running: the next start takes this up",
         // What is forgotten is gone from the file, and a start has nothing to do with it.
         (false, _) => "",
@@ -277,38 +289,46 @@ fn outcome(letters: &DeadLetters, word: &str, done: &Done) -> String {
     text
 }
 
-fn replay(letters: &mut DeadLetters, filter: &DeadFilter, done: &mut Done) -> Result<(), Error> {
-    let found = letters.count(filter)?;
-    let replayed = letters.replay(filter, now_ms())?;
-    let events = (replayed.events.len() + replayed.unparked.len()) as u64;
-    let replies = replayed.letters.len() as u64;
-    done.events += events;
-    done.replies += replies + replayed.anew.len() as u64;
-    done.anew.extend(replayed.anew);
-    // Of those that were there before, some may be another process's by now, and not there any more.
-    let left = match found.saturating_sub(events + replies) {
-        0 => 0,
-        missed => missed.min(letters.count(filter)?),
+fn replay(letters: &mut DeadLetters, filters: &[DeadFilter], done: &mut Done) -> Result<(), Error> {
+    let counts = |letters: &DeadLetters| {
+        filters.iter().map(|filter| letters.count(filter)).collect::<Result<Vec<_>, _>>()
     };
-    match filter.id {
-        Some(id) if found == 0 && !done.anew.contains(&id) => missing(id, done),
-        _ if left > 0 => {
-            done.is_short = true;
-            let left = count(left, "dead letter", "dead letters");
-            complain(&format!("{left} cannot be read, and stays in the list: `discard` forgets it"));
+    let before = counts(letters)?;
+    let mut outcomes = Vec::with_capacity(filters.len());
+    let result = letters.replay_each(filters, now_ms(), |_, outcome| outcomes.push(outcome));
+    let after = counts(letters)?;
+    for (((filter, outcome), found), left) in filters.iter().zip(outcomes).zip(before).zip(after) {
+        let Outcome { events, replies, anew, is_waiting, .. } = outcome;
+        if is_waiting {
+            done.waiting += 1;
+            continue;
         }
-        _ => {}
+        done.events += events;
+        done.replies += replies + anew.len() as u64;
+        done.anew.extend(anew);
+        // Of those that were there before, some may be another process's by now, and not there any more.
+        let left = found.saturating_sub(events + replies).min(left);
+        match filter.id {
+            Some(id) if found == 0 && !done.anew.contains(&id) => missing(id, done),
+            _ if left > 0 => {
+                done.is_short = true;
+                let left = count(left, "dead letter", "dead letters");
+                complain(&format!("{left} cannot be read, and stays in the list: `discard` forgets it"));
+            }
+            _ => {}
+        }
     }
-    Ok(())
+    result
 }
 
-fn discard(letters: &mut DeadLetters, filter: &DeadFilter, done: &mut Done) -> Result<(), Error> {
-    let number = letters.discard(filter)?;
-    done.events += number;
-    if let (0, Some(id)) = (number, filter.id) {
-        missing(id, done);
-    }
-    Ok(())
+fn discard(letters: &mut DeadLetters, filters: &[DeadFilter], done: &mut Done) -> Result<(), Error> {
+    letters.discard_each(filters, |at, Outcome { discarded, is_waiting, .. }| {
+        done.waiting += u64::from(is_waiting);
+        done.events += discarded;
+        if let (0, false, Some(id)) = (discarded, is_waiting, filters.get(at).and_then(|filter| filter.id)) {
+            missing(id, done);
+        }
+    })
 }
 
 fn missing(id: DeadId, done: &mut Done) {

@@ -108,17 +108,23 @@ fn chat(job: &Job) -> Option<&str> {
 /// Cancels the job that is meant: by the name that the list shows, or, where that is one job alone, by the number of its
 /// event or by its function.
 fn cancel(jobs: &mut Jobs, name: &str) -> Result<(), Failure> {
-    let shown = match jobs.cancel(name)? {
-        true => line(name),
-        false => {
-            let meant = meant(jobs, name)?;
-            let [one] = &meant[..] else { return Err(several(jobs, name, &meant)?.into()) };
-            if !jobs.cancel(one)? {
-                return Err(unclear(name, &[]).into());
-            }
-            line(one)
+    let mut outcome = jobs.cancel(name)?;
+    let mut name = name.to_owned();
+    if !outcome.cancelled && !outcome.is_waiting {
+        let meant = meant(jobs, &name)?;
+        let [one] = &meant[..] else { return Err(several(jobs, &name, &meant)?.into()) };
+        outcome = jobs.cancel(one)?;
+        if !outcome.cancelled && !outcome.is_waiting {
+            return Err(unclear(&name, &[]).into());
         }
-    };
+        name.clone_from(one);
+    }
+    let shown = line(&name);
+    if outcome.is_waiting {
+        let told = "the running bot was told, and has not answered yet: it does this as soon as it can";
+        say(&format!("{shown}: {told}\n"))?;
+        return Ok(());
+    }
     let again = if shown.starts_with(SCHEDULE) {
         ": the program has it still, and its next start brings it back"
     } else {

@@ -1,15 +1,26 @@
 //! The record of events, replies and jobs: what was accepted is answered or accounted for.
 //!
-//! A journal is told what happened as a list of [`Entry`] and answers each with an [`Answer`]. It decides nothing: when an
-//! event is tried again, given up or done is decided in `serve`, by a state machine that does no I/O.
+//! A journal is told what happened as a list of [`Entry`] and answers each with an [`Answer`]. When an event is tried again,
+//! given up or done is decided in `serve`, by a state machine that does no I/O. What that means for what is kept is decided in
+//! `rules`, once, for the running bot and for commands beside it. A [`store`](store::Store) decides nothing: it keeps rows.
+//!
+//! ```text
+//! entries -> Record (rules) -> changes, intake -> Store (memory, a file, one of your own)
+//! ```
 
 pub(crate) mod owner;
 mod left;
+mod id;
+mod body;
 mod content;
 mod given_up;
 mod bare;
 mod planned;
+mod row;
 mod entry;
+mod rules;
+pub mod store;
+mod record;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -29,6 +40,7 @@ pub use entry::{Acceptance, Answer, Entry};
 pub use given_up::{Dead, DeadFilter, DeadId, Reason, Replayed};
 pub use left::{Fact, PendingEvent, PendingLetter};
 pub use planned::{Job, NewJob};
+pub use record::{Outcome, Record};
 
 /// A record of what was accepted, what was promised, and what was kept.
 ///
@@ -45,7 +57,9 @@ pub trait Journal: Send + 'static {
     /// When the record cannot be read; the bot does not start.
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send;
 
-    /// Writes the entries in one transaction, in order, and hands them back with an answer to each.
+    /// Writes the entries in one transaction, in order, and hands them back with an answer to each. An entry may name an
+    /// event whose number an earlier batch was answered with. What only asks ([`Entry::is_question`]) is answered when all
+    /// else is written; a replay, a discarding and [`Entry::Adopt`] are transactions of their own.
     ///
     /// It returns once the batch is as durable as its entries ask for ([`Entry::is_lazy`]); until then nothing of it
     /// is promised to anybody.

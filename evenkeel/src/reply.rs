@@ -59,6 +59,23 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The files that go out with it.
+    pub(crate) fn files(&self) -> &[File] {
+        match self {
+            Self::Send(draft) | Self::Edit { draft, .. } => &draft.files,
+            Self::React { .. } | Self::Delete { .. } | Self::Typing { .. } => &[],
+        }
+    }
+
+    pub(crate) fn files_mut(&mut self) -> &mut [File] {
+        match self {
+            Self::Send(draft) | Self::Edit { draft, .. } => &mut draft.files,
+            Self::React { .. } | Self::Delete { .. } | Self::Typing { .. } => &mut [],
+        }
+    }
+}
+
 /// A message on its way out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -292,7 +292,7 @@ async fn an_export_is_a_new_file_with_texts_only_on_demand() {
 async fn a_replay_is_taken_up_by_the_bot_that_runs_or_by_the_next_start() {
     let mut tended = Tended::with_trouble("desk replay").await;
     tended.world.is_up.store(true, Ordering::SeqCst);
-    let running = "the bot is running, and takes this up within a second";
+    let running = "the running bot has done it";
     check(&tended.file, "dead replay 1", &["replayed: 1 dead letter (1 event, 0 replies); ", running]);
     assert_eq!(tended.heard().await, "weather");
     tended.has_dead(2).await;
@@ -330,8 +330,8 @@ async fn a_reply_that_is_named_together_with_its_event_goes_with_it() {
     let (action, key) = (Reply::text("at once").actions()[0].clone(), SendKey { sequence: 1, index: 0 });
     let outbound = Outbound { conversation: alice, action, key };
     let (error, command, now_ms) = ("no".to_owned(), "!now".to_owned(), START_MS);
+    journal.write(vec![Entry::Accept { event, now_ms, begins: true }]).await.expect("it is written");
     let batch = vec![
-        Entry::Accept { event, now_ms, begins: true },
         Entry::Promise { outbound, command: command.clone(), begins: true },
         Entry::BuryReply {
             key,
@@ -357,7 +357,7 @@ async fn what_is_discarded_is_gone_for_the_bot_that_runs_and_for_the_next() {
     check(
         &tended.file,
         "dead discard --command !weather --yes",
-        &["discarded: 1 dead letter; the bot is running"],
+        &["discarded: 1 dead letter; the running bot has done it"],
     );
     tended.has_dead(2).await;
     let (file, world, done) = tended.stop().await;

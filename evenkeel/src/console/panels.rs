@@ -163,7 +163,7 @@ async fn exported(
         Ok(found) => found,
         Err(error) => return (Err(error.chain()), None),
     };
-    let after = found.last().map(|last| last.id);
+    let after = found.last().map(|last| (last.at_ms, last.id));
     let next = (found.len() == EXPORTED).then_some(DeadFilter { after, ..filter });
     let mut text = String::new();
     for dead in &found {

@@ -2,32 +2,18 @@
 
 use std::sync::OnceLock;
 
-use bytes::Bytes;
-
+use super::body::Body;
+use super::id::ReplyId;
 use crate::event::Event;
-use crate::reply::{Outbound, SendKey};
+use crate::reply::Outbound;
 
 /// The event or the reply of a dead letter.
 #[derive(Clone)]
 pub(crate) struct Content {
-    /// As it lies in a journal; `None` where it is read already.
-    written: Option<Written>,
+    /// The name of a reply; `None` for an event.
+    reply: Option<ReplyId>,
+    body: Body<'static>,
     read: OnceLock<Read>,
-}
-
-/// What an event or a reply was written as.
-#[derive(Clone)]
-#[cfg_attr(
-    not(feature = "sqlite"),
-    expect(dead_code, reason = "only a journal on a file has anything written")
-)]
-pub(super) struct Written {
-    /// That of a reply; of an event, its number.
-    pub(super) key: SendKey,
-    pub(super) text: Box<[u8]>,
-    /// What the journal keeps apart from the text, if there is any.
-    pub(super) files: Bytes,
-    pub(super) read: fn(&Written) -> Read,
 }
 
 #[derive(Clone)]
@@ -37,34 +23,39 @@ pub(super) enum Read {
     Unreadable,
 }
 
-impl From<Event> for Content {
-    fn from(event: Event) -> Self {
-        Self { written: None, read: OnceLock::from(Read::Event(event)) }
-    }
-}
-
-impl From<Outbound> for Content {
-    fn from(reply: Outbound) -> Self {
-        Self { written: None, read: OnceLock::from(Read::Reply(Box::new(reply))) }
-    }
-}
-
-impl From<Written> for Content {
-    fn from(written: Written) -> Self {
-        Self { written: Some(written), read: OnceLock::new() }
-    }
-}
-
 impl Content {
+    pub(super) fn event(body: Body<'static>) -> Self {
+        Self { reply: None, body, read: OnceLock::new() }
+    }
+
+    pub(super) fn reply(id: ReplyId, body: Body<'static>) -> Self {
+        Self { reply: Some(id), body, read: OnceLock::new() }
+    }
+
     #[cfg(all(test, feature = "sqlite"))]
     pub(super) fn is_read(&self) -> bool {
         self.read.get().is_some()
     }
 
     pub(super) fn read(&self) -> &Read {
-        self.read.get_or_init(|| match &self.written {
-            Some(written) => (written.read)(written),
-            None => Read::Unreadable,
+        self.read.get_or_init(|| {
+            let body = self.body.clone();
+            match self.reply {
+                None => body.into_event().map_or(Read::Unreadable, Read::Event),
+                Some(id) => body.into_reply(id).map_or(Read::Unreadable, |reply| Read::Reply(reply.into())),
+            }
         })
+    }
+}
+
+impl From<Event> for Content {
+    fn from(event: Event) -> Self {
+        Self::event(Body::Event(std::borrow::Cow::Owned(event)))
+    }
+}
+
+impl From<Outbound> for Content {
+    fn from(reply: Outbound) -> Self {
+        Self::reply(reply.key.into(), Body::Kept(Box::new(reply)))
     }
 }

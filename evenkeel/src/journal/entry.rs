@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::given_up::{Dead, DeadFilter, Reason, Replayed};
+use super::id::EventId;
 use super::planned::{Job, NewJob};
 use crate::event::{Event, MessageId};
 use crate::reply::{Outbound, SendKey};
@@ -197,8 +198,7 @@ pub enum Entry {
     /// Forgets dead letters for good; of replies the same is left as by [`Entry::Replay`]. Answered by
     /// [`Answer::Discarded`].
     Discard(DeadFilter),
-    /// Asks for what another process has put in since the last time (`evenkeel dead replay`). Answered by
-    /// [`Answer::Replayed`].
+    /// Executes the commands that other processes have left (`evenkeel dead replay`). Answered by [`Answer::Replayed`].
     Adopt,
 }
 
@@ -236,7 +236,32 @@ impl Entry {
         }
     }
 
-    /// Whether it only asks.
+    /// Whether it is a command of the operator's, which is a commit of its own.
+    pub(super) fn is_command(&self) -> bool {
+        matches!(self, Self::Replay { .. } | Self::Discard(_) | Self::Adopt)
+    }
+
+    /// The event that it is about, or that the reply is of which it says something; `None` for all else.
+    pub(super) fn about(&self) -> Option<EventId> {
+        match self {
+            Self::Begin { sequence }
+            | Self::Suspend { sequence }
+            | Self::Retry { sequence, .. }
+            | Self::Return { sequence }
+            | Self::Done { sequence }
+            | Self::Bury { sequence, .. }
+            | Self::Step { sequence, .. } => Some(EventId::from_bits(*sequence)),
+            Self::Promise { outbound, .. } => Some(EventId::from_bits(outbound.key.sequence)),
+            Self::Sending { key, .. }
+            | Self::Sent { key, .. }
+            | Self::Postpone { key, .. }
+            | Self::BuryReply { key, .. }
+            | Self::Drop { key } => Some(EventId::from_bits(key.sequence)),
+            _ => None,
+        }
+    }
+
+    /// Whether it only asks. Such an entry is answered when all others of its batch are written.
     pub fn is_question(&self) -> bool {
         matches!(
             self,
@@ -245,7 +270,6 @@ impl Entry {
                 | Self::Jobs { .. }
                 | Self::ListDead(_)
                 | Self::CountDead(_)
-                | Self::Adopt
         )
     }
 }

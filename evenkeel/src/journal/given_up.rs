@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::content::{Content, Read};
+use super::id::EventId;
 use super::left::{PendingEvent, PendingLetter};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -73,7 +74,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The name of a dead letter: `17` for an event, `17.2` for a reply.
+/// The name of a dead letter: `17` for an event, `17.2` for a reply, with the partition before it where there are several,
+/// `3:17`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DeadId {
     /// An event, by number.
@@ -85,8 +87,8 @@ pub enum DeadId {
 impl fmt::Display for DeadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Event(sequence) => write!(f, "{sequence}"),
-            Self::Reply(sequence, index) => write!(f, "{sequence}.{index}"),
+            Self::Event(event) => write!(f, "{}", EventId::from_bits(*event)),
+            Self::Reply(event, index) => write!(f, "{}.{index}", EventId::from_bits(*event)),
         }
     }
 }
@@ -95,10 +97,11 @@ impl FromStr for DeadId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        let event = |text: &str| text.parse().ok().map(EventId::bits);
         let id = match text.split_once('.') {
-            None => text.parse().ok().map(Self::Event),
-            Some((event, reply)) => {
-                event.parse().ok().zip(reply.parse().ok()).map(|(event, reply)| Self::Reply(event, reply))
+            None => event(text).map(Self::Event),
+            Some((of, reply)) => {
+                event(of).zip(reply.parse().ok()).map(|(event, reply)| Self::Reply(event, reply))
             }
         };
         id.ok_or_else(|| Error::new("that is no ID: it is `17` for an event, `17.2` for a reply"))
@@ -200,8 +203,9 @@ pub struct DeadFilter {
     pub reason: Option<Reason>,
     /// Those of the conversation with this id.
     pub conversation: Option<String>,
-    /// Those after this one, in the order of the list: events before replies, each by number.
-    pub after: Option<DeadId>,
+    /// Those after this one, in the order of the list: by the time at which they were given up, in milliseconds since 1970;
+    /// of the same time, events before replies, each by number.
+    pub after: Option<(u64, DeadId)>,
     /// At most so many; `None` for all.
     pub limit: Option<usize>,
 }

@@ -1,25 +1,25 @@
 //! The journal on a file: one process, one writer thread, one commit for all that waits.
 
-mod apply;
 mod content;
+mod counters;
 mod dead;
 mod desk;
 mod disk;
 mod doubt;
-mod event;
 mod handover;
 mod health;
-mod job;
-mod letter;
 mod lock;
 mod log;
 mod look;
 mod open;
-mod recover;
+mod owner;
+mod read;
 mod schema;
 mod seen;
+mod session;
 mod store;
 mod sync;
+mod write;
 mod writer;
 
 use std::fmt;
@@ -31,6 +31,7 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
 
 use super::Entry;
+use super::record::Record;
 use super::{Journal, Recovered, Written};
 use crate::config::Secret;
 use crate::error::{Error, Result};
@@ -38,6 +39,7 @@ use crate::guarantee::{Keeping, Kind};
 use handover::Handover;
 use lock::Lock;
 use open::Place;
+use owner::Owner;
 use seen::Retention;
 use writer::Writer;
 
@@ -45,6 +47,7 @@ pub use desk::{DeadLetters, Desk, Jobs};
 pub use doubt::Doubt;
 pub use health::{Health, Vitals};
 pub use look::Stock;
+pub use store::{SqliteReader, SqliteStore};
 
 /// How many batches may wait for the writer; `serve` hands over one at a time.
 const WAITING: usize = 64;
@@ -116,8 +119,8 @@ impl SqliteOptions {
         place.make_folder()?;
         place.check()?;
         let lock = Lock::take(&place.path)?;
-        let store = match place.open() {
-            Ok(store) => store,
+        let session = match place.open() {
+            Ok(session) => session,
             Err(error) => {
                 lock.withdraw();
                 return Err(error);
@@ -131,8 +134,9 @@ impl SqliteOptions {
             }
         }
         let health = Health::default();
-        let writer = Writer::new(place, store, health.clone());
-        let handover = Handover::start("evenkeel-journal", WAITING, writer)
+        let store = SqliteStore::new(Writer::new(place, session, health.clone()), keeping.clone());
+        let owner = Owner(Some(Record::new(store)));
+        let handover = Handover::start("evenkeel-journal", WAITING, owner)
             .map_err(|error| Error::from(error).context("cannot start the journal's thread"))?;
         Ok(SqliteJournal { handover, health, keeping, _lock: lock })
     }
@@ -154,7 +158,7 @@ impl SqliteOptions {
 /// ```
 pub struct SqliteJournal {
     /// Waits for the writer when it is dropped.
-    handover: Handover<Writer>,
+    handover: Handover<Owner>,
     health: Health,
     keeping: Keeping,
     /// Let go of after the writer has ended.

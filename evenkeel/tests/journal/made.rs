@@ -101,3 +101,21 @@ pub(crate) fn replayed(answer: Answer) -> Replayed {
         other => panic!("{other:?}"),
     }
 }
+
+/// What an operator does on a thread of their own, while the journal's owner looks for commands; and what it was told.
+pub(crate) async fn beside<T: Send + 'static>(
+    journal: &mut impl Journal,
+    operator: impl FnOnce() -> T + Send + 'static,
+) -> (Replayed, T) {
+    let operator = std::thread::spawn(operator);
+    let mut all = Replayed::default();
+    while !operator.is_finished() {
+        let Replayed { events, letters, unparked, discarded, .. } =
+            replayed(ask(journal, Entry::Adopt).await);
+        all.events.extend(events);
+        all.letters.extend(letters);
+        all.unparked.extend(unparked);
+        all.discarded.extend(discarded);
+    }
+    (all, operator.join().unwrap())
+}

@@ -59,7 +59,7 @@ fn filter() -> impl Strategy<Value = DeadFilter> {
         option::weighted(0.2, command()),
         option::weighted(0.2, reason()),
         who,
-        option::weighted(0.2, dead_id()),
+        option::weighted(0.2, (time(), dead_id())),
         option::weighted(0.3, 0_usize..4),
     );
     parts.prop_map(|(id, command, reason, conversation, after, limit)| DeadFilter {

@@ -8,7 +8,7 @@ use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions}
 use evenkeel::journal::{Acceptance, Answer, DeadFilter, DeadId, Entry, Journal, NewJob, Reason, Recovered};
 
 use crate::made::{
-    Folder, accept, ask, begin_at_once, bury, bury_reply, key, number, promise, replayed, write,
+    Folder, accept, ask, begin_at_once, beside, bury, bury_reply, key, number, promise, replayed, write,
 };
 use crate::released::fill;
 
@@ -70,7 +70,7 @@ async fn check(file: &Path, plant: &str, are_letters_named: bool) {
     journal.recover().await.unwrap();
     {
         let raw = raw(file);
-        raw.execute("INSERT INTO handed VALUES (0, 1, 0)", []).unwrap();
+        raw.execute("INSERT INTO command(body) VALUES ('{}')", []).unwrap();
         // What a column does not take, nobody can have put in.
         let _refused = raw.execute(plant, []);
     }
@@ -88,10 +88,11 @@ async fn check(file: &Path, plant: &str, are_letters_named: bool) {
     SqliteOptions::new().look(file).unwrap();
     let mut desk = DeadLetters::open(file).unwrap();
     desk.list(&DeadFilter::default()).unwrap();
-    desk.replay(&DeadFilter { limit: Some(2), ..DeadFilter::default() }, 3000).unwrap();
+    beside(&mut journal, move || {
+        desk.replay(&DeadFilter { limit: Some(2), ..DeadFilter::default() }, 3000).unwrap();
+    })
+    .await;
     Jobs::open(file).unwrap().list(None, None, 9).unwrap();
-    drop(desk);
-    ask(&mut journal, Entry::Adopt).await;
     ask(&mut journal, Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 }).await;
     ask(&mut journal, Entry::Discard(DeadFilter::default())).await;
     journal.close().await;
@@ -104,7 +105,9 @@ async fn whatever_a_column_holds_the_bot_goes_on_and_nothing_is_lost() {
     journal.recover().await.unwrap();
     fill(&mut journal).await;
     journal.close().await;
-    raw(&folder.file()).execute("INSERT INTO seen VALUES (zeroblob(12), 0)", []).unwrap();
+    let rows = "INSERT INTO seen VALUES (zeroblob(12), 0); INSERT INTO seen_count VALUES (0, 1);
+                INSERT INTO cursor VALUES ('there', x'01')";
+    raw(&folder.file()).execute_batch(rows).unwrap();
     let columns = columns(&folder.file());
     assert!(columns.len() >= 60, "{}", columns.len());
     for (table, column, kind) in columns {

@@ -7,9 +7,11 @@ use std::process::Command;
 
 use evenkeel::config::Secret;
 use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions};
-use evenkeel::journal::{Answer, DeadFilter, Entry, Journal, NewJob, Reason};
+use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Journal, NewJob, Outcome, Reason};
 
-use crate::made::{Folder, accept, ask, bury, bury_reply, key, promise, replayed, write};
+use crate::made::{
+    Folder, accept, ask, begin_at_once, beside, bury, bury_reply, key, promise, replayed, write,
+};
 
 /// Opening fails with this line, as does looking, and nothing in the folder changes.
 fn check(folder: &Folder, file: &Path, options: SqliteOptions, line: &str) {
@@ -312,6 +314,46 @@ async fn what_cannot_be_read_becomes_a_dead_letter() {
 }
 
 #[tokio::test]
+async fn a_command_that_no_bot_executes_says_so_and_is_done_at_the_next_start() {
+    let folder = Folder::new("waiting");
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    journal.recover().await.unwrap();
+    write(&mut journal, vec![accept("a")]).await;
+    write(&mut journal, vec![bury(1, Reason::Failed)]).await;
+    let mut desk = DeadLetters::open(folder.file()).unwrap();
+    let outcome = desk.replay(&DeadFilter::default(), 4000).unwrap();
+    assert!(outcome.is_waiting && outcome.events == 0);
+    drop(journal);
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    assert!(journal.recover().await.unwrap().events.is_empty());
+    let told = replayed(ask(&mut journal, Entry::Adopt).await);
+    assert_eq!(told.events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
+async fn without_a_bot_the_operator_owns_the_journal_for_a_moment() {
+    let folder = Folder::new("owned");
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    journal.recover().await.unwrap();
+    write(&mut journal, vec![begin_at_once("a"), accept("b"), promise(9, 1)]).await;
+    write(&mut journal, vec![bury(2, Reason::Failed), bury_reply(key(9, 1), Reason::Refused)]).await;
+    journal.close().await;
+    let mut desk = DeadLetters::open(folder.file()).unwrap();
+    while desk.is_in_use() {
+        tokio::task::yield_now().await;
+    }
+    let outcome = desk.replay(&DeadFilter::default(), 4000).unwrap();
+    assert_eq!((outcome.events, outcome.replies, outcome.is_waiting), (1, 1, false));
+    assert!(!desk.is_in_use(), "it was only for a moment");
+    drop(desk);
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    let left = journal.recover().await.unwrap();
+    let events: Vec<_> = left.events.iter().map(|event| (event.sequence, event.crashes)).collect();
+    assert_eq!(events, [(1, 1), (10, 0)], "what was running is a crash of the bot's, counted once");
+    assert_eq!(left.letters[0].outbound.key, key(11, 0));
+}
+
+#[tokio::test]
 async fn the_operator_replays_beside_a_running_bot() {
     let folder = Folder::new("desk");
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
@@ -327,10 +369,16 @@ async fn the_operator_replays_beside_a_running_bot() {
     let mut desk = DeadLetters::open(folder.file()).unwrap();
     assert_eq!(desk.list(&DeadFilter::default()).unwrap().len(), 4);
     let only = |id| DeadFilter { id: Some(id), ..DeadFilter::default() };
-    assert_eq!(desk.discard(&only(evenkeel::journal::DeadId::Event(3))).unwrap(), 1);
-    desk.replay(&DeadFilter::default(), 4000).unwrap();
-    drop(desk);
-    let told = replayed(ask(&mut journal, Entry::Adopt).await);
+    let filters = [only(DeadId::Event(3))];
+    let (told, outcomes) = beside(&mut journal, move || {
+        let mut outcomes = Vec::new();
+        desk.discard_each(&filters, |_, outcome| outcomes.push(outcome)).unwrap();
+        outcomes.push(desk.replay(&DeadFilter::default(), 4000).unwrap());
+        outcomes
+    })
+    .await;
+    let done = |outcome: &Outcome| (outcome.events, outcome.replies, outcome.discarded, outcome.is_waiting);
+    assert_eq!(outcomes.iter().map(done).collect::<Vec<_>>(), [(0, 0, 1, false), (2, 1, 0, false)]);
     assert_eq!(told.events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [10]);
     assert_eq!(told.letters.iter().map(|letter| letter.outbound.key).collect::<Vec<_>>(), [key(11, 0)]);
     assert_eq!((told.unparked, told.discarded), (vec![2], vec![3]));
@@ -359,7 +407,12 @@ async fn a_job_that_an_operator_cancels_is_not_fired() {
     assert_eq!(names(None, None, 2), ["early", "next"]);
     assert_eq!(names(None, Some((2000, 3)), 2), ["late"]);
     assert_eq!(names(Some("bob"), None, 2), ["early"]);
-    assert!(desk.cancel("early").unwrap() && !desk.cancel("early").unwrap());
+    let (_, (desk, cancelled)) = beside(&mut journal, move || {
+        let cancelled = [0; 2].map(|_| desk.cancel("early").unwrap().cancelled);
+        (desk, cancelled)
+    })
+    .await;
+    assert_eq!(cancelled, [true, false]);
     let fire = Entry::Fire { job: 2, due_ms: 1000, event: None, begins: false, next_ms: None, now_ms: 1000 };
     assert!(matches!(ask(&mut journal, fire).await, Answer::Count(0)));
     drop(journal);

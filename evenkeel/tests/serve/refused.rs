@@ -140,7 +140,7 @@ async fn a_bot_on_a_journal_of_a_newer_version_is_refused() {
     made(&home).await;
     patch(&home, 60, 999);
     check(&home, &home.file(), None, "newer version (schema 999").await;
-    patch(&home, 60, 1);
+    patch(&home, 60, 2);
     check_start(&home).await;
 }
 

@@ -323,7 +323,7 @@ async fn an_event_that_is_replayed_answers_nobodys_question() {
         if let Some(end) = end {
             bot.end(end).await;
             let mut dead = sqlite::DeadLetters::open(home.file()).unwrap();
-            assert_eq!(dead.replay(&DeadFilter::default(), home.now_ms()).unwrap().events.len(), 1);
+            assert_eq!(dead.replay(&DeadFilter::default(), home.now_ms()).unwrap().events, 1);
             bot = home.start(app);
         } else {
             assert_eq!(soon(bot.dead.replay(DeadFilter::default())).await, Some(1));

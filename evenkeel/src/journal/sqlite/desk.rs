@@ -1,30 +1,46 @@
-//! Dead letters and jobs from another process, beside a bot that runs.
+//! Dead letters and jobs from another process, beside a bot that runs or while none does.
+//!
+//! While nobody has the journal open, this process owns it for a moment, and does what is wanted by the same rules as the bot
+//! would. Otherwise it leaves a command, which the bot executes.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::SqliteOptions;
-use super::dead::{self, Teller};
+use super::health::Health;
+use super::lock::{self, Lock};
 use super::open::Place;
-use super::store::{Class, Store};
-use super::{job, lock};
+use super::store::{SqliteReader, SqliteStore};
+use super::writer::Writer;
 use crate::error::{Error, Result};
-use crate::journal::{Answer, Dead, DeadFilter, Job, Replayed};
+use crate::journal::record::{OperatorCommand, Outcome, Record, at_once};
+use crate::journal::store::{JobFilter, Reader};
+use crate::journal::{Dead, DeadFilter, Job};
+
+/// For so long a running bot is waited for: it looks once a second.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often is looked whether it has done what it was told.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What a journal keeps for an operator, beside a bot that may have it open: its [`DeadLetters`], or its [`Jobs`].
 ///
 /// Looking changes nothing. Each change is one transaction, on the disk when it returns.
 pub struct Desk<T> {
-    store: Store,
+    reader: RefCell<SqliteReader>,
     place: Place,
+    options: SqliteOptions,
     /// Which of it is worked on here.
     what: PhantomData<fn() -> T>,
 }
 
 /// The dead letters of a journal that may be in use by a bot: for `evenkeel dead`, and for programs of your own.
 ///
-/// A running bot takes up what is replayed or discarded with its next [`Entry::Adopt`](crate::journal::Entry::Adopt).
+/// A running bot is left a command, and executes it within a second.
 ///
 /// ```no_run
 /// use evenkeel::journal::{DeadFilter, sqlite::DeadLetters};
@@ -40,7 +56,7 @@ pub type DeadLetters = Desk<Dead>;
 
 /// The jobs of a journal that may be in use by a bot: for `evenkeel jobs`, and for programs of your own.
 ///
-/// A running bot needs no telling of what is cancelled: it asks the journal before it fires a job.
+/// A running bot is left a command, and executes it within a second.
 ///
 /// ```no_run
 /// use evenkeel::journal::sqlite::Jobs;
@@ -50,7 +66,7 @@ pub type DeadLetters = Desk<Dead>;
 /// for job in jobs.list(None, None, 100)? {
 ///     println!("{} is due at {} ms", job.name, job.due_ms);
 /// }
-/// assert!(jobs.cancel("17.1")?);
+/// assert!(jobs.cancel("17.1")?.cancelled);
 /// # Ok(()) }
 /// ```
 pub type Jobs = Desk<Job>;
@@ -77,13 +93,14 @@ impl<T> Desk<T> {
     ///
     /// As [`Desk::open`].
     pub fn open_with(path: impl Into<PathBuf>, options: SqliteOptions) -> Result<Self> {
-        let place = Place::new(path.into(), options);
+        let place = Place::new(path.into(), options.clone());
         if !place.path.exists() {
             return Err(Error::config(format!("there is no journal {}", place.path.display()))
                 .with_hint("name the file that the bot writes"));
         }
         place.check()?;
-        Ok(Self { store: place.open_beside()?, place, what: PhantomData })
+        let reader = RefCell::new(SqliteReader::open(place.clone())?);
+        Ok(Self { reader, place, options, what: PhantomData })
     }
 
     /// Whether a bot has the journal open at this moment.
@@ -91,23 +108,59 @@ impl<T> Desk<T> {
         lock::is_held(&self.place.path)
     }
 
-    fn read<R>(&self, work: impl FnOnce(&Store) -> rusqlite::Result<R>) -> Result<R> {
-        work(&self.store).map_err(|error| self.place.explain(&error))
+    /// Executes commands in order, or has the bot execute them that has the journal open, and hands each its outcome.
+    fn execute(&mut self, commands: &[OperatorCommand], mut each: impl FnMut(usize, Outcome)) -> Result<()> {
+        match Lock::try_take(&self.place.path)? {
+            Some(lock) => {
+                let done = self.own(commands, each);
+                drop(lock);
+                done
+            }
+            None => {
+                let numbers = self.reader.get_mut().leave(commands)?;
+                let until = Instant::now() + PATIENCE;
+                numbers.into_iter().enumerate().try_for_each(|(at, number)| {
+                    each(at, self.wait(number, until)?);
+                    Ok(())
+                })
+            }
+        }
     }
 
-    fn transaction<R>(&mut self, work: impl FnOnce(&mut Store) -> rusqlite::Result<R>) -> Result<R> {
-        let store = &mut self.store;
-        let done = store.begin(Class::Full).and_then(|()| {
-            let done = work(store)?;
-            store.keep()?;
-            store.commit()?;
-            Ok(done)
-        });
-        done.map_err(|error| {
-            // Without a transaction there is nothing to take back.
-            let _ = self.store.connection.execute_batch("ROLLBACK");
-            self.place.explain(&error)
+    fn one(&mut self, command: OperatorCommand) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        self.execute(&[command], |_, done| outcome = done)?;
+        Ok(outcome)
+    }
+
+    /// Owns the journal for a moment. What comes again is left to the next start.
+    fn own(&self, commands: &[OperatorCommand], mut each: impl FnMut(usize, Outcome)) -> Result<()> {
+        let session = self.place.open()?;
+        let keeping = self.options.keeping(&self.place.path);
+        let writer = Writer::new(self.place.clone(), session, Health::default());
+        let mut record = Record::new(SqliteStore::new(writer, keeping));
+        at_once(record.claim())?;
+        commands.iter().enumerate().try_for_each(|(at, command)| {
+            let (_, outcome) = at_once(record.obey(command, None))?;
+            each(at, outcome);
+            Ok(())
         })
+    }
+
+    /// Waits for what becomes of a command that was left.
+    fn wait(&mut self, number: u64, until: Instant) -> Result<Outcome> {
+        loop {
+            if let Some(outcome) = at_once(self.reader.get_mut().outcome(number))? {
+                return serde_json::from_str(&outcome).map_err(|_| {
+                    Error::new("the bot could not read the command")
+                        .with_hint("restart the bot with the version of this command")
+                });
+            }
+            if Instant::now() >= until {
+                return Ok(Outcome { is_waiting: true, ..Outcome::default() });
+            }
+            thread::sleep(LOOK);
+        }
     }
 }
 
@@ -119,7 +172,7 @@ impl Desk<Dead> {
     ///
     /// When the file cannot be read.
     pub fn list(&self, filter: &DeadFilter) -> Result<Vec<Dead>> {
-        self.read(|store| dead::list(&store.connection, filter))
+        at_once(self.reader.borrow_mut().dead(filter))
     }
 
     /// How many dead letters are meant.
@@ -128,29 +181,53 @@ impl Desk<Dead> {
     ///
     /// When the file cannot be read.
     pub fn count(&self, filter: &DeadFilter) -> Result<u64> {
-        self.read(|store| dead::count(&store.connection, filter))
+        at_once(self.reader.borrow_mut().dead_names(filter)).map(|names| names.len() as u64)
     }
 
     /// Gives those that are meant another chance, at the end of their lanes, as [`Entry::Replay`](crate::journal::Entry::Replay)
-    /// says; `now_ms` is the present time, in milliseconds since 1970. What cannot be read stays where it is.
+    /// says; `now_ms` is the present time, in milliseconds since 1970. What cannot be read stays where it is. Blocks for three
+    /// seconds at most while a running bot does it.
     ///
     /// # Errors
     ///
     /// When the file cannot be written; then nothing has changed.
-    pub fn replay(&mut self, filter: &DeadFilter, now_ms: u64) -> Result<Replayed> {
-        self.transaction(|store| {
-            store.saw(now_ms);
-            dead::replay(store, filter, Teller::Operator)
-        })
+    pub fn replay(&mut self, filter: &DeadFilter, now_ms: u64) -> Result<Outcome> {
+        self.one(OperatorCommand::Replay { filter: filter.clone(), now_ms })
     }
 
-    /// Forgets those that are meant for good, and says how many there were.
+    /// As [`DeadLetters::replay`] with each of these filters, one after the other: `each` is told the place of a filter and
+    /// what became of it. A running bot is waited for once.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written; then nothing has changed beside what was told.
+    pub fn replay_each(
+        &mut self,
+        filters: &[DeadFilter],
+        now_ms: u64,
+        each: impl FnMut(usize, Outcome),
+    ) -> Result<()> {
+        let command = |filter: &DeadFilter| OperatorCommand::Replay { filter: filter.clone(), now_ms };
+        self.execute(&filters.iter().map(command).collect::<Vec<_>>(), each)
+    }
+
+    /// Forgets those that are meant for good. Blocks as [`DeadLetters::replay`].
     ///
     /// # Errors
     ///
     /// When the file cannot be written; then nothing has changed.
-    pub fn discard(&mut self, filter: &DeadFilter) -> Result<u64> {
-        self.transaction(|store| dead::discard(store, filter, Teller::Operator).map(|(count, _)| count))
+    pub fn discard(&mut self, filter: &DeadFilter) -> Result<Outcome> {
+        self.one(OperatorCommand::Discard { filter: filter.clone() })
+    }
+
+    /// As [`DeadLetters::discard`] with each of these filters; see [`DeadLetters::replay_each`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn discard_each(&mut self, filters: &[DeadFilter], each: impl FnMut(usize, Outcome)) -> Result<()> {
+        let command = |filter: &DeadFilter| OperatorCommand::Discard { filter: filter.clone() };
+        self.execute(&filters.iter().map(command).collect::<Vec<_>>(), each)
     }
 }
 
@@ -167,16 +244,17 @@ impl Desk<Job> {
         after: Option<(u64, u64)>,
         limit: usize,
     ) -> Result<Vec<Job>> {
-        let answer = self.read(|store| job::list(store, conversation, after, u64::MAX, limit))?;
-        Ok(if let Answer::Due { jobs, .. } = answer { jobs } else { Vec::new() })
+        let which = JobFilter { conversation, after, until_ms: u64::MAX, limit };
+        at_once(self.reader.borrow_mut().jobs(&which)).map(|(jobs, _)| jobs)
     }
 
-    /// Forgets the job of this name, and says whether there was one. One that has been fired already goes on.
+    /// Forgets the job of this name; [`Outcome::cancelled`] says whether there was one. One that has been fired already goes on.
+    /// Blocks as [`DeadLetters::replay`].
     ///
     /// # Errors
     ///
     /// When the file cannot be written; then nothing has changed.
-    pub fn cancel(&mut self, name: &str) -> Result<bool> {
-        self.transaction(|store| job::cancel(store, name, None).map(|count| count > 0))
+    pub fn cancel(&mut self, name: &str) -> Result<Outcome> {
+        self.one(OperatorCommand::Cancel { job: name.to_owned() })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::store::Class;
+use crate::journal::store::Sync;
 
 /// How a journal is. Cloning is cheap; all clones show the same.
 #[derive(Debug, Clone, Default)]
@@ -78,13 +78,12 @@ impl Health {
         }
     }
 
-    pub(super) fn wrote(&self, entries: usize, class: Option<Class>, busy: Duration) {
+    pub(super) fn wrote(&self, entries: usize, sync: Sync, busy: Duration) {
         self.0.batches.fetch_add(1, Relaxed);
         self.0.entries.fetch_add(entries as u64, Relaxed);
-        match class {
-            Some(Class::Full) => self.0.full_commits.fetch_add(1, Relaxed),
-            Some(Class::Normal) => self.0.normal_commits.fetch_add(1, Relaxed),
-            None => 0,
+        match sync {
+            Sync::Full => self.0.full_commits.fetch_add(1, Relaxed),
+            Sync::Lazy => self.0.normal_commits.fetch_add(1, Relaxed),
         };
         self.busy(busy);
     }

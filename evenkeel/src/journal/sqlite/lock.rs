@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::disk;
 use crate::error::{Error, Result};
 
-/// A process that ends, or a child that has not yet become another program, may hold the lock for a moment.
-const TRIES: u32 = 50;
+/// A process that ends, a child that has not yet become another program, and a command of the operator's hold the lock for a
+/// moment: two seconds are waited.
+const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Held for as long as the journal is open. The system lets go of it when the process ends, however it ends.
@@ -24,8 +25,19 @@ pub(super) struct Lock {
 
 impl Lock {
     pub(super) fn take(path: &Path) -> Result<Self> {
+        Self::take_within(path, TRIES)?.ok_or_else(|| {
+            Error::config(format!("the journal {} is in use by another process", path.display()))
+                .with_hint("stop the other bot, or give this one a file of its own")
+        })
+    }
+
+    /// `None` where another process has it open.
+    pub(super) fn try_take(path: &Path) -> Result<Option<Self>> {
+        Self::take_within(path, 0)
+    }
+
+    fn take_within(path: &Path, mut tries: u32) -> Result<Option<Self>> {
         let side = beside(path, ".lock");
-        let mut tries = TRIES;
         loop {
             let (file, is_new) = open(&side, path).map_err(|error| unopened(&side, &error))?;
             let mut taken = file.try_lock();
@@ -34,10 +46,17 @@ impl Lock {
                 std::thread::sleep(PAUSE);
                 taken = file.try_lock();
             }
-            taken.map_err(|error| untaken(path, &side, error))?;
+            match taken {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => {
+                    return Err(Error::config(format!("cannot lock {}: {error}", side.display()))
+                        .with_hint("the journal needs a local disk whose file system has locks"));
+                }
+            }
             // Whoever was refused meanwhile may have taken it away: then it keeps nobody out.
             if disk::identity(&side) == disk::identity_of(&file) || tries == 0 {
-                return Ok(Self { file, side, is_new });
+                return Ok(Some(Self { file, side, is_new }));
             }
             tries -= 1;
         }
@@ -61,17 +80,6 @@ fn open(side: &Path, journal: &Path) -> std::io::Result<(File, bool)> {
     // Whoever was refused may have taken it away in between.
     let mut options = OpenOptions::new();
     Ok((disk::open_plain(side, options.write(true).create(true).truncate(false))?, false))
-}
-
-fn untaken(path: &Path, side: &Path, error: TryLockError) -> Error {
-    match error {
-        TryLockError::WouldBlock => {
-            Error::config(format!("the journal {} is in use by another process", path.display()))
-                .with_hint("stop the other bot, or give this one a file of its own")
-        }
-        TryLockError::Error(error) => Error::config(format!("cannot lock {}: {error}", side.display()))
-            .with_hint("the journal needs a local disk whose file system has locks"),
-    }
 }
 
 /// Finds what would keep a process from taking the lock, other than a process that holds it; makes nothing.

@@ -14,7 +14,7 @@ use super::lock::beside;
 use super::log;
 use super::schema::{self, APPLICATION, OLDEST_SQLITE, VERSION};
 use super::seen::Retention;
-use super::store::Store;
+use super::session::Session;
 use crate::config::Secret;
 use crate::error::{Error, Result};
 
@@ -199,11 +199,17 @@ impl Place {
     }
 
     /// Opens the file, makes it if it is not there, and looks at it again from inside.
-    pub(super) fn open(&self) -> Result<Store> {
+    pub(super) fn open(&self) -> Result<Session> {
         if self.is_unmade() {
             self.create()?;
         }
-        self.open_there(|connection| self.write_log_again(connection))
+        self.open_there(|mut connection| {
+            self.write_log_again(&connection)?;
+            schema::migrate(&mut connection)?;
+            let session = Session::new(connection, self.retention)?;
+            keep_log(&session.connection, true)?;
+            Ok(session)
+        })
     }
 
     fn is_unmade(&self) -> bool {
@@ -211,29 +217,28 @@ impl Place {
     }
 
     /// Opens a file that is there, beside the bot that has it open.
-    pub(super) fn open_beside(&self) -> Result<Store> {
-        self.open_there(|_| Ok(()))
+    pub(super) fn open_beside(&self) -> Result<Connection> {
+        self.open_there(|connection| {
+            // A file that is damaged shows it here.
+            connection.query_row("SELECT last FROM state", [], |_| Ok(()))?;
+            keep_log(&connection, true)?;
+            Ok(connection)
+        })
     }
 
-    fn open_there(&self, prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<Store> {
+    fn open_there<T>(&self, finish: impl FnOnce(Connection) -> rusqlite::Result<T>) -> Result<T> {
         let has_log = beside(&self.path, "-wal").exists();
         let connection = self.connect(&self.path).map_err(|error| self.explain(&error))?;
-        let keep_log = |connection: &Connection, is_kept| {
-            let kept = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_kept);
-            kept.map(drop).map_err(|error| self.explain(&error))
-        };
         // Beside a file that is refused, no empty log stays: SQLite takes it away, unless another process has it open.
-        keep_log(&connection, has_log)?;
+        keep_log(&connection, has_log).map_err(|error| self.explain(&error))?;
         self.check_inside(&connection)?;
-        Self::tune(&connection).and_then(|()| prepare(&connection)).map_err(|error| self.explain(&error))?;
-        let store = Store::new(connection, self.retention).map_err(|error| self.explain(&error))?;
-        keep_log(&store.connection, true)?;
-        Ok(store)
+        let opened = Self::tune(&connection).and_then(|()| finish(connection));
+        opened.map_err(|error| self.explain(&error))
     }
 
     /// Opens the file after a failure, and trusts nothing that a failed sync may have left behind: the log is written and
     /// read anew, and moved into the file.
-    pub(super) fn reopen(&self) -> rusqlite::Result<Store> {
+    pub(super) fn reopen(&self) -> rusqlite::Result<Session> {
         let connection = self.connect(&self.path)?;
         Self::tune(&connection)?;
         self.write_log_again(&connection)?;
@@ -242,15 +247,15 @@ impl Place {
             let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
             return Err(rusqlite::Error::SqliteFailure(damage, Some("the file is damaged".to_owned())));
         }
-        let store = Store::new(connection, self.retention)?;
-        if !store.checkpoint("TRUNCATE")? {
+        let session = Session::new(connection, self.retention)?;
+        if !session.checkpoint("TRUNCATE")? {
             let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
             return Err(rusqlite::Error::SqliteFailure(
                 busy,
                 Some("another process reads the file".to_owned()),
             ));
         }
-        Ok(store)
+        Ok(session)
     }
 
     /// Writes the log over itself, and syncs it.
@@ -367,6 +372,11 @@ impl Place {
                 .with_hint("look at the disk and its messages in the system's log"),
         }
     }
+}
+
+/// Whether the log stays when the connection is closed.
+fn keep_log(connection: &Connection, is_kept: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_kept).map(drop)
 }
 
 /// Takes a pragma that answers nothing for one that succeeded.

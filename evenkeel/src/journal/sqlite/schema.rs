@@ -1,12 +1,12 @@
 //! The tables.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Marks a file as ours: "EVKL".
 pub(super) const APPLICATION: i32 = 0x4556_4b4c;
 
-/// The schema that this version writes. Forward only.
-pub(super) const VERSION: i32 = 1;
+/// The schema that this version writes. Forward only: [`STEPS`] leads to it from every earlier one.
+pub(super) const VERSION: i32 = 2;
 
 /// The oldest SQLite that may be linked: before it, two connections could corrupt a file by resetting the write-ahead log.
 pub(super) const OLDEST_SQLITE: i32 = 3_051_003;
@@ -30,17 +30,9 @@ pub(super) mod letter {
     pub(in crate::journal::sqlite) const DECIDED: i64 = 4;
 }
 
-/// What another process has changed, in `handed`.
-pub(super) mod handed {
-    pub(in crate::journal::sqlite) const EVENT: i64 = 0;
-    pub(in crate::journal::sqlite) const LETTER: i64 = 1;
-    pub(in crate::journal::sqlite) const UNPARKED: i64 = 2;
-    pub(in crate::journal::sqlite) const DISCARDED: i64 = 3;
-}
-
 /// Content comes last in each row, so that the short columns are read without it. Files lie apart from their reply,
 /// because changing a row rewrites all of it.
-const TABLES: &str = "
+const FIRST: &str = "
 CREATE TABLE state(
     id INTEGER PRIMARY KEY CHECK (id = 1),
     batch INTEGER NOT NULL DEFAULT 0,
@@ -113,13 +105,76 @@ CREATE TRIGGER letter_sent AFTER UPDATE OF state ON letter WHEN new.state = 2 AN
 END;
 ";
 
+/// From the first schema to the second, without reading any content of ours: SQLite takes the conversations out of the JSON.
+///
+/// What another process had changed, in `handed`, is read with all else at a start. Triggers decided what goes with an event;
+/// the rules do. Each young key had a row, and now each commit has one; those that were sorted in already are not young any
+/// more, and are counted where they are.
+const SECOND: &str = "
+DROP TRIGGER event_gone;
+DROP TRIGGER letter_gone;
+DROP TRIGGER letter_sent;
+DROP TABLE handed;
+CREATE TABLE young(
+    number INTEGER PRIMARY KEY,
+    period INTEGER NOT NULL,
+    last_job INTEGER NOT NULL,
+    latest_ms INTEGER NOT NULL,
+    keys BLOB NOT NULL);
+INSERT INTO young SELECT number, period, last_job, latest_ms, key
+    FROM (SELECT number, key, period FROM seen_young0 UNION ALL SELECT number, key, period FROM seen_young1), state
+    WHERE typeof(key) = 'blob' AND length(key) = 12 AND key NOT IN (SELECT seen.key FROM seen)
+    ORDER BY number;
+UPDATE seen_count SET rows = rows - (SELECT count(*) FROM young WHERE young.period = seen_count.period);
+DROP TABLE seen_young0;
+DROP TABLE seen_young1;
+CREATE TABLE cursor(source TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE command(id INTEGER PRIMARY KEY, body BLOB NOT NULL, outcome TEXT);
+ALTER TABLE state ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN sorting INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN partitions INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE state ADD COLUMN partition_hash TEXT NOT NULL DEFAULT 'fnv1a-64';
+UPDATE event SET conversation = json_extract(content, '$.conversation.id')
+    WHERE conversation IS NULL AND json_valid(content);
+UPDATE letter SET conversation = json_extract(content, '$.conversation.id')
+    WHERE conversation IS NULL AND state < 2 AND json_valid(content);
+DROP INDEX event_dead;
+DROP INDEX letter_dead;
+CREATE INDEX event_dead ON event(iif(typeof(at_ms) = 'integer', at_ms, 0), sequence) WHERE state >= 3;
+CREATE INDEX letter_dead ON letter(iif(typeof(at_ms) = 'integer', at_ms, 0), sequence, number) WHERE state = 3;
+";
+
+/// What leads from each schema to the next one, from none to the first.
+const STEPS: [&str; VERSION as usize] = [FIRST, SECOND];
+
 /// Fills an empty file, in one transaction. The caller has chosen page layout and journal mode.
 pub(super) fn create(connection: &mut Connection, now_ms: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    transaction.execute_batch(TABLES)?;
+    transaction.execute_batch(FIRST)?;
     transaction
         .execute("INSERT INTO state(id, born_ms, seen_key) VALUES (1, ?1, randomblob(16))", [now_ms])?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.pragma_update(None, "user_version", 1)?;
+    take_over(&transaction, 1)?;
     transaction.commit()
+}
+
+/// Makes a file of an earlier schema one of ours, in one transaction.
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version >= VERSION {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    take_over(&transaction, version)?;
+    transaction.commit()?;
+    tracing::info!(from = version, to = VERSION, "the journal was taken over from an earlier version");
+    Ok(())
+}
+
+fn take_over(transaction: &Transaction<'_>, version: i32) -> rusqlite::Result<()> {
+    for step in STEPS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)
 }

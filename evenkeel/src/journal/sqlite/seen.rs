@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension};
 use siphasher::sip128::SipHasher13;
 
 use super::content::{bytes, int, raw, whole};
+use super::counters::Counters;
 
 /// Rows carry the time in these units: the finer they are, the more bytes they take.
 const PERIOD_MS: i64 = 3_600_000;
 
 /// The keys are swept in this many slices, so that no commit waits for many deletions.
 const SLICES: i64 = 65_536;
+
+/// So many are sorted in at a time while there is nothing else to do: a batch that comes meanwhile waits for no more than these.
+const SORTED: usize = 256;
 
 /// One slice for so many new rows: all keys are visited before as many rows have come as are kept.
 const ROWS_PER_SLICE: i64 = 64;
@@ -35,25 +39,24 @@ type Key = [u8; 12];
 /// five million ids collide by accident once in 10^16 files, and no phone number can be read from the index.
 ///
 /// A hash belongs anywhere in an index, so that each new one would write a page of its own. Young ones therefore lie in the
-/// order in which they came, and in memory; a generation of them is sorted in at once, page after page, while the next
-/// one grows in the other table.
+/// order in which they came, one row for each commit, and in memory; a generation of them is sorted in, page after page, while
+/// there is nothing else to do and while the next one grows.
 pub(super) struct Seen {
     secret: (u64, u64),
     born_ms: i64,
     retention: Retention,
-    /// The keys of both young tables.
+    /// All keys of `young` that are not sorted in.
     young: HashSet<Key>,
-    /// Which of the two grows.
-    growing: usize,
+    /// Those of the generation that grows.
     grown: Vec<(Key, i64)>,
-    /// What is still to be sorted in of the other one, the last key first.
+    /// Those that are to be sorted in, the last key first.
     sorting: Vec<(Key, i64)>,
-    /// How many rows this batch has added.
-    fresh: usize,
-    /// How many rows of each period there are.
+    /// The rows up to this number are of the generation that is being sorted in, and are deleted when it is.
+    sorted_until: u64,
+    /// The keys of this commit, one after the other, with their period.
+    fresh: (i64, Vec<u8>),
+    /// How many rows of each period there are, young ones included.
     counts: BTreeMap<i64, i64>,
-    /// Rows that were added to a period in this batch.
-    added: Option<(i64, i64)>,
     /// Added rows that have not yet earned a slice of sweeping.
     credit: i64,
     /// The slice that is swept next.
@@ -63,99 +66,166 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn load(connection: &Connection, retention: Retention) -> rusqlite::Result<Self> {
-        let (secret, born_ms) = connection.query_row("SELECT seen_key, born_ms FROM state", [], |row| {
-            Ok((bytes(row.get_ref(0)?), row.get_ref(1).map(whole)?))
+        let sql = "SELECT seen_key, born_ms, sorting, latest_ms FROM state";
+        let (secret, born_ms, sorted_until, latest_ms) = connection.query_row(sql, [], |row| {
+            let number = |at| row.get_ref(at).map(whole);
+            Ok((bytes(row.get_ref(0)?), number(1)?, number(2)?, number(3)?))
         })?;
         let half = |at: usize| secret.get(at..at + 8).and_then(|half| half.try_into().ok());
         let secret = (half(0).map_or(0, u64::from_le_bytes), half(8).map_or(0, u64::from_le_bytes));
-        let counts: BTreeMap<i64, i64> = connection
+        let mut counts: BTreeMap<i64, i64> = connection
             .prepare("SELECT period, rows FROM seen_count")?
             .query_map([], |row| Ok((row.get(0)?, number(row.get_ref(1)?))))?
             .collect::<rusqlite::Result<_>>()?;
-        let born_ms = match born_ms {
-            Some(born_ms) => int(born_ms),
-            // Another program has put in something else. The last hour that is counted was about the latest one.
-            None => {
+        let born_ms = born_ms.map_or_else(
+            || {
+                // Another program has put in something else. The last hour that is counted was about the latest one.
                 let hours = counts.last_key_value().map_or(0, |(period, _)| *period);
-                let sql = "SELECT latest_ms FROM state";
-                connection.query_row(sql, [], |row| Ok(number(row.get_ref(0)?)))? - hours * PERIOD_MS
-            }
-        };
-        let (first, second) = (young(connection, 0)?, young(connection, 1)?);
-        // Numbers grow: the table with the lower ones is the older.
-        let growing = match (first.first(), second.first()) {
-            (Some(first), Some(second)) => usize::from(first.0 < second.0),
-            (None, Some(_)) => 1,
-            _ => 0,
-        };
-        let (grown, older) = if growing == 0 { (first, second) } else { (second, first) };
-        let bare = |rows: Vec<(i64, Key, i64)>| {
-            rows.into_iter().map(|(_, key, period)| (key, period)).collect::<Vec<_>>()
-        };
-        let (grown, mut sorting) = (bare(grown), bare(older));
+                int(latest_ms.unwrap_or(0)) - hours * PERIOD_MS
+            },
+            int,
+        );
+        let sorted_until = sorted_until.unwrap_or(0);
+        let (grown, mut sorting) = young(connection, sorted_until)?;
         sorting.sort_unstable_by(|one, other| other.cmp(one));
         let sorted = sorted_in(connection, &sorting)?;
         sorting.truncate(sorting.len() - sorted);
+        for (_, period) in grown.iter().chain(&sorting) {
+            *counts.entry(*period).or_default() += 1;
+        }
         let young = grown.iter().chain(&sorting).map(|(key, _)| *key).collect();
-        let (added, credit, slice, swept_ms, fresh) = (None, 0, 0, 0, 0);
+        let (credit, slice, swept_ms, fresh) = (0, 0, 0, (0, Vec::new()));
         Ok(Self {
             secret,
             born_ms,
             retention,
             young,
-            growing,
             grown,
             sorting,
+            sorted_until,
             fresh,
             counts,
-            added,
             credit,
             slice,
             swept_ms,
         })
     }
 
-    /// Whether it is new; then it will have this number, which is higher than all before it.
-    pub(super) fn add(
-        &mut self,
-        connection: &Connection,
-        id: &str,
-        number: u64,
-        now_ms: u64,
-    ) -> rusqlite::Result<bool> {
+    /// Whether it is new. It is written with [`Seen::settle`].
+    pub(super) fn add(&mut self, connection: &Connection, id: &str, now_ms: u64) -> rusqlite::Result<bool> {
         let hash = SipHasher13::new_with_keys(self.secret.0, self.secret.1).hash(id.as_bytes()).as_bytes();
         let mut key = Key::default();
         key.copy_from_slice(&hash[..12]);
-        let period = self.period(int(now_ms));
         if self.young.contains(&key)
             || connection.prepare_cached("SELECT 1 FROM seen WHERE key = ?1")?.exists([&key[..]])?
         {
             return Ok(false);
         }
-        let sql = match self.growing {
-            0 => "INSERT INTO seen_young0(number, key, period) VALUES (?1, ?2, ?3)",
-            _ => "INSERT INTO seen_young1(number, key, period) VALUES (?1, ?2, ?3)",
-        };
-        connection.prepare_cached(sql)?.execute((int(number), &key[..], period))?;
+        let period = (int(now_ms) - self.born_ms).max(0) / PERIOD_MS;
         self.young.insert(key);
         self.grown.push((key, period));
-        self.fresh += 1;
-        match &mut self.added {
-            Some((same, count)) if *same == period => *count += 1,
-            other => {
-                let before = other.replace((period, 1));
-                self.count(connection, before)?;
-            }
-        }
+        self.fresh.0 = period;
+        self.fresh.1.extend_from_slice(&key);
+        *self.counts.entry(period).or_default() += 1;
+        self.credit += 1;
         Ok(true)
     }
 
-    /// Counts what a batch added, and forgets a little of what is too old.
-    pub(super) fn settle(&mut self, connection: &Connection, now_ms: u64) -> rusqlite::Result<()> {
-        let added = self.added.take();
-        self.count(connection, added)?;
-        self.sort_in(connection)?;
-        let now_ms = int(now_ms);
+    /// Writes what a batch added, and forgets a little of what is too old. Whether it has written the counters, too.
+    pub(super) fn settle(&mut self, connection: &Connection, counters: &Counters) -> rusqlite::Result<bool> {
+        let (period, keys) = &mut self.fresh;
+        let has_fresh = !keys.is_empty();
+        if has_fresh {
+            let sql =
+                "INSERT INTO young(number, period, last_job, latest_ms, keys) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let Counters { last, last_job, latest_ms, .. } = *counters;
+            let row = (int(last), *period, int(last_job), int(latest_ms), &keys[..]);
+            connection.prepare_cached(sql)?.execute(row)?;
+            let count = keys.len() / size_of::<Key>();
+            keys.clear();
+            if self.is_unsorted() {
+                // Twice as many as have come, so that one generation is through before the next one is grown.
+                self.sort_some(connection, counters, 2 * count)?;
+            }
+        }
+        self.forget(connection, int(counters.latest_ms))?;
+        Ok(has_fresh)
+    }
+
+    /// Whether there is something to sort in, or to take away after that.
+    pub(super) fn is_unsorted(&self) -> bool {
+        !self.sorting.is_empty() || self.sorted_until > 0 || self.grown.len() >= self.retention.young
+    }
+
+    /// Sorts in a little.
+    pub(super) fn sort(&mut self, connection: &Connection, counters: &Counters) -> rusqlite::Result<()> {
+        self.sort_some(connection, counters, SORTED)
+    }
+
+    fn sort_some(
+        &mut self,
+        connection: &Connection,
+        counters: &Counters,
+        count: usize,
+    ) -> rusqlite::Result<()> {
+        if !self.sorting.is_empty() {
+            return self.sort_in(connection, count);
+        }
+        if self.sorted_until > 0 {
+            return self.take_away(connection, counters, count);
+        }
+        if self.grown.len() >= self.retention.young {
+            self.sorting = std::mem::take(&mut self.grown);
+            self.sorting.sort_unstable_by(|one, other| other.cmp(one));
+            self.sorted_until = counters.last;
+            self.mark_sorting(connection)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the next keys into their places.
+    fn sort_in(&mut self, connection: &Connection, count: usize) -> rusqlite::Result<()> {
+        let mut statement =
+            connection.prepare_cached("INSERT OR IGNORE INTO seen(key, period) VALUES (?1, ?2)")?;
+        let mut counted = BTreeMap::<i64, i64>::new();
+        let rest = self.sorting.len().saturating_sub(count);
+        for (key, period) in self.sorting.split_off(rest).into_iter().rev() {
+            statement.execute((&key[..], period))?;
+            self.young.remove(&key);
+            *counted.entry(period).or_default() += 1;
+        }
+        let sql = "INSERT INTO seen_count(period, rows) VALUES (?1, ?2) \
+                   ON CONFLICT(period) DO UPDATE SET rows = rows + excluded.rows";
+        for counted in counted {
+            connection.prepare_cached(sql)?.execute(counted)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes rows whose keys are all in their places. The counters may be in the last of them.
+    fn take_away(
+        &mut self,
+        connection: &Connection,
+        counters: &Counters,
+        count: usize,
+    ) -> rusqlite::Result<()> {
+        let sql = "DELETE FROM young WHERE number IN (SELECT number FROM young WHERE number <= ?1 LIMIT ?2)";
+        let deleted = connection.prepare_cached(sql)?.execute((int(self.sorted_until), int(count as u64)))?;
+        if deleted < count {
+            self.sorted_until = 0;
+            self.mark_sorting(connection)?;
+        }
+        counters.keep(connection)
+    }
+
+    fn mark_sorting(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection
+            .prepare_cached("UPDATE state SET sorting = ?1")?
+            .execute([int(self.sorted_until)])
+            .map(drop)
+    }
+
+    fn forget(&mut self, connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
         let cutoff = self.cutoff(now_ms);
         if self.counts.first_key_value().is_none_or(|(oldest, _)| *oldest >= cutoff) {
             self.credit = 0;
@@ -172,47 +242,6 @@ impl Seen {
         Ok(())
     }
 
-    /// Sorts in twice as many rows as have come, so that one generation is through before the next one is grown.
-    fn sort_in(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let count = 2 * std::mem::take(&mut self.fresh);
-        if self.sorting.is_empty() {
-            if self.grown.len() < self.retention.young {
-                return Ok(());
-            }
-            self.sorting = std::mem::take(&mut self.grown);
-            self.sorting.sort_unstable_by(|one, other| other.cmp(one));
-            self.growing = 1 - self.growing;
-        }
-        let mut statement =
-            connection.prepare_cached("INSERT OR IGNORE INTO seen(key, period) VALUES (?1, ?2)")?;
-        for (key, period) in
-            self.sorting.split_off(self.sorting.len().saturating_sub(count)).into_iter().rev()
-        {
-            statement.execute((&key[..], period))?;
-            self.young.remove(&key);
-        }
-        if self.sorting.is_empty() {
-            let sql = if self.growing == 0 { "DELETE FROM seen_young1" } else { "DELETE FROM seen_young0" };
-            connection.prepare_cached(sql)?.execute([])?;
-        }
-        Ok(())
-    }
-
-    fn period(&self, now_ms: i64) -> i64 {
-        (now_ms - self.born_ms).max(0) / PERIOD_MS
-    }
-
-    fn count(&mut self, connection: &Connection, added: Option<(i64, i64)>) -> rusqlite::Result<()> {
-        let Some((period, rows)) = added else { return Ok(()) };
-        self.credit += rows;
-        let count = self.counts.entry(period).or_insert(0);
-        *count += rows;
-        connection
-            .prepare_cached("INSERT OR REPLACE INTO seen_count(period, rows) VALUES (?1, ?2)")?
-            .execute((period, *count))?;
-        Ok(())
-    }
-
     /// The first period that is kept.
     fn cutoff(&self, now_ms: i64) -> i64 {
         let mut room = self.retention.rows;
@@ -222,7 +251,7 @@ impl Seen {
         });
         let newest = self.counts.last_key_value().map_or(0, |(period, _)| *period);
         let by_rows = full.map_or(0, |(period, _)| (period + 1).min(newest));
-        by_rows.max(self.period(now_ms) - self.retention.hours)
+        by_rows.max((now_ms - self.born_ms).max(0) / PERIOD_MS - self.retention.hours)
     }
 
     fn sweep(&mut self, connection: &Connection, cutoff: i64) -> rusqlite::Result<()> {
@@ -247,34 +276,36 @@ impl Seen {
     }
 
     fn uncount(&mut self, connection: &Connection, period: i64, rows: i64) -> rusqlite::Result<()> {
-        let left = connection
-            .prepare_cached("UPDATE seen_count SET rows = rows - ?2 WHERE period = ?1 RETURNING rows")?
-            .query_row((period, rows), |row| Ok(number(row.get_ref(0)?)))
-            .optional()?
-            .unwrap_or(0);
-        if left > 0 {
-            self.counts.insert(period, left);
-            return Ok(());
+        if let Some(left) = self.counts.get_mut(&period) {
+            *left -= rows;
+            if *left <= 0 {
+                self.counts.remove(&period);
+            }
         }
-        self.counts.remove(&period);
-        connection.prepare_cached("DELETE FROM seen_count WHERE period = ?1")?.execute([period])?;
-        Ok(())
+        let sql = "UPDATE seen_count SET rows = rows - ?2 WHERE period = ?1";
+        connection.prepare_cached(sql)?.execute((period, rows))?;
+        let sql = "DELETE FROM seen_count WHERE period = ?1 AND rows <= 0";
+        connection.prepare_cached(sql)?.execute([period]).map(drop)
     }
 }
 
-/// The rows of a young table, in the order in which they came.
-fn young(connection: &Connection, which: usize) -> rusqlite::Result<Vec<(i64, Key, i64)>> {
-    let sql = format!("SELECT number, key, period FROM seen_young{which} ORDER BY number");
-    let mut statement = connection.prepare(&sql)?;
+/// Keys with their periods, in the order in which they came.
+type Keys = Vec<(Key, i64)>;
+
+/// The keys of the generation that grows, and of the one that is being sorted in.
+fn young(connection: &Connection, sorted_until: u64) -> rusqlite::Result<(Keys, Keys)> {
+    let mut statement = connection.prepare("SELECT number, period, keys FROM young ORDER BY number")?;
     let mut rows = statement.query([])?;
-    let mut found = Vec::new();
+    let (mut grown, mut sorting) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
+        let period = number(row.get_ref(1)?);
+        let keys = raw(row.get_ref(2)?);
         // What another program has put in is no key of ours.
-        if let Ok(key) = Key::try_from(raw(row.get_ref(1)?)) {
-            found.push((row.get(0)?, key, number(row.get_ref(2)?)));
-        }
+        let keys = keys.as_chunks::<{ size_of::<Key>() }>().0.iter().map(|key| (*key, period));
+        let generation = if row.get::<_, i64>(0)? <= int(sorted_until) { &mut sorting } else { &mut grown };
+        generation.extend(keys);
     }
-    Ok(found)
+    Ok((grown, sorting))
 }
 
 /// What another program has put in the place of a number counts for 0.
@@ -282,8 +313,7 @@ fn number(value: ValueRef<'_>) -> i64 {
     whole(value).map_or(0, int)
 }
 
-/// How many of these, from the last one on, an earlier process has sorted in. The table that holds them is emptied at once, when
-/// all are.
+/// How many of these, from the last one on, an earlier process has sorted in.
 fn sorted_in(connection: &Connection, sorting: &[(Key, i64)]) -> rusqlite::Result<usize> {
     let mut statement = connection.prepare("SELECT 1 FROM seen WHERE key = ?1")?;
     // The keys went in one after the other, so those that did come before those that did not.
@@ -317,20 +347,54 @@ mod tests {
         Seen::load(connection, Retention { hours: 2, rows, young: 100 }).unwrap()
     }
 
+    fn number(connection: &Connection, sql: &str) -> u64 {
+        natural(connection.query_row(sql, [], |row| row.get(0)).unwrap())
+    }
+
     /// How many of these ids are new, each in a batch of ten.
     fn add(seen: &mut Seen, connection: &Connection, ids: std::ops::Range<u64>, now_ms: u64) -> usize {
         let mut new = 0;
+        let mut last =
+            number(connection, "SELECT max(coalesce((SELECT max(number) FROM young), 0), last) FROM state");
         for id in ids {
-            let last: i64 = connection
-                .query_row("SELECT coalesce(sum(rows), 0) FROM seen_count", [], |row| row.get(0))
-                .unwrap();
-            let number = natural(last) + 1_000_000 * (now_ms / HOUR) + id;
-            new += usize::from(seen.add(connection, &id.to_string(), number, now_ms).unwrap());
+            let is_new = seen.add(connection, &id.to_string(), now_ms).unwrap();
+            last += u64::from(is_new);
+            new += usize::from(is_new);
             if id % 10 == 9 {
-                seen.settle(connection, now_ms).unwrap();
+                seen.settle(connection, &Counters { last, latest_ms: now_ms, ..Counters::default() })
+                    .unwrap();
             }
         }
         new
+    }
+
+    /// As while there is nothing else to do.
+    fn sort_all(seen: &mut Seen, connection: &Connection) {
+        let last = number(connection, "SELECT coalesce((SELECT max(number) FROM young), 0)");
+        while seen.is_unsorted() {
+            seen.sort(connection, &Counters { last, ..Counters::default() }).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_idle_sorts_all_but_a_generation() {
+        let connection = made();
+        let mut seen = load(&connection, 1_000_000);
+        for round in 0..5 {
+            assert_eq!(add(&mut seen, &connection, round * 150..(round + 1) * 150, 0), 150);
+            sort_all(&mut seen, &connection);
+            assert!(seen.young.len() < 100, "{}", seen.young.len());
+            assert_eq!(
+                number(&connection, "SELECT coalesce(sum(length(keys)), 0) / 12 FROM young") as usize,
+                seen.young.len()
+            );
+            let counted = number(&connection, "SELECT sum(rows) FROM seen_count");
+            assert_eq!(counted, number(&connection, "SELECT count(*) FROM seen"));
+            assert_eq!(seen.counts.values().sum::<i64>(), int((round + 1) * 150));
+            assert_eq!(add(&mut seen, &connection, 0..(round + 1) * 150, 0), 0, "in round {round}");
+            let loaded = load(&connection, 1_000_000);
+            assert_eq!((loaded.counts, loaded.young), (seen.counts.clone(), seen.young.clone()));
+        }
     }
 
     #[test]
@@ -345,7 +409,7 @@ mod tests {
                 assert_eq!(add(&mut seen, &connection, 0..(round + 1) * 70, 0), 0, "loaded in round {round}");
             }
         }
-        let sorted: i64 = connection.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)).unwrap();
+        let sorted = number(&connection, "SELECT count(*) FROM seen");
         assert!(sorted > 500 && seen.young.len() < 300, "{sorted} and {}", seen.young.len());
     }
 
@@ -365,9 +429,10 @@ mod tests {
         let connection = made();
         let mut seen = load(&connection, 1_000_000);
         add(&mut seen, &connection, 0..1000, 0);
+        sort_all(&mut seen, &connection);
         seen.credit = ROWS_PER_SLICE * SLICES;
         add(&mut seen, &connection, 1000..1010, 5 * HOUR);
-        let left: i64 = connection.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)).unwrap();
+        let left = number(&connection, "SELECT count(*) FROM seen");
         assert!(left < 20, "{left}");
         assert_eq!(add(&mut seen, &connection, 1000..1010, 5 * HOUR), 0, "what is new is not");
     }

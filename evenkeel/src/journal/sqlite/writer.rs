@@ -1,4 +1,4 @@
-//! What the thread that owns the connection does.
+//! The connection that writes: after a failure it is opened anew, and nothing is taken for written that may not be.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -6,16 +6,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 
-use super::apply::{self, Failure};
 use super::disk;
-use super::handover::Work;
 use super::health::Health;
 use super::open::Place;
-use super::recover::recover;
-use super::store::Store;
+use super::session::{Failure, Session};
 use crate::error::{Error, Result};
-use crate::journal::{Answer, Entry};
-use crate::journal::{Recovered, Written};
+use crate::journal::store::{Batch, Committed};
 
 /// The pages of the file, and the frames of its log, which have a header.
 const FRAME_BYTES: i64 = 4096 + 24;
@@ -36,11 +32,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 const FAILURES: usize = 3;
 const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 
-/// The writer's work, and what it works on.
+/// The connection that writes, for as long as there is one.
 pub(super) struct Writer {
     place: Place,
     /// `None` after a failure that could not be mended.
-    store: Option<Store>,
+    session: Option<Session>,
     health: Health,
     failures: VecDeque<Instant>,
     /// Whether pages were given back since the last time that there were none.
@@ -49,53 +45,65 @@ pub(super) struct Writer {
     file: Option<(disk::Identity, Instant)>,
 }
 
-impl Work for Writer {
-    type Batch = Vec<Entry>;
-    type Written = Result<Written>;
-    type Recovered = Result<Recovered>;
-
-    fn recover(&mut self) -> Result<Recovered> {
-        let store = self.store.as_mut().ok_or_else(ended)?;
-        recover(store).map_err(|error| self.place.explain(&error))
+impl Writer {
+    pub(super) fn new(place: Place, session: Session, health: Health) -> Self {
+        let file = disk::identity(&place.path).map(|file| (file, Instant::now()));
+        let failures = VecDeque::new();
+        Self { place, session: Some(session), health, failures, has_shrunk: false, file }
     }
 
-    fn write(&mut self, batch: Vec<Entry>) -> Result<Written> {
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Writes a batch until it is certain to be in the file.
+    pub(super) fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed> {
         let start = Instant::now();
-        let store = self.store.as_mut().ok_or_else(ended)?;
-        let before = store.counters.batch;
-        let (answers, class) = match apply::write(store, &batch) {
-            Ok(written) => written,
-            Err(failure) => (self.mend(&batch, before, failure)?, None),
+        let session = self.session.as_mut().ok_or_else(ended)?;
+        let committed = match session.commit(batch) {
+            Ok(committed) => committed,
+            Err(failure) => self.mend(failure, |session| session.commit(batch))?,
         };
-        self.health.wrote(batch.len(), class, start.elapsed());
+        let work = batch.work.iter().map(|work| work.changes.len() + work.intake.len()).sum::<usize>();
+        self.health.wrote(batch.intake.len() + work, batch.sync, start.elapsed());
         self.look_at_file();
-        Ok(Written { batch, answers })
+        Ok(committed)
     }
 
-    fn settle(&mut self) {
+    /// Asks what can be asked twice.
+    pub(super) fn ask<T>(&mut self, question: impl Fn(&mut Session) -> rusqlite::Result<T>) -> Result<T> {
+        let session = self.session.as_mut().ok_or_else(ended)?;
+        match question(session) {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                let mut answer = None;
+                self.mend(error.into(), |session| {
+                    answer = Some(question(session)?);
+                    Ok(Committed { intake: Vec::new(), work: Vec::new() })
+                })?;
+                answer.ok_or_else(ended)
+            }
+        }
+    }
+
+    /// Does what follows a batch.
+    pub(super) fn settle(&mut self) {
         self.checkpoint(FULL_BYTES);
     }
 
-    fn tidy(&mut self) -> bool {
+    /// Does a little of what can wait; whether there is more.
+    pub(super) fn tidy(&mut self) -> bool {
         self.checkpoint(TIDY_BYTES);
-        self.shrink()
+        self.a_little(Session::sort) || self.shrink()
     }
 
-    fn close(&mut self) {
-        let Some(store) = self.store.take() else { return };
-        let done = store.checkpoint("TRUNCATE").and_then(|_| store.tidy_on_close());
+    pub(super) fn close(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let done = session.checkpoint("TRUNCATE").and_then(|_| session.tidy_on_close());
         if let Err(error) = done {
             // Nothing is lost by that: the next start reads the log.
             tracing::warn!(path = %self.place.path.display(), %error, "the journal's log stays as it is");
         }
-    }
-}
-
-impl Writer {
-    pub(super) fn new(place: Place, store: Store, health: Health) -> Self {
-        let file = disk::identity(&place.path).map(|file| (file, Instant::now()));
-        let failures = VecDeque::new();
-        Self { place, store: Some(store), health, failures, has_shrunk: false, file }
     }
 
     /// Notices, and says once, that somebody has taken the file away: it is written all the same, and nobody finds it.
@@ -116,29 +124,33 @@ impl Writer {
         }
     }
 
-    /// Writes a batch that failed, on a new connection, until it is certain to be in the file.
-    fn mend(&mut self, batch: &[Entry], before: u64, mut failure: Failure) -> Result<Vec<Answer>> {
-        // The answers of a commit that failed: should it be in the file all the same, they hold.
+    /// Does again what has failed, on a new connection, until it is certain to be in the file.
+    fn mend(
+        &mut self,
+        mut failure: Failure,
+        mut again: impl FnMut(&mut Session) -> Result<Committed, Failure>,
+    ) -> Result<Committed> {
+        // The answer of a commit that failed: should it be in the file all the same, it holds.
         let mut pending = None;
         loop {
             // Before the connection is closed, which may empty the log.
             let is_limited = self.is_limited(&failure.error);
             // Nothing that this connection believes to be written is to be trusted.
-            self.store = None;
-            pending = failure.answers.take().or(pending);
+            self.session = None;
+            pending = failure.done.take().or(pending);
             self.note(&failure.error, is_limited)?;
-            let written = self.place.reopen().map_err(Failure::from).and_then(|store| {
-                let store = self.store.insert(store);
+            let written = self.place.reopen().map_err(Failure::from).and_then(|session| {
+                let session = self.session.insert(session);
                 match pending.take() {
-                    Some(answers) if store.counters.batch > before => Ok(answers),
-                    _ => apply::write(store, batch).map(|(answers, _)| answers),
+                    Some(done) if session.counters == done.0 => Ok(done.1),
+                    _ => again(session),
                 }
             });
             match written {
-                Ok(answers) => {
+                Ok(committed) => {
                     self.health.mended();
                     tracing::info!(path = %self.place.path.display(), "the journal is written again");
-                    return Ok(answers);
+                    return Ok(committed);
                 }
                 Err(next) => failure = next,
             }
@@ -193,18 +205,18 @@ impl Writer {
     /// Moves the log into the file if it is longer than this. A failure here has lost nothing: the log is still there,
     /// and the connection is given up for a new one with the next batch.
     fn checkpoint(&mut self, from_bytes: i64) {
-        let Some(store) = &self.store else { return };
+        let Some(session) = &self.session else { return };
         let start = Instant::now();
-        let done = store.frames().and_then(|(frames, moved)| {
+        let done = session.frames().and_then(|(frames, moved)| {
             let bytes = frames * FRAME_BYTES;
             self.health.wal(u64::try_from(bytes).unwrap_or(0));
             if (frames - moved) * FRAME_BYTES < from_bytes {
                 return Ok(());
             }
             self.health.checkpointed();
-            let is_done = store.checkpoint("PASSIVE")?;
+            let is_done = session.checkpoint("PASSIVE")?;
             if !is_done && bytes > LONG_BYTES {
-                store.checkpoint("TRUNCATE")?;
+                session.checkpoint("TRUNCATE")?;
             }
             Ok(())
         });
@@ -216,34 +228,35 @@ impl Writer {
 
     /// Gives back some of what the file does not need; whether there may be more.
     fn shrink(&mut self) -> bool {
-        let Some(store) = &mut self.store else { return false };
-        let start = Instant::now();
-        let done = store.shrink();
-        self.health.busy(start.elapsed());
-        match done {
-            Ok(has_shrunk) => {
-                self.has_shrunk |= has_shrunk;
-                if !has_shrunk && std::mem::take(&mut self.has_shrunk) {
-                    // Only now does the file get shorter by what is in the log.
-                    self.checkpoint(1);
-                }
-                has_shrunk
-            }
-            Err(error) => {
-                self.replace(error);
-                false
-            }
+        let has_shrunk = self.a_little(Session::shrink);
+        self.has_shrunk |= has_shrunk;
+        if !has_shrunk && std::mem::take(&mut self.has_shrunk) {
+            // Only now does the file get shorter by what is in the log.
+            self.checkpoint(1);
         }
+        has_shrunk
+    }
+
+    /// Does some of what can wait; whether there is more of it.
+    fn a_little(&mut self, work: fn(&mut Session) -> rusqlite::Result<bool>) -> bool {
+        let Some(session) = &mut self.session else { return false };
+        let start = Instant::now();
+        let done = work(session);
+        self.health.busy(start.elapsed());
+        done.unwrap_or_else(|error| {
+            self.replace(error);
+            false
+        })
     }
 
     /// Opens the file again, for as long as that is worth trying.
     fn replace(&mut self, mut error: rusqlite::Error) {
         let mut is_limited = self.is_limited(&error);
-        self.store = None;
+        self.session = None;
         while let Ok(()) = self.note(&error, is_limited) {
             match self.place.reopen() {
-                Ok(store) => {
-                    self.store = Some(store);
+                Ok(session) => {
+                    self.session = Some(session);
                     self.health.mended();
                     return;
                 }

@@ -408,9 +408,15 @@ impl Trial {
     /// What the journal does, noted.
     fn apply(&mut self, batch: Vec<Entry>) -> Written {
         let written = ready(self.journal.write(batch)).unwrap();
-        for (entry, answer) in written.batch.iter().zip(&written.answers) {
+        // Questions are answered when all else is written; what is said to the operator comes in the order of the entries.
+        let all = || written.batch.iter().zip(&written.answers).enumerate();
+        let (asked, done): (Vec<_>, Vec<_>) = all().partition(|(_, (entry, _))| entry.is_question());
+        let mut told = BTreeMap::new();
+        for (at, (entry, answer)) in done.into_iter().chain(asked) {
             self.truth.note(entry, answer, self.wishes.retry);
+            told.insert(at, self.truth.desk.take_told());
         }
+        self.truth.desk.tell(told.into_values().flatten());
         written
     }
 
@@ -825,9 +831,9 @@ impl Truth {
                     assert!(self.desk.knows(&job), "{job} was to be kept together with the end");
                 }
             }
-            (Entry::Bury { sequence, reason, .. }, _) => {
+            (Entry::Bury { sequence, reason, now_ms, .. }, _) => {
                 let conversation = self.events[sequence].conversation().id();
-                self.desk.bury(DeadId::Event(*sequence), *reason, conversation);
+                self.desk.bury(DeadId::Event(*sequence), *now_ms, *reason, conversation);
                 match reason {
                     Reason::Parked => assert!(self.parked.insert(*sequence)),
                     _ => self.ends(*sequence, End::Dead(*reason)),
@@ -844,10 +850,10 @@ impl Truth {
                 );
             }
             (Entry::Sent { key, .. }, _) => self.fares(*key, Fate::Sent),
-            (Entry::BuryReply { key, reason, .. }, _) => {
+            (Entry::BuryReply { key, reason, now_ms, .. }, _) => {
                 self.fares(*key, Fate::Dead);
                 let id = DeadId::Reply(key.sequence, key.index);
-                self.desk.bury(id, *reason, &self.conversations[&name(*key)]);
+                self.desk.bury(id, *now_ms, *reason, &self.conversations[&name(*key)]);
             }
             (Entry::Drop { key }, _) => self.fares(*key, Fate::Dropped),
             (Entry::Replay { .. }, Answer::Replayed(replayed)) => {

@@ -10,6 +10,7 @@ use crate::journal::{Acceptance, Answer, Dead, DeadFilter, DeadId, Entry, Job, N
 
 /// Why something was given up, and where.
 struct Grave {
+    at_ms: u64,
     reason: Reason,
     conversation: String,
 }
@@ -69,13 +70,26 @@ pub(super) struct Desk {
     dead: BTreeMap<DeadId, Grave>,
     /// By number.
     jobs: BTreeMap<u64, Planned>,
+    /// In the order in which the operator hears it.
     told: VecDeque<Told>,
+    /// In the order in which the journal finds it out.
+    fresh: Vec<Told>,
 }
 
 impl Desk {
-    pub(super) fn bury(&mut self, id: DeadId, reason: Reason, conversation: &str) {
-        let grave = Grave { reason, conversation: conversation.to_owned() };
+    pub(super) fn bury(&mut self, id: DeadId, at_ms: u64, reason: Reason, conversation: &str) {
+        let grave = Grave { at_ms, reason, conversation: conversation.to_owned() };
         assert!(self.dead.insert(id, grave).is_none(), "{id:?} is dead already");
+    }
+
+    /// What was found out and is not yet in its place among the answers.
+    pub(super) fn take_told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Puts answers in their places.
+    pub(super) fn tell(&mut self, told: impl Iterator<Item = Told>) {
+        self.told.extend(told);
     }
 
     /// Those that the filter means, in order.
@@ -84,10 +98,11 @@ impl Desk {
             filter.id.is_none_or(|wanted| wanted == **id)
                 && filter.reason.is_none_or(|wanted| wanted == grave.reason)
                 && filter.conversation.as_ref().is_none_or(|wanted| *wanted == grave.conversation)
-                && filter.after.is_none_or(|after| after < **id)
+                && filter.after.is_none_or(|after| after < (grave.at_ms, **id))
         };
-        let meant = self.dead.iter().filter(fits).map(|(id, _)| *id);
-        meant.take(filter.limit.unwrap_or(usize::MAX)).collect()
+        let mut meant: Vec<_> = self.dead.iter().filter(fits).map(|(id, grave)| (grave.at_ms, *id)).collect();
+        meant.sort_unstable();
+        meant.into_iter().map(|(_, id)| id).take(filter.limit.unwrap_or(usize::MAX)).collect()
     }
 
     /// The dead replies that a dead event takes along when it is replayed.
@@ -105,10 +120,10 @@ impl Desk {
     pub(super) fn filter(&self, which: u8) -> DeadFilter {
         let all = DeadFilter::default();
         let one = usize::from(which / 8).checked_rem(self.dead.len());
-        let one = one.and_then(|at| self.dead.keys().nth(at)).copied();
+        let one = one.and_then(|at| self.dead.iter().nth(at));
         match which % 8 {
-            0 => DeadFilter { id: one, ..all },
-            1 => DeadFilter { after: one, ..all },
+            0 => DeadFilter { id: one.map(|(id, _)| *id), ..all },
+            1 => DeadFilter { after: one.map(|(id, grave)| (grave.at_ms, *id)), ..all },
             2 => DeadFilter { limit: Some(1), ..all },
             3 => DeadFilter { reason: Some(Reason::Failed), ..all },
             4 => DeadFilter { reason: Some(Reason::Unknown), ..all },
@@ -146,7 +161,7 @@ impl Desk {
         match (entry, answer) {
             (Entry::ListDead(filter), _) => {
                 let meant = self.meant(filter);
-                self.told.push_back(Told::Dead(meant));
+                self.fresh.push(Told::Dead(meant));
             }
             (Entry::Replay { filter, .. } | Entry::Discard(filter), _) => {
                 let mut meant: BTreeSet<_> = self.meant(filter).into_iter().collect();
@@ -155,7 +170,7 @@ impl Desk {
                     meant.extend(along);
                 }
                 meant.iter().for_each(|id| drop(self.dead.remove(id)));
-                self.told.push_back(Told::Count(meant.len() as u64));
+                self.fresh.push(Told::Count(meant.len() as u64));
             }
             (Entry::Schedule(NewJob { name, conversation, due_ms, .. }), Answer::Scheduled(id)) => {
                 let (name, conversation) = (name.clone(), conversation.clone());
@@ -168,12 +183,12 @@ impl Desk {
                 let rest =
                     waiting.iter().filter(|(due_ms, id, _)| after.is_none_or(|after| after < (*due_ms, *id)));
                 let told = rest.take(*limit).map(|(_, _, name)| (*name).to_owned()).collect();
-                self.told.push_back(Told::Jobs(told));
+                self.fresh.push(Told::Jobs(told));
             }
             (Entry::Cancel { name, .. }, _) => {
                 let waiting =
                     self.jobs.values_mut().find(|job| job.name == *name && job.plan == Plan::Waiting);
-                self.told.push_back(Told::Cancelled(waiting.is_some()));
+                self.fresh.push(Told::Cancelled(waiting.is_some()));
                 waiting.into_iter().for_each(|job| job.plan = Plan::Cancelled);
             }
             (Entry::Fire { job, event, now_ms, .. }, answer) => {

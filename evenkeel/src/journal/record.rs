@@ -1,0 +1,225 @@
+//! The owner of a store: what happened goes in, what the rules make of it is committed, and answers come out.
+
+mod commands;
+mod plan;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use super::rules::{self, Known};
+use super::store::{
+    Batch, Committed, Epoch, EventId, JobFilter, Partition, Scope, Store, Sync, Verdict, Work,
+};
+use super::{Answer, Entry, Recovered, TRANSPORT, latest};
+use crate::error::{Error, Result};
+pub(super) use commands::OperatorCommand;
+pub use commands::Outcome;
+use plan::Plan;
+
+/// So many events are loaded at a time.
+const PAGE: usize = 1_000;
+
+/// Keeps a record in a store, and owns all of it.
+///
+/// It knows how each event stands that is not done, without its content, so that nothing is read while messages come and go.
+pub struct Record<S> {
+    store: S,
+    epoch: Epoch,
+    /// Those that are alive, as the rules say.
+    known: HashMap<EventId, Known>,
+    latest_ms: u64,
+}
+
+impl<S> fmt::Debug for Record<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record({} events are not done)", self.known.len())
+    }
+}
+
+impl<S> Record<S> {
+    /// In a store that nobody else owns.
+    pub(super) fn new(store: S) -> Self {
+        Self { store, epoch: Epoch::default(), known: HashMap::new(), latest_ms: 0 }
+    }
+
+    pub(super) fn store(&self) -> &S {
+        &self.store
+    }
+
+    pub(super) fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    pub(super) fn into_store(self) -> S {
+        self.store
+    }
+}
+
+impl<S: Store> Record<S> {
+    /// Becomes the owner, of whom nothing is known yet.
+    pub(super) async fn claim(&mut self) -> Result<()> {
+        let claims = self.store.claim().await?;
+        let owned = claims.gained.iter().find(|(partition, _)| *partition == Partition::WHOLE);
+        self.epoch = owned.ok_or_else(fenced)?.1;
+        self.latest_ms = claims.latest_ms;
+        self.known.clear();
+        Ok(())
+    }
+
+    /// Becomes the owner, and answers what an earlier run left unfinished.
+    pub(super) async fn start(&mut self) -> Result<Recovered> {
+        self.claim().await?;
+        let mut recovered = Recovered { latest_ms: self.latest_ms, ..Recovered::default() };
+        let mut after = None;
+        loop {
+            let page = self.store.load(Partition::WHOLE, after, PAGE).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            let mut changes = Vec::new();
+            for (id, parts) in page {
+                let rules::Recovered { event, letters, known } =
+                    rules::recover(parts, self.latest_ms, &mut changes);
+                recovered.events.extend(event);
+                recovered.letters.extend(letters);
+                if known.is_alive() {
+                    self.known.insert(id, known);
+                }
+            }
+            self.commit(Plan::of(changes), Sync::Full).await?;
+        }
+        let first = JobFilter { conversation: None, after: None, until_ms: u64::MAX, limit: 0 };
+        recovered.next_job_ms = self.store.jobs(&first).await?.1;
+        recovered.kept = self.store.values(&Scope::conversation(TRANSPORT)).await?;
+        Ok(recovered)
+    }
+
+    /// Writes the entries in order, and answers each. What only asks is answered when all else is written.
+    pub(super) async fn append(&mut self, batch: &[Entry]) -> Result<Vec<Answer>> {
+        let mut answers: Vec<Answer> = batch.iter().map(|_| Answer::Noted).collect();
+        let mut start = 0;
+        for piece in batch.chunk_by(|one, next| !one.is_command() && !next.is_command()) {
+            let end = start + piece.len();
+            let answered = answers.get_mut(start..end).expect("there is one answer for each entry");
+            match piece {
+                [command] if command.is_command() => {
+                    for answer in answered {
+                        *answer = self.execute(command).await?;
+                    }
+                }
+                changes => self.append_changes(changes, answered).await?,
+            }
+            start = end;
+        }
+        for (entry, answer) in batch.iter().zip(&mut answers).filter(|(entry, _)| entry.is_question()) {
+            *answer = self.look_up(entry).await?;
+        }
+        Ok(answers)
+    }
+
+    async fn append_changes(&mut self, batch: &[Entry], answers: &mut [Answer]) -> Result<()> {
+        let mut plan = Plan::default();
+        for (at, entry) in batch.iter().enumerate() {
+            if let Some(answer) = self.plan(at, entry, &mut plan).await? {
+                answers[at] = answer;
+            }
+        }
+        let sync = if batch.iter().all(Entry::is_lazy) { Sync::Lazy } else { Sync::Full };
+        for (at, answer) in self.commit(plan, sync).await? {
+            answers[at] = answer;
+        }
+        Ok(())
+    }
+
+    /// Commits what is planned, and answers the entries that came in.
+    async fn commit(&mut self, plan: Plan<'_>, sync: Sync) -> Result<Vec<(usize, Answer)>> {
+        let Plan { changes, touched, accepted, intake, now_ms, .. } = plan;
+        if changes.is_empty() && accepted.is_empty() && intake.is_empty() {
+            self.forget_the_dead(&touched);
+            return Ok(Vec::new());
+        }
+        let (arrived, arrivals): (Vec<_>, Vec<_>) = accepted.into_iter().unzip();
+        let (asked, intake): (Vec<_>, Vec<_>) = intake.into_iter().unzip();
+        let work = Work { partition: Partition::WHOLE, epoch: self.epoch, changes, intake };
+        let is_work = !work.changes.is_empty() || !work.intake.is_empty();
+        let work = if is_work { vec![work] } else { Vec::new() };
+        let batch = Batch { cursors: Vec::new(), intake: arrivals, work, now_ms, sync };
+        let Committed { intake: taken, work: verdicts } = self.store.commit(&batch).await?;
+        let kept = match verdicts.into_iter().next() {
+            Some(Verdict::Kept(kept)) => kept,
+            Some(Verdict::Fenced) => return Err(fenced()),
+            None => Vec::new(),
+        };
+        if taken.len() != arrived.len() || kept.len() != asked.len() {
+            return Err(Error::new("the store answered something else than it was asked"));
+        }
+        let answered = arrived.into_iter().zip(taken).chain(asked.into_iter().zip(kept));
+        let answers = answered.map(|(waiting, taken)| self.took(waiting, taken)).collect();
+        self.forget_the_dead(&touched);
+        Ok(answers)
+    }
+
+    async fn look_up(&mut self, question: &Entry) -> Result<Answer> {
+        Ok(match question {
+            Entry::Recall { conversation, name } => {
+                Answer::Recalled(self.store.value(&Scope::conversation(conversation), name).await?)
+            }
+            Entry::Due { until_ms, limit } => {
+                self.jobs(JobFilter { conversation: None, after: None, until_ms: *until_ms, limit: *limit })
+                    .await?
+            }
+            Entry::Jobs { conversation, after, limit } => {
+                let conversation = conversation.as_deref();
+                self.jobs(JobFilter { conversation, after: *after, until_ms: u64::MAX, limit: *limit })
+                    .await?
+            }
+            Entry::ListDead(filter) => Answer::Dead(self.store.dead(filter).await?),
+            Entry::CountDead(filter) => Answer::Count(self.store.dead_names(filter).await?.len() as u64),
+            _ => Answer::Noted,
+        })
+    }
+
+    async fn jobs(&mut self, which: JobFilter<'_>) -> Result<Answer> {
+        let (jobs, next_ms) = self.store.jobs(&which).await?;
+        Ok(Answer::Due { jobs, next_ms })
+    }
+
+    /// What is known of an event; from the store, if nothing is.
+    async fn known(&mut self, id: EventId) -> Result<&mut Known> {
+        Ok(match self.known.entry(id) {
+            Slot::Occupied(known) => known.into_mut(),
+            Slot::Vacant(unknown) => {
+                let parts = self.store.parts(id).await?;
+                unknown.insert(Known::from(&parts))
+            }
+        })
+    }
+
+    fn saw(&mut self, now_ms: u64, plan: &mut Plan<'_>) {
+        self.latest_ms = latest(self.latest_ms, now_ms);
+        plan.now_ms = Some(self.latest_ms);
+    }
+
+    fn forget_the_dead(&mut self, touched: &[EventId]) {
+        for id in touched {
+            if self.known.get(id).is_some_and(|known| !known.is_alive()) {
+                self.known.remove(id);
+            }
+        }
+    }
+}
+
+fn fenced() -> Error {
+    Error::new("another process owns the record now").with_hint("stop one of the two")
+}
+
+/// Of a store that is on this thread and waits for nobody.
+pub(super) fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => unreachable!("a store on its owner's thread answers at once"),
+    }
+}

@@ -1,0 +1,214 @@
+//! What one commit is made of, entry by entry.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use super::Record;
+use crate::error::Result;
+use crate::event::Event;
+use crate::journal::body::Body;
+use crate::journal::rules::{self, Changes, Known};
+use crate::journal::store::{
+    Change, Death, EventId, EventState, Intake, JobKey, Key, Mark, NewRow, Row, Scope, Store, Taken,
+};
+use crate::journal::{Acceptance, Answer, Entry, NewJob};
+
+/// What is written with the next commit.
+#[derive(Default)]
+pub(super) struct Plan<'a> {
+    pub(super) changes: Changes<'a>,
+    /// Events whose standing has changed.
+    pub(super) touched: Vec<EventId>,
+    /// Events that came in, each with who waits for its number.
+    pub(super) accepted: Vec<(Waiting, Intake<'a>)>,
+    /// What comes in together with the changes.
+    pub(super) intake: Vec<(Waiting, Intake<'a>)>,
+    pub(super) now_ms: Option<u64>,
+    jobs: Jobs<'a>,
+}
+
+/// Which entry waits for what became of something that came in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Waiting {
+    Event(usize, EventState),
+    Job(usize),
+}
+
+/// What this commit does to jobs, which the store does not show yet.
+#[derive(Default)]
+struct Jobs<'a> {
+    planned: HashMap<&'a str, &'a NewJob>,
+    gone: HashSet<u64>,
+    moved: HashMap<u64, u64>,
+}
+
+impl<S: Store> Record<S> {
+    /// Adds an entry to the plan. Answers it where nobody has to wait for the store.
+    pub(super) async fn plan<'a>(
+        &mut self,
+        at: usize,
+        entry: &'a Entry,
+        plan: &mut Plan<'a>,
+    ) -> Result<Option<Answer>> {
+        match entry {
+            Entry::Accept { event, now_ms, begins } => {
+                self.saw(*now_ms, plan);
+                let state = rules::accepted(*begins);
+                plan.accepted.push((Waiting::Event(at, state), arrival(event, state)));
+            }
+            Entry::Remember { conversation, name, value } => plan.changes.push(match value {
+                Some(value) => Change::Put(Row::Value(Scope::conversation(conversation), name, value)),
+                None => Change::Delete(Key::Value(Scope::conversation(conversation), name)),
+            }),
+            Entry::Schedule(job) => plan.schedule(at, job),
+            Entry::Cancel { name, conversation } => {
+                return self.cancel(name, conversation.as_deref(), plan).await.map(Some);
+            }
+            Entry::Fire { job, due_ms, event, begins, next_ms, now_ms } => {
+                self.saw(*now_ms, plan);
+                if !self.advance(*job, *due_ms, *next_ms, plan).await? {
+                    return Ok(Some(Answer::Count(0)));
+                }
+                let Some(event) = event else { return Ok(Some(Answer::Count(1))) };
+                let state = rules::accepted(*begins);
+                plan.intake.push((Waiting::Event(at, state), arrival(event, state)));
+            }
+            _ if entry.is_question() => {}
+            _ => self.plan_event(entry, plan).await?,
+        }
+        Ok(None)
+    }
+
+    async fn plan_event<'a>(&mut self, entry: &'a Entry, plan: &mut Plan<'a>) -> Result<()> {
+        let Some(id) = entry.about() else { return Ok(()) };
+        if let Entry::Bury { now_ms, .. } | Entry::BuryReply { now_ms, .. } = entry {
+            self.saw(*now_ms, plan);
+        }
+        let known = self.known(id).await?;
+        apply(known, id, entry, &mut plan.changes);
+        plan.touched.push(id);
+        Ok(())
+    }
+
+    /// Forgets a job, whether the store has it or this commit would have brought it.
+    async fn cancel<'a>(
+        &mut self,
+        name: &'a str,
+        conversation: Option<&str>,
+        plan: &mut Plan<'a>,
+    ) -> Result<Answer> {
+        let is_meant = |own: &str| conversation.is_none_or(|wanted| wanted == own);
+        let planned = plan.jobs.planned.get(name).map(|job| is_meant(&job.conversation));
+        if planned == Some(false) {
+            return Ok(Answer::Count(0));
+        }
+        let kept = self.store.job(JobKey::Name(name)).await?.filter(|job| !plan.jobs.gone.contains(&job.id));
+        let kept = kept.filter(|job| planned.is_some() || is_meant(&job.conversation));
+        if planned.is_some() {
+            plan.unschedule(name);
+        }
+        if let Some(job) = &kept {
+            plan.drop_job(job.id);
+        }
+        Ok(Answer::Count(u64::from(planned.is_some() || kept.is_some())))
+    }
+
+    /// Moves a job that is due then to its next time, or deletes it; whether there was such a job.
+    async fn advance(
+        &mut self,
+        id: u64,
+        due_ms: u64,
+        next_ms: Option<u64>,
+        plan: &mut Plan<'_>,
+    ) -> Result<bool> {
+        let Some(job) = self.store.job(JobKey::Id(id)).await? else { return Ok(false) };
+        let is_replaced =
+            plan.jobs.planned.get(&*job.name).is_some_and(|new| !new.keeps_due || new.body != job.body);
+        let now_due_ms = plan.jobs.moved.get(&id).copied().unwrap_or(job.due_ms);
+        if is_replaced || plan.jobs.gone.contains(&id) || now_due_ms != due_ms {
+            return Ok(false);
+        }
+        match next_ms {
+            Some(next_ms) => {
+                plan.jobs.moved.insert(id, next_ms);
+                plan.changes.push(Change::Mark(Mark::Job(id, next_ms)));
+            }
+            None => plan.drop_job(id),
+        }
+        Ok(true)
+    }
+
+    /// What the store made of something that came in.
+    pub(super) fn took(&mut self, waiting: Waiting, taken: Taken) -> (usize, Answer) {
+        match (waiting, taken) {
+            (Waiting::Event(at, state), Taken::New(bits)) => {
+                self.known.insert(EventId::from_bits(bits), Known::new(state));
+                (at, Answer::Accepted(Acceptance::New(bits)))
+            }
+            (Waiting::Event(at, _), Taken::Known(_)) => (at, Answer::Accepted(Acceptance::Duplicate)),
+            (Waiting::Job(at), Taken::New(id) | Taken::Known(id)) => (at, Answer::Scheduled(id)),
+        }
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// Changes that follow from no entry.
+    pub(super) fn of(changes: Changes<'a>) -> Self {
+        Self { changes, ..Self::default() }
+    }
+
+    fn schedule(&mut self, at: usize, job: &'a NewJob) {
+        let NewJob { name, conversation, due_ms, body, keeps_due } = job;
+        let row = NewRow::Job { name, due_ms: *due_ms, body, keeps_due: *keeps_due };
+        self.jobs.planned.insert(name, job);
+        let conversation = Cow::Borrowed(&**conversation);
+        self.intake.push((Waiting::Job(at), Intake { conversation, dedupe: None, row }));
+    }
+
+    fn unschedule(&mut self, name: &str) {
+        self.jobs.planned.remove(name);
+        self.intake
+            .retain(|(_, intake)| !matches!(&intake.row, NewRow::Job { name: own, .. } if *own == name));
+    }
+
+    fn drop_job(&mut self, id: u64) {
+        self.jobs.gone.insert(id);
+        self.changes.push(Change::Delete(Key::Job(id)));
+    }
+}
+
+fn arrival(event: &Event, state: EventState) -> Intake<'_> {
+    let row = NewRow::Event { body: Body::Event(Cow::Borrowed(event)), state, facts: Vec::new() };
+    Intake { conversation: Cow::Borrowed(event.conversation().id()), dedupe: Some(event.id()), row }
+}
+
+/// What an entry about one event or one of its replies means for it.
+fn apply<'a>(known: &mut Known, id: EventId, entry: &'a Entry, out: &mut Changes<'a>) {
+    match entry {
+        Entry::Begin { .. } => known.begin(id, out),
+        Entry::Suspend { .. } => known.suspend(id, out),
+        Entry::Retry { due_ms, .. } => known.retry(id, *due_ms, out),
+        Entry::Return { .. } => known.give_back(id, out),
+        Entry::Done { .. } => known.finish(id, out),
+        Entry::Step { name, value, .. } => known.step(id, name, value, out),
+        Entry::Promise { outbound, command, begins } => known.promise(outbound, command, *begins, out),
+        Entry::Sending { key, .. } => known.sending((*key).into(), out),
+        Entry::Sent { key, id } => known.sent((*key).into(), id.as_ref(), out),
+        Entry::Postpone { key, due_ms } => known.postpone((*key).into(), *due_ms, out),
+        Entry::Drop { key } => known.forget((*key).into(), out),
+        Entry::Bury { reason, error, command, now_ms, .. } => {
+            let (error, command) = (Cow::Borrowed(&**error), Cow::Borrowed(&**command));
+            known.give_up(id, Death { reason: *reason, error, command, at_ms: *now_ms }, out);
+        }
+        Entry::BuryReply { key, reason, error, command, now_ms } => {
+            let (error, command) = (Cow::Borrowed(&**error), Cow::Borrowed(&**command));
+            known.give_up_reply(
+                (*key).into(),
+                Death { reason: *reason, error, command, at_ms: *now_ms },
+                out,
+            );
+        }
+        // Everything else is about no event that is known, and is planned above.
+        _ => {}
+    }
+}

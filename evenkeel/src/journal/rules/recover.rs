@@ -1,0 +1,104 @@
+//! What a start makes of what an earlier run left.
+
+use std::borrow::Cow;
+
+use super::known::{Changes, Known, given_back};
+use crate::event::Event;
+use crate::journal::given_up::Reason;
+use crate::journal::left::{Fact, PendingEvent, PendingLetter};
+use crate::journal::store::{Death, EventId, EventRow, EventStage, EventState, Parts, ReplyRow, ReplyStage};
+
+/// What an earlier run left of an event.
+#[derive(Debug)]
+pub(in crate::journal) struct Recovered {
+    pub(in crate::journal) event: Option<PendingEvent>,
+    pub(in crate::journal) letters: Vec<PendingLetter>,
+    pub(in crate::journal) known: Known,
+}
+
+/// Takes up what an earlier run left: counts a crash against what was running, and makes a dead letter of what cannot be read.
+/// A dead event that has nothing to send is not taken up.
+pub(in crate::journal) fn recover(parts: Parts, now_ms: u64, out: &mut Changes<'static>) -> Recovered {
+    let mut known = Known::from(&parts);
+    let facts = facts(&parts);
+    let letters = parts.replies.into_iter().filter(|reply| reply.state.stage.is_unsent());
+    let letters = letters.filter_map(|reply| {
+        let (id, letter) = (reply.id, pending_reply(reply));
+        if letter.is_none() {
+            let sequence = id.event.bits();
+            tracing::error!(sequence, "a reply in the journal cannot be read: it is a dead letter now");
+            known.give_up_reply(id, unreadable(now_ms), out);
+        }
+        letter
+    });
+    let letters = letters.collect();
+    let event = parts.event.and_then(|row| take_up(row, &mut known, facts, now_ms, out));
+    Recovered { event, letters, known }
+}
+
+fn take_up(
+    row: EventRow,
+    known: &mut Known,
+    facts: Vec<Fact>,
+    now_ms: u64,
+    out: &mut Changes<'static>,
+) -> Option<PendingEvent> {
+    let EventRow { id, state, body } = row;
+    if state.stage == EventStage::Dead {
+        return None;
+    }
+    let Some(event) = body.into_event() else {
+        let sequence = id.bits();
+        tracing::error!(sequence, "an event in the journal cannot be read: it is a dead letter now");
+        known.give_up(id, unreadable(now_ms), out);
+        return None;
+    };
+    let state = match state.stage {
+        EventStage::Running => EventState { stage: EventStage::Ready, crashes: state.crashes + 1, ..state },
+        EventStage::Suspended => given_back(state),
+        _ => state,
+    };
+    known.stands(id, state, out);
+    Some(pending_event(id, event, state, facts))
+}
+
+fn unreadable(at_ms: u64) -> Death<'static> {
+    let error = Cow::Borrowed("the record cannot be read");
+    Death { reason: Reason::Unreadable, error, command: Cow::Borrowed(""), at_ms }
+}
+
+/// What earlier attempts of an event left: steps by name, then replies by number.
+pub(super) fn facts(parts: &Parts) -> Vec<Fact> {
+    let steps =
+        parts.steps.iter().map(|(name, value)| Fact::Step { name: name.clone(), value: value.clone() });
+    let replies = parts.replies.iter().filter_map(|reply| {
+        let index = reply.id.index;
+        match reply.state.stage {
+            ReplyStage::Sent => Some(Fact::Sent { index, id: reply.sent_id.clone() }),
+            ReplyStage::Dead | ReplyStage::Decided => Some(Fact::Buried { index }),
+            ReplyStage::Pending | ReplyStage::Sending => None,
+        }
+    });
+    steps.chain(replies).collect()
+}
+
+pub(super) fn pending_event(id: EventId, event: Event, state: EventState, facts: Vec<Fact>) -> PendingEvent {
+    PendingEvent {
+        sequence: id.bits(),
+        event,
+        attempts: state.attempts,
+        crashes: state.crashes,
+        has_begun: state.has_begun,
+        due_ms: state.due_ms,
+        is_parked: state.stage == EventStage::Parked,
+        facts,
+    }
+}
+
+/// `None` when it cannot be read.
+fn pending_reply(row: ReplyRow) -> Option<PendingLetter> {
+    let ReplyRow { id, state, command, body, .. } = row;
+    let outbound = body.into_reply(id)?;
+    let is_unknown = state.stage == ReplyStage::Sending;
+    Some(PendingLetter { outbound, command, is_unknown, attempts: state.attempts, due_ms: state.due_ms })
+}

@@ -1,0 +1,188 @@
+//! One connection with what is known of its file, and the transaction around a batch.
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use super::counters::Counters;
+use super::seen::{Retention, Seen};
+use crate::journal::store::{Batch, Committed, Sync};
+
+/// So many free pages, 1 MiB, stay in the file: the next events take them.
+const SPARE_PAGES: i64 = 256;
+
+/// So many pages are given back at a time: a batch that comes meanwhile waits for no more than these.
+const STEP_PAGES: i64 = 64;
+
+/// Why a batch was not written.
+pub(super) struct Failure {
+    pub(super) error: rusqlite::Error,
+    /// A commit may fail and be in the file all the same: then its counters are these, and this is its answer.
+    pub(super) done: Option<Box<(Counters, Committed)>>,
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self { error, done: None }
+    }
+}
+
+/// An open file.
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    pub(super) counters: Counters,
+    pub(super) seen: Seen,
+    /// For JSON, used again and again.
+    pub(super) buffer: Vec<u8>,
+    /// Changes whenever another process has changed the file; `None` before anybody has looked.
+    data_version: Option<i64>,
+    sync: Option<Sync>,
+}
+
+impl Session {
+    pub(super) fn new(connection: Connection, retention: Retention) -> rusqlite::Result<Self> {
+        connection.set_prepared_statement_cache_capacity(128);
+        let counters = Counters::load(&connection)?;
+        let seen = Seen::load(&connection, retention)?;
+        let (buffer, data_version, sync) = (Vec::with_capacity(1024), None, None);
+        Ok(Self { connection, counters, seen, buffer, data_version, sync })
+    }
+
+    /// Whether another process may have changed the file since the last time.
+    pub(super) fn is_changed(&mut self) -> rusqlite::Result<bool> {
+        let version = data_version(&self.connection)?;
+        Ok(self.data_version.replace(version) != Some(version))
+    }
+
+    /// Writes a batch in one transaction.
+    pub(super) fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed, Failure> {
+        let before = self.counters;
+        self.begin(batch.sync)?;
+        let committed = self.write(batch)?;
+        let Self { seen, connection, counters, .. } = self;
+        let are_kept = seen.settle(connection, counters)?;
+        if !are_kept && self.counters != before {
+            self.counters.keep(&self.connection)?;
+        }
+        let done = (self.counters != before).then_some(self.counters);
+        match self.end() {
+            Ok(()) => Ok(committed),
+            Err(error) => Err(Failure { error, done: done.map(|counters| Box::new((counters, committed))) }),
+        }
+    }
+
+    /// Makes this process the owner. What an earlier one wrote and did not sync is on the disk after this, before anybody acts
+    /// on it.
+    pub(super) fn claim(&mut self) -> rusqlite::Result<()> {
+        self.begin(Sync::Full)?;
+        self.counters.epoch.0 += 1;
+        self.counters.keep(&self.connection)?;
+        self.end()
+    }
+
+    fn begin(&mut self, sync: Sync) -> rusqlite::Result<()> {
+        if self.sync != Some(sync) {
+            let word = if sync == Sync::Full { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", word)?;
+            self.sync = Some(sync);
+        }
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
+    }
+
+    fn end(&self) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("COMMIT")?.execute([]).map(drop)
+    }
+
+    /// Sorts a little of what is known into its place, while there is nothing else to do; whether there may be more.
+    pub(super) fn sort(&mut self) -> rusqlite::Result<bool> {
+        if !self.seen.is_unsorted() {
+            return Ok(false);
+        }
+        // Nobody relies on it: after a power cut it is done once more.
+        self.begin(Sync::Lazy)?;
+        let Self { seen, connection, counters, .. } = self;
+        seen.sort(connection, counters)?;
+        self.end()?;
+        Ok(self.seen.is_unsorted())
+    }
+
+    /// Frames in the write-ahead log, and how many of them are in the file itself.
+    pub(super) fn frames(&self) -> rusqlite::Result<(i64, i64)> {
+        let mut statement = self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
+        statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
+    }
+
+    /// Moves the write-ahead log into the file; whether all of it is there.
+    pub(super) fn checkpoint(&self, how: &str) -> rusqlite::Result<bool> {
+        let sql = format!("PRAGMA wal_checkpoint({how})");
+        self.connection.query_row(&sql, [], |row| {
+            let (is_busy, frames, moved): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(is_busy == 0 && frames == moved)
+        })
+    }
+
+    /// Gives back a few pages that hold nothing any more; whether there were any. The file gets shorter with the next
+    /// checkpoint.
+    pub(super) fn shrink(&mut self) -> rusqlite::Result<bool> {
+        let free: i64 = self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        let step = (free - SPARE_PAGES).min(STEP_PAGES);
+        if step <= 0 {
+            return Ok(false);
+        }
+        // Nobody relies on it: after a power cut the pages may be free again.
+        self.begin(Sync::Lazy)?;
+        let mut statement = self.connection.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
+        let mut pages = statement.query([])?;
+        while pages.next()?.is_some() {}
+        drop(pages);
+        drop(statement);
+        self.end()?;
+        Ok(true)
+    }
+
+    /// Lets the closing of the connection take the empty log away.
+    pub(super) fn tidy_on_close(&self) -> rusqlite::Result<()> {
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        Ok(())
+    }
+}
+
+fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::sqlite::schema;
+
+    fn pages(session: &Session) -> (i64, i64) {
+        let number = |name| session.connection.pragma_query_value(None, name, |row| row.get(0)).unwrap();
+        (number("page_count"), number("freelist_count"))
+    }
+
+    #[test]
+    fn free_pages_are_given_back_a_few_at_a_time() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
+        schema::create(&mut connection, 0).unwrap();
+        let retention = Retention { hours: 1, rows: 1, young: 1 };
+        let mut store = Session::new(connection, retention).unwrap();
+        assert!(!store.shrink().unwrap(), "a small file has nothing to give");
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+            INSERT INTO job SELECT i, i, 'job ' || i, 'kitchen', zeroblob(300) FROM n";
+        store.connection.execute_batch(fill).unwrap();
+        store.connection.execute_batch("DELETE FROM job WHERE id % 10 > 0 OR id > 4000").unwrap();
+        let (mut before, free) = pages(&store);
+        assert!(free > SPARE_PAGES + STEP_PAGES, "{free}");
+        while store.shrink().unwrap() {
+            let (after, _) = pages(&store);
+            // The map of the pages is a page now and then.
+            assert!(after < before && before - after <= STEP_PAGES + 2, "from {before} to {after}");
+            before = after;
+        }
+        let (_, free) = pages(&store);
+        assert_eq!(free, SPARE_PAGES);
+        let jobs: i64 = store.connection.query_row("SELECT count(*) FROM job", [], |row| row.get(0)).unwrap();
+        assert_eq!(jobs, 400);
+    }
+}
