@@ -25,7 +25,6 @@
 //! # }); Ok::<(), std::io::Error>(())
 //! ```
 
-mod body;
 mod function;
 
 use std::fmt;
@@ -38,13 +37,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::context::{Ask, Context};
+use crate::context::Context;
+use crate::engine::{Again, HandlerRequest, JobBody};
 use crate::error::{Error, Result};
 use crate::extract::{FromEvent, Rejection};
 use crate::journal::{Entry, Job as Kept, NewJob};
 use crate::schedule::{Misfire, Overlap, Schedule};
 use crate::trigger::{Kind, Trigger};
-pub(crate) use body::{Body, SCHEDULES};
 pub(crate) use function::name_of;
 pub use function::{JobFunction, Unspoken};
 
@@ -79,7 +78,14 @@ pub struct Waiting {
 impl Waiting {
     /// Reads what a journal keeps of a job; `None` when that cannot be read.
     pub fn read(kept: &Kept) -> Option<Self> {
-        Body::waiting(kept)
+        let body = JobBody::read(kept)?;
+        Some(Self {
+            id: JobId(kept.name.clone()),
+            function: body.function,
+            due: UNIX_EPOCH + Duration::from_millis(kept.due_ms),
+            args: body.args,
+            schedule: body.again.map(|again| again.schedule.to_string()),
+        })
     }
 
     /// The arguments, as [`Job`] would give them to the function.
@@ -160,6 +166,12 @@ impl Repeat {
     pub fn with_misfire(mut self, misfire: Misfire) -> Self {
         self.misfire = misfire;
         self
+    }
+
+    /// As the journal keeps it, with intervals counted from this time.
+    pub(crate) fn counted_from(self, anchor_ms: u64) -> Again {
+        let Self { schedule, overlap, misfire } = self;
+        Again { schedule, anchor_ms, overlap, misfire }
     }
 }
 
@@ -258,9 +270,9 @@ impl Context {
         async move {
             let (answer, jobs) = oneshot::channel();
             let conversation = self.event().conversation().id().to_owned();
-            self.ask_wire(Ask::Jobs { conversation, answer });
+            self.request(HandlerRequest::Jobs { conversation, answer });
             let jobs = jobs.await.map_err(|_| Error::new("the bot is stopping").at(line))?;
-            Ok(jobs.iter().filter_map(Body::waiting).collect())
+            Ok(jobs.iter().filter_map(Waiting::read).collect())
         }
     }
 
@@ -280,7 +292,8 @@ impl Context {
         let args = serde_json::to_string(&args)
             .map_err(|error| Error::from(error).context(format!("writing the arguments of `{function}`")))?;
         let anchor_ms = self.now_ms();
-        let body = Body::new(function, args, self.event(), repeat.map(|repeat| (repeat, anchor_ms)));
+        let again = repeat.map(|repeat| repeat.counted_from(anchor_ms));
+        let body = JobBody::new(function, args, self.event(), again);
         let (name, conversation) = (self.next_job_name(), self.event().conversation().id().to_owned());
         let (id, body) = (JobId(name.clone()), body.to_bytes()?);
         self.change(Entry::Schedule(NewJob { name, conversation, due_ms, body, keeps_due: false }));

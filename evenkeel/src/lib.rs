@@ -52,6 +52,7 @@
 //! | [`journal`] | the record of events, replies and jobs |
 //! | [`operator`] | what was given up, what is planned, and what the operator does about it |
 //! | [`transport`] | the edge to a network; [`Transport`] is the trait to implement |
+//! | `engine` | what happens next to events, replies and jobs |
 //! | [`Trigger`] | what starts a handler |
 //! | [`Context`] | what a handler can reach |
 //! | [`FromEvent`] | the arguments of a handler: [`Text`], [`Rest`], [`Args`], [`Captures`], [`State`], .. |
@@ -92,6 +93,7 @@ pub mod status;
 pub mod journal;
 pub mod operator;
 pub mod transport;
+mod engine;
 mod trigger;
 mod context;
 mod extract;

@@ -23,7 +23,7 @@ use crate::journal::{Dead, DeadFilter, Job};
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     /// The wire holds the other end; a stopped bot has dropped it.
-    wishes: mpsc::Sender<Wish>,
+    commands: mpsc::Sender<OperatorCommand>,
 }
 
 /// Lists and cancels the jobs of a running bot, those of all conversations. Cleaning up is the operator's: people cancel
@@ -58,12 +58,12 @@ pub struct DeadLetters {
 #[derive(Clone, Debug)]
 pub struct Jobs {
     /// As that of [`DeadLetters`].
-    wishes: mpsc::Sender<Wish>,
+    commands: mpsc::Sender<OperatorCommand>,
 }
 
 /// What an operator may want.
 #[derive(Debug)]
-pub(crate) enum Wish {
+pub(crate) enum OperatorCommand {
     List(DeadFilter, oneshot::Sender<Vec<Dead>>),
     Count(DeadFilter, oneshot::Sender<u64>),
     Replay(DeadFilter, oneshot::Sender<u64>),
@@ -87,10 +87,10 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Wish>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<OperatorCommand>) {
         // A full channel means that 16 askers are waiting already; the next one waits to ask.
-        let (wishes, receiver) = mpsc::channel(16);
-        (Self { letters: DeadLetters { wishes: wishes.clone() }, jobs: Jobs { wishes } }, receiver)
+        let (commands, receiver) = mpsc::channel(16);
+        (Self { letters: DeadLetters { commands: commands.clone() }, jobs: Jobs { commands } }, receiver)
     }
 }
 
@@ -103,7 +103,7 @@ impl DeadLetters {
     /// Dropping the future drops the question.
     pub async fn list(&self, filter: DeadFilter) -> Option<Vec<Dead>> {
         let (answer, dead) = oneshot::channel();
-        self.wishes.send(Wish::List(filter, answer)).await.ok()?;
+        self.commands.send(OperatorCommand::List(filter, answer)).await.ok()?;
         dead.await.ok()
     }
 
@@ -114,7 +114,7 @@ impl DeadLetters {
     /// Dropping the future drops the question.
     pub async fn count(&self, filter: DeadFilter) -> Option<u64> {
         let (answer, count) = oneshot::channel();
-        self.wishes.send(Wish::Count(filter, answer)).await.ok()?;
+        self.commands.send(OperatorCommand::Count(filter, answer)).await.ok()?;
         count.await.ok()
     }
 
@@ -127,7 +127,7 @@ impl DeadLetters {
     /// Once this was polled, it may happen although the future is dropped.
     pub async fn replay(&self, filter: DeadFilter) -> Option<u64> {
         let (answer, count) = oneshot::channel();
-        self.wishes.send(Wish::Replay(filter, answer)).await.ok()?;
+        self.commands.send(OperatorCommand::Replay(filter, answer)).await.ok()?;
         count.await.ok()
     }
 
@@ -138,7 +138,7 @@ impl DeadLetters {
     /// Once this was polled, it may happen although the future is dropped.
     pub async fn discard(&self, filter: DeadFilter) -> Option<u64> {
         let (answer, count) = oneshot::channel();
-        self.wishes.send(Wish::Discard(filter, answer)).await.ok()?;
+        self.commands.send(OperatorCommand::Discard(filter, answer)).await.ok()?;
         count.await.ok()
     }
 }
@@ -158,7 +158,7 @@ impl Jobs {
     ) -> Option<Vec<Job>> {
         let (answer, jobs) = oneshot::channel();
         let conversation = conversation.map(str::to_owned);
-        self.wishes.send(Wish::Jobs { conversation, after, limit, answer }).await.ok()?;
+        self.commands.send(OperatorCommand::Jobs { conversation, after, limit, answer }).await.ok()?;
         jobs.await.ok()
     }
 
@@ -170,7 +170,7 @@ impl Jobs {
     /// Once this was polled, it may happen although the future is dropped.
     pub async fn cancel(&self, name: impl Into<String>) -> Option<bool> {
         let (answer, was_there) = oneshot::channel();
-        self.wishes.send(Wish::Cancel(name.into(), answer)).await.ok()?;
+        self.commands.send(OperatorCommand::Cancel(name.into(), answer)).await.ok()?;
         was_there.await.ok()
     }
 }

@@ -16,16 +16,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::context::{Context, Matched, Tools};
+use crate::engine::JobBody;
 use crate::event::Event;
 use crate::extract::FromEvent;
 use crate::handler::{self, FromEventAll, Handler};
-use crate::job::{Body, Repeat, Unspoken, name_of};
+use crate::job::{Repeat, Unspoken, name_of};
 use crate::layer::{HandlerLayer, Route};
 use crate::reply::IntoReply;
 use crate::schedule::Schedule;
 use crate::text::tidy;
 use crate::trigger::{Facts, Kind, Trigger};
-pub(crate) use app::Answer;
 pub use app::{App, IntoApp};
 
 use claims::Claims;
@@ -62,7 +62,7 @@ pub struct Router<S = ()> {
     listings: Vec<Listing>,
     /// The functions that jobs may call.
     jobs: Vec<&'static str>,
-    schedules: Vec<(String, Body)>,
+    schedules: Vec<(String, JobBody)>,
     /// How long its handlers may take, where neither their trigger nor a router inside says so.
     within: Option<Duration>,
 }
@@ -277,7 +277,9 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     {
         let mut router = self.add_job(handler, true);
         let name = name_of::<H>();
-        router.schedules.push((format!("\u{0}schedule {name}"), Body::scheduled(name, repeat)));
+        // Counted from 1970, so that its times are the same in each run.
+        let body = JobBody::scheduled(name, repeat.counted_from(0));
+        router.schedules.push((format!("\u{0}schedule {name}"), body));
         router
     }
 

@@ -1,7 +1,6 @@
 //! The running bot: from the transport through lanes and handlers back to the transport.
 
 mod account;
-mod attempt;
 mod clock;
 mod commands;
 mod foreign;
@@ -35,7 +34,7 @@ use crate::console::{About, Console, Desk, program};
 use crate::error::{Error, Result};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place, Recovered};
-use crate::operator::{DeadLetters, Jobs, Operator, Wish};
+use crate::operator::{DeadLetters, Jobs, Operator, OperatorCommand};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
 use crate::transport::{Backlog, Inbox, Limits, Transport};
@@ -103,7 +102,7 @@ pub struct Bot<T, J = DefaultJournal> {
     event_bytes: Option<usize>,
     shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     status: (Status, mpsc::Receiver<Question>),
-    operator: (Operator, mpsc::Receiver<Wish>),
+    operator: (Operator, mpsc::Receiver<OperatorCommand>),
     clock: Source,
     settings: Option<Settings>,
     #[cfg(feature = "page")]
@@ -359,7 +358,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             share_bytes,
             event_bytes,
             status: (status, questions),
-            operator: (operator, wishes),
+            operator: (operator, operator_commands),
             clock,
             #[cfg(feature = "page")]
             console,
@@ -404,7 +403,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.
         let receiving = Owned(tokio::spawn(foreign::receive(Arc::clone(&transport), inbox)));
         let (wire, inner) = Wire::new(transport, journal, app, executor, backlog, clock);
-        let ends = Ends { arrivals, questions, wishes, stops };
+        let ends = Ends { arrivals, questions, operator_commands, stops };
         wire.run(recovered, ends, inner, receiving, drain.unwrap_or(DRAIN)).await
     }
 }

@@ -6,7 +6,9 @@ use std::panic::Location;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{Ask, Context, nowhere};
+use super::Context;
+use super::ending::nowhere;
+use crate::engine::HandlerRequest;
 use crate::error::{Error, Result};
 use crate::event::{Attachment, Conversation, MessageId};
 use crate::reply::{Action, IntoReply};
@@ -62,9 +64,8 @@ impl Context {
     ) -> oneshot::Receiver<Result<Option<MessageId>>> {
         let (answer, sent) = oneshot::channel();
         let outbound = self.address(conversation, action);
-        // A wire that is gone has dropped its end: the receiver then says so.
-        let _asked =
-            self.call.wire.send(Ask::Act { outbound, command: self.command().into(), answer: Some(answer) });
+        let command = self.command().into();
+        self.request(HandlerRequest::Act { outbound, command, answer: Some(answer) });
         sent
     }
 
@@ -84,7 +85,7 @@ impl Context {
         async move {
             let (answer, file) = oneshot::channel();
             let (attachment, limit_bytes) = (attachment.clone(), DOWNLOAD_LIMIT);
-            let _asked = self.call.wire.send(Ask::Download { attachment, limit_bytes, answer });
+            self.request(HandlerRequest::Download { attachment, limit_bytes, answer });
             let fetched = file.await.unwrap_or_else(|_| Err(Error::new("the bot is stopping")));
             fetched.map_err(|error| error.at(line))
         }

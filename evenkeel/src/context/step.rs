@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::{Ask, Context};
+use super::Context;
+use crate::engine::HandlerRequest;
 use crate::error::{Error, Result};
 use crate::journal::{Entry, Fact};
 
@@ -74,8 +75,7 @@ impl Context {
             .map_err(|error| Error::from(error).context(format!("writing the step `{name}`")))?;
         let (answer, kept) = oneshot::channel();
         let (sequence, name) = (self.call.attempt.sequence, name.to_owned());
-        // A wire that is gone has dropped its end: the receiver then says so.
-        let _asked = self.call.wire.send(Ask::Step { sequence, name, value: Bytes::from(value), answer });
+        self.request(HandlerRequest::Step { sequence, name, value: Bytes::from(value), answer });
         Ok(kept)
     }
 
@@ -88,11 +88,6 @@ impl Context {
     /// Enters something into the journal once the handler has succeeded.
     pub(crate) fn change(&self, entry: Entry) {
         self.promised().changes.push(entry);
-    }
-
-    /// Asks the wire; one that is gone drops the other end of the answer.
-    pub(crate) fn ask_wire(&self, ask: Ask) {
-        let _asked = self.call.wire.send(ask);
     }
 
     /// Whether jobs may call this function.
@@ -116,8 +111,7 @@ impl Context {
     pub(crate) async fn recall(&self, name: &str) -> Result<Option<Bytes>> {
         let (answer, value) = oneshot::channel();
         let conversation = self.event.conversation().id().to_owned();
-        // A wire that is gone has dropped its end: the receiver then says so.
-        let _asked = self.call.wire.send(Ask::Recall { conversation, name: name.to_owned(), answer });
+        self.request(HandlerRequest::Recall { conversation, name: name.to_owned(), answer });
         let _unhurried = self.unhurried();
         value.await.map_err(|_| Error::new("the bot is stopping"))
     }
@@ -132,7 +126,7 @@ impl Context {
     /// Which attempt this is to handle the event, from 1. An attempt that the end of a process cut short
     /// counts, too, unless it was waiting for a person or the bot was told to stop.
     pub fn attempt(&self) -> u32 {
-        self.call.attempt.attempt
+        self.call.attempt.number
     }
 
     /// Whether this event is handled for the first time: not again after a failure or the end of the process, nor because

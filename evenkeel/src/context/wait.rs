@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Ask, Context, Wire};
+use super::Context;
+use crate::engine::{HandlerRequest, HandlerRequests, Offer};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::reply::IntoReply;
@@ -17,13 +18,6 @@ use crate::reply::IntoReply;
 const PATIENCE: Duration = Duration::from_secs(600);
 /// What the person reads when nobody answered in time.
 const TOO_LATE: &str = "I have waited long enough. Please start again.";
-
-/// An event that may be what a handler waits for.
-#[derive(Debug)]
-pub(crate) struct Offer {
-    pub(crate) sequence: u64,
-    pub(crate) event: Event,
-}
 
 impl Context {
     /// Asks the person who caused the event, and waits up to ten minutes for the next message of theirs in this
@@ -119,8 +113,8 @@ impl Context {
         let _unhurried = self.unhurried();
         // Each holds one offer at most: the next comes when this one was answered.
         let (offers, mut offered) = mpsc::unbounded_channel();
-        let mut waiting = Waiting { wire: &self.call.wire, sequence, is_over: false };
-        waiting.say(Ask::Wait { sequence, offers });
+        let mut waiting = Waiting { requests: &self.call.requests, sequence, is_over: false };
+        waiting.say(HandlerRequest::Wait { sequence, offers });
         let mut time_is_over = std::pin::pin!(tokio::time::sleep(within));
         loop {
             tokio::select! {
@@ -131,12 +125,12 @@ impl Context {
                         return Err(Error::new("this handler waits already, or has ended, or too many wait for people, or the bot is stopping"));
                     };
                     if !filter(&content) {
-                        waiting.say(Ask::Pass { event, by: sequence });
+                        waiting.say(HandlerRequest::Pass { event, by: sequence });
                         continue;
                     }
                     let value = Bytes::from(serde_json::to_vec(&content)?);
                     let (answer, kept) = oneshot::channel();
-                    waiting.say(Ask::Take { event, by: sequence, name, value, answer });
+                    waiting.say(HandlerRequest::Take { event, by: sequence, name, value, answer });
                     waiting.ends(kept).await?;
                     return Ok(content);
                 }
@@ -144,24 +138,24 @@ impl Context {
             }
         }
         let (answer, turn) = oneshot::channel();
-        waiting.say(Ask::Rejoin { sequence, answer });
+        waiting.say(HandlerRequest::Rejoin { sequence, answer });
         waiting.ends(turn).await?;
         // Who wrote nothing has nothing to begin again.
         Err(Error::tell(if self.event.message().is_some() { TOO_LATE } else { "" }))
     }
 }
 
-/// Tells the wire when a handler ceases to wait without having been answered.
+/// Tells the engine when a handler ceases to wait without having been answered.
 struct Waiting<'a> {
-    wire: &'a Wire,
+    requests: &'a HandlerRequests,
     sequence: u64,
     is_over: bool,
 }
 
 impl Waiting<'_> {
-    fn say(&self, ask: Ask) {
-        // A wire that is gone has dropped the other ends, too: the receivers then say so.
-        let _asked = self.wire.send(ask);
+    fn say(&self, request: HandlerRequest) {
+        // A bot that has stopped has dropped the other ends, too: the receivers then say so.
+        let _asked = self.requests.send(request);
     }
 
     /// Waits for the conversation's turn.
@@ -175,7 +169,7 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.say(Ask::Leave { sequence: self.sequence });
+            self.say(HandlerRequest::Leave { sequence: self.sequence });
         }
     }
 }

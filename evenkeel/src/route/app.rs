@@ -5,21 +5,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_guard::Label;
 use futures_util::FutureExt;
 
 use super::compile::Compiled;
 use super::limited::{LIMIT, limited};
 use super::matcher::Matcher;
 use crate::breaker::Breakers;
-use crate::context::{Attempt, Context, Left, Tools, Wire};
+use crate::context::{Context, Tools, judge};
+use crate::engine::{Attempt, Ending, HandlerOutcome, HandlerRequests, JobBody};
 use crate::error::{Error, panic_message};
 use crate::event::Event;
 use crate::guarantee::OnUnknown;
-use crate::job::Body;
-use crate::journal::{Dead, Entry, Reason};
+use crate::journal::{Dead, Reason};
 use crate::limit::RateLimit;
-use crate::reply::{BUSY, Outbound, Reply};
+use crate::progress::Progress;
+use crate::reply::{BUSY, Reply};
 use crate::retry::Retry;
 
 /// A finished bot: routes, state and tools, ready for [`run`](crate::run) or [`serve`](crate::serve). Cloning is cheap.
@@ -29,42 +29,7 @@ pub struct App {
     pub(super) routes: Arc<[Compiled]>,
     pub(super) tools: Arc<Tools>,
     /// What happens again and again, by name.
-    pub(super) schedules: Arc<[(String, Body)]>,
-}
-
-/// What became of one event.
-pub(crate) struct Answer {
-    /// The command that handled it; `None` when nothing wanted it.
-    pub(crate) name: Option<Label>,
-    pub(crate) outbound: Vec<Outbound>,
-    /// What is to be kept together with the end of the event.
-    pub(crate) changes: Vec<Entry>,
-    pub(crate) failure: Option<(Error, Reason)>,
-    /// What happens after a failure.
-    pub(crate) retry: Retry,
-}
-
-impl Answer {
-    /// Nothing is done about an event that no trigger wants, unless it is a job: somebody counts on that.
-    fn unwanted(event: &Event) -> Self {
-        let (outbound, changes, retry) = (Vec::new(), Vec::new(), Retry::never());
-        let failure = event.job().map(|job| {
-            let error = Error::new(format!("no job of this bot is named `{}`", job.function()));
-            (
-                error.with_hint("add `.job(function)` to the router, then replay the dead letter"),
-                Reason::Failed,
-            )
-        });
-        Self { name: None, outbound, changes, failure, retry }
-    }
-
-    /// A filter of `on` panicked: who would have been asked is not known, so nobody hears of it.
-    fn of_filter(panic: Box<dyn std::any::Any + Send>, retry: Retry) -> Self {
-        let error = Error::new(format!("a filter of `Router::on` panicked: {}", panic_message(panic)))
-            .with_hint("a filter gives `None` for whatever it does not know");
-        let failure = Some((error, Reason::Panicked));
-        Self { name: None, outbound: Vec::new(), changes: Vec::new(), failure, retry }
-    }
+    pub(super) schedules: Arc<[(String, JobBody)]>,
 }
 
 impl App {
@@ -151,7 +116,7 @@ impl App {
     }
 
     /// What happens again and again, by name.
-    pub(crate) fn schedules(&self) -> &[(String, Body)] {
+    pub(crate) fn schedules(&self) -> &[(String, JobBody)] {
         &self.schedules
     }
 
@@ -190,39 +155,52 @@ impl App {
     }
 
     /// Finds the handler, runs it with its layers, and collects what it promised. A panic is a failure like others.
-    pub(crate) async fn answer(&self, event: Event, attempt: Attempt, wire: Wire) -> Answer {
-        let found = match catch_unwind(AssertUnwindSafe(|| self.find(&event))) {
+    pub(crate) async fn answer(
+        &self,
+        attempt: Attempt,
+        progress: Arc<Progress>,
+        requests: HandlerRequests,
+    ) -> HandlerOutcome {
+        let found = match catch_unwind(AssertUnwindSafe(|| self.find(&attempt.event))) {
             Ok(found) => found,
-            Err(panic) => return Answer::of_filter(panic, self.tools.retry),
+            Err(panic) => return self.panicked_in_filter(attempt.sequence, panic),
         };
         let Some((Compiled { matched, label, route }, command_words)) = found else {
-            return Answer::unwanted(&event);
+            return unwanted(&attempt);
         };
         let retry = matched.facts.retry.unwrap_or(self.tools.retry);
         let matched = (Arc::clone(matched), command_words);
-        attempt.progress.label.get_or_init(|| label.clone());
-        let cx = Context::new(event, attempt, Arc::clone(&self.tools), wire, matched);
+        progress.label.get_or_init(|| label.clone());
+        let cx = Context::new(attempt, progress, Arc::clone(&self.tools), requests, matched);
         // A command that was caught blocking goes on in quarantine, or not at all when too many wait there.
         if let Err(busy) = evenkeel_guard::enter(label.clone()).await {
             let error = Error::from(busy).at(label.location()).telling(BUSY);
-            return Self::ended(&cx, label, retry, Reply::failed(error), Reason::Failed);
+            return cx.finish(Reply::failed(error), Reason::Failed, retry);
         }
         let limit = self.limit(&cx);
         // The handler's own state dies with it; what it shares with others is theirs to keep whole.
         let running = limited(async { route.run(cx.clone()).await }, limit, cx.progress());
         let reply = AssertUnwindSafe(running).catch_unwind().await;
         match reply {
-            Ok(Ok(reply)) => Self::ended(&cx, label, retry, reply, Reason::Failed),
+            Ok(Ok(reply)) => cx.finish(reply, Reason::Failed, retry),
             Ok(Err(overdue)) => {
                 let error = overdue.into_error().at(label.location());
-                Self::ended(&cx, label, retry, Reply::failed(error), Reason::Failed)
+                cx.finish(Reply::failed(error), Reason::Failed, retry)
             }
             Err(panic) => {
                 let text = format!("the handler panicked: {}", panic_message(panic));
                 let error = Error::new(text).at(label.location());
-                Self::ended(&cx, label, retry, Reply::failed(error), Reason::Panicked)
+                cx.finish(Reply::failed(error), Reason::Panicked, retry)
             }
         }
+    }
+
+    /// A filter of `on` panicked: who would have been asked is not known, so nobody hears of it.
+    fn panicked_in_filter(&self, sequence: u64, panic: Box<dyn std::any::Any + Send>) -> HandlerOutcome {
+        let error = Error::new(format!("a filter of `Router::on` panicked: {}", panic_message(panic)))
+            .with_hint("a filter gives `None` for whatever it does not know");
+        let failure = judge(error, Reason::Panicked, self.tools.retry);
+        HandlerOutcome::without_reply(sequence, Ending::Failed(failure))
     }
 
     /// How long the handler of this call may take.
@@ -231,12 +209,16 @@ impl App {
         let usual = if facts.is_unhurried { Duration::MAX } else { self.tools.within.unwrap_or(LIMIT) };
         facts.within.unwrap_or(usual)
     }
+}
 
-    fn ended(cx: &Context, label: &Label, retry: Retry, reply: Reply, reason: Reason) -> Answer {
-        let Left { outbound, changes, failure } = cx.finish(reply);
-        let failure = failure.map(|error| (error, reason));
-        Answer { name: Some(label.clone()), outbound, changes, failure, retry }
-    }
+/// Nothing is done about an event that no trigger wants, unless it is a job: somebody counts on that.
+fn unwanted(attempt: &Attempt) -> HandlerOutcome {
+    let ending = attempt.event.job().map_or(Ending::Done, |job| {
+        let error = Error::new(format!("no job of this bot is named `{}`", job.function()))
+            .with_hint("add `.job(function)` to the router, then replay the dead letter");
+        Ending::Failed(judge(error, Reason::Failed, Retry::never()))
+    });
+    HandlerOutcome::without_reply(attempt.sequence, ending)
 }
 
 /// What [`run`](crate::run) and [`serve`](crate::serve) take: an [`App`], or a [`Router`](crate::Router) that needs no state.

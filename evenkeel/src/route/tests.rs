@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::patterns::Patterns;
 use super::*;
-use crate::context::Attempt;
+use crate::engine::{Attempt, Ending, HandlerOutcome};
 use crate::event::{Conversation, Message, MessageId, Reaction, Sender};
 use crate::extract::{Args, Captures, Rest, State, Text};
 use crate::layer::{Next, from_fn};
@@ -20,17 +20,11 @@ fn from(sender: &str, text: &str) -> Event {
     Event::new("1", Conversation::direct(sender), Sender::new(sender), Message::text("1", text))
 }
 
-async fn answer(app: &App, event: Event) -> Answer {
+async fn answer(app: &App, event: Event) -> HandlerOutcome {
     let (wire, _asks) = mpsc::unbounded_channel();
-    let attempt = Attempt {
-        sequence: 1,
-        attempt: 1,
-        is_replayed: false,
-        facts: Vec::new(),
-        now_ms: 0,
-        progress: Arc::default(),
-    };
-    app.answer(event, attempt, wire).await
+    let (facts, is_replayed) = (Vec::new(), false);
+    let attempt = Attempt { event, sequence: 1, number: 1, is_replayed, facts, now_ms: 0 };
+    app.answer(attempt, Arc::default(), wire).await
 }
 
 /// What a bot answers to Alice's text, one after another.
@@ -38,7 +32,7 @@ async fn say(app: &App, text: &str) -> Vec<String> {
     told(answer(app, from("alice", text)).await)
 }
 
-fn told(answer: Answer) -> Vec<String> {
+fn told(answer: HandlerOutcome) -> Vec<String> {
     let text = |outbound: Outbound| match outbound.action {
         Action::Send(draft) => draft.text,
         other => panic!("not a message: {other:?}"),
@@ -444,7 +438,7 @@ async fn an_error_is_one_polite_sentence_and_drops_what_was_promised() {
     }
     let app = Router::new().command("!fail", fails).with_state(());
     let answer = answer(&app, from("alice", "!fail")).await;
-    assert!(answer.failure.is_some());
+    assert!(matches!(answer.ending, Ending::Failed(_)));
     assert_eq!(told(answer), ["Sorry, something went wrong. It has been logged."]);
 }
 

@@ -36,9 +36,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::vec::Drain;
 
-use super::attempt::{Ending, Finished, Work};
 use super::lane::Lanes;
 use super::outbox::Letter;
+use crate::engine::{Attempt, Ending, HandlerOutcome};
 use crate::error::Result;
 use crate::event::Event;
 use crate::journal::Entry;
@@ -69,7 +69,7 @@ pub(super) struct Machine {
     held: HashMap<u64, Held>,
     outbox: Lanes<Letter>,
     /// Replies of events that are not done, and the handlers that wait to hear of them.
-    outstanding: HashMap<Key, Vec<crate::context::Answer>>,
+    outstanding: HashMap<Key, Vec<crate::engine::Confirmation>>,
     /// Replies that wait to be sent again, with their lanes held up.
     postponed: HashMap<Key, Letter>,
     notices: Notices,
@@ -228,13 +228,20 @@ impl Machine {
         (held.place, held.is_no_answer) = (Place::Running, true);
         let (event, attempt, facts) = (held.event.clone(), held.attempts, held.facts.clone());
         let (is_replayed, now_ms) = (held.is_replayed, self.now.wall_ms);
-        self.outputs.push(Output::Start(Work { event, sequence, attempt, is_replayed, facts, now_ms }));
+        self.outputs.push(Output::Start(Attempt {
+            event,
+            sequence,
+            number: attempt,
+            is_replayed,
+            facts,
+            now_ms,
+        }));
         self.runs(sequence);
     }
 
     /// A handler is done.
-    fn finished(&mut self, finished: Finished) {
-        let Finished { sequence, outbound, changes, ending, command } = finished;
+    fn finished(&mut self, finished: HandlerOutcome) {
+        let HandlerOutcome { sequence, outbound, changes, ending, command } = finished;
         self.suspects.is_over(sequence);
         self.ceases(sequence);
         if self.held.get(&sequence).is_none_or(|held| held.place == Place::Queued) {

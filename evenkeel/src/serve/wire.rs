@@ -21,18 +21,18 @@ use tokio::time::Instant;
 use self::downloads::{Download, Downloads};
 pub(super) use self::ending::{GRACE, let_go};
 use self::notices::Notices;
-use super::attempt::{Finished, Work};
 use super::clock::WallClock;
 use super::commands::Commands;
 use super::foreign;
 use super::handling::handle;
 use super::machine::{Input, Machine, Now, Policy};
 use super::outbox::Letter;
-use crate::context::{Ask, Wire as Asks};
+use crate::engine::{Attempt, HandlerOutcome};
+use crate::engine::{HandlerRequest, HandlerRequests};
 use crate::error::Result;
 use crate::guarantee::Guarantees;
 use crate::journal::{Journal, Recovered};
-use crate::operator::Wish;
+use crate::operator::OperatorCommand;
 use crate::progress::Progress;
 use crate::route::App;
 use crate::schedule::{Hands, Reading, Step};
@@ -49,7 +49,7 @@ type Receiving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 pub(super) struct Ends {
     pub(super) arrivals: mpsc::UnboundedReceiver<Arrival>,
     pub(super) questions: mpsc::Receiver<Question>,
-    pub(super) wishes: mpsc::Receiver<Wish>,
+    pub(super) operator_commands: mpsc::Receiver<OperatorCommand>,
     /// One message for each request to stop: the first drains, the second ends at once.
     pub(super) stops: mpsc::Receiver<()>,
 }
@@ -72,8 +72,8 @@ pub(super) struct Wire<T, J: Journal> {
     running: HashMap<u64, Running>,
     /// Hooks of the author's that run beside the handlers.
     hooks: Vec<Task>,
-    asks: Asks,
-    reports: mpsc::UnboundedSender<Finished>,
+    requests: HandlerRequests,
+    outcomes: mpsc::UnboundedSender<HandlerOutcome>,
     idlers: Vec<oneshot::Sender<()>>,
     commands: Commands,
     guarantees: Guarantees,
@@ -99,9 +99,9 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         clock: WallClock,
     ) -> (Self, Inner) {
         // Bounded by the handlers that run: each reports once.
-        let (reports, finished) = mpsc::unbounded_channel();
+        let (outcomes, finished) = mpsc::unbounded_channel();
         // Bounded by what running handlers ask; the outbox is what grows, and it stops new handlers.
-        let (asks, asked) = mpsc::unbounded_channel();
+        let (requests, asked) = mpsc::unbounded_channel();
         let (resends_safely, on_unknown) = (transport.resends_safely(), app.tools().on_unknown);
         let promised =
             Guarantees::new(&transport.reception(), resends_safely, &journal.keeping(), on_unknown);
@@ -125,8 +125,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             machine: Machine::new(policy),
             running: HashMap::new(),
             hooks: Vec::new(),
-            asks,
-            reports,
+            requests,
+            outcomes,
             idlers: Vec::new(),
             commands: Commands::default(),
             guarantees: promised,
@@ -204,17 +204,17 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         }
     }
 
-    fn start(&mut self, work: Work) {
-        let sequence = work.sequence;
+    fn start(&mut self, attempt: Attempt) {
+        let sequence = attempt.sequence;
         let progress = Arc::new(Progress::default());
-        let (asks, reports) = (self.asks.clone(), self.reports.clone());
-        let handling = handle(self.app.clone(), work, asks, Arc::clone(&progress), reports);
+        let (requests, outcomes) = (self.requests.clone(), self.outcomes.clone());
+        let handling = handle(self.app.clone(), attempt, requests, Arc::clone(&progress), outcomes);
         let task = self.executor.spawn(&self.unmatched, handling);
         self.running.insert(sequence, Running { progress, _task: task });
     }
 
-    fn help(&mut self, ask: Ask) {
-        if let Ask::Download { attachment, limit_bytes, answer } = ask {
+    fn dispatch(&mut self, request: HandlerRequest) {
+        if let HandlerRequest::Download { attachment, limit_bytes, answer } = request {
             self.downloads.ask(Download { attachment, limit_bytes, answer });
         }
     }
@@ -232,7 +232,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     }
 
     /// Tells the author of something that was given up.
-    fn mourn(&mut self, dead: crate::journal::Dead) {
+    fn notify_dead(&mut self, dead: crate::journal::Dead) {
         let (id, reason, command) = (dead.id, dead.reason, &dead.command);
         tracing::warn!(%id, %reason, command, "given up: kept as a dead letter");
         if let Some(hook) = &self.app.tools().on_dead {
@@ -248,7 +248,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     }
 
     /// A handler is done. Whether that is the end of its event is for the machine to say: only an end counts.
-    fn ended(&mut self, finished: Finished, now: Now) -> Result<()> {
+    fn ended(&mut self, finished: HandlerOutcome, now: Now) -> Result<()> {
         let held = self.machine.held(finished.sequence);
         let ended = held.zip(finished.command.clone()).map(|(held, command)| (held.at, command));
         let before = self.machine.tally;
@@ -279,8 +279,8 @@ struct Running {
 
 /// The ends that the wire holds of its own channels.
 pub(super) struct Inner {
-    finished: mpsc::UnboundedReceiver<Finished>,
-    asked: mpsc::UnboundedReceiver<Ask>,
+    finished: mpsc::UnboundedReceiver<HandlerOutcome>,
+    asked: mpsc::UnboundedReceiver<HandlerRequest>,
 }
 
 /// Waits for the future; for ever if there is none.

@@ -7,10 +7,10 @@ use tracing::field::display;
 
 use super::alarms::Alarm;
 use super::{After, Machine, Output, Place};
+use crate::engine::Failure;
 use crate::journal::{Dead, DeadId, Entry, Fact, Reason};
 use crate::reply::Outbound;
 use crate::retry::Order;
-use crate::serve::attempt::Failure;
 use crate::serve::outbox::Letter;
 
 /// Events that may wait behind a parked one; beyond that its conversation goes on.

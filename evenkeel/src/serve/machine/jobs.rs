@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{After, Machine};
+use crate::engine::{JobBody, SCHEDULES};
 use crate::event::Event;
-use crate::job::{Body, SCHEDULES};
 use crate::journal::{Answer, Entry, Job, NewJob};
 
 /// Jobs that are listed at once.
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Machine {
     /// Begins with the schedules of the router, and forgets those that it has no more.
-    pub(in crate::serve) fn plan(&mut self, schedules: &[(String, Body)]) {
+    pub(in crate::serve) fn plan(&mut self, schedules: &[(String, JobBody)]) {
         for (name, body) in schedules {
             let (Some(due_ms), Ok(bytes)) = (body.first_ms(self.now.wall_ms), body.to_bytes()) else {
                 tracing::warn!("a schedule never comes, or cannot be written");
@@ -75,7 +75,7 @@ impl Machine {
                 self.comes(Some(job.due_ms));
                 return;
             }
-            match Body::read(job) {
+            match JobBody::read(job) {
                 Some(body) => self.fire(job, &body),
                 None => self.put_off(job),
             }
@@ -96,7 +96,7 @@ impl Machine {
         self.enter(entry, After::Nothing);
     }
 
-    fn fire(&mut self, job: &Job, body: &Body) {
+    fn fire(&mut self, job: &Job, body: &JobBody) {
         let now_ms = self.now.wall_ms;
         let firings = body.firings(job.due_ms, now_ms);
         if let Some(skipped) = firings.skipped {
@@ -104,7 +104,7 @@ impl Machine {
             tracing::info!(job = job.id, first_ms, last_ms, "firings of a job were missed");
         }
         self.comes(firings.next_ms);
-        let overlaps = body.skips_overlap() && !self.lanes.is_free(&Body::lane(job));
+        let overlaps = body.skips_overlap() && !self.lanes.is_free(&JobBody::lane(job));
         let mut due_ms = job.due_ms;
         let mut times = firings.fire.iter().peekable();
         if overlaps {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::alarms::{Alarm, key};
 use super::brake::Weight;
 use super::{After, Machine, Output};
-use crate::context::Answer;
+use crate::engine::Confirmation;
 use crate::error::Error;
 use crate::guarantee::OnUnknown;
 use crate::journal::{Dead, DeadId, Entry, Fact, Reason};
@@ -80,7 +80,7 @@ impl Machine {
     }
 
     /// A handler wants something done at once. What an earlier attempt did or began is not done again.
-    pub(super) fn act(&mut self, outbound: Outbound, command: Box<str>, answer: Option<Answer>) {
+    pub(super) fn act(&mut self, outbound: Outbound, command: Box<str>, answer: Option<Confirmation>) {
         if is_best_effort(&outbound.action) {
             return self.promise(Letter::new(outbound, command));
         }

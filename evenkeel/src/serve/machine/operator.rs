@@ -4,25 +4,31 @@ use tokio::sync::oneshot;
 
 use super::{After, Machine};
 use crate::journal::{Entry, Replayed};
-use crate::operator::Wish;
+use crate::operator::OperatorCommand;
 
 impl Machine {
-    pub(super) fn wished(&mut self, wish: Wish) {
+    pub(super) fn wished(&mut self, wish: OperatorCommand) {
         let now_ms = self.now.wall_ms;
         match wish {
-            Wish::List(filter, answer) => self.enter(Entry::ListDead(filter), After::Listed(answer)),
-            Wish::Count(filter, answer) => self.enter(Entry::CountDead(filter), After::Counted(answer)),
-            Wish::Replay(filter, told) => {
+            OperatorCommand::List(filter, answer) => {
+                self.enter(Entry::ListDead(filter), After::Listed(answer))
+            }
+            OperatorCommand::Count(filter, answer) => {
+                self.enter(Entry::CountDead(filter), After::Counted(answer))
+            }
+            OperatorCommand::Replay(filter, told) => {
                 self.enter(Entry::Replay { filter, now_ms }, After::Replayed(Some(told)));
             }
-            Wish::Discard(filter, told) => self.enter(Entry::Discard(filter), After::Discarded(told)),
-            Wish::Jobs { conversation, after, limit, answer } => {
+            OperatorCommand::Discard(filter, told) => {
+                self.enter(Entry::Discard(filter), After::Discarded(told))
+            }
+            OperatorCommand::Jobs { conversation, after, limit, answer } => {
                 self.enter(Entry::Jobs { conversation, after, limit }, After::JobsListed(answer));
             }
-            Wish::Cancel(name, told) => {
+            OperatorCommand::Cancel(name, told) => {
                 self.enter(Entry::Cancel { name, conversation: None }, After::Cancelled(told));
             }
-            Wish::Adopt => self.enter(Entry::Adopt, After::Replayed(None)),
+            OperatorCommand::Adopt => self.enter(Entry::Adopt, After::Replayed(None)),
         }
     }
 

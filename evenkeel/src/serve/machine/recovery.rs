@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::alarms::{Alarm, key};
 use super::{Machine, Now};
-use crate::context::{APOLOGY, free_index};
+use crate::engine::{APOLOGY, free_index};
 use crate::error::Error;
 use crate::event::Event;
 use crate::guarantee::OnUnknown;

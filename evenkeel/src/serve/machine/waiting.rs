@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{After, Machine, Place};
-use crate::context::Offer;
+use crate::engine::Offer;
 use crate::journal::{Entry, Fact};
 
 /// Handlers that may wait for people at once,

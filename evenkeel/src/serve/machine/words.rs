@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::context::Ask;
+use crate::engine::HandlerRequest;
+use crate::engine::{Attempt, HandlerOutcome};
 use crate::error::Result;
 use crate::guarantee::OnUnknown;
 use crate::journal::{Dead, Written};
-use crate::operator::Wish;
-use crate::serve::attempt::{Finished, Work};
+use crate::operator::OperatorCommand;
 use crate::serve::outbox::Letter;
 use crate::transport::{Arrival, SendError, Sent};
 
@@ -34,9 +34,9 @@ pub(in crate::serve) enum Input {
     /// The batch that was taken last is in the journal.
     Written(Written),
     /// A handler is done.
-    Finished(Finished),
+    Finished(HandlerOutcome),
     /// A handler asks for something.
-    Asked(Ask),
+    Asked(HandlerRequest),
     /// A send has ended.
     Delivered(Letter, Result<Sent, SendError>),
     /// A best-effort action has ended.
@@ -44,20 +44,20 @@ pub(in crate::serve) enum Input {
     /// Time has passed.
     Ticked,
     /// The operator wants something of dead letters or of jobs.
-    Operator(Wish),
+    Operator(OperatorCommand),
 }
 
 /// Something to do.
 #[derive(Debug)]
 pub(in crate::serve) enum Output {
     /// Run the handler of this event.
-    Start(Work),
+    Start(Attempt),
     /// Send this.
     Send(Letter),
     /// Try this once, for a short time, and let it go as soon as something else is to be sent there.
     Notify(Letter),
     /// Fetch a file; whatever else a handler asked for that the machine has no part in.
-    Ask(Ask),
+    Request(HandlerRequest),
     /// Tell the author of a dead letter.
     Died(Box<Dead>),
 }

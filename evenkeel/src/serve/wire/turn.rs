@@ -12,12 +12,12 @@ use tokio::time::Instant;
 
 use super::ending::End;
 use super::{Ends, Inner, Wire, at, polled};
-use crate::context::Ask;
+use crate::engine::HandlerOutcome;
+use crate::engine::HandlerRequest;
 use crate::error::Result;
 use crate::journal::{Journal, Recovered, Written};
-use crate::operator::Wish;
+use crate::operator::OperatorCommand;
 use crate::schedule::Hands;
-use crate::serve::attempt::Finished;
 use crate::serve::machine::{Input, Output};
 use crate::serve::outbox::{Letter, deliver};
 use crate::status::Question;
@@ -44,8 +44,8 @@ struct Turns {
     /// What the machine says, in memory that is used again; so are the next three.
     outputs: Vec<Output>,
     arrived: Vec<Arrival>,
-    asked: Vec<Ask>,
-    finished: Vec<Finished>,
+    asked: Vec<HandlerRequest>,
+    finished: Vec<HandlerOutcome>,
 }
 
 /// What has happened.
@@ -61,7 +61,7 @@ enum Woken {
     Delivered(Delivered),
     Notified(Option<std::result::Result<Sent, SendError>>),
     Downloaded(u64),
-    Operator(Wish),
+    Operator(OperatorCommand),
     Received(Result<()>),
     Ticked,
     Adoption,
@@ -119,15 +119,15 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let mut outputs = take(&mut turns.outputs);
         for output in outputs.drain(..) {
             match output {
-                Output::Start(work) => self.start(work),
+                Output::Start(attempt) => self.start(attempt),
                 Output::Send(letter) => {
                     self.sending += 1;
                     self.notices.let_go(letter.outbound.conversation.id());
                     letters.push(letter);
                 }
                 Output::Notify(letter) => self.notify(letter)?,
-                Output::Ask(ask) => self.help(ask),
-                Output::Died(dead) => self.mourn(*dead),
+                Output::Request(request) => self.dispatch(request),
+                Output::Died(dead) => self.notify_dead(*dead),
             }
         }
         turns.outputs = outputs;
@@ -180,7 +180,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             slot = self.downloads.next() => Woken::Downloaded(slot),
             1.. = inner.asked.recv_many(&mut turns.asked, TURN) => Woken::HandlersAsked,
             1.. = ends.arrivals.recv_many(&mut turns.arrived, TURN) => Woken::Arrived,
-            Some(wish) = ends.wishes.recv() => Woken::Operator(wish),
+            Some(wish) = ends.operator_commands.recv() => Woken::Operator(wish),
             received = polled(&mut self.receiving) => Woken::Received(received),
             () = at(alarm) => Woken::Ticked,
             () = at(turns.adoption) => Woken::Adoption,
@@ -210,7 +210,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             Woken::Ticked => return self.step_all([Input::Ticked]),
             Woken::Adoption => {
                 turns.adoption = Some(Instant::now() + ADOPTION);
-                return self.step_all([Input::Operator(Wish::Adopt)]);
+                return self.step_all([Input::Operator(OperatorCommand::Adopt)]);
             }
         }
         Ok(())

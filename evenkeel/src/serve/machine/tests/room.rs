@@ -1,10 +1,10 @@
 //! How many jobs are in memory at once.
 
+use crate::engine::JobBody;
+use crate::engine::{Ending, HandlerOutcome};
 use crate::event::{Conversation, Event, Message, Sender};
-use crate::job::Body;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{Entry, Journal, NewJob};
-use crate::serve::attempt::{Ending, Finished};
 use crate::serve::machine::{Input, Machine, Now, Output, Policy};
 
 const JOBS: u64 = 40;
@@ -34,7 +34,7 @@ fn jobs_that_are_due_wait_in_the_journal_while_others_fill_the_memory() {
     let (mut machine, mut journal) = (Machine::new(Policy::default()), MemoryJournal::default());
     let event =
         Event::new("1", Conversation::direct("alice"), Sender::new("alice"), Message::text("1", "!plan"));
-    let body = Body::new("ring", "x".repeat(1 << 20), &event, None).to_bytes().expect("a body");
+    let body = JobBody::new("ring", "x".repeat(1 << 20), &event, None).to_bytes().expect("a body");
     let jobs = (1..=JOBS).map(|due_ms| {
         let (name, conversation, body) = (due_ms.to_string(), "alice".to_owned(), body.clone());
         Entry::Schedule(NewJob { name, conversation, due_ms, body, keeps_due: false })
@@ -57,7 +57,7 @@ fn jobs_that_are_due_wait_in_the_journal_while_others_fill_the_memory() {
         assert!(running.len() < 16 && room_bytes < 17 << 20, "{} at once, {room_bytes}", running.len() + 1);
         count += 1;
         let (command, outbound, changes) = (None, Vec::new(), Vec::new());
-        let finished = Finished { sequence, command, outbound, changes, ending: Ending::Done };
+        let finished = HandlerOutcome { sequence, command, outbound, changes, ending: Ending::Done };
         machine.step(Input::Finished(finished), now).expect("its end");
         running.extend(settle(&mut machine, &mut journal, &mut room_bytes, now));
     }

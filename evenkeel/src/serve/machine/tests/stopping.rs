@@ -2,12 +2,12 @@
 
 use std::future::Ready;
 
+use crate::engine::{Ending, HandlerOutcome};
 use crate::event::{Conversation, Event, Message, Sender};
 use crate::guarantee::OnUnknown;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{Entry, Journal, Written};
 use crate::reply::{Outbound, Reply, SendKey};
-use crate::serve::attempt::{Ending, Finished};
 use crate::serve::machine::{Input, Machine, Now, Output, Policy};
 use crate::transport::Arrival;
 
@@ -32,7 +32,7 @@ fn a_reply_that_was_about_to_be_sent_at_a_stop_is_not_in_doubt_afterwards() {
     let action = Reply::text("pong").actions()[0].clone();
     let (outbound, changes) = (vec![Outbound { conversation: here, action, key }], Vec::new());
     let finished =
-        Finished { sequence: work.sequence, command: None, outbound, changes, ending: Ending::Done };
+        HandlerOutcome { sequence: work.sequence, command: None, outbound, changes, ending: Ending::Done };
     machine.step(Input::Finished(finished), now).expect("its end");
     let batch = machine.batch().expect("the end and the reply to write");
     // The bot is told to stop at once while this is being written.

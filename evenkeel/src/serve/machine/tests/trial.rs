@@ -8,17 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::context::{Ask, Offer};
+use crate::engine::{Attempt, Ending, Failure, HandlerOutcome};
+use crate::engine::{HandlerRequest, Offer};
 use crate::event::{Conversation, Event, Message, MessageId, Sender};
 use crate::guarantee::OnUnknown;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{
     Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, Reason, Recovered, Written,
 };
-use crate::operator::Wish;
+use crate::operator::OperatorCommand;
 use crate::reply::{Outbound, Reply, SendKey};
 use crate::retry::{Order, Retry};
-use crate::serve::attempt::{Ending, Failure, Finished, Work};
 use crate::serve::machine::suspects::alone;
 use crate::serve::machine::{Input, Machine, Now, Output, Policy};
 use crate::serve::outbox::Letter;
@@ -289,21 +289,26 @@ impl Trial {
             Move::End { .. } => {}
             Move::List { filter } => {
                 let filter = self.truth.desk.filter(filter);
-                self.wish(Asked::Dead, |told| Wish::List(filter, told));
+                self.wish(Asked::Dead, |told| OperatorCommand::List(filter, told));
             }
             Move::Replay { filter } => self.replay(self.truth.desk.filter(filter)),
             Move::Discard { filter } => {
                 let filter = self.truth.desk.filter(filter);
-                self.wish(Asked::Count, |told| Wish::Discard(filter, told));
+                self.wish(Asked::Count, |told| OperatorCommand::Discard(filter, told));
             }
             Move::Jobs { which } => {
                 let of = (which & 1 == 1).then(|| conversation(which / 4 % 4).id().to_owned());
                 let limit = if which & 2 == 2 { 1 } else { 1_000 };
-                self.wish(Asked::Jobs, |answer| Wish::Jobs { conversation: of, after: None, limit, answer });
+                self.wish(Asked::Jobs, |answer| OperatorCommand::Jobs {
+                    conversation: of,
+                    after: None,
+                    limit,
+                    answer,
+                });
             }
             Move::Cancel { which } => {
                 let name = self.truth.desk.job(which).unwrap_or("nobody's").to_owned();
-                self.wish(Asked::Cancelled, |told| Wish::Cancel(name, told));
+                self.wish(Asked::Cancelled, |told| OperatorCommand::Cancel(name, told));
             }
         }
     }
@@ -340,7 +345,7 @@ impl Trial {
     fn wish<T>(
         &mut self,
         asked: impl FnOnce(oneshot::Receiver<T>) -> Asked,
-        wish: impl FnOnce(oneshot::Sender<T>) -> Wish,
+        wish: impl FnOnce(oneshot::Sender<T>) -> OperatorCommand,
     ) {
         let (told, answer) = oneshot::channel();
         self.asked.push_back(asked(answer));
@@ -348,7 +353,7 @@ impl Trial {
     }
 
     fn replay(&mut self, filter: DeadFilter) {
-        self.wish(Asked::Count, |told| Wish::Replay(filter, told));
+        self.wish(Asked::Count, |told| OperatorCommand::Replay(filter, told));
     }
 
     fn deliver(&mut self, which: u8, how: u8) {
@@ -494,7 +499,7 @@ impl Trial {
                 Output::Start(work) => self.start(work),
                 Output::Send(letter) => self.send(letter),
                 Output::Notify(letter) => panic!("{letter:?}"),
-                Output::Ask(ask) => panic!("{ask:?}"),
+                Output::Request(ask) => panic!("{ask:?}"),
                 Output::Died(dead) => {
                     if let DeadId::Event(sequence) = dead.id
                         && dead.reason != Reason::Parked
@@ -564,8 +569,8 @@ impl Trial {
         alone(self.truth.crashes.get(&sequence).copied().unwrap_or(0))
     }
 
-    fn start(&mut self, work: Work) {
-        let Work { event, sequence, attempt, facts, .. } = work;
+    fn start(&mut self, work: Attempt) {
+        let Attempt { event, sequence, number: attempt, facts, .. } = work;
         assert!(self.begun.remove(&sequence), "{sequence} starts before the journal knows");
         assert!(!self.truth.ended.contains_key(&sequence), "{sequence} starts after its end");
         assert!(self.truth.crashes.get(&sequence).is_none_or(|crashes| *crashes < 3), "{sequence} is poison");
@@ -689,7 +694,7 @@ impl Trial {
     fn finish(&mut self, sequence: u64, outbound: Vec<Outbound>, changes: Vec<Entry>, ending: Ending) {
         self.handlers.remove(&sequence);
         let command = None;
-        self.step(Input::Finished(Finished { sequence, command, outbound, changes, ending }));
+        self.step(Input::Finished(HandlerOutcome { sequence, command, outbound, changes, ending }));
     }
 
     fn reply_now(&mut self, who: u8, listens: bool) {
@@ -708,7 +713,11 @@ impl Trial {
         if listens {
             handler.answers.push(fate);
         }
-        self.step(Input::Asked(Ask::Act { outbound, command: "!act".into(), answer: Some(answer) }));
+        self.step(Input::Asked(HandlerRequest::Act {
+            outbound,
+            command: "!act".into(),
+            answer: Some(answer),
+        }));
     }
 
     fn wait(&mut self, who: u8) {
@@ -721,7 +730,7 @@ impl Trial {
         (handler.place, handler.offers) = (Place::Waiting, Some(offered));
         handler.waits += 1;
         self.truth.waited.insert(sequence);
-        self.step(Input::Asked(Ask::Wait { sequence, offers }));
+        self.step(Input::Asked(HandlerRequest::Wait { sequence, offers }));
     }
 
     fn offered(&mut self, who: u8, takes: bool) {
@@ -731,13 +740,13 @@ impl Trial {
         let handler = self.handlers.get_mut(&by).unwrap();
         let Offer { sequence: event, .. } = handler.offered.take().unwrap();
         if !takes {
-            return self.step(Input::Asked(Ask::Pass { event, by }));
+            return self.step(Input::Asked(HandlerRequest::Pass { event, by }));
         }
         let (answer, kept) = oneshot::channel();
         (handler.offers, handler.turn, handler.place) = (None, Some(kept), Place::Rejoining);
         self.settled.insert(event);
         let name = format!("wait {} {}", handler.attempt, handler.waits);
-        self.step(Input::Asked(Ask::Take { event, by, name, value: Bytes::new(), answer }));
+        self.step(Input::Asked(HandlerRequest::Take { event, by, name, value: Bytes::new(), answer }));
     }
 
     fn rejoin(&mut self, who: u8) {
@@ -746,7 +755,7 @@ impl Trial {
         let handler = self.handlers.get_mut(&sequence).unwrap();
         (handler.offers, handler.offered) = (None, None);
         (handler.turn, handler.place) = (Some(turn), Place::Rejoining);
-        self.step(Input::Asked(Ask::Rejoin { sequence, answer }));
+        self.step(Input::Asked(HandlerRequest::Rejoin { sequence, answer }));
     }
 
     fn leave(&mut self, who: u8) {
@@ -754,7 +763,7 @@ impl Trial {
         let handler = self.handlers.get_mut(&sequence).unwrap();
         (handler.offers, handler.offered, handler.turn) = (None, None, None);
         handler.place = Place::Loose;
-        self.step(Input::Asked(Ask::Leave { sequence }));
+        self.step(Input::Asked(HandlerRequest::Leave { sequence }));
     }
 
     // The end.

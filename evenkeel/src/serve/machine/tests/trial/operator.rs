@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tokio::sync::oneshot;
 
+use crate::engine::JobBody;
 use crate::event::Event;
-use crate::job::Body;
 use crate::journal::{Acceptance, Answer, Dead, DeadFilter, DeadId, Entry, Job, NewJob, Reason};
 
 /// Why something was given up, and where.
@@ -230,7 +230,7 @@ impl Desk {
 
 /// A job that a handler promises, due after so many milliseconds.
 pub(super) fn job(sequence: u64, index: u8, event: &Event, due_ms: u64) -> NewJob {
-    let body = Body::new("ring", "null".to_owned(), event, None).to_bytes().expect("it can be written");
+    let body = JobBody::new("ring", "null".to_owned(), event, None).to_bytes().expect("it can be written");
     let conversation = event.conversation().id().to_owned();
     NewJob { name: format!("{sequence}-{index}"), conversation, due_ms, body, keeps_due: false }
 }

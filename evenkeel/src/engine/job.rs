@@ -1,63 +1,56 @@
 //! What the journal keeps of a job.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Repeat, Waiting};
 use crate::error::Result;
 use crate::event::{Conversation, Due, Event, Sender};
-use crate::journal::Job as Kept;
+use crate::journal::Job;
 use crate::schedule::{Firings, Misfire, Overlap, Schedule, due};
 
 /// The conversation to which the schedules of the router belong; no network can name one so.
 pub(crate) const SCHEDULES: &str = "\u{0}schedules";
 
-/// What is to be done.
+/// What is to be done, for whom, and whether again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Body {
-    function: String,
+pub(crate) struct JobBody {
+    pub(crate) function: String,
     /// JSON.
-    args: String,
+    pub(crate) args: String,
     conversation: Conversation,
     sender: Sender,
+    /// `None` for a job that happens once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    again: Option<Again>,
+    pub(crate) again: Option<Again>,
 }
 
+/// When a job happens again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Again {
-    schedule: Schedule,
-    anchor_ms: u64,
-    overlap: Overlap,
-    misfire: Misfire,
+pub(crate) struct Again {
+    pub(crate) schedule: Schedule,
+    /// From where intervals are counted, in milliseconds since 1970.
+    pub(crate) anchor_ms: u64,
+    pub(crate) overlap: Overlap,
+    pub(crate) misfire: Misfire,
 }
 
-impl Body {
-    pub(crate) fn new(function: &str, args: String, event: &Event, repeat: Option<(Repeat, u64)>) -> Self {
+impl JobBody {
+    pub(crate) fn new(function: &str, args: String, event: &Event, again: Option<Again>) -> Self {
         let (conversation, sender) = (event.conversation().clone(), event.sender().clone());
-        let again = repeat.map(|(repeat, anchor_ms)| {
-            let Repeat { schedule, overlap, misfire } = repeat;
-            Again { schedule, anchor_ms, overlap, misfire }
-        });
         Self { function: function.to_owned(), args, conversation, sender, again }
     }
 
-    /// A schedule of the router's, which belongs to no conversation. Its times are counted from 1970, so that they are
-    /// the same in each run.
-    pub(crate) fn scheduled(function: &str, repeat: Repeat) -> Self {
+    /// A schedule of the router's, which belongs to no conversation.
+    pub(crate) fn scheduled(function: &str, again: Again) -> Self {
         let (conversation, sender) = (Conversation::direct(SCHEDULES), Sender::new(SCHEDULES));
-        let Repeat { schedule, overlap, misfire } = repeat;
-        let again = Some(Again { schedule, anchor_ms: 0, overlap, misfire });
-        Self { function: function.to_owned(), args: "null".into(), conversation, sender, again }
+        Self { function: function.to_owned(), args: "null".into(), conversation, sender, again: Some(again) }
     }
 
     pub(crate) fn to_bytes(&self) -> Result<Bytes> {
         Ok(Bytes::from(serde_json::to_vec(self)?))
     }
 
-    pub(crate) fn read(kept: &Kept) -> Option<Self> {
+    pub(crate) fn read(kept: &Job) -> Option<Self> {
         serde_json::from_slice(&kept.body).ok()
     }
 
@@ -83,7 +76,7 @@ impl Body {
     }
 
     /// The event that a firing becomes.
-    pub(crate) fn event(&self, kept: &Kept, due_ms: u64) -> Event {
+    pub(crate) fn event(&self, kept: &Job, due_ms: u64) -> Event {
         let is_beside = self.again.as_ref().is_some_and(|again| again.overlap == Overlap::Allow);
         let lane = if is_beside {
             format!("\u{0}job {} {due_ms}", kept.name)
@@ -96,19 +89,7 @@ impl Body {
     }
 
     /// The lane of its firings, where they do not run beside one another.
-    pub(crate) fn lane(kept: &Kept) -> String {
+    pub(crate) fn lane(kept: &Job) -> String {
         format!("\u{0}job {}", kept.name)
-    }
-
-    /// What people may know of it.
-    pub(crate) fn waiting(kept: &Kept) -> Option<Waiting> {
-        let body = Self::read(kept)?;
-        Some(Waiting {
-            id: JobId(kept.name.clone()),
-            function: body.function,
-            due: UNIX_EPOCH + Duration::from_millis(kept.due_ms),
-            args: body.args,
-            schedule: body.again.map(|again| again.schedule.to_string()),
-        })
     }
 }
