@@ -1,9 +1,182 @@
-//! What happens next.
+//! What happens next to events, replies and jobs: a state machine that does no I/O and reads no clock.
+//!
+//! It is told what happened ([`Input`]) and answers with what is to be done ([`Output`]) and with a batch for the
+//! journal. An effect that a journal entry stands for, such as starting a handler or sending a reply, becomes an output
+//! only once the journal has answered that entry.
+//!
+//! The engine is made of parts. Each is a state machine of its own that keeps its state to itself, knows no other part, and
+//! answers with [`Effects`] and with what the others have to hear. An [`Engine`] holds one of each and keeps no more
+//! state than the moment; what one part says is passed to the next in [`steps`].
+//!
+//! | part | what it knows |
+//! |---|---|
+//! | [`Attempts`] | events that are not done: their lanes, their attempts, what rests or is parked |
+//! | [`Waits`] | handlers that wait for people, and what they are offered |
+//! | [`Probation`] | events during which the process ended, which begin one at a time |
+//! | [`Deliveries`] | replies that are not sent, and what holds them up |
+//! | [`Jobs`] | when the next job is due |
+//! | [`MemoryBudget`] | what events take of the memory |
 
 mod attempt;
 mod request;
 mod job;
+mod delivery;
+mod port;
+mod slots;
+mod lanes;
+mod jitter;
+mod timers;
+mod batch;
+mod effects;
+mod attempts;
+mod waits;
+mod probation;
+mod deliveries;
+mod jobs;
+mod budget;
+mod steps;
 
+use std::time::Duration;
+use std::vec::Drain;
+
+use crate::error::Result;
+use crate::event::Event;
+use crate::journal::Entry;
 pub(crate) use attempt::{APOLOGY, Attempt, Ending, Failure, HandlerOutcome, free_index};
-pub(crate) use job::{Again, JobBody, SCHEDULES};
-pub(crate) use request::{Confirmation, HandlerRequest, HandlerRequests, Offer};
+use attempts::Attempts;
+use budget::MemoryBudget;
+use deliveries::Deliveries;
+pub(crate) use delivery::Delivery;
+use effects::Effects;
+pub(crate) use job::{Again, JobBody};
+use jobs::Jobs;
+pub(crate) use port::{Input, Load, Now, Output, Policy, Remaining};
+use probation::Probation;
+pub(crate) use request::{HandlerRequest, HandlerRequests, Offer};
+pub(crate) use slots::Slots;
+use timers::Timer;
+use waits::Waits;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    attempts: Attempts,
+    waits: Waits,
+    probation: Probation,
+    deliveries: Deliveries,
+    jobs: Jobs,
+    budget: MemoryBudget,
+    /// What the parts have said and nobody has taken yet.
+    effects: Effects,
+    /// The moment of the last step.
+    now: Now,
+    is_draining: bool,
+}
+
+impl Engine {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self {
+            attempts: Attempts::new(policy.seed),
+            waits: Waits::default(),
+            probation: Probation::default(),
+            deliveries: Deliveries::new(policy),
+            jobs: Jobs::default(),
+            budget: MemoryBudget::default(),
+            effects: Effects::default(),
+            now: Now::default(),
+            is_draining: false,
+        }
+    }
+
+    /// Takes note of what happened.
+    ///
+    /// # Errors
+    ///
+    /// When the journal answered something else than it was asked.
+    pub(crate) fn step(&mut self, input: Input, now: Now) -> Result<()> {
+        self.now = now;
+        match input {
+            Input::Arrived(arrival) => self.arrived(arrival),
+            Input::Written(written) => self.written(written)?,
+            Input::Finished(outcome) => self.finished(outcome),
+            Input::Asked(request) => self.asked(request),
+            Input::Delivered(delivery, result) => self.delivered(delivery, result),
+            Input::Notified(result) => self.deliveries.notified(result, now, &mut self.effects),
+            Input::Ticked => {}
+            Input::Operator(command) => self.commanded(command),
+        }
+        Ok(())
+    }
+
+    /// What is to be done now, in order: takes the place of what is in `outputs`, whose memory is used again. Lets everything
+    /// go whose turn has come.
+    pub(crate) fn outputs(&mut self, outputs: &mut Vec<Output>) {
+        while let Some(timer) = self.effects.due_timer(self.now.elapsed) {
+            self.rang(timer);
+        }
+        self.jobs.ask(self.has_room_for_jobs(), self.now, &mut self.effects);
+        while self.has_room()
+            && let Some(sequence) = self.attempts.next(self.now.elapsed)
+        {
+            self.has_lane(sequence);
+        }
+        if !self.is_draining {
+            self.probation.advance(&mut self.effects);
+        }
+        self.deliveries.advance(self.now, &mut self.effects);
+        self.effects.take_outputs(outputs);
+    }
+
+    /// A time has come.
+    fn rang(&mut self, timer: Timer) {
+        match timer {
+            // A bot that stops leaves it to the next start.
+            Timer::Retry(_) if self.is_draining => {}
+            Timer::Retry(sequence) => {
+                self.attempts.wake(sequence, self.now.elapsed);
+                self.attempt(sequence);
+            }
+            Timer::Rejoin(sequence) => self.attempts.rejoin_lane(sequence),
+            Timer::Resend(key) => self.deliveries.resend(key),
+            Timer::Cleared(sequence) => self.probation.clear(sequence, self.now),
+            // What waits is looked at after each step.
+            Timer::Throttled => {}
+        }
+    }
+
+    /// A batch for the journal, if there is anything to write and nothing is being written.
+    pub(crate) fn batch(&mut self) -> Option<Vec<Entry>> {
+        self.effects.take_batch()
+    }
+
+    /// Which events entered memory beside the inbox, and which are gone from it, since the last time.
+    pub(crate) fn memory_changes(&mut self) -> (Drain<'_, Event>, Drain<'_, Event>) {
+        self.budget.changes()
+    }
+
+    /// When time alone will change something, if at all.
+    pub(crate) fn next_look(&self) -> Option<Duration> {
+        // Without room no handler starts, whatever slots there are.
+        let handlers = self.attempts.next_look().filter(|_| self.has_room());
+        let jobs = self.jobs.next_look(self.has_room_for_jobs(), self.now);
+        let looks = [self.effects.next_timer(), jobs, handlers, self.deliveries.next_look(self.now)];
+        looks.into_iter().flatten().min()
+    }
+
+    /// Takes nothing new up: what runs may finish.
+    pub(crate) fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Whether anything may start.
+    fn has_room(&self) -> bool {
+        self.deliveries.has_room() && !self.is_draining
+    }
+
+    fn has_room_for_jobs(&self) -> bool {
+        self.has_room() && self.budget.allows_jobs()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The wire thread's loop: it tells the machine what happened and does what the machine says.
+//! The wire thread's loop: it tells the engine what happened and does what the engine says.
 //!
 //! It runs no author's code: handlers run behind the executor and report through a channel.
 
@@ -25,10 +25,9 @@ use super::clock::WallClock;
 use super::commands::Commands;
 use super::foreign;
 use super::handling::handle;
-use super::machine::{Input, Machine, Now, Policy};
-use super::outbox::Letter;
-use crate::engine::{Attempt, HandlerOutcome};
-use crate::engine::{HandlerRequest, HandlerRequests};
+use crate::engine::{
+    Attempt, Delivery, Engine, HandlerOutcome, HandlerRequest, HandlerRequests, Input, Now, Policy,
+};
 use crate::error::Result;
 use crate::guarantee::Guarantees;
 use crate::journal::{Journal, Recovered};
@@ -67,7 +66,7 @@ pub(super) struct Wire<T, J: Journal> {
     app: App,
     executor: Executor,
     backlog: Arc<Backlog>,
-    machine: Machine,
+    engine: Engine,
     /// Handlers that run, by event. Dropping a task cancels it.
     running: HashMap<u64, Running>,
     /// Hooks of the author's that run beside the handlers.
@@ -107,9 +106,9 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             Guarantees::new(&transport.reception(), resends_safely, &journal.keeping(), on_unknown);
         tracing::info!("what is promised: {} (`evenkeel doctor` says all of it)", promised.summary());
         let policy = Policy {
-            resends_safely,
+            is_idempotent: resends_safely,
             on_unknown,
-            brakes: !app.tools().is_unbraked,
+            has_brake: !app.tools().is_unbraked,
             sends: transport.sends_at_once().max(1),
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
         };
@@ -122,7 +121,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             app,
             executor,
             backlog,
-            machine: Machine::new(policy),
+            engine: Engine::new(policy),
             running: HashMap::new(),
             hooks: Vec::new(),
             requests,
@@ -198,7 +197,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         if self.writing.is_some() {
             return;
         }
-        if let Some(batch) = self.machine.batch() {
+        if let Some(batch) = self.engine.batch() {
             self.wrote = Instant::now();
             self.writing = Some(Box::pin(self.journal.write(batch)));
         }
@@ -219,8 +218,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         }
     }
 
-    fn notify(&mut self, letter: Letter) -> Result<()> {
-        let refused = self.notices.begin(&self.transport, letter);
+    fn notify(&mut self, delivery: Delivery) -> Result<()> {
+        let refused = self.notices.begin(&self.transport, delivery);
         self.notified(refused)
     }
 
@@ -228,7 +227,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     fn notified(&mut self, ended: Option<std::result::Result<Sent, SendError>>) -> Result<()> {
         let Some(result) = ended else { return Ok(()) };
         let now = self.now();
-        self.machine.step(Input::Notified(result), now)
+        self.engine.step(Input::Notified(result), now)
     }
 
     /// Tells the author of something that was given up.
@@ -247,25 +246,24 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         }
     }
 
-    /// A handler is done. Whether that is the end of its event is for the machine to say: only an end counts.
-    fn ended(&mut self, finished: HandlerOutcome, now: Now) -> Result<()> {
-        let held = self.machine.held(finished.sequence);
-        let ended = held.zip(finished.command.clone()).map(|(held, command)| (held.at, command));
-        let before = self.machine.tally;
-        self.machine.step(Input::Finished(finished), now)?;
-        let after = self.machine.tally;
+    /// A handler is done. Whether that is the end of its event is for the engine to say: only an end counts.
+    fn ended(&mut self, outcome: HandlerOutcome, now: Now) -> Result<()> {
+        let ended = self.engine.since(outcome.sequence).zip(outcome.command.clone());
+        let before = self.engine.event_counters();
+        self.engine.step(Input::Finished(outcome), now)?;
+        let after = self.engine.event_counters();
         let is_failed = after.failed > before.failed;
-        if let Some((at, command)) = ended
+        if let Some((since, command)) = ended
             && (is_failed || after.handled > before.handled)
         {
-            self.commands.count(command.name(), is_failed, now.elapsed.saturating_sub(at));
+            self.commands.count(command.name(), is_failed, now.elapsed.saturating_sub(since));
         }
         Ok(())
     }
 
     /// Counts what is in memory.
     fn settle(&mut self) {
-        let (taken, released) = self.machine.room();
+        let (taken, released) = self.engine.memory_changes();
         self.backlog.settle(taken, released);
     }
 }

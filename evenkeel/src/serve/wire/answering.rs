@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Wire;
+use crate::engine::Load;
 use crate::journal::Journal;
 use crate::progress::Progress;
 use crate::serve::log::lost_lines;
@@ -44,19 +45,20 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let (tally, (running, waiting, outbox)) = (self.machine.tally, self.machine.load());
+        let (events, replies) = (self.engine.event_counters(), self.engine.reply_counters());
+        let Load { running, waiting, outbox } = self.engine.load();
         Snapshot {
-            accepted: tally.accepted,
-            resumed: tally.resumed,
-            duplicates: tally.duplicates,
-            handled: tally.handled,
-            failed: tally.failed,
-            retried: tally.retried,
-            braked: self.machine.braked(),
-            dead: tally.dead,
-            sent: tally.sent,
-            not_sent: tally.not_sent,
-            unknown: tally.unknown,
+            accepted: events.accepted,
+            resumed: events.resumed,
+            duplicates: events.duplicates,
+            handled: events.handled,
+            failed: events.failed,
+            retried: events.retried,
+            braked: self.engine.braked(),
+            dead: events.dead + replies.dead,
+            sent: replies.sent,
+            not_sent: replies.not_sent,
+            unknown: replies.unknown,
             refused: self.backlog.refused(),
             refused_share: self.backlog.refused_share(),
             refused_large: self.backlog.refused_large(),

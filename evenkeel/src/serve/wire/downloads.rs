@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::engine::Slots;
 use crate::error::{DownloadError, Error, Result};
 use crate::event::Attachment;
 use crate::serve::foreign;
-use crate::serve::slots::Slots;
 use crate::transport::Transport;
 
 /// Downloads at once, those that hang not counted,

@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Ends, Inner, Wire, polled};
+use crate::engine::{Input, Load, Remaining};
 use crate::error::{Error, Result};
 use crate::journal::Journal;
-use crate::serve::machine::{Input, Left};
 use crate::transport::{Arrival, Transport};
 
 /// Stuck places that the error of a stop names; the log names them all.
@@ -33,7 +33,7 @@ pub(super) enum End {
 /// What a bot leaves behind.
 struct Leaving {
     end: End,
-    left: Left,
+    left: Remaining,
     /// Handlers that were cut short.
     running: usize,
     /// Events that wait, without those of these handlers.
@@ -48,10 +48,10 @@ struct Leaving {
 impl<T: Transport, J: Journal> Wire<T, J> {
     pub(super) fn begin_draining(&mut self, drain: Duration) -> Instant {
         self.is_draining = true;
-        let (running, waiting, outbox) = self.machine.load();
+        let Load { running, waiting, outbox } = self.engine.load();
         if self.journal.is_kept() {
             // What waits is as safe in the journal, and the next start takes it up, with what still comes.
-            self.machine.drain();
+            self.engine.drain();
             tracing::info!(running, waiting, outbox, deadline = ?drain, "stopping: what comes now is kept for the next start");
         } else {
             tracing::info!(running, waiting, outbox, deadline = ?drain, "stopping: no more events are taken");
@@ -67,7 +67,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             End::Quiet(deadline, _) => (*deadline).max(Instant::now() + GRACE),
             End::AtOnce | End::AtDeadline => Instant::now() + GRACE,
         };
-        let (running, asked) = (self.machine.left().handlers, inner.asked.len());
+        let (running, asked) = (self.engine.remaining().handlers, inner.asked.len());
         // What runs is cancelled and given back; whatever it asked for comes too late.
         self.running.clear();
         // What the inbox has taken is written. The transport goes on until that is acknowledged.
@@ -109,7 +109,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
 
     /// Ends after the journal has failed.
     pub(super) async fn failed(self, asked: usize) {
-        let Left { handlers, events, replies, unwritten, .. } = self.machine.left();
+        let Remaining { handlers, events, replies, unwritten, .. } = self.engine.remaining();
         let (waiting, outbox) = (events.saturating_sub(handlers), replies + asked);
         tracing::error!(running = handlers, waiting, outbox, unwritten, "stopped: the journal has failed");
         let_go((self.writing, self.journal)).await;
@@ -123,7 +123,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     async fn flush(&mut self, arrivals: &mut mpsc::UnboundedReceiver<Arrival>) -> Result<()> {
         while let Ok(arrival) = arrivals.try_recv() {
             let now = self.now();
-            self.machine.step(Input::Arrived(arrival), now)?;
+            self.engine.step(Input::Arrived(arrival), now)?;
         }
         loop {
             // First what is being written: only then is it known what was about to be done.
@@ -131,16 +131,16 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 let written = polled(&mut self.writing).await;
                 self.writing = None;
                 let now = self.now();
-                self.machine.step(Input::Written(written?), now)?;
+                self.engine.step(Input::Written(written?), now)?;
             }
-            self.machine.cut_short();
-            let Some(batch) = self.machine.batch() else { return Ok(()) };
+            self.engine.cut_short();
+            let Some(batch) = self.engine.batch() else { return Ok(()) };
             self.writing = Some(Box::pin(self.journal.write(batch)));
         }
     }
 
     fn leaving(&self, end: End, running: usize, asked: usize) -> Leaving {
-        let (left, is_kept) = (self.machine.left(), self.journal.is_kept());
+        let (left, is_kept) = (self.engine.remaining(), self.journal.is_kept());
         let waiting = left.events.saturating_sub(running);
         let unsent = left.replies + asked;
         let is_done = left.is_written && running + asked + self.sending == 0;
@@ -170,7 +170,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
 impl Leaving {
     /// Logs what is left; it is an error unless the next start begins with all of it.
     fn told(self, stuck: &str) -> Result<()> {
-        let Self { left: Left { unwritten, .. }, running, waiting, unsent, .. } = self;
+        let Self { left: Remaining { unwritten, .. }, running, waiting, unsent, .. } = self;
         if let Some(line) = self.goes_on() {
             tracing::info!("stopped: {line}");
         } else {
@@ -282,7 +282,7 @@ mod tests {
 
     /// A bot that was told to stop twice, with this left and all of it written.
     fn leaving(waiting: usize, unsent: usize) -> Leaving {
-        let left = Left { is_written: true, ..Left::default() };
+        let left = Remaining { is_written: true, ..Remaining::default() };
         Leaving { end: End::AtOnce, left, running: 0, waiting, unsent, is_safe: true, is_kept: true }
     }
 

@@ -8,7 +8,8 @@ use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, poll};
 
-use crate::serve::outbox::{Letter, notify};
+use crate::engine::Delivery;
+use crate::serve::outbox::notify;
 use crate::transport::{SendError, Sent, Transport};
 
 /// So many at once; beyond that the next one is not even tried.
@@ -28,15 +29,15 @@ pub(super) struct Notices {
 
 impl Notices {
     /// Begins with one, in place of the one before it in the same conversation. Answers at once where there are too many.
-    pub(super) fn begin<T: Transport>(&mut self, transport: &Arc<T>, letter: Letter) -> Ended {
-        let conversation = letter.outbound.conversation.shared_id();
+    pub(super) fn begin<T: Transport>(&mut self, transport: &Arc<T>, notice: Delivery) -> Ended {
+        let conversation = notice.outbound.conversation.shared_id();
         self.let_go(&conversation);
         if self.under_way.len() >= LIMIT {
             return Some(Err(SendError::not_sent("too many typing indicators hang")));
         }
         self.count += 1;
         let (number, (handle, registration)) = (self.count, AbortHandle::new_pair());
-        let sending = Abortable::new(notify(Arc::clone(transport), letter), registration);
+        let sending = Abortable::new(notify(Arc::clone(transport), notice), registration);
         self.handles.insert(Arc::clone(&conversation), (number, handle));
         self.under_way.push(async move { (conversation, number, sending.await.ok()) }.boxed());
         None

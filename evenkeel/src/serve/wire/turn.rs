@@ -1,4 +1,4 @@
-//! One turn of the wire after another: do what the machine says, write what the journal has to know, and wait for the next thing
+//! One turn of the wire after another: do what the engine says, write what the journal has to know, and wait for the next thing
 //! to happen.
 
 use std::future::Future;
@@ -12,14 +12,12 @@ use tokio::time::Instant;
 
 use super::ending::End;
 use super::{Ends, Inner, Wire, at, polled};
-use crate::engine::HandlerOutcome;
-use crate::engine::HandlerRequest;
+use crate::engine::{Delivery, HandlerOutcome, HandlerRequest, Input, Output};
 use crate::error::Result;
 use crate::journal::{Journal, Recovered, Written};
 use crate::operator::OperatorCommand;
 use crate::schedule::Hands;
-use crate::serve::machine::{Input, Output};
-use crate::serve::outbox::{Letter, deliver};
+use crate::serve::outbox::deliver;
 use crate::status::Question;
 use crate::transport::{Arrival, SendError, Sent, Transport};
 
@@ -29,7 +27,7 @@ const TURN: usize = 256;
 const ADOPTION: Duration = Duration::from_secs(1);
 
 /// How a send has ended.
-type Delivered = (Letter, std::result::Result<Sent, SendError>);
+type Delivered = (Delivery, std::result::Result<Sent, SendError>);
 
 /// What lasts from one turn to the next, beside the wire itself.
 struct Turns {
@@ -41,7 +39,7 @@ struct Turns {
     received: Result<()>,
     /// When to ask for what another process has put into the journal; `None` where none can.
     adoption: Option<Instant>,
-    /// What the machine says, in memory that is used again; so are the next three.
+    /// What the engine says, in memory that is used again; so are the next three.
     outputs: Vec<Output>,
     arrived: Vec<Arrival>,
     asked: Vec<HandlerRequest>,
@@ -80,8 +78,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let mut sends = FuturesUnordered::new();
         self.take_up(recovered);
         loop {
-            let letters = self.carry_out(&mut turns)?;
-            sends.extend(letters.into_iter().map(|letter| deliver(Arc::clone(&self.transport), letter)));
+            let deliveries = self.carry_out(&mut turns)?;
+            sends.extend(deliveries.into_iter().map(|one| deliver(Arc::clone(&self.transport), one)));
             for ended in self.notices.poll().await {
                 self.notified(ended)?;
             }
@@ -107,39 +105,39 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         if events + replies > 0 {
             tracing::info!(events, replies, "taking up what an earlier run left");
         }
-        self.machine.recover(recovered, now, &|event| self.app.command(event));
+        self.engine.recover(recovered, now, &|event| self.app.command(event));
         self.settle();
-        self.machine.plan(self.app.schedules());
+        self.engine.plan(self.app.schedules());
     }
 
-    /// Does what the machine says. Answers what is to be sent.
-    fn carry_out(&mut self, turns: &mut Turns) -> Result<Vec<Letter>> {
-        let mut letters = Vec::new();
-        self.machine.outputs(&mut turns.outputs);
+    /// Does what the engine says. Answers what is to be sent.
+    fn carry_out(&mut self, turns: &mut Turns) -> Result<Vec<Delivery>> {
+        let mut deliveries = Vec::new();
+        self.engine.outputs(&mut turns.outputs);
         let mut outputs = take(&mut turns.outputs);
         for output in outputs.drain(..) {
             match output {
                 Output::Start(attempt) => self.start(attempt),
-                Output::Send(letter) => {
+                Output::Send(delivery) => {
                     self.sending += 1;
-                    self.notices.let_go(letter.outbound.conversation.id());
-                    letters.push(letter);
+                    self.notices.let_go(delivery.outbound.conversation.id());
+                    deliveries.push(delivery);
                 }
-                Output::Notify(letter) => self.notify(letter)?,
+                Output::Notify(notice) => self.notify(notice)?,
                 Output::Request(request) => self.dispatch(request),
                 Output::Died(dead) => self.notify_dead(*dead),
             }
         }
         turns.outputs = outputs;
-        Ok(letters)
+        Ok(deliveries)
     }
 
     /// Whether the bot has been told to stop and has nothing left to do. Tells those who wait for it to have nothing to do.
     fn ends_here(&mut self, turns: &mut Turns, ends: &mut Ends, inner: &Inner) -> Option<End> {
-        if !inner.asked.is_empty() || !inner.finished.is_empty() || !self.machine.is_idle() {
+        if !inner.asked.is_empty() || !inner.finished.is_empty() || !self.engine.is_idle() {
             return None;
         }
-        let is_all_taken = ends.arrivals.is_empty() && self.machine.is_written();
+        let is_all_taken = ends.arrivals.is_empty() && self.engine.is_written();
         if is_all_taken && self.notices.is_empty() {
             self.tell_idlers();
         }
@@ -165,7 +163,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         ends: &mut Ends,
         inner: &mut Inner,
     ) -> Woken {
-        let alarm = self.machine.next_alarm().into_iter().chain(self.downloads.next_look()).min();
+        let alarm = self.engine.next_look().into_iter().chain(self.downloads.next_look()).min();
         // A moment that no clock can name never comes.
         let alarm = alarm.and_then(|elapsed| self.began.checked_add(elapsed));
         tokio::select! {
@@ -180,7 +178,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             slot = self.downloads.next() => Woken::Downloaded(slot),
             1.. = inner.asked.recv_many(&mut turns.asked, TURN) => Woken::HandlersAsked,
             1.. = ends.arrivals.recv_many(&mut turns.arrived, TURN) => Woken::Arrived,
-            Some(wish) = ends.operator_commands.recv() => Woken::Operator(wish),
+            Some(command) = ends.operator_commands.recv() => Woken::Operator(command),
             received = polled(&mut self.receiving) => Woken::Received(received),
             () = at(alarm) => Woken::Ticked,
             () = at(turns.adoption) => Woken::Adoption,
@@ -202,11 +200,11 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 self.writing = None;
                 return self.step_all([Input::Written(written?)]);
             }
-            Woken::Delivered((letter, result)) => {
+            Woken::Delivered((delivery, result)) => {
                 self.sending -= 1;
-                return self.step_all([Input::Delivered(letter, result)]);
+                return self.step_all([Input::Delivered(delivery, result)]);
             }
-            Woken::Operator(wish) => return self.step_all([Input::Operator(wish)]),
+            Woken::Operator(command) => return self.step_all([Input::Operator(command)]),
             Woken::Ticked => return self.step_all([Input::Ticked]),
             Woken::Adoption => {
                 turns.adoption = Some(Instant::now() + ADOPTION);
@@ -218,7 +216,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
 
     fn step_all(&mut self, inputs: impl IntoIterator<Item = Input>) -> Result<()> {
         let now = self.now();
-        inputs.into_iter().try_for_each(|input| self.machine.step(input, now))
+        inputs.into_iter().try_for_each(|input| self.engine.step(input, now))
     }
 
     /// Handlers are done.
@@ -226,7 +224,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         let now = self.now();
         // What these handlers asked for, they asked for before they finished.
         while let Ok(ask) = inner.asked.try_recv() {
-            self.machine.step(Input::Asked(ask), now)?;
+            self.engine.step(Input::Asked(ask), now)?;
         }
         for one in turns.finished.drain(..) {
             self.running.remove(&one.sequence);

@@ -1,0 +1,198 @@
+//! What becomes of an event whose handler failed.
+
+use std::time::Duration;
+
+use evenkeel_guard::Label;
+use tracing::field::display;
+
+use super::Attempts;
+use super::in_flight::Stage;
+use crate::engine::attempt::Failure;
+use crate::engine::effects::Effects;
+use crate::engine::port::{Now, Output};
+use crate::engine::timers::Timer;
+use crate::event::Event;
+use crate::journal::{Dead, DeadId, Entry, Reason};
+use crate::retry::Order;
+
+/// Events that may wait behind a parked one; beyond that its conversation goes on.
+const BEHIND_PARKED: usize = 1_000;
+
+impl Attempts {
+    /// An attempt failed: another one follows, if that may help. Answers false when the event is to be given up.
+    pub(in crate::engine) fn retry(
+        &mut self,
+        sequence: u64,
+        failure: &Failure,
+        command: Option<&Label>,
+        now: Now,
+        effects: &mut Effects,
+    ) -> bool {
+        let share = self.jitter.share();
+        let Some(held) = self.in_flight.get_mut(&sequence) else { return false };
+        let since = *held.failing_since.get_or_insert(now.elapsed);
+        let so_far = now.elapsed.saturating_sub(since);
+        let failed = held.attempts;
+        let pause = failure.retry.pause(failed + 1, so_far, failure.retry_after, share);
+        let Some(pause) = pause.filter(|_| failure.is_worth_another) else {
+            log_failure(sequence, command, failure, failed);
+            return false;
+        };
+        log_retry(sequence, command, failure, (failed, pause));
+        self.rest(sequence, pause, failure.retry.order, now, effects);
+        true
+    }
+
+    /// An event waits for its next attempt: in its lane, or outside where its order does not matter.
+    fn rest(&mut self, sequence: u64, pause: Duration, order: Order, now: Now, effects: &mut Effects) {
+        self.counters.retried += 1;
+        effects.append(Entry::Retry { sequence, due_ms: now.due_ms(pause) });
+        let at = now.elapsed.saturating_add(pause);
+        let Some(held) = self.in_flight.get_mut(&sequence) else { return };
+        let had_lane = held.stage == Stage::Running;
+        held.stage = Stage::Queued;
+        if order == Order::Relaxed || !had_lane {
+            if had_lane {
+                self.lanes.finish(&held.lane, now.elapsed);
+            }
+            self.resting += 1;
+            effects.set_timer(at, Timer::Rejoin(sequence));
+        } else {
+            self.lanes.rest(&held.lane, now.elapsed);
+            effects.set_timer(at, Timer::Retry(sequence));
+        }
+    }
+
+    /// An event that rested outside its lane gets back into it, at the end.
+    pub(in crate::engine) fn rejoin_lane(&mut self, sequence: u64) {
+        self.resting -= 1;
+        if let Some(held) = self.in_flight.get(&sequence) {
+            self.lanes.push(held.lane.clone(), sequence);
+        }
+    }
+
+    /// The event that is to be apologized for. Nobody is told of the failure of one that the operator tries again, perhaps much
+    /// later: its author was told when it failed.
+    pub(in crate::engine) fn apologizes_for(&self, sequence: u64) -> Option<&Event> {
+        self.in_flight.get(&sequence).filter(|held| !held.is_replayed).map(|held| &held.event)
+    }
+
+    /// An event becomes a dead letter. Answers the event if it is gone from here; if not, it is parked.
+    pub(in crate::engine) fn give_up(
+        &mut self,
+        sequence: u64,
+        failure: Failure,
+        command: &str,
+        now: Now,
+        effects: &mut Effects,
+    ) -> Option<Event> {
+        let Failure { error, reason, retry, .. } = failure;
+        if retry.order == Order::Park && reason != Reason::Panicked && self.park(sequence, now) {
+            self.dead_letter(sequence, Reason::Parked, error, command, now, effects);
+            return None;
+        }
+        self.dead_letter(sequence, reason, error, command, now, effects);
+        self.let_go(sequence, now.elapsed)
+    }
+
+    /// An event keeps its lane until the operator decides. Answers false where that would hold up too much, or where it has none.
+    fn park(&mut self, sequence: u64, now: Now) -> bool {
+        let Some(held) = self.in_flight.get(&sequence) else { return false };
+        if held.stage != Stage::Running || self.lanes.behind(&held.lane) >= BEHIND_PARKED {
+            return false;
+        }
+        self.parked.insert(sequence);
+        self.lanes.rest(&held.lane, now.elapsed);
+        true
+    }
+
+    /// An event becomes a dead letter, and its author is told.
+    pub(super) fn dead_letter(
+        &mut self,
+        sequence: u64,
+        reason: Reason,
+        error: String,
+        command: &str,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let (command, now_ms) = (command.to_owned(), now.wall_ms);
+        self.counters.failed += 1;
+        self.counters.dead += 1;
+        if let Some(held) = self.in_flight.get_mut(&sequence) {
+            held.is_parked = reason == Reason::Parked;
+            let dead = Dead {
+                id: DeadId::Event(sequence),
+                reason,
+                error: error.clone(),
+                command: command.clone(),
+                conversation: held.event.conversation().id().to_owned(),
+                attempts: held.attempts,
+                at_ms: now_ms,
+                content: held.event.clone().into(),
+            };
+            effects.output(Output::Died(Box::new(dead)));
+        }
+        effects.append(Entry::Bury { sequence, reason, error, command, now_ms });
+    }
+
+    /// The operator wants a parked event tried again, in its place. Answers false when it is not parked.
+    pub(in crate::engine) fn replay_parked(&mut self, sequence: u64, now: Now) -> bool {
+        if !self.parked.remove(&sequence) {
+            return false;
+        }
+        self.counters.resumed += 1;
+        if let Some(held) = self.in_flight.get_mut(&sequence) {
+            (held.is_parked, held.failing_since, held.stage) = (false, None, Stage::Queued);
+            (held.attempts, held.crashes, held.is_replayed) = (0, 0, true);
+        }
+        self.wake(sequence, now.elapsed);
+        true
+    }
+
+    /// The operator wants a parked event forgotten. Answers the event, which is gone from here.
+    pub(in crate::engine) fn discard_parked(&mut self, sequence: u64, now: Now) -> Option<Event> {
+        if self.parked.remove(&sequence) { self.let_go(sequence, now.elapsed) } else { None }
+    }
+
+    /// The operator has replayed an event that was dead, and that was taken up again.
+    pub(in crate::engine) fn is_replay(&mut self, sequence: u64) {
+        if let Some(held) = self.in_flight.get_mut(&sequence) {
+            held.is_replayed = true;
+        }
+    }
+}
+
+/// An attempt that is followed by another is no error yet: somebody who is woken by errors sleeps on.
+fn log_retry(sequence: u64, command: Option<&Label>, failure: &Failure, (failed, pause): (u32, Duration)) {
+    let (command, Failure { error, line, hint, retry, .. }) = (named(command), failure);
+    let line = line.map(display);
+    let (next, last, wait) = (failed + 1, retry.attempts, pause.as_secs_f64());
+    tracing::warn!(
+        command,
+        sequence,
+        attempt = failed,
+        error,
+        line,
+        hint,
+        "a handler failed: tried again in {wait:.1} s, attempt {next} of {last}"
+    );
+}
+
+fn log_failure(sequence: u64, command: Option<&Label>, failure: &Failure, attempt: u32) {
+    let (command, Failure { error, line, hint, .. }) = (named(command), failure);
+    let line = line.map(display);
+    tracing::error!(
+        command,
+        sequence,
+        attempt,
+        error,
+        line,
+        hint,
+        "a handler failed, and is not tried again"
+    );
+}
+
+fn named(command: Option<&Label>) -> &str {
+    command.map_or("?", |label| label.name())
+}

@@ -1,0 +1,55 @@
+//! Events that an earlier run left, or that the operator replays.
+
+use std::sync::Arc;
+
+use super::Attempts;
+use super::in_flight::InFlight;
+use crate::engine::effects::Effects;
+use crate::engine::port::Now;
+use crate::engine::timers::Timer;
+use crate::journal::{PendingEvent, Reason};
+
+impl Attempts {
+    /// Takes an event up where it was.
+    pub(in crate::engine) fn take_up(&mut self, pending: PendingEvent, now: Now, effects: &mut Effects) {
+        let PendingEvent { sequence, event, attempts, crashes, has_begun, due_ms, is_parked, facts } =
+            pending;
+        // A parked one is a dead letter until somebody replays it.
+        self.counters.resumed += u64::from(!is_parked);
+        let lane = event.lane();
+        let held = InFlight::new(event, Arc::clone(&lane), facts, now.elapsed);
+        let held = self.insert(sequence, held);
+        (held.attempts, held.crashes, held.is_parked) = (attempts, crashes, is_parked);
+        held.is_no_answer = has_begun;
+        if is_parked {
+            self.parked.insert(sequence);
+            // It was the head of its lane; nothing before it is left.
+            self.lanes.hold(&lane);
+            return;
+        }
+        let wait = now.until(due_ms);
+        if !wait.is_zero() && self.lanes.hold(&lane) {
+            effects.set_timer(now.elapsed + wait, Timer::Retry(sequence));
+        } else {
+            // Behind another one, its place is worth more than its pause.
+            self.lanes.push(lane, sequence);
+        }
+    }
+
+    /// Gives an event up during which the process ended too often.
+    pub(in crate::engine) fn poison(
+        &mut self,
+        pending: PendingEvent,
+        error: String,
+        command: &str,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let PendingEvent { sequence, event, attempts, facts, .. } = pending;
+        let lane = event.lane();
+        self.counters.resumed += 1;
+        self.insert(sequence, InFlight { attempts, ..InFlight::new(event, lane, facts, now.elapsed) });
+        self.dead_letter(sequence, Reason::Poison, error, command, now, effects);
+        self.in_flight.remove(&sequence);
+    }
+}

@@ -1,0 +1,179 @@
+//! Entries on their way to the journal, each with what follows once it is there.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::delivery::Delivery;
+use crate::error::{Error, Result};
+use crate::journal::{Acceptance, Answer, Dead, Entry, Job, Written};
+
+/// More room than this is given back once a batch is taken.
+const KEPT: usize = 1_024;
+
+/// What follows once an entry is in the journal.
+#[derive(Debug)]
+pub(super) enum Continuation {
+    Nothing,
+    /// Tell the transport, and start the handler or queue the event.
+    Accepted {
+        told: Option<oneshot::Sender<Acceptance>>,
+        lane: Arc<str>,
+        begins: bool,
+    },
+    /// Start the handler of the job, or queue it.
+    Fired {
+        lane: Arc<str>,
+        begins: bool,
+    },
+    /// Start the handler of this event.
+    Start(u64),
+    /// Tell the handler of this event, which has waited for somebody, that it goes on.
+    GoOn(u64, oneshot::Sender<()>),
+    /// Send the reply that the entry holds.
+    SendPromised(Box<str>),
+    /// Send this reply.
+    Send(Box<Delivery>),
+    /// Tell the handler that its step is kept.
+    StepKept(oneshot::Sender<()>),
+    /// Give the handler what was recalled.
+    Recalled(oneshot::Sender<Option<Bytes>>),
+    /// Fire what is due.
+    JobsDue,
+    /// Forget the schedules that are not among these.
+    Schedules(Vec<String>),
+    JobsListed(oneshot::Sender<Vec<Job>>),
+    JobCancelled(oneshot::Sender<bool>),
+    DeadListed(oneshot::Sender<Vec<Dead>>),
+    DeadCounted(oneshot::Sender<u64>),
+    /// Take up what was replayed, and tell the operator if it was one who asked.
+    Replayed(Option<oneshot::Sender<u64>>),
+    Discarded(oneshot::Sender<u64>),
+}
+
+impl Continuation {
+    /// Whether a bot that stops may leave it to the next start: the end of something is being written, or an event that has come
+    /// in.
+    fn can_be_left(&self) -> bool {
+        matches!(self, Self::Accepted { .. } | Self::Nothing)
+    }
+}
+
+/// See the module. One batch is written while the next one fills.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// What fills until the batch before is written.
+    next: Vec<(Entry, Continuation)>,
+    /// What follows the entries that are being written, in their order; `None` while none are.
+    writing: Option<Vec<Continuation>>,
+}
+
+impl Batch {
+    pub(super) fn append(&mut self, entry: Entry, continuation: Continuation) {
+        self.next.push((entry, continuation));
+    }
+
+    /// The entries to write, if there are any and none are being written.
+    pub(super) fn take(&mut self) -> Option<Vec<Entry>> {
+        if self.writing.is_some() || self.next.is_empty() {
+            return None;
+        }
+        let (entries, continuations) = self.next.drain(..).unzip();
+        self.next.shrink_to(KEPT);
+        self.writing = Some(continuations);
+        Some(entries)
+    }
+
+    /// The entries that were taken, each with its answer and with what follows.
+    ///
+    /// # Errors
+    ///
+    /// When these are not as many as were taken.
+    pub(super) fn written(
+        &mut self,
+        Written { batch, answers }: Written,
+    ) -> Result<impl Iterator<Item = (Continuation, Entry, Answer)> + use<>> {
+        let continuations = self.writing.take().unwrap_or_default();
+        if batch.len() != answers.len() || continuations.len() != answers.len() {
+            return Err(wrong_answer());
+        }
+        Ok(continuations
+            .into_iter()
+            .zip(batch)
+            .zip(answers)
+            .map(|((then, entry), answer)| (then, entry, answer)))
+    }
+
+    /// Whether the journal has answered all that it was told, and was told all.
+    pub(super) fn is_written(&self) -> bool {
+        self.next.is_empty() && self.writing.is_none()
+    }
+
+    /// Whether a bot that stops need not wait for what follows.
+    pub(super) fn can_be_left(&self) -> bool {
+        self.continuations().all(Continuation::can_be_left)
+    }
+
+    /// Events of which the journal has not said that it has them.
+    pub(super) fn unwritten_events(&self) -> usize {
+        self.continuations().filter(|then| matches!(then, Continuation::Accepted { .. })).count()
+    }
+
+    fn continuations(&self) -> impl Iterator<Item = &Continuation> {
+        self.writing.iter().flatten().chain(self.next.iter().map(|(_, continuation)| continuation))
+    }
+}
+
+/// The journal breaks its contract: nothing that it says can be relied on.
+pub(super) fn wrong_answer() -> Error {
+    Error::new("the journal answered something else than it was asked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(count: u64) -> (Batch, Vec<Entry>) {
+        let mut batch = Batch::default();
+        (0..count).for_each(|sequence| batch.append(Entry::Done { sequence }, Continuation::Start(sequence)));
+        let entries = batch.take().expect("there is something to write");
+        (batch, entries)
+    }
+
+    #[test]
+    fn each_entry_comes_back_with_its_own_answer_and_what_follows() {
+        let (mut batch, entries) = taken(3);
+        let answers = (0..3).map(Answer::Count).collect();
+        let written = batch.written(Written { batch: entries, answers }).expect("as many as were taken");
+        let together = written.map(|one| match one {
+            (Continuation::Start(then), Entry::Done { sequence }, Answer::Count(count)) => {
+                (then, sequence, count)
+            }
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(together.collect::<Vec<_>>(), [(0, 0, 0), (1, 1, 1), (2, 2, 2)]);
+        assert!(batch.is_written());
+    }
+
+    #[test]
+    fn an_answer_too_many_or_too_few_is_an_error() {
+        for count in [1, 3] {
+            let (mut batch, entries) = taken(2);
+            let answers = (0..count).map(Answer::Count).collect();
+            assert!(
+                batch.written(Written { batch: entries, answers }).is_err(),
+                "{count} answers to two entries"
+            );
+        }
+        let written = Written { batch: Vec::new(), answers: vec![Answer::Noted] };
+        assert!(Batch::default().written(written).is_err(), "nothing was asked");
+    }
+
+    #[test]
+    fn one_batch_is_written_while_the_next_one_fills() {
+        let (mut batch, _entries) = taken(1);
+        batch.append(Entry::Done { sequence: 7 }, Continuation::Nothing);
+        assert!(batch.take().is_none() && !batch.is_written());
+    }
+}

@@ -1,0 +1,66 @@
+//! Replies that an earlier run left, or that the operator replays.
+
+use super::Deliveries;
+use super::ending::forget;
+use crate::engine::attempt::APOLOGY;
+use crate::engine::delivery::Delivery;
+use crate::engine::effects::Effects;
+use crate::engine::port::Now;
+use crate::engine::timers::{Timer, key};
+use crate::guarantee::OnUnknown;
+use crate::journal::{Fact, PendingLetter, Reason};
+use crate::reply::{Outbound, SendKey};
+
+impl Deliveries {
+    /// Takes a reply up where it was. `is_pending` says whether its event is not done; answers what later attempts of that have
+    /// to know.
+    pub(in crate::engine) fn take_up(
+        &mut self,
+        pending: PendingLetter,
+        is_pending: bool,
+        now: Now,
+        effects: &mut Effects,
+    ) -> Option<Fact> {
+        let PendingLetter { outbound, command, is_unknown, attempts, due_ms } = pending;
+        if is_unknown {
+            self.counters.unknown += 1;
+            if !self.policy.may_resend() {
+                return self.leave_unknown(outbound, (&command, attempts), is_pending, now, effects);
+            }
+        }
+        let (lane, wait) = (outbound.conversation.shared_id(), now.until(due_ms));
+        // How many of them were unknown is not kept: all of them may have been.
+        let unknowns = if self.policy.is_idempotent { 0 } else { attempts.max(is_unknown.into()) };
+        let delivery = Delivery { outbound, command: command.into(), attempts, unknowns, held_until: None };
+        let SendKey { sequence, index } = delivery.outbound.key;
+        // An apology was promised by an attempt that gave up; anything else by one that comes again, and is not to send it again.
+        let fact = (is_pending && index >= APOLOGY).then_some(Fact::Buried { index });
+        if is_pending && fact.is_none() {
+            self.outstanding.insert((sequence, index), Vec::new());
+        }
+        if !wait.is_zero() && self.outbox.hold(&lane) {
+            let key = key(delivery.outbound.key);
+            effects.set_timer(now.elapsed + wait, Timer::Resend(key));
+            self.postponed.insert(key, delivery);
+        } else {
+            self.outbox.push(lane, delivery);
+        }
+        fact
+    }
+
+    /// A reply may have arrived, and is not to be sent again.
+    fn leave_unknown(
+        &mut self,
+        outbound: Outbound,
+        (command, attempts): (&str, u32),
+        is_pending: bool,
+        now: Now,
+        effects: &mut Effects,
+    ) -> Option<Fact> {
+        if self.policy.on_unknown == OnUnknown::Drop {
+            return forget(outbound.key, is_pending, effects);
+        }
+        let error = "the process ended while this was being sent".to_owned();
+        Some(self.dead_letter(outbound, Reason::Unknown, error, (command, attempts), now, effects))
+    }
+}

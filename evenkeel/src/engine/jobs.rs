@@ -1,0 +1,122 @@
+//! Jobs: when the next one is due, and what the journal is told of those that are.
+
+use std::time::Duration;
+
+use super::batch::Continuation;
+use super::effects::Effects;
+use super::job::{JobBody, SCHEDULES};
+use super::port::Now;
+use crate::journal::{Entry, Job, NewJob};
+use crate::schedule::Firings;
+
+/// Jobs that are taken from the journal at once.
+const TAKEN: usize = 256;
+/// After so long a job that cannot be read is looked at again.
+const UNREADABLE_MS: u64 = 3_600_000;
+/// While a job waits, the clocks are compared this often: the wall clock may be set.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    /// When the next one is due, in milliseconds since 1970.
+    next_ms: Option<u64>,
+    /// Whether the journal has been asked what is due.
+    is_asking: bool,
+}
+
+impl Jobs {
+    /// Begins with the schedules of the router, and forgets those that it has no more.
+    pub(super) fn plan(&mut self, schedules: &[(String, JobBody)], now: Now, effects: &mut Effects) {
+        for (name, body) in schedules {
+            let (Some(due_ms), Ok(bytes)) = (body.first_ms(now.wall_ms), body.to_bytes()) else {
+                tracing::warn!("a schedule never comes, or cannot be written");
+                continue;
+            };
+            let (name, conversation) = (name.clone(), SCHEDULES.to_owned());
+            let job = NewJob { name, conversation, due_ms, body: bytes, keeps_due: true };
+            self.promise(Entry::Schedule(job), effects);
+        }
+        let names = schedules.iter().map(|(name, _)| name.clone()).collect();
+        // All of them: a router has as many as it has lines.
+        let entry = Entry::Jobs { conversation: Some(SCHEDULES.to_owned()), after: None, limit: 1_000_000 };
+        effects.append_then(entry, Continuation::Schedules(names));
+    }
+
+    /// Forgets the schedules of earlier versions of the bot: those that were kept and have not one of these names.
+    pub(super) fn forget_schedules(&self, names: &[String], kept: Vec<Job>, effects: &mut Effects) {
+        for job in kept.into_iter().filter(|job| !names.contains(&job.name)) {
+            effects.append(Entry::Cancel { name: job.name, conversation: None });
+        }
+    }
+
+    /// Writes down what a handler promised beside its replies.
+    pub(super) fn promise(&mut self, change: Entry, effects: &mut Effects) {
+        if let Entry::Schedule(job) = &change {
+            self.expect(Some(job.due_ms));
+        }
+        effects.append(change);
+    }
+
+    /// Asks the journal once something is due, if there is room for it.
+    pub(super) fn ask(&mut self, has_room: bool, now: Now, effects: &mut Effects) {
+        let is_due = self.next_ms.is_some_and(|due_ms| due_ms <= now.wall_ms);
+        if is_due && !self.is_asking && has_room {
+            self.is_asking = true;
+            self.next_ms = None;
+            let entry = Entry::Due { until_ms: now.wall_ms, limit: TAKEN };
+            effects.append_then(entry, Continuation::JobsDue);
+        }
+    }
+
+    /// When to look at the clocks again.
+    pub(super) fn next_look(&self, has_room: bool, now: Now) -> Option<Duration> {
+        let wait = now.until(self.next_ms?);
+        let is_busy = self.is_asking || !has_room;
+        Some(now.elapsed + if is_busy { LOOK } else { wait.min(LOOK) })
+    }
+
+    /// The journal has said what is due.
+    pub(super) fn answered(&mut self, next_ms: Option<u64>) {
+        self.is_asking = false;
+        self.expect(next_ms);
+    }
+
+    /// A job is due at this time, if at any.
+    pub(super) fn expect(&mut self, at_ms: Option<u64>) {
+        self.next_ms = self.next_ms.into_iter().chain(at_ms).min();
+    }
+
+    /// What a job that is due wants done, and when; nothing where that cannot be read.
+    pub(super) fn read(&mut self, job: &Job, now: Now, effects: &mut Effects) -> Option<(JobBody, Firings)> {
+        let Some(body) = JobBody::read(job) else {
+            self.put_off(job, now, effects);
+            return None;
+        };
+        let firings = body.firings(job.due_ms, now.wall_ms);
+        if let Some(skipped) = firings.skipped {
+            let (first_ms, last_ms) = (skipped.first_ms, skipped.last_ms);
+            tracing::info!(job = job.id, first_ms, last_ms, "firings of a job were missed");
+        }
+        self.expect(firings.next_ms);
+        Some((body, firings))
+    }
+
+    /// A job that cannot be read may be one of a newer version, or name a time zone that this one does not know. It stays
+    /// until the operator cancels it, or a version that can read it comes.
+    fn put_off(&mut self, job: &Job, now: Now, effects: &mut Effects) {
+        tracing::error!(
+            job = job.id,
+            "a job cannot be read, and stays: `evenkeel jobs` lists and cancels it"
+        );
+        let next_ms = Some(now.wall_ms + UNREADABLE_MS);
+        self.expect(next_ms);
+        self.skip(job, next_ms, now, effects);
+    }
+
+    /// Moves a job to its next time without an event.
+    pub(super) fn skip(&self, job: &Job, next_ms: Option<u64>, now: Now, effects: &mut Effects) {
+        let (due_ms, now_ms) = (job.due_ms, now.wall_ms);
+        effects.append(Entry::Fire { job: job.id, due_ms, event: None, begins: false, next_ms, now_ms });
+    }
+}

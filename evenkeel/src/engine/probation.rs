@@ -1,0 +1,87 @@
+//! Crash probes: events during which the process ended before.
+//!
+//! They begin one at a time, so that the next end of the process names the one at fault: each has the time of [`alone`] to end
+//! it. One that waits for something long holds the others up for no longer.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::batch::Continuation;
+use super::effects::Effects;
+use super::port::Now;
+use super::timers::Timer;
+use crate::journal::Entry;
+
+/// After so long without the end of the process, the next one begins beside one during which it ended so often: soon after
+/// the first time, later before the last, after which an event is given up.
+pub(super) const fn alone(crashes: u32) -> Duration {
+    Duration::from_secs(if crashes < 2 { 1 } else { 30 })
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Probation {
+    /// Those that have their lanes and wait until they may run, each with what follows once its beginning is written.
+    waiting: VecDeque<(u64, Continuation)>,
+    /// Those that may end the process at any moment, and until when: one at most, and those that nobody could hold back, because
+    /// they ceased to wait for a person by themselves.
+    running: HashMap<u64, Duration>,
+}
+
+impl Probation {
+    /// Whether none waits until it may run.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// A crash probe has its lane: it waits until it may run.
+    pub(super) fn queue(&mut self, sequence: u64, continuation: Continuation) {
+        self.waiting.push_back((sequence, continuation));
+    }
+
+    /// Begins with the next one, unless another runs that is not cleared yet.
+    pub(super) fn advance(&mut self, effects: &mut Effects) {
+        if !self.running.is_empty() {
+            return;
+        }
+        let Some((sequence, continuation)) = self.waiting.pop_front() else { return };
+        self.running.insert(sequence, Duration::MAX);
+        effects.append_then(Entry::Begin { sequence }, continuation);
+    }
+
+    /// The event, should it be a crash probe, runs from now on.
+    pub(super) fn runs(&mut self, sequence: u64, crashes: u32, now: Now, effects: &mut Effects) {
+        if let Some(until) = self.running.get_mut(&sequence) {
+            *until = now.elapsed + alone(crashes);
+            effects.set_timer(*until, Timer::Cleared(sequence));
+        }
+    }
+
+    /// The event, should it be a crash probe, runs already: nobody could hold it back.
+    pub(super) fn runs_unasked(&mut self, sequence: u64, crashes: u32, now: Now, effects: &mut Effects) {
+        if crashes > 0 {
+            self.running.insert(sequence, Duration::MAX);
+            self.runs(sequence, crashes, now, effects);
+        }
+    }
+
+    /// A crash probe may have run for long enough: another one begins beside it.
+    pub(super) fn clear(&mut self, sequence: u64, now: Now) {
+        if self.running.get(&sequence).is_some_and(|until| *until <= now.elapsed) {
+            self.ends(sequence);
+        }
+    }
+
+    /// The event does not run any more.
+    pub(super) fn ends(&mut self, sequence: u64) {
+        self.running.remove(&sequence);
+    }
+
+    /// Takes back what was to tell a handler that it goes on. Answers false when nothing was.
+    pub(super) fn take_back(&mut self, sequence: u64) -> bool {
+        let before = self.waiting.len();
+        self.waiting
+            .retain(|(_, then)| !matches!(then, Continuation::GoOn(waiting, _) if *waiting == sequence));
+        self.waiting.len() < before
+    }
+}

@@ -1,0 +1,47 @@
+//! Events come in.
+
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::engine::batch::Continuation;
+use crate::event::Event;
+use crate::journal::{Acceptance, Entry, TRANSPORT};
+use crate::transport::Arrival;
+
+impl Engine {
+    pub(in crate::engine) fn arrived(&mut self, arrival: Arrival) {
+        let (event, told) = match arrival {
+            Arrival::Event { event, accepted } => (event, accepted),
+            Arrival::Kept { name, value } => {
+                let conversation = TRANSPORT.to_owned();
+                return self.effects.append(Entry::Remember { conversation, name, value });
+            }
+        };
+        self.budget.count(&event);
+        let lane = event.lane();
+        let begins = self.takes_lane(&lane, &event);
+        let accept = Entry::Accept { event, now_ms: self.now.wall_ms, begins };
+        self.effects.append_then(accept, Continuation::Accepted { told, lane, begins });
+    }
+
+    /// Whether an event takes its lane at once, so that its beginning is written together with it.
+    pub(super) fn takes_lane(&mut self, lane: &Arc<str>, event: &Event) -> bool {
+        let may_begin = self.has_room()
+            && self.deliveries.has_room_in(event.conversation().id())
+            && self.probation.is_empty()
+            && !self.waits.is_awaited(lane);
+        self.attempts.arrive(lane, may_begin, self.now.elapsed)
+    }
+
+    /// The journal has answered an event that came in.
+    pub(super) fn accepted(&mut self, event: Event, lane: Arc<str>, begins: bool, acceptance: Acceptance) {
+        let Acceptance::New(sequence) = acceptance else {
+            self.attempts.refuse_duplicate(&lane, begins, self.now.elapsed);
+            return self.budget.release(event);
+        };
+        self.attempts.accept(sequence, event, lane, begins, self.now.elapsed);
+        if begins {
+            self.start(sequence);
+        }
+    }
+}

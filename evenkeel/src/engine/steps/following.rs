@@ -1,0 +1,91 @@
+//! What follows once entries are in the journal.
+
+use tokio::sync::oneshot;
+
+use crate::engine::Engine;
+use crate::engine::batch::{Continuation, wrong_answer};
+use crate::engine::delivery::Delivery;
+use crate::engine::port::Output;
+use crate::error::Result;
+use crate::journal::{Answer, Entry, Written};
+
+impl Engine {
+    /// Events may run and replies may leave whose entries are written.
+    pub(in crate::engine) fn written(&mut self, written: Written) -> Result<()> {
+        for (continuation, entry, answer) in self.effects.written(written)? {
+            self.follow(continuation, entry, answer)?;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, continuation: Continuation, entry: Entry, answer: Answer) -> Result<()> {
+        match (continuation, answer, entry) {
+            (Continuation::Nothing, Answer::Noted | Answer::Scheduled(_) | Answer::Count(_), _) => {}
+            (
+                Continuation::Accepted { told, lane, begins },
+                Answer::Accepted(acceptance),
+                Entry::Accept { event, .. },
+            ) => {
+                self.accepted(event, lane, begins, acceptance);
+                if let Some(told) = told {
+                    tell(told, acceptance);
+                }
+            }
+            (Continuation::Fired { lane, begins }, answer, Entry::Fire { event: Some(event), .. }) => {
+                match answer {
+                    Answer::Accepted(acceptance) => self.accepted(event, lane, begins, acceptance),
+                    // It was cancelled in between.
+                    Answer::Count(0) => {
+                        self.attempts.refuse(&lane, begins, self.now.elapsed);
+                        self.budget.release(event);
+                    }
+                    _ => return Err(wrong_answer()),
+                }
+            }
+            (Continuation::Start(sequence), Answer::Noted, _) => self.start(sequence),
+            (Continuation::GoOn(sequence, told), Answer::Noted, _) => {
+                self.runs(sequence);
+                tell(told, ());
+            }
+            (Continuation::SendPromised(command), Answer::Noted, Entry::Promise { outbound, .. }) => {
+                self.effects.output(Output::Send(Delivery::new(outbound, command)));
+            }
+            (Continuation::Send(delivery), Answer::Noted, _) => self.effects.output(Output::Send(*delivery)),
+            (Continuation::JobsDue, Answer::Due { jobs, next_ms }, _) => self.jobs_due(&jobs, next_ms),
+            (Continuation::Schedules(names), Answer::Due { jobs, .. }, _) => {
+                self.jobs.forget_schedules(&names, jobs, &mut self.effects);
+            }
+            (continuation, answer, _) => return self.answer(continuation, answer),
+        }
+        Ok(())
+    }
+
+    /// Tells a handler or the operator what they have asked for.
+    fn answer(&mut self, continuation: Continuation, answer: Answer) -> Result<()> {
+        match (continuation, answer) {
+            (Continuation::StepKept(told), Answer::Noted) => tell(told, ()),
+            (Continuation::Recalled(told), Answer::Recalled(value)) => tell(told, value),
+            (Continuation::JobsListed(told), Answer::Due { jobs, .. }) => tell(told, jobs),
+            (Continuation::JobCancelled(told), Answer::Count(count)) => tell(told, count > 0),
+            (Continuation::DeadListed(told), Answer::Dead(dead)) => tell(told, dead),
+            (Continuation::DeadCounted(told), Answer::Count(count)) => tell(told, count),
+            (Continuation::Replayed(told), Answer::Replayed(replayed)) => {
+                let count = self.replayed(replayed);
+                if let Some(told) = told {
+                    tell(told, count);
+                }
+            }
+            (Continuation::Discarded(told), Answer::Discarded { count, unparked }) => {
+                unparked.into_iter().for_each(|sequence| self.discard_parked(sequence));
+                tell(told, count);
+            }
+            _ => return Err(wrong_answer()),
+        }
+        Ok(())
+    }
+}
+
+/// Tells somebody who may have gone.
+fn tell<T>(told: oneshot::Sender<T>, what: T) {
+    let _heard = told.send(what);
+}

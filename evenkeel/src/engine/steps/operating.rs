@@ -1,0 +1,55 @@
+//! What the operator wants of dead letters and of jobs.
+
+use crate::engine::Engine;
+use crate::engine::batch::Continuation;
+use crate::journal::{Entry, Replayed};
+use crate::operator::OperatorCommand;
+
+impl Engine {
+    pub(in crate::engine) fn commanded(&mut self, command: OperatorCommand) {
+        let now_ms = self.now.wall_ms;
+        let (entry, continuation) = match command {
+            OperatorCommand::List(filter, told) => (Entry::ListDead(filter), Continuation::DeadListed(told)),
+            OperatorCommand::Count(filter, told) => {
+                (Entry::CountDead(filter), Continuation::DeadCounted(told))
+            }
+            OperatorCommand::Replay(filter, told) => {
+                (Entry::Replay { filter, now_ms }, Continuation::Replayed(Some(told)))
+            }
+            OperatorCommand::Discard(filter, told) => (Entry::Discard(filter), Continuation::Discarded(told)),
+            OperatorCommand::Jobs { conversation, after, limit, answer } => {
+                (Entry::Jobs { conversation, after, limit }, Continuation::JobsListed(answer))
+            }
+            OperatorCommand::Cancel(name, told) => {
+                (Entry::Cancel { name, conversation: None }, Continuation::JobCancelled(told))
+            }
+            OperatorCommand::Adopt => (Entry::Adopt, Continuation::Replayed(None)),
+        };
+        self.effects.append_then(entry, continuation);
+    }
+
+    /// Takes up what the operator has replayed. Answers how much that is.
+    pub(super) fn replayed(&mut self, replayed: Replayed) -> u64 {
+        let Replayed { events, letters, anew, unparked, discarded } = replayed;
+        let count = (events.len() + letters.len() + anew.len() + unparked.len()) as u64;
+        for sequence in unparked {
+            if self.attempts.replay_parked(sequence, self.now) {
+                self.begin(sequence);
+            }
+        }
+        discarded.into_iter().for_each(|sequence| self.discard_parked(sequence));
+        for event in events {
+            let sequence = event.sequence;
+            self.take_up(event);
+            self.attempts.is_replay(sequence);
+        }
+        letters.into_iter().for_each(|reply| self.take_up_reply(reply));
+        count
+    }
+
+    /// A parked event is forgotten, and its lane goes on.
+    pub(super) fn discard_parked(&mut self, sequence: u64) {
+        let event = self.attempts.discard_parked(sequence, self.now);
+        self.release(event);
+    }
+}

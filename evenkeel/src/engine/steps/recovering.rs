@@ -1,0 +1,71 @@
+//! What an earlier run left is taken up again, where it was.
+
+use crate::engine::Engine;
+use crate::engine::attempt::{APOLOGY, free_index};
+use crate::engine::delivery::Delivery;
+use crate::engine::port::Now;
+use crate::error::Error;
+use crate::event::Event;
+use crate::journal::{PendingEvent, PendingLetter, Recovered};
+use crate::reply::{Outbound, Reply, SendKey};
+
+/// So often may the process end in the middle of one event; then the event is at fault.
+const CRASHES: u32 = 3;
+
+impl Engine {
+    /// Begins with what an earlier run left. `command` names what handles an event.
+    pub(crate) fn recover(&mut self, recovered: Recovered, now: Now, command: &dyn Fn(&Event) -> String) {
+        self.now = now;
+        self.jobs.expect(recovered.next_job_ms);
+        // A parked event keeps its lane, also from handlers before it that were waiting for somebody.
+        let (parked, others): (Vec<_>, Vec<_>) =
+            recovered.events.into_iter().partition(|event| event.is_parked);
+        let mut apologies = Vec::new();
+        for pending in parked.into_iter().chain(others) {
+            if pending.crashes >= CRASHES && !pending.is_parked {
+                let name = command(&pending.event);
+                apologies.extend(self.poison(pending, &name));
+            } else {
+                self.take_up(pending);
+            }
+        }
+        recovered.letters.into_iter().for_each(|reply| self.take_up_reply(reply));
+        // After what was promised before.
+        apologies.into_iter().for_each(|apology| self.promise(apology));
+    }
+
+    pub(super) fn take_up(&mut self, pending: PendingEvent) {
+        self.budget.take(&pending.event);
+        self.attempts.take_up(pending, self.now, &mut self.effects);
+    }
+
+    pub(super) fn take_up_reply(&mut self, pending: PendingLetter) {
+        let sequence = pending.outbound.key.sequence;
+        let is_pending = self.attempts.contains(sequence);
+        let fact = self.deliveries.take_up(pending, is_pending, self.now, &mut self.effects);
+        if let Some(fact) = fact {
+            self.attempts.note(sequence, fact);
+        }
+    }
+
+    /// Gives an event up during which the process ended too often. Answers what is to be said to the person who wrote it, if
+    /// somebody did.
+    fn poison(&mut self, pending: PendingEvent, command: &str) -> Option<Delivery> {
+        let (sequence, crashes, event) = (pending.sequence, pending.crashes, pending.event.clone());
+        let index = free_index(&pending.facts).max(APOLOGY);
+        let error = format!("the process ended {crashes} times while this was being handled");
+        tracing::error!(sequence, crashes, "an event was given up: {error}");
+        self.budget.take(&event);
+        self.attempts.poison(pending, error.clone(), command, self.now, &mut self.effects);
+        self.budget.release(event.clone());
+        event.message().filter(|_| !command.is_empty())?;
+        let (mut actions, _) = Reply::failed(Error::new(error)).into_parts();
+        let (conversation, action) = (event.conversation().clone(), actions.pop()?);
+        let text = event.text().unwrap_or_default();
+        if !self.deliveries.may_apologize(conversation.id(), text, self.now) {
+            return None;
+        }
+        let outbound = Outbound { conversation, action, key: SendKey { sequence, index } };
+        Some(Delivery::new(outbound, command.into()))
+    }
+}

@@ -1,0 +1,52 @@
+//! What a bot that ends leaves behind.
+
+use crate::engine::Engine;
+use crate::engine::port::{Output, Remaining};
+use crate::journal::Entry;
+
+impl Engine {
+    /// What there is to leave behind.
+    pub(crate) fn remaining(&self) -> Remaining {
+        let unwritten = self.effects.batch().unwritten_events();
+        Remaining {
+            handlers: self.attempts.running().len(),
+            events: self.attempts.open() + unwritten,
+            replies: self.deliveries.len(),
+            unwritten,
+            is_written: self.is_written(),
+        }
+    }
+
+    /// Gives what runs, and what was about to be done, back to the journal: the next start takes it up in its place. May be
+    /// called again, after what was being written is.
+    pub(crate) fn cut_short(&mut self) {
+        let mut outputs = Vec::new();
+        self.effects.take_outputs(&mut outputs);
+        for output in outputs {
+            if let Output::Send(delivery) = output {
+                // It is marked as being sent, and certainly was not.
+                let (key, due_ms) = (delivery.outbound.key, self.now.wall_ms);
+                self.effects.append(Entry::Postpone { key, due_ms });
+            }
+        }
+        for sequence in self.attempts.running() {
+            self.attempts.give_back(sequence, &mut self.effects);
+        }
+    }
+
+    /// Whether the journal has answered all that it was told, and was told all.
+    pub(crate) fn is_written(&self) -> bool {
+        self.effects.batch().is_written()
+    }
+
+    /// Whether nothing is left to do; while a bot stops, but for what is still to be written. What waits is left to the next
+    /// start then: events, and replies that a network did not take.
+    pub(crate) fn is_idle(&self) -> bool {
+        if self.is_draining {
+            return self.effects.batch().can_be_left()
+                && !self.deliveries.is_sending()
+                && !self.attempts.has_running();
+        }
+        self.is_written() && self.deliveries.is_empty() && self.attempts.is_idle()
+    }
+}

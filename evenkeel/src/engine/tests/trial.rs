@@ -1,0 +1,924 @@
+//! One schedule, played: the transport, the handlers, the operator and the end of the process around a engine.
+
+mod operator;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::probation::alone;
+use crate::engine::{
+    Attempt, Delivery, Ending, Engine, Failure, HandlerOutcome, HandlerRequest, Input, Load, Now, Offer,
+    Output, Policy,
+};
+use crate::event::{Conversation, Event, Message, MessageId, Sender};
+use crate::guarantee::OnUnknown;
+use crate::journal::memory::MemoryJournal;
+use crate::journal::{
+    Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, Reason, Recovered, Written,
+};
+use crate::operator::OperatorCommand;
+use crate::reply::{Outbound, Reply, SendKey};
+use crate::retry::{Order, Retry};
+use crate::transport::{Arrival, SendError, Sent};
+use operator::{Asked, Desk};
+
+/// Apologies have keys of their own: what is sent at once in a later attempt must not be taken for one of them.
+const APOLOGY: u32 = 1 << 31;
+
+/// What happens next. `who` and `which` pick among those that there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Move {
+    Arrive {
+        conversation: u8,
+        is_repeated: bool,
+    },
+    Write,
+    Succeed {
+        who: u8,
+        replies: u8,
+        jobs: u8,
+    },
+    Fail {
+        who: u8,
+        is_passing: bool,
+    },
+    Panic {
+        who: u8,
+    },
+    /// The future of an attempt is dropped before its end, though nobody stops the bot.
+    CutShort {
+        who: u8,
+    },
+    ReplyNow {
+        who: u8,
+        listens: bool,
+    },
+    Wait {
+        who: u8,
+    },
+    Offered {
+        who: u8,
+        takes: bool,
+    },
+    Rejoin {
+        who: u8,
+    },
+    Leave {
+        who: u8,
+    },
+    Deliver {
+        which: u8,
+        how: u8,
+    },
+    Pass {
+        ms: u16,
+    },
+    /// The process ends; a batch on its way to the journal may or may not have got there.
+    End {
+        is_written: bool,
+    },
+    /// The operator wants something of the dead letters that a filter means.
+    List {
+        filter: u8,
+    },
+    Replay {
+        filter: u8,
+    },
+    Discard {
+        filter: u8,
+    },
+    /// Or of jobs: all, those of one conversation, or the first.
+    Jobs {
+        which: u8,
+    },
+    Cancel {
+        which: u8,
+    },
+}
+
+/// What the author of the bot wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wishes {
+    pub(super) retry: Retry,
+    pub(super) on_unknown: OnUnknown,
+    /// Every fifth event ends the process whenever its handler would end, and nothing else does.
+    pub(super) has_guilty: bool,
+}
+
+/// Where a handler is, as far as it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Running,
+    Waiting,
+    Rejoining,
+    Loose,
+}
+
+struct Handler {
+    event: Event,
+    attempt: u32,
+    facts: Vec<Fact>,
+    place: Place,
+    /// When it began, or went on.
+    at: Duration,
+    /// How much it has sent at once in this attempt.
+    index: u32,
+    waits: u32,
+    offers: Option<mpsc::UnboundedReceiver<Offer>>,
+    offered: Option<Offer>,
+    turn: Option<oneshot::Receiver<()>>,
+    answers: Vec<oneshot::Receiver<crate::error::Result<Option<MessageId>>>>,
+}
+
+impl Handler {
+    /// As in `Context::finish`.
+    fn free_index(&self) -> u32 {
+        let sent = self.facts.iter().filter_map(|fact| match fact {
+            Fact::Sent { index, .. } | Fact::Buried { index } => Some(index + 1),
+            Fact::Step { .. } => None,
+        });
+        sent.max().unwrap_or(0).max(self.index)
+    }
+
+    fn has_lane(&self) -> bool {
+        self.place == Place::Running
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    Dead(Reason),
+    Discarded,
+}
+
+/// What a reply may have come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Sent,
+    Dead,
+    Dropped,
+    /// Dead, and then replayed under another key or discarded: a later attempt of its handler must not promise it again.
+    Decided,
+}
+
+/// What the journal was told, kept by other means than the journal's own. It outlives the process.
+#[derive(Default)]
+struct Truth {
+    /// Events by number.
+    events: BTreeMap<u64, Event>,
+    ids: BTreeSet<String>,
+    ended: BTreeMap<u64, End>,
+    parked: BTreeSet<u64>,
+    replies: BTreeMap<(u64, u32), Fate>,
+    /// What a handler promised with its end: replies,
+    owed: HashMap<u64, Vec<(u64, u32)>>,
+    /// and jobs.
+    planned: HashMap<u64, Vec<String>>,
+    /// Where replies go.
+    conversations: BTreeMap<(u64, u32), String>,
+    desk: Desk,
+    replayed: BTreeSet<u64>,
+    /// Those that have waited for somebody, and have no place in the order any more.
+    waited: BTreeSet<u64>,
+    crashes: HashMap<u64, u32>,
+    /// Whether a suspect had had its time alone when the process ended, so that others began beside it.
+    is_unclear: bool,
+    /// Those that such an end was counted against: they may be taken for the guilty one.
+    unlucky: BTreeSet<u64>,
+    starts: HashMap<u64, u32>,
+    /// Attempts beyond those that the author allows, each with its cause.
+    allowance: HashMap<u64, u32>,
+    /// Replies that may have arrived.
+    arrived: BTreeSet<(u64, u32)>,
+    /// Replies that were begun.
+    begun: BTreeSet<(u64, u32)>,
+    /// The highest reply of each event that was begun.
+    highest: HashMap<u64, u32>,
+}
+
+/// See the module.
+pub(super) struct Trial {
+    wishes: Wishes,
+    engine: Engine,
+    journal: MemoryJournal,
+    now: Now,
+    writing: Option<Vec<Entry>>,
+    handlers: BTreeMap<u64, Handler>,
+    flights: Vec<Delivery>,
+    /// Events whose beginning the journal has answered and that have not begun.
+    begun: BTreeSet<u64>,
+    /// Events of which it knows that their handlers wait for somebody.
+    suspended: BTreeSet<u64>,
+    /// Replies of which it has answered that they are being sent, and that are not.
+    sendable: BTreeSet<(u64, u32)>,
+    /// Events that are done or dead for the engine, whether or not that is written.
+    settled: BTreeSet<u64>,
+    truth: Truth,
+    /// What the operator waits for, in order.
+    asked: VecDeque<Asked>,
+    count: u64,
+    /// Bytes of events in memory, as the inbox counts them.
+    room_bytes: usize,
+    is_over: bool,
+}
+
+fn name(key: SendKey) -> (u64, u32) {
+    (key.sequence, key.index)
+}
+
+fn conversation(number: u8) -> Conversation {
+    Conversation::direct(format!("conversation {number}"))
+}
+
+impl Trial {
+    pub(super) fn new(wishes: Wishes) -> Self {
+        let mut trial = Self {
+            wishes,
+            engine: Engine::new(policy(wishes)),
+            journal: MemoryJournal::default(),
+            now: Now { wall_ms: 1_000_000, elapsed: Duration::ZERO },
+            writing: None,
+            handlers: BTreeMap::new(),
+            flights: Vec::new(),
+            begun: BTreeSet::new(),
+            suspended: BTreeSet::new(),
+            sendable: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            truth: Truth::default(),
+            asked: VecDeque::new(),
+            count: 0,
+            room_bytes: 0,
+            is_over: false,
+        };
+        trial.begin(&BTreeMap::new());
+        trial
+    }
+
+    pub(super) fn run(mut self, moves: Vec<Move>) {
+        for one in moves {
+            self.play(one);
+            self.pump();
+        }
+        self.drain();
+        self.account();
+    }
+
+    fn play(&mut self, one: Move) {
+        match one {
+            Move::Arrive { conversation, is_repeated } => self.arrive(conversation, is_repeated),
+            Move::Write => self.write(),
+            Move::Succeed { who, replies, jobs } => self.succeed(who, replies, jobs),
+            Move::Fail { who, is_passing } => {
+                self.fail(who, Reason::Failed, is_passing && self.wishes.retry.attempts > 1);
+            }
+            Move::Panic { who } => self.fail(who, Reason::Panicked, false),
+            Move::CutShort { who } => self.cut_short(who),
+            Move::ReplyNow { who, listens } => self.reply_now(who, listens),
+            Move::Wait { who } => self.wait(who),
+            Move::Offered { who, takes } => self.offered(who, takes),
+            Move::Rejoin { who } => self.rejoin(who),
+            Move::Leave { who } => self.leave(who),
+            Move::Deliver { which, how } => self.deliver(which, how),
+            Move::Pass { ms } => self.pass(Duration::from_millis(ms.into())),
+            Move::End { is_written } if !self.wishes.has_guilty => self.end(is_written),
+            Move::End { .. } => {}
+            Move::List { filter } => {
+                let filter = self.truth.desk.filter(filter);
+                self.wish(Asked::Dead, |told| OperatorCommand::List(filter, told));
+            }
+            Move::Replay { filter } => self.replay(self.truth.desk.filter(filter)),
+            Move::Discard { filter } => {
+                let filter = self.truth.desk.filter(filter);
+                self.wish(Asked::Count, |told| OperatorCommand::Discard(filter, told));
+            }
+            Move::Jobs { which } => {
+                let of = (which & 1 == 1).then(|| conversation(which / 4 % 4).id().to_owned());
+                let limit = if which & 2 == 2 { 1 } else { 1_000 };
+                self.wish(Asked::Jobs, |answer| OperatorCommand::Jobs {
+                    conversation: of,
+                    after: None,
+                    limit,
+                    answer,
+                });
+            }
+            Move::Cancel { which } => {
+                let name = self.truth.desk.job(which).unwrap_or("nobody's").to_owned();
+                self.wish(Asked::Cancelled, |told| OperatorCommand::Cancel(name, told));
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.engine.step(input, self.now).unwrap();
+    }
+
+    // What comes from outside.
+
+    fn arrive(&mut self, number: u8, is_repeated: bool) {
+        self.count += u64::from(!is_repeated || self.count == 0);
+        // A repeated delivery comes where the first one came.
+        let known = self.count.to_string();
+        let kept = self.truth.events.values().find(|event| event.id() == known).cloned();
+        let event = kept.filter(|_| is_repeated).unwrap_or_else(|| {
+            Event::new(
+                &*known,
+                conversation(number),
+                Sender::new("somebody"),
+                Message::text(&*known, "hello"),
+            )
+        });
+        self.room_bytes += event.size_bytes();
+        self.step(Input::Arrived(Arrival::Event { event, accepted: None }));
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.elapsed += time;
+        self.now.wall_ms += u64::try_from(time.as_millis()).unwrap();
+        self.step(Input::Ticked);
+    }
+
+    fn wish<T>(
+        &mut self,
+        asked: impl FnOnce(oneshot::Receiver<T>) -> Asked,
+        wish: impl FnOnce(oneshot::Sender<T>) -> OperatorCommand,
+    ) {
+        let (told, answer) = oneshot::channel();
+        self.asked.push_back(asked(answer));
+        self.step(Input::Operator(wish(told)));
+    }
+
+    fn replay(&mut self, filter: DeadFilter) {
+        self.wish(Asked::Count, |told| OperatorCommand::Replay(filter, told));
+    }
+
+    fn deliver(&mut self, which: u8, how: u8) {
+        if self.flights.is_empty() {
+            return;
+        }
+        let delivery = self.flights.remove(usize::from(which) % self.flights.len());
+        let result = match how {
+            0 => Err(SendError::not_sent("nobody there")),
+            1 => Err(SendError::refused("no such person")),
+            2 => Err(SendError::unknown("no answer")),
+            3 => Err(SendError::limited("too many", Duration::from_secs(2))),
+            _ => Ok(Sent::message(MessageId::new("sent"))),
+        };
+        if matches!(how, 2 | 4..) {
+            self.truth.arrived.insert(name(delivery.outbound.key));
+        }
+        self.step(Input::Delivered(delivery, result));
+    }
+
+    // The journal.
+
+    fn write(&mut self) {
+        let Some(batch) = self.writing.take() else { return };
+        let written = self.apply(batch);
+        for (entry, answer) in written.batch.iter().zip(&written.answers) {
+            match (entry, answer) {
+                (Entry::Suspend { sequence }, _) => drop(self.suspended.insert(*sequence)),
+                (Entry::Retry { sequence, .. } | Entry::Bury { sequence, .. }, _) => {
+                    self.suspended.remove(sequence);
+                }
+                // What was suspended goes on.
+                (Entry::Begin { sequence }, _) if self.suspended.remove(sequence) => {}
+                (
+                    Entry::Accept { begins: true, .. } | Entry::Fire { begins: true, .. },
+                    Answer::Accepted(Acceptance::New(sequence)),
+                )
+                | (Entry::Begin { sequence }, _) => {
+                    assert!(self.begun.insert(*sequence), "{sequence} begins twice");
+                }
+                (Entry::Promise { outbound: Outbound { key, .. }, begins: true, .. }, _)
+                | (Entry::Sending { key, .. }, _) => {
+                    assert!(self.sendable.insert(name(*key)), "{key:?} is sent twice at once");
+                }
+                (Entry::Discard(_), Answer::Discarded { unparked, .. }) => self.settled.extend(unparked),
+                _ => {}
+            }
+        }
+        self.step(Input::Written(written));
+        // The operator hears all of it, once, in order.
+        while let Some(told) = self.truth.desk.told() {
+            let mut asked = self.asked.pop_front().expect("somebody asked");
+            assert_eq!(asked.heard(), Some(told));
+        }
+    }
+
+    /// What the journal does, noted.
+    fn apply(&mut self, batch: Vec<Entry>) -> Written {
+        let written = ready(self.journal.write(batch)).unwrap();
+        // Questions are answered when all else is written; what is said to the operator comes in the order of the entries.
+        let all = || written.batch.iter().zip(&written.answers).enumerate();
+        let (asked, done): (Vec<_>, Vec<_>) = all().partition(|(_, (entry, _))| entry.is_question());
+        let mut told = BTreeMap::new();
+        for (at, (entry, answer)) in done.into_iter().chain(asked) {
+            self.truth.note(entry, answer, self.wishes.retry);
+            told.insert(at, self.truth.desk.take_told());
+        }
+        self.truth.desk.tell(told.into_values().flatten());
+        written
+    }
+
+    /// Begins with what the journal has; `attempts` says what an earlier engine thought of it.
+    fn begin(&mut self, attempts: &BTreeMap<u64, u32>) {
+        let recovered: Recovered = ready(self.journal.recover()).unwrap();
+        for event in &recovered.events {
+            let counted = attempts.get(&event.sequence).is_none_or(|attempts| *attempts == event.attempts);
+            assert!(counted, "{} attempts, not {attempts:?}: {event:?}", event.attempts);
+            let before = self.truth.crashes.insert(event.sequence, event.crashes).unwrap_or_default();
+            if self.truth.is_unclear && event.crashes > before {
+                self.truth.unlucky.insert(event.sequence);
+            }
+        }
+        let pending = recovered.events.iter().map(|event| event.sequence);
+        let expected = self.truth.events.keys().filter(|sequence| !self.truth.ended.contains_key(sequence));
+        assert!(pending.eq(expected.copied()), "what was accepted is done, dead or pending");
+        let open = self.truth.replies.iter().filter(|(_, fate)| **fate == Fate::Open).map(|(key, _)| *key);
+        assert!(recovered.letters.iter().map(|letter| name(letter.outbound.key)).eq(open));
+        assert_eq!(recovered.next_job_ms, self.truth.desk.next_ms());
+        self.engine.recover(recovered, self.now, &|_| "!any".to_owned());
+        self.engine.plan(&[]);
+        self.pump();
+    }
+
+    fn end(&mut self, is_written: bool) {
+        // While something is being written, the two may differ by it.
+        let is_told = self.writing.is_none();
+        let known = self.truth.events.keys().filter_map(|sequence| {
+            let (attempts, _) = self.engine.attempts.tried(*sequence)?;
+            // What waited for somebody was cut short, and that does not count.
+            Some((*sequence, attempts - u32::from(self.suspended.contains(sequence))))
+        });
+        let attempts: BTreeMap<u64, u32> = if is_told { known.collect() } else { BTreeMap::new() };
+        if let Some(batch) = self.writing.take().filter(|_| is_written) {
+            self.apply(batch);
+        }
+        // The last attempt may be repeated, wherever it was.
+        for sequence in self.truth.starts.keys() {
+            *self.truth.allowance.entry(*sequence).or_default() += 1;
+        }
+        // What was on its way may have arrived.
+        self.truth.arrived.extend(self.flights.drain(..).map(|delivery| name(delivery.outbound.key)));
+        // What is not written was not promised.
+        let had_time = |(sequence, handler): (&u64, &Handler)| {
+            let is_suspect = self.truth.crashes.get(sequence).is_some_and(|crashes| *crashes > 0);
+            is_suspect && handler.at + self.alone(*sequence) <= self.now.elapsed
+        };
+        self.truth.is_unclear = self.handlers.iter().any(had_time);
+        self.truth.owed.clear();
+        self.truth.planned.clear();
+        self.truth.desk.hang_up();
+        self.handlers.clear();
+        self.begun.clear();
+        self.suspended.clear();
+        self.sendable.clear();
+        self.settled = self.truth.ended.keys().copied().collect();
+        self.room_bytes = 0;
+        self.now.elapsed = Duration::ZERO;
+        self.now.wall_ms += 10;
+        self.engine = Engine::new(policy(self.wishes));
+        for mut asked in self.asked.drain(..) {
+            assert_eq!(asked.heard(), None, "the operator was told what may not be written");
+        }
+        self.begin(&attempts);
+    }
+
+    // What the engine says.
+
+    fn pump(&mut self) {
+        let mut outputs = Vec::new();
+        self.engine.outputs(&mut outputs);
+        for output in outputs {
+            match output {
+                Output::Start(work) => self.start(work),
+                Output::Send(delivery) => self.send(delivery),
+                Output::Notify(delivery) => panic!("{delivery:?}"),
+                Output::Request(ask) => panic!("{ask:?}"),
+                Output::Died(dead) => {
+                    if let DeadId::Event(sequence) = dead.id
+                        && dead.reason != Reason::Parked
+                    {
+                        self.settled.insert(sequence);
+                        let crashes = self.truth.crashes.get(&sequence).copied().unwrap_or(0);
+                        assert_eq!(dead.reason == Reason::Poison, crashes >= 3);
+                        let is_guilty =
+                            self.is_guilty(dead.event().unwrap()) || self.truth.unlucky.contains(&sequence);
+                        assert!(
+                            dead.reason != Reason::Poison || is_guilty || !self.wishes.has_guilty,
+                            "{sequence} is innocent"
+                        );
+                    }
+                }
+            }
+        }
+        let (taken, released) = self.engine.memory_changes();
+        let bytes =
+            |events: std::vec::Drain<'_, Event>| events.map(|event| event.size_bytes()).sum::<usize>();
+        let (taken, released) = (bytes(taken), bytes(released));
+        self.room_bytes =
+            (self.room_bytes + taken).checked_sub(released).expect("no more is released than taken");
+        if self.writing.is_none() {
+            self.writing = self.engine.batch();
+        }
+        for (sequence, handler) in &mut self.handlers {
+            if handler.turn.as_mut().is_some_and(|turn| turn.try_recv().is_ok()) {
+                (handler.turn, handler.place, handler.at) = (None, Place::Running, self.now.elapsed);
+            }
+            if handler.place == Place::Waiting
+                && let Some(offers) = &mut handler.offers
+                && let Ok(offer) = offers.try_recv()
+            {
+                assert!(handler.offered.is_none(), "{sequence} is offered two at once");
+                handler.offered = Some(offer);
+            }
+        }
+        self.check();
+    }
+
+    /// What holds at every moment.
+    fn check(&self) {
+        let mut lanes = BTreeSet::new();
+        for handler in self.handlers.values().filter(|handler| handler.has_lane()) {
+            assert!(lanes.insert(handler.event.lane()), "two have the lane of {:?}", handler.event.lane());
+        }
+        let mut outbox = BTreeSet::new();
+        for delivery in &self.flights {
+            assert!(
+                outbox.insert(delivery.outbound.conversation.shared_id()),
+                "two replies overtake each other"
+            );
+        }
+        let is_busy = !lanes.is_empty() || !self.flights.is_empty() || self.writing.is_some();
+        assert!(!(is_busy && self.engine.is_idle()), "idle, and there is something to do");
+        let suspects = self.handlers.iter().filter(|(sequence, handler)| {
+            let is_suspect = self.truth.crashes.get(*sequence).is_some_and(|crashes| *crashes > 0);
+            handler.has_lane() && is_suspect && handler.at + self.alone(**sequence) > self.now.elapsed
+        });
+        assert!(suspects.count() <= 1, "suspects begin one at a time");
+        self.engine.load();
+    }
+
+    /// For how long an event has the process to itself, should it be a suspect.
+    fn alone(&self, sequence: u64) -> Duration {
+        alone(self.truth.crashes.get(&sequence).copied().unwrap_or(0))
+    }
+
+    fn start(&mut self, work: Attempt) {
+        let Attempt { event, sequence, number: attempt, facts, .. } = work;
+        assert!(self.begun.remove(&sequence), "{sequence} starts before the journal knows");
+        assert!(!self.truth.ended.contains_key(&sequence), "{sequence} starts after its end");
+        assert!(self.truth.crashes.get(&sequence).is_none_or(|crashes| *crashes < 3), "{sequence} is poison");
+        let starts = self.truth.starts.entry(sequence).or_default();
+        *starts += 1;
+        let allowed =
+            self.wishes.retry.attempts + self.truth.allowance.get(&sequence).copied().unwrap_or_default();
+        assert!(*starts <= allowed, "attempt {starts} of {sequence}, of {allowed}");
+        if self.wishes.retry.order != Order::Relaxed && !self.truth.replayed.contains(&sequence) {
+            for (earlier, other) in self.truth.events.range(..sequence) {
+                assert!(
+                    other.lane() != event.lane()
+                        || self.settled.contains(earlier)
+                        || self.truth.waited.contains(earlier)
+                        || self.truth.replayed.contains(earlier),
+                    "{sequence} overtakes {earlier}"
+                );
+            }
+        }
+        let handler = Handler {
+            event,
+            attempt,
+            facts,
+            place: Place::Running,
+            at: self.now.elapsed,
+            index: 0,
+            waits: 0,
+            offers: None,
+            offered: None,
+            turn: None,
+            answers: Vec::new(),
+        };
+        assert!(self.handlers.insert(sequence, handler).is_none(), "{sequence} runs twice");
+    }
+
+    fn send(&mut self, delivery: Delivery) {
+        let key = name(delivery.outbound.key);
+        assert!(self.sendable.remove(&key), "{key:?} is sent before the journal knows");
+        if self.wishes.on_unknown != OnUnknown::Resend {
+            assert!(!self.truth.arrived.contains(&key), "{key:?} is sent again");
+        }
+        if key.1 < APOLOGY {
+            let highest = self.truth.highest.entry(key.0).or_default();
+            let is_first = self.truth.begun.insert(key);
+            assert!(!is_first || key.1 >= *highest, "{key:?} is late");
+            *highest = key.1.max(*highest);
+        }
+        self.flights.push(delivery);
+    }
+
+    // What handlers do.
+
+    /// Picks among the handlers that are at one of these places.
+    fn pick(&self, who: u8, places: &[Place]) -> Option<u64> {
+        let fit = self.handlers.iter().filter(|(_, handler)| places.contains(&handler.place));
+        let fit: Vec<u64> = fit.map(|(sequence, _)| *sequence).collect();
+        fit.get(usize::from(who).checked_rem(fit.len())?).copied()
+    }
+
+    fn is_guilty(&self, event: &Event) -> bool {
+        self.wishes.has_guilty && event.id().parse::<u64>().is_ok_and(|number| number.is_multiple_of(5))
+    }
+
+    /// Picks a handler that is about to end. Where it is a guilty one, the process ends instead.
+    fn ending(&mut self, who: u8) -> Option<u64> {
+        let sequence = self.pick(who, &[Place::Running, Place::Loose])?;
+        if self.is_guilty(&self.handlers[&sequence].event) {
+            self.end(who & 1 == 0);
+            return None;
+        }
+        Some(sequence)
+    }
+
+    fn outbound(&self, sequence: u64, index: u32) -> Outbound {
+        let conversation = self.handlers[&sequence].event.conversation().clone();
+        let action = Reply::text(format!("{sequence}.{index}")).actions()[0].clone();
+        Outbound { conversation, action, key: SendKey { sequence, index } }
+    }
+
+    /// How much a handler sends at once: the same in each of its attempts.
+    fn at_once(event: &Event) -> u32 {
+        event.id().parse::<u32>().unwrap_or_default() % 3
+    }
+
+    fn succeed(&mut self, who: u8, replies: u8, jobs: u8) {
+        let Some(sequence) = self.ending(who) else { return };
+        while self.handlers[&sequence].index < Self::at_once(&self.handlers[&sequence].event) {
+            self.act(sequence, false);
+        }
+        let first = self.handlers[&sequence].free_index();
+        let keys: Vec<_> = (first..first + u32::from(replies)).map(|index| (sequence, index)).collect();
+        self.truth.owed.insert(sequence, keys.clone());
+        let outbound = keys.iter().map(|(sequence, index)| self.outbound(*sequence, *index)).collect();
+        self.settled.insert(sequence);
+        let event = self.handlers[&sequence].event.clone();
+        let due_ms = |index: u8| self.now.wall_ms + 900 * u64::from(index % 3);
+        let jobs: Vec<_> =
+            (0..jobs).map(|index| operator::job(sequence, index, &event, due_ms(index))).collect();
+        self.truth.planned.insert(sequence, jobs.iter().map(|job| job.name.clone()).collect());
+        self.finish(sequence, outbound, jobs.into_iter().map(Entry::Schedule).collect(), Ending::Done);
+    }
+
+    fn fail(&mut self, who: u8, reason: Reason, is_worth_another: bool) {
+        let Some(sequence) = self.ending(who) else { return };
+        let handler = &self.handlers[&sequence];
+        let index = handler.free_index().max(APOLOGY);
+        let outbound = vec![self.outbound(sequence, index)];
+        let failure = Failure::new("on purpose".to_owned(), reason, self.wishes.retry);
+        let failure = Failure { is_worth_another, ..failure };
+        self.finish(sequence, outbound, Vec::new(), Ending::Failed(failure));
+    }
+
+    fn cut_short(&mut self, who: u8) {
+        let Some(sequence) = self.ending(who) else { return };
+        let (error, retry) = ("dropped".to_owned(), self.wishes.retry);
+        let is_worth_another = retry.attempts > 1;
+        let failure = Failure { is_worth_another, ..Failure::new(error, Reason::Failed, retry) };
+        self.finish(sequence, Vec::new(), Vec::new(), Ending::CutShort(failure));
+    }
+
+    fn finish(&mut self, sequence: u64, outbound: Vec<Outbound>, changes: Vec<Entry>, ending: Ending) {
+        self.handlers.remove(&sequence);
+        let command = None;
+        self.step(Input::Finished(HandlerOutcome { sequence, command, outbound, changes, ending }));
+    }
+
+    fn reply_now(&mut self, who: u8, listens: bool) {
+        let Some(sequence) = self.pick(who, &[Place::Running, Place::Loose]) else { return };
+        let handler = &self.handlers[&sequence];
+        if handler.index < Self::at_once(&handler.event) {
+            self.act(sequence, listens);
+        }
+    }
+
+    fn act(&mut self, sequence: u64, listens: bool) {
+        let outbound = self.outbound(sequence, self.handlers[&sequence].index);
+        let (answer, fate) = oneshot::channel();
+        let handler = self.handlers.get_mut(&sequence).unwrap();
+        handler.index += 1;
+        if listens {
+            handler.answers.push(fate);
+        }
+        self.step(Input::Asked(HandlerRequest::Act {
+            outbound,
+            command: "!act".into(),
+            answer: Some(answer),
+        }));
+    }
+
+    fn wait(&mut self, who: u8) {
+        let Some(sequence) = self.pick(who, &[Place::Running, Place::Loose]) else { return };
+        if self.is_guilty(&self.handlers[&sequence].event) {
+            return;
+        }
+        let (offers, offered) = mpsc::unbounded_channel();
+        let handler = self.handlers.get_mut(&sequence).unwrap();
+        (handler.place, handler.offers) = (Place::Waiting, Some(offered));
+        handler.waits += 1;
+        self.truth.waited.insert(sequence);
+        self.step(Input::Asked(HandlerRequest::Wait { sequence, offers }));
+    }
+
+    fn offered(&mut self, who: u8, takes: bool) {
+        let asked = self.handlers.iter().filter(|(_, handler)| handler.offered.is_some());
+        let asked: Vec<u64> = asked.map(|(sequence, _)| *sequence).collect();
+        let Some(by) = usize::from(who).checked_rem(asked.len()).map(|at| asked[at]) else { return };
+        let handler = self.handlers.get_mut(&by).unwrap();
+        let Offer { sequence: event, .. } = handler.offered.take().unwrap();
+        if !takes {
+            return self.step(Input::Asked(HandlerRequest::Pass { event, by }));
+        }
+        let (answer, kept) = oneshot::channel();
+        (handler.offers, handler.turn, handler.place) = (None, Some(kept), Place::Rejoining);
+        self.settled.insert(event);
+        let name = format!("wait {} {}", handler.attempt, handler.waits);
+        self.step(Input::Asked(HandlerRequest::Take { event, by, name, value: Bytes::new(), answer }));
+    }
+
+    fn rejoin(&mut self, who: u8) {
+        let Some(sequence) = self.pick(who, &[Place::Waiting]) else { return };
+        let (answer, turn) = oneshot::channel();
+        let handler = self.handlers.get_mut(&sequence).unwrap();
+        (handler.offers, handler.offered) = (None, None);
+        (handler.turn, handler.place) = (Some(turn), Place::Rejoining);
+        self.step(Input::Asked(HandlerRequest::Rejoin { sequence, answer }));
+    }
+
+    fn leave(&mut self, who: u8) {
+        let Some(sequence) = self.pick(who, &[Place::Waiting, Place::Rejoining]) else { return };
+        let handler = self.handlers.get_mut(&sequence).unwrap();
+        (handler.offers, handler.offered, handler.turn) = (None, None, None);
+        handler.place = Place::Loose;
+        self.step(Input::Asked(HandlerRequest::Leave { sequence }));
+    }
+
+    // The end.
+
+    /// Everything goes well from now on.
+    fn drain(&mut self) {
+        self.is_over = true;
+        for _ in 0..20_000 {
+            self.write();
+            self.pump();
+            if let Some(sequence) = self.pick(0, &[Place::Running, Place::Loose]) {
+                let is_guilty = self.is_guilty(&self.handlers[&sequence].event);
+                if is_guilty { self.end(true) } else { self.succeed(0, 1, 0) }
+            } else if !self.flights.is_empty() {
+                self.deliver(0, 7);
+            } else if self.pick(0, &[Place::Waiting]).is_some() {
+                self.rejoin(0);
+            } else if self.writing.is_some() {
+                continue;
+            } else if let Some(at) = self.engine.next_look() {
+                self.pass(at.saturating_sub(self.now.elapsed).max(Duration::from_millis(1)));
+            } else if !self.truth.parked.is_empty() {
+                self.replay(DeadFilter { reason: Some(Reason::Parked), ..DeadFilter::default() });
+            } else {
+                break;
+            }
+            self.pump();
+        }
+    }
+
+    /// Nothing is left, and everything has come to one end.
+    fn account(&mut self) {
+        assert!(self.engine.is_idle(), "not idle, and nothing is left to do: {:?}", self.engine.load());
+        assert_eq!(self.engine.load(), Load::default());
+        assert_eq!(self.room_bytes, 0, "whatever was taken is released");
+        assert!(self.handlers.is_empty(), "{:?} never got a turn", self.handlers.keys());
+        let left = ready(self.journal.recover()).unwrap();
+        assert!(left.events.is_empty(), "{:?} never came to an end", left.events);
+        assert!(left.letters.is_empty(), "{:?} were never sent", left.letters);
+        for sequence in self.truth.events.keys() {
+            assert!(self.truth.ended.contains_key(sequence), "{sequence} has no end");
+        }
+        assert!(self.truth.replies.values().all(|fate| *fate != Fate::Open));
+        assert!(self.asked.is_empty(), "the operator waits for an answer that does not come");
+        self.truth.desk.account();
+    }
+}
+
+impl Truth {
+    fn note(&mut self, entry: &Entry, answer: &Answer, retry: Retry) {
+        if let Entry::Replay { filter, .. } | Entry::Discard(filter) = entry {
+            self.decided(filter);
+        }
+        self.desk.note(entry, answer);
+        match (entry, answer) {
+            (Entry::Fire { event: Some(event), .. }, Answer::Accepted(acceptance)) => {
+                let Acceptance::New(sequence) = acceptance else { panic!("{event:?} came before") };
+                assert!(self.ids.insert(event.id().to_owned()), "fired twice");
+                self.events.insert(*sequence, event.clone());
+            }
+            (Entry::Accept { event, .. }, Answer::Accepted(acceptance)) => match acceptance {
+                Acceptance::New(sequence) => {
+                    assert!(self.ids.insert(event.id().to_owned()), "accepted twice");
+                    self.events.insert(*sequence, event.clone());
+                }
+                Acceptance::Duplicate => assert!(self.ids.contains(event.id()), "not a duplicate"),
+            },
+            (Entry::Done { sequence }, _) => {
+                self.ends(*sequence, End::Done);
+                for key in self.owed.remove(sequence).unwrap_or_default() {
+                    assert!(self.replies.contains_key(&key), "{key:?} was to be kept together with the end");
+                }
+                for job in self.planned.remove(sequence).unwrap_or_default() {
+                    assert!(self.desk.knows(&job), "{job} was to be kept together with the end");
+                }
+            }
+            (Entry::Bury { sequence, reason, now_ms, .. }, _) => {
+                let conversation = self.events[sequence].conversation().id();
+                self.desk.bury(DeadId::Event(*sequence), *now_ms, *reason, conversation);
+                match reason {
+                    Reason::Parked => assert!(self.parked.insert(*sequence)),
+                    _ => self.ends(*sequence, End::Dead(*reason)),
+                }
+            }
+            (Entry::Promise { outbound, .. }, _) => {
+                let conversation = outbound.conversation.id().to_owned();
+                self.conversations.insert(name(outbound.key), conversation);
+                let known = self.replies.insert(name(outbound.key), Fate::Open);
+                assert!(
+                    known.is_none_or(|fate| fate == Fate::Dropped),
+                    "{:?} is promised twice: {known:?}",
+                    outbound.key
+                );
+            }
+            (Entry::Sent { key, .. }, _) => self.fares(*key, Fate::Sent),
+            (Entry::BuryReply { key, reason, now_ms, .. }, _) => {
+                self.fares(*key, Fate::Dead);
+                let id = DeadId::Reply(key.sequence, key.index);
+                self.desk.bury(id, *now_ms, *reason, &self.conversations[&name(*key)]);
+            }
+            (Entry::Drop { key }, _) => self.fares(*key, Fate::Dropped),
+            (Entry::Replay { .. }, Answer::Replayed(replayed)) => {
+                for event in &replayed.events {
+                    self.events.insert(event.sequence, event.event.clone());
+                    self.replayed.insert(event.sequence);
+                }
+                for letter in &replayed.letters {
+                    let key = name(letter.outbound.key);
+                    self.conversations.insert(key, letter.outbound.conversation.id().to_owned());
+                    self.replies.insert(key, Fate::Open);
+                }
+                for sequence in &replayed.unparked {
+                    assert!(self.parked.remove(sequence));
+                    self.crashes.remove(sequence);
+                    *self.allowance.entry(*sequence).or_default() += retry.attempts;
+                }
+            }
+            (Entry::Discard(_), Answer::Discarded { unparked, .. }) => {
+                for sequence in unparked {
+                    assert!(self.parked.remove(sequence));
+                    self.ends(*sequence, End::Discarded);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The operator has taken dead replies away.
+    fn decided(&mut self, filter: &DeadFilter) {
+        for id in self.desk.meant(filter) {
+            if let DeadId::Reply(sequence, index) = id {
+                let before = self.replies.insert((sequence, index), Fate::Decided);
+                assert_eq!(before, Some(Fate::Dead), "{id:?}");
+            }
+        }
+    }
+
+    fn ends(&mut self, sequence: u64, end: End) {
+        let before = self.ended.insert(sequence, end);
+        assert!(before.is_none(), "{sequence} ends again after {before:?}");
+        assert!(self.events.contains_key(&sequence));
+    }
+
+    fn fares(&mut self, key: SendKey, fate: Fate) {
+        let before = self.replies.insert(name(key), fate);
+        assert_eq!(before, Some(Fate::Open), "{key:?}");
+    }
+}
+
+fn policy(wishes: Wishes) -> Policy {
+    Policy { has_brake: true, on_unknown: wishes.on_unknown, seed: 4, ..Policy::default() }
+}
+
+/// The value of a future that never waits.
+fn ready<F: Future>(future: F) -> F::Output {
+    use futures_util::FutureExt;
+    future.now_or_never().unwrap()
+}
