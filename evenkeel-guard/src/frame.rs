@@ -68,7 +68,7 @@ pub(crate) fn origin(frame: &Frame) -> Origin {
 }
 
 /// Whether a crate is one of the guard's own and no program.
-fn is_house(name: &str) -> bool {
+pub(super) fn is_house(name: &str) -> bool {
     (name == "evenkeel" || name.starts_with("evenkeel_")) && !PROGRAMS.contains(&name)
 }
 

@@ -162,7 +162,7 @@ fn probe() -> bool {
 }
 
 /// Tells the observer, if there is one; the caller has put the flag off.
-fn tell(verb: fn(&dyn CallObserver, &Call), call: &Call) {
+pub(super) fn tell(verb: fn(&dyn CallObserver, &Call), call: &Call) {
     let Some(Installed { observer, .. }) = INSTALLED.get() else { return WAS_SEEN.set(true) };
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| verb(*observer, call))) {
         // Dropping it could panic again, and above stands a C caller.

@@ -175,7 +175,7 @@ pub struct Isolate<A, T> {
 }
 
 #[derive(Debug)]
-struct Settings {
+pub(super) struct Settings {
     timeout: Duration,
     /// In bytes, beyond what the program has mapped when it calls the function.
     memory: Option<u64>,
@@ -194,7 +194,7 @@ impl Default for Settings {
 }
 
 #[derive(Default)]
-struct Environment {
+pub(super) struct Environment {
     inherits_all: bool,
     added: Vec<(OsString, OsString)>,
 }

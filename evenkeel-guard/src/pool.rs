@@ -25,7 +25,7 @@ use quarantine::Quarantine;
 use supply::{Supply, Wanted};
 
 /// Spares that are ready before anything happens.
-const READY: usize = 4;
+pub(super) const READY: usize = 4;
 /// Of what was held back, so much is looked at again after each poll that has shown something: more would mostly be held back again.
 const RELEASED: usize = 8;
 /// Spares that are kept once they have been needed.

@@ -28,7 +28,7 @@ const QUICK_TICK: Duration = Duration::from_micros(500);
 /// Ticks without any poll after which it sleeps until it is woken.
 const RESTS_AFTER: u32 = 10;
 /// A call that lasts longer has consequences before its end.
-const LASTING: Duration = Duration::from_millis(1);
+pub(super) const LASTING: Duration = Duration::from_millis(1);
 
 /// What becomes of a thread that is to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

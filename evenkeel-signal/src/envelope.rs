@@ -15,9 +15,9 @@
 //!
 //! `wire` has the shapes, `people` says who is who in them, and `content` what they say.
 
-mod content;
-mod people;
 mod wire;
+mod people;
+mod content;
 
 use std::fmt::Write;
 

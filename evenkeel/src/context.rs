@@ -1,7 +1,7 @@
 //! What a handler can reach: its event, the chat it came from, and the bot's shared tools.
 
-mod ending;
 mod judge;
+mod ending;
 mod now;
 mod step;
 mod wait;
@@ -70,7 +70,7 @@ struct Call {
 
 /// What happens once the handler has succeeded, in one transaction with the end of the event.
 #[derive(Debug, Default)]
-struct Promised {
+pub(super) struct Promised {
     actions: Vec<(Conversation, Action)>,
     changes: Vec<Entry>,
     /// The steps that this attempt has taken or begun.

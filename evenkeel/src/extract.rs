@@ -1,7 +1,7 @@
 //! The arguments of a handler, each taken from the event by its type.
 
-mod captures;
 mod words;
+mod captures;
 
 use std::future::{Future, ready};
 use std::ops::Deref;

@@ -5,8 +5,8 @@
 
 mod error;
 mod places;
-mod request;
 mod response;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -262,7 +262,7 @@ fn redirects(limit: usize) -> reqwest::redirect::Policy {
 }
 
 /// `start + time`, or a day that nobody lives to see: callers may say `Duration::MAX` for "no timeout".
-fn far_from(start: Instant, time: Duration) -> Instant {
+pub(super) fn far_from(start: Instant, time: Duration) -> Instant {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     start + time.min(CENTURY)
 }

@@ -67,7 +67,7 @@ pub struct Router<S = ()> {
     within: Option<Duration>,
 }
 
-struct Entry<S> {
+pub(super) struct Entry<S> {
     when: When,
     matched: Matched,
     is_case_sensitive: bool,
@@ -76,13 +76,13 @@ struct Entry<S> {
     layers: Vec<Wrap<S>>,
 }
 
-struct Nest<S> {
+pub(super) struct Nest<S> {
     prefix: String,
     router: Router<S>,
 }
 
 /// When an entry matches.
-enum When {
+pub(super) enum When {
     Command(Vec<String>),
     Exact(Vec<String>),
     Pattern(Arc<regex::Regex>),
@@ -90,12 +90,12 @@ enum When {
     Fallback,
 }
 
-type Filter = Box<dyn Fn(&Event) -> bool + Send + Sync>;
+pub(super) type Filter = Box<dyn Fn(&Event) -> bool + Send + Sync>;
 /// What a `help` lists; filled when the state arrives.
-type Listing = Arc<OnceLock<Vec<Arc<Matched>>>>;
+pub(super) type Listing = Arc<OnceLock<Vec<Arc<Matched>>>>;
 /// Builds a route once the state is there.
 type Make<S> = Box<dyn FnOnce(&Arc<S>) -> Route + Send>;
-type Wrap<S> = Arc<dyn Fn(Route, &Arc<S>) -> Route + Send + Sync>;
+pub(super) type Wrap<S> = Arc<dyn Fn(Route, &Arc<S>) -> Route + Send + Sync>;
 
 impl<S: Clone + Send + Sync + 'static> Default for Router<S> {
     fn default() -> Self {

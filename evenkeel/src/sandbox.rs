@@ -21,8 +21,8 @@ use crate::error::{Error, Result};
 use crate::event::{Attachment, Conversation, Deletion, Edit, MessageId, Reaction, Sender, Typing};
 use crate::reply::{Draft, File, Quoting};
 
-mod changes;
 mod log;
+mod changes;
 mod network;
 mod reader;
 mod bot;

@@ -3,11 +3,11 @@
 //! Nothing here reads a clock or waits: times go in and come out as milliseconds since 1970. A [`Schedule`] names times,
 //! [`due`] says which of them to fire after however long a pause, and [`Hands`] tells the time that both are asked with.
 
+mod field;
+mod text;
 mod cron;
 mod due;
-mod field;
 mod hands;
-mod text;
 mod zone;
 #[cfg(test)]
 mod tests;

@@ -42,7 +42,7 @@ pub(crate) fn is_invisible(letter: char) -> bool {
 /// The letters without those that nobody sees. The letters of a flag are seen: England's is a black flag and five of them.
 ///
 /// *Source*: Unicode Technical Standard 51, emoji tag sequences.
-fn seen(letters: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+pub(super) fn seen(letters: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     let mut is_in_flag = false;
     letters.filter(move |letter| {
         is_in_flag = match letter {

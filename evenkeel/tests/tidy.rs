@@ -19,6 +19,31 @@ const MOST_FUNCTION_LINES: usize = 60;
 const ENTWINED: &[(&str, &str)] =
     &[("evenkeel-signal/src/standin", "a server made for tests: its rooms are one machine")];
 
+/// Folders whose rooms reach up to their parent's secrets or down to a sibling, with the reason.
+const REACHING: &[(&str, &str)] = &[
+    (
+        "evenkeel/src/journal/memory",
+        "what it decides is to be shared with the file, and its rooms are cut then",
+    ),
+    ("evenkeel/src/journal/sqlite", "the same"),
+    ("evenkeel-signal/src/standin", "a server made for tests: its rooms are one machine"),
+];
+
+/// A room made of parts that keep their state to themselves.
+struct Closed {
+    room: &'static str,
+    /// The folder in it that passes on what the parts say, and that alone may name the whole.
+    passes_on: &'static str,
+    /// The files of plain data, whose fields anybody there may change.
+    plain: &'static [&'static str],
+}
+
+const CLOSED: &[Closed] = &[Closed {
+    room: "evenkeel/src/engine",
+    passes_on: "steps",
+    plain: &["attempt", "request", "job", "delivery", "port", "attempts/in_flight"],
+}];
+
 /// Crates with rooms for `unsafe`, which then say so room by room.
 const UNSAFE: &[(&str, &[&str])] = &[("evenkeel-guard", &["hook", "sys"])];
 
@@ -57,6 +82,11 @@ impl Source {
         inside.trim_end_matches(".rs").split('/').collect()
     }
 
+    /// Whether it is the other one, or a module inside it.
+    fn is_inside(&self, other: &Source) -> bool {
+        self.modules().starts_with(&other.modules())
+    }
+
     /// Whether only tests see it.
     fn is_test(&self) -> bool {
         !self.path.starts_with("src/") || self.modules().contains(&"tests")
@@ -75,12 +105,7 @@ impl House {
 
     /// The modules that `lib.rs` declares, in order.
     fn rooms(&self) -> Vec<&str> {
-        let lines = self.library().map_or("", |library| &*library.code).lines();
-        let declared = lines.filter_map(|line| {
-            let line = line.trim().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
-            line.strip_prefix("mod ")?.strip_suffix(';')
-        });
-        declared.collect()
+        self.library().map_or(Vec::new(), |library| declared(&library.code))
     }
 
     /// A module uses only modules above it, by their own names.
@@ -124,6 +149,80 @@ impl House {
                     let problem = format!("`{name}` and `{used}` use each other");
                     complaints.push(self.complaint(file, offset, &problem));
                 }
+            }
+        }
+        complaints
+    }
+
+    /// Inside a room a module uses no sibling that its parent declares below it, and nothing that its parent keeps to itself.
+    /// Each complaint comes with the folder of the room.
+    fn reaching(&self) -> Vec<(String, String)> {
+        let mut complaints = Vec::new();
+        for file in self.files.iter().filter(|file| !file.is_test()) {
+            let modules = file.modules();
+            for depth in 1..modules.len() {
+                let Some(parent) = self.module(&modules[..depth]) else { continue };
+                let folder = format!("{}/src/{}", self.name, modules[..depth].join("/"));
+                let (own, declared) = (modules[depth], declared(&parent.code));
+                let place = |wanted| declared.iter().position(|name| *name == wanted);
+                let up = "super::".repeat(modules.len() - depth);
+                let down = format!("crate::{}::", modules[..depth].join("::"));
+                for (offset, used) in [named_after(&file.code, &up), named_after(&file.code, &down)].concat()
+                {
+                    let how = if secrets(&parent.code).contains(&used) {
+                        "keeps to itself"
+                    } else if place(own).zip(place(used)).is_some_and(|(own, used)| own < used) {
+                        "declares below it"
+                    } else {
+                        continue;
+                    };
+                    let problem = format!("`{own}` uses `{used}`, which `{}` {how}", parent.path);
+                    complaints.push((folder.clone(), self.complaint(file, offset, &problem)));
+                }
+            }
+        }
+        complaints
+    }
+
+    fn inward(&self) -> Vec<String> {
+        let is_allowed = |folder: &String| REACHING.iter().any(|(reaching, _)| reaching == folder);
+        self.reaching().into_iter().filter(|(folder, _)| !is_allowed(folder)).map(|(_, said)| said).collect()
+    }
+
+    /// The file of a module.
+    fn module(&self, modules: &[&str]) -> Option<&Source> {
+        let path = format!("src/{}.rs", modules.join("/"));
+        self.files.iter().find(|file| file.path == path)
+    }
+
+    /// In a closed room no field is open but those of plain data, a struct has its `impl` blocks where it stands or below, and a
+    /// part knows nothing of the whole.
+    fn closed(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for Closed { room, passes_on, plain } in CLOSED {
+            let Some(path) = room.strip_prefix(&format!("{}/", self.name)) else { continue };
+            let Some(whole) = self.files.iter().find(|file| file.path == format!("{path}.rs")) else {
+                continue;
+            };
+            let parts = self.files.iter().filter(|file| file.path.starts_with(&format!("{path}/")));
+            let files: Vec<_> = parts.filter(|file| !file.is_test()).chain([whole]).collect();
+            for file in &files {
+                let name = file.path.trim_start_matches(path).trim_matches('/').trim_end_matches(".rs");
+                let open = open_field(&file.code).filter(|_| !plain.contains(&name));
+                let open = open.map(|at| self.complaint(file, at, "a field that others may change"));
+                let outside = implemented(&file.code).into_iter().filter(|(_, one)| {
+                    let home = files.iter().find(|other| structs(&other.code).contains(one));
+                    home.is_some_and(|home| !file.is_inside(home))
+                });
+                let outside = outside.map(|(at, one)| {
+                    self.complaint(file, at, &format!("`{one}` changes outside its own module"))
+                });
+                let knows =
+                    structs(&whole.code).into_iter().filter_map(|whole| position(&file.code, whole)).min();
+                let may_know = name.is_empty() || name.split('/').next() == Some(passes_on);
+                let knows = knows.filter(|_| !may_know);
+                let knows = knows.map(|at| self.complaint(file, at, "a part that knows the whole"));
+                complaints.extend(open.into_iter().chain(outside).chain(knows));
             }
         }
         complaints
@@ -176,7 +275,7 @@ impl House {
     }
 
     fn complaints(&self) -> Vec<String> {
-        [self.upward(), self.one_way(), self.safe(), self.plain()].concat()
+        [self.upward(), self.one_way(), self.inward(), self.closed(), self.safe(), self.plain()].concat()
     }
 }
 
@@ -258,6 +357,89 @@ fn without_tests(bare: &str) -> String {
         blank(&mut code, start, end);
     }
     String::from_utf8_lossy(&code).into_owned()
+}
+
+/// The modules that a file declares, in order.
+fn declared(code: &str) -> Vec<&str> {
+    let declared = code.lines().filter_map(|line| open(line.trim()).strip_prefix("mod ")?.strip_suffix(';'));
+    declared.collect()
+}
+
+/// A line without its visibility.
+fn open(line: &str) -> &str {
+    match line.strip_prefix("pub(") {
+        Some(rest) => rest.split_once(") ").map_or(line, |(_, rest)| rest),
+        None => line.trim_start_matches("pub "),
+    }
+}
+
+/// What a file defines for itself alone, at its left margin.
+fn secrets(code: &str) -> Vec<&str> {
+    const KINDS: [&str; 10] = [
+        "const fn ",
+        "async fn ",
+        "fn ",
+        "struct ",
+        "enum ",
+        "union ",
+        "trait ",
+        "type ",
+        "const ",
+        "static ",
+    ];
+    let names =
+        code.lines().filter_map(|line| KINDS.iter().find_map(|kind| line.strip_prefix(kind)).map(word));
+    names.collect()
+}
+
+/// The structs that a file defines.
+fn structs(code: &str) -> Vec<&str> {
+    code.lines().filter_map(|line| open(line).strip_prefix("struct ").map(word)).collect()
+}
+
+/// Where the first field stands that is not private to its module.
+fn open_field(code: &str) -> Option<usize> {
+    let mut is_inside = false;
+    let mut at = 0;
+    for line in code.split_inclusive('\n') {
+        let opens = open(line).starts_with("struct ");
+        is_inside = opens && line.trim_end().ends_with('{') || is_inside && !line.starts_with('}');
+        let is_field = is_inside && line.starts_with("    pub");
+        let is_open_tuple = opens && line.contains("(pub");
+        if is_field || is_open_tuple {
+            return Some(at);
+        }
+        at += line.len();
+    }
+    None
+}
+
+/// What a file has `impl` blocks of, traits aside, each with where it stands.
+fn implemented(code: &str) -> Vec<(usize, &str)> {
+    let mut at = 0;
+    let mut found = Vec::new();
+    for line in code.split_inclusive('\n') {
+        if let Some(rest) = line.strip_prefix("impl").filter(|rest| !rest.contains(" for ")) {
+            let name = match rest.strip_prefix('<') {
+                // Bounds with arrows in them come after `where`.
+                Some(bounds) => bounds.split_once("> ").map_or("", |(_, name)| name),
+                None => rest.trim_start(),
+            };
+            found.push((at, word(name)));
+        }
+        at += line.len();
+    }
+    found
+}
+
+/// Where a whole word stands.
+fn position(code: &str, wanted: &str) -> Option<usize> {
+    let found = code.match_indices(wanted).find(|(at, _)| {
+        let after = code.as_bytes().get(at + wanted.len());
+        !is_word(*at, code.as_bytes())
+            && !after.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    });
+    found.map(|(at, _)| at)
 }
 
 /// Where each function begins, and how many lines it has from its name to its last brace.
@@ -369,6 +551,20 @@ fn the_house_is_in_order() {
 
 #[test]
 fn every_exception_is_still_needed() {
+    let reaching: Vec<_> = houses().iter().flat_map(House::reaching).map(|(folder, _)| folder).collect();
+    for (folder, _) in REACHING {
+        assert!(reaching.iter().any(|one| one == folder), "{folder} is in order now: take it off the list");
+    }
+    for Closed { room, plain, .. } in CLOSED {
+        for file in *plain {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../{room}/{file}.rs"));
+            let text = fs::read_to_string(&path).expect("the file is there");
+            assert!(
+                open_field(&bare(&text)).is_some(),
+                "{file} of {room} has no open field: take it off the list"
+            );
+        }
+    }
     for (long, _) in LONG {
         let (name, path) = long.split_once('/').expect("a crate and a path");
         let houses = houses();
@@ -421,6 +617,82 @@ fn a_way_around_the_names_is_a_complaint() {
 fn rooms_that_use_each_other_are_a_complaint() {
     check("src/high/right.rs", "use super::left::Left;", "`right` and `left` use each other");
     check("src/high/right.rs", "use super::middle::Left;", "");
+}
+
+/// What is said of a room with modules `upper` and `lower`, in this order, and this file.
+#[track_caller]
+fn check_room(path: &str, text: &str, complaint: &str) {
+    let library = "#![forbid(unsafe_code)]\nmod high;\n";
+    let room = "mod upper;\npub(crate) mod lower;\nuse std::fmt;\nfn secret() {}\nstruct Hidden;\npub(super) struct Open;\n";
+    let files =
+        vec![Source::new("src/lib.rs", library), Source::new("src/high.rs", room), Source::new(path, text)];
+    let said = House { name: "house".into(), files }.complaints().join("\n");
+    assert!(said.contains(complaint), "{said}");
+    assert!(!complaint.is_empty() || said.is_empty(), "{said}");
+}
+
+#[test]
+fn a_use_of_a_sibling_that_is_declared_below_is_a_complaint() {
+    let complaint = "`upper` uses `lower`, which `src/high.rs` declares below it";
+    check_room("src/high/upper.rs", "use super::lower::Floor;", complaint);
+    check_room("src/high/upper.rs", "use super::{Open, lower::Floor};", complaint);
+    check_room("src/high/upper.rs", "use crate::high::lower::Floor;", complaint);
+    check_room("src/high/upper/inner.rs", "use super::super::lower::Floor;", complaint);
+    check_room("src/high/lower.rs", "use super::upper::{Floor, lower};\nuse super::Open;", "");
+    check_room("src/high/upper.rs", "#[cfg(test)]\nmod tests {\n    use super::lower::Floor;\n}", "");
+}
+
+#[test]
+fn a_use_of_what_the_parent_keeps_to_itself_is_a_complaint() {
+    check_room("src/high/upper.rs", "use super::secret;", "`upper` uses `secret`, which `src/high.rs` keeps");
+    check_room("src/high/upper.rs", "fn a() { super::secret() }", "`upper` uses `secret`");
+    check_room("src/high/lower/inner.rs", "use crate::high::{Hidden, Open};", "`lower` uses `Hidden`");
+    check_room("src/high/upper.rs", "use super::{Open, fmt};", "");
+}
+
+/// What is said of a file of the engine's room, which has a whole, a part and plain data.
+#[track_caller]
+fn check_closed(path: &str, text: &str, complaint: &str) {
+    let files = [
+        ("src/lib.rs", "#![forbid(unsafe_code)]\nmod engine;\n"),
+        (
+            "src/engine.rs",
+            "mod port;\nmod part;\nmod steps;\npub(crate) struct Whole {\n    part: Part,\n}\n",
+        ),
+        ("src/engine/port.rs", "pub(super) struct Plain {\n    pub(super) field: u8,\n}\n"),
+        ("src/engine/part.rs", "pub(super) struct Part {\n    field: u8,\n}\nimpl Part {}\n"),
+        (path, text),
+    ];
+    let files = files.into_iter().map(|(path, text)| Source::new(path, text)).collect();
+    let said = House { name: "evenkeel".into(), files }.closed().join("\n");
+    assert!(said.contains(complaint), "{said}");
+    assert!(!complaint.is_empty() || said.is_empty(), "{said}");
+}
+
+#[test]
+fn a_part_of_the_engine_that_others_may_change_is_a_complaint() {
+    let open = "evenkeel/src/engine/other.rs:2: a field that others may change";
+    for visibility in ["pub", "pub(super)", "pub(crate)", "pub(in crate::engine)"] {
+        check_closed(
+            "src/engine/other.rs",
+            &format!("struct Other {{\n    {visibility} field: u8,\n}}"),
+            open,
+        );
+        check_closed("src/engine/other.rs", &format!("\nstruct Other({visibility} u8);"), open);
+    }
+    check_closed(
+        "src/engine/other.rs",
+        "struct Other {\n    field: u8,\n}\npub(super) enum Kind {\n    A { b: u8 },\n}",
+        "",
+    );
+    let outside = "`Part` changes outside its own module";
+    check_closed("src/engine/other.rs", "use super::part::Part;\nimpl Part {\n}", outside);
+    check_closed("src/engine/steps/one.rs", "impl<T: A<B>> Part {\n}", outside);
+    check_closed("src/engine/part/inner.rs", "use super::Part;\nimpl Part {\n}", "");
+    check_closed("src/engine/other.rs", "impl From<u8> for Part {\n}", "");
+    check_closed("src/engine/other.rs", "use crate::engine::Whole;", "a part that knows the whole");
+    check_closed("src/engine/other.rs", "struct WholeNumber;", "");
+    check_closed("src/engine/steps/one.rs", "use crate::engine::Whole;\nimpl Whole {\n}", "");
 }
 
 #[test]

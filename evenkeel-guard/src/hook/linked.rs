@@ -1,8 +1,8 @@
 //! The wrappers: one row of a table each, by what they wait for.
 
+mod look;
 #[macro_use]
 mod wrap;
-mod look;
 mod time;
 mod path;
 mod stream;

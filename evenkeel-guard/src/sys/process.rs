@@ -51,7 +51,7 @@ pub(crate) const READY: u8 = 0xE7;
 pub(crate) const BROKEN: c_int = 70;
 pub(crate) const REFUSED: c_int = 77;
 
-type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+pub(super) type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
 /// Linkers keep this section whole; `Entry::of` names the static, so that its object file is linked at all.
 #[used]
@@ -175,7 +175,7 @@ fn say(what: fmt::Arguments<'_>) {
 }
 
 /// Closes all files from a number on. Those that the loader or a library has opened before are among them.
-fn close_from(first: RawFd) {
+pub(super) fn close_from(first: RawFd) {
     let (from, to, flags) = (libc::c_long::from(first), libc::c_long::from(u32::MAX), 0_i64);
     // SAFETY: it takes numbers only, and nothing in this process uses a file yet.
     if unsafe { libc::syscall(libc::SYS_close_range, from, to, flags) } == 0 {

@@ -31,13 +31,13 @@ use brake::{Brake, Weight};
 use notices::Notices;
 use throttle::Throttle;
 
-/// So many times as many sends as the transport wants at once may be on their way, if most of them hang.
+/// If most sends hang, this many times the number that the transport wants at once may be on their way.
 const SENDS_BOUND: usize = 32;
 /// Replies that may wait in one conversation before its handlers wait, too.
 const REPLIES_EACH: usize = 1_024;
-/// Beyond so many in all, only conversations in which none waits go on.
+/// Beyond this many in all, only conversations in which none waits go on.
 const REPLIES: usize = 65_536;
-/// Beyond so many in all, nothing starts.
+/// Beyond this many in all, nothing starts.
 const REPLIES_BOUND: usize = 2 * REPLIES;
 
 /// See the module.

@@ -1,5 +1,6 @@
 //! The engine against a record of its own of what was promised, over schedules that proptest makes up.
 
+mod answers;
 mod budget;
 mod stopping;
 mod trial;

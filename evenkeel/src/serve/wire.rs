@@ -282,7 +282,7 @@ pub(super) struct Inner {
 }
 
 /// Waits for the future; for ever if there is none.
-async fn polled<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+pub(super) async fn polled<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,
         None => std::future::pending().await,
@@ -290,7 +290,7 @@ async fn polled<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
 }
 
 /// Waits for the moment; for ever if there is none.
-async fn at(moment: Option<Instant>) {
+pub(super) async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
