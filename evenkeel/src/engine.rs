@@ -5,7 +5,7 @@
 //! only once the journal has answered that entry.
 //!
 //! The engine is made of parts. Each is a state machine of its own that keeps its state to itself, knows no other part, and
-//! answers with [`Effects`] and with what the others have to hear. An [`Engine`] holds one of each and keeps no more
+//! answers with [`Effects`](effects::Effects) and with what the others have to hear. An [`Engine`] holds one of each and keeps no more
 //! state than the moment; what one part says is passed to the next in [`steps`].
 //!
 //! | part | what it knows |
@@ -47,7 +47,7 @@ use attempts::Attempts;
 use budget::MemoryBudget;
 use deliveries::Deliveries;
 pub(crate) use delivery::Delivery;
-use effects::Effects;
+use effects::Collected;
 pub(crate) use job::{Again, JobBody};
 use jobs::Jobs;
 pub(crate) use port::{Input, Load, Now, Output, Policy, Remaining};
@@ -67,7 +67,7 @@ pub(crate) struct Engine {
     jobs: Jobs,
     budget: MemoryBudget,
     /// What the parts have said and nobody has taken yet.
-    effects: Effects,
+    effects: Collected,
     /// The moment of the last step.
     now: Now,
     is_draining: bool,
@@ -82,7 +82,7 @@ impl Engine {
             deliveries: Deliveries::new(policy),
             jobs: Jobs::default(),
             budget: MemoryBudget::default(),
-            effects: Effects::default(),
+            effects: Collected::default(),
             now: Now::default(),
             is_draining: false,
         }
@@ -116,7 +116,7 @@ impl Engine {
         }
         self.jobs.ask(self.has_room_for_jobs(), self.now, &mut self.effects);
         while self.has_room()
-            && let Some(sequence) = self.attempts.next(self.now.elapsed)
+            && let Some(sequence) = self.attempts.next(self.now)
         {
             self.has_lane(sequence);
         }
@@ -133,7 +133,7 @@ impl Engine {
             // A bot that stops leaves it to the next start.
             Timer::Retry(_) if self.is_draining => {}
             Timer::Retry(sequence) => {
-                self.attempts.wake(sequence, self.now.elapsed);
+                self.attempts.wake(sequence, self.now);
                 self.attempt(sequence);
             }
             Timer::Rejoin(sequence) => self.attempts.rejoin_lane(sequence),

@@ -21,7 +21,7 @@ use super::delivery::Origin;
 use super::effects::Effects;
 use super::jitter::Jitter;
 use super::lanes::Lanes;
-use super::port::EventCounters;
+use super::port::{EventCounters, Now};
 use crate::event::Event;
 use crate::journal::{Entry, Fact};
 use in_flight::{InFlight, Stage};
@@ -66,8 +66,8 @@ impl Attempts {
 
     /// An event comes in. If it may begin, it takes an idle lane at once, so that its beginning is written together with it.
     /// Answers whether it did.
-    pub(super) fn arrive(&mut self, lane: &Arc<str>, may_begin: bool, now: Duration) -> bool {
-        let begins = may_begin && !self.arriving.contains_key(lane) && self.lanes.start(lane, now);
+    pub(super) fn arrive(&mut self, lane: &Arc<str>, may_begin: bool, now: Now) -> bool {
+        let begins = may_begin && !self.arriving.contains_key(lane) && self.lanes.start(lane, now.elapsed);
         if !begins {
             *self.arriving.entry(Arc::clone(lane)).or_default() += 1;
         }
@@ -75,32 +75,25 @@ impl Attempts {
     }
 
     /// The journal has an event, which waits for its lane unless it has taken it.
-    pub(super) fn accept(
-        &mut self,
-        sequence: u64,
-        event: Event,
-        lane: Arc<str>,
-        begins: bool,
-        now: Duration,
-    ) {
+    pub(super) fn accept(&mut self, sequence: u64, event: Event, lane: Arc<str>, begins: bool, now: Now) {
         self.counters.accepted += 1;
         if !begins {
             self.has_arrived(&lane);
             self.lanes.push(Arc::clone(&lane), sequence);
         }
-        self.insert(sequence, InFlight::new(event, lane, Vec::new(), now));
+        self.insert(sequence, InFlight::new(event, lane, Vec::new(), now.elapsed));
     }
 
     /// The journal has no use for an event, which gives its lane back.
-    pub(super) fn refuse(&mut self, lane: &Arc<str>, begins: bool, now: Duration) {
+    pub(super) fn refuse(&mut self, lane: &Arc<str>, begins: bool, now: Now) {
         match begins {
-            true => self.lanes.finish(lane, now),
+            true => self.lanes.finish(lane, now.elapsed),
             false => self.has_arrived(lane),
         }
     }
 
     /// The journal knows an event already.
-    pub(super) fn refuse_duplicate(&mut self, lane: &Arc<str>, begins: bool, now: Duration) {
+    pub(super) fn refuse_duplicate(&mut self, lane: &Arc<str>, begins: bool, now: Now) {
         self.counters.duplicates += 1;
         self.refuse(lane, begins, now);
     }
@@ -120,65 +113,72 @@ impl Attempts {
     }
 
     /// The next event that has its lane.
-    pub(super) fn next(&mut self, now: Duration) -> Option<u64> {
+    pub(super) fn next(&mut self, now: Now) -> Option<u64> {
         loop {
-            let (lane, sequence) = self.lanes.next(now)?;
+            let (lane, sequence) = self.lanes.next(now.elapsed)?;
             if self.wants_lane(sequence) {
                 return Some(sequence);
             }
-            self.lanes.finish(&lane, now);
+            self.lanes.finish(&lane, now.elapsed);
         }
     }
 
     /// Whether an event still has a use for its turn: a handler that asked for it and then went on beside its lane has
     /// none.
     fn wants_lane(&self, sequence: u64) -> bool {
-        self.in_flight.get(&sequence).is_some_and(|event| match event.stage {
+        self.in_flight.get(&sequence).is_some_and(|in_flight| match in_flight.stage {
             Stage::Queued => true,
-            Stage::Waiting => event.resumes.is_some(),
+            Stage::Waiting => in_flight.resumes.is_some(),
             Stage::Running | Stage::Beside => false,
         })
     }
 
     /// The next attempt to handle an event begins.
-    pub(super) fn start(&mut self, sequence: u64, now_ms: u64) -> Option<Attempt> {
-        let held = self.in_flight.get_mut(&sequence)?;
-        held.attempts += 1;
-        (held.stage, held.is_no_answer) = (Stage::Running, true);
-        let (event, facts, number) = (held.event.clone(), held.facts.clone(), held.attempts);
-        Some(Attempt { event, sequence, number, is_replayed: held.is_replayed, facts, now_ms })
+    pub(super) fn start(&mut self, sequence: u64, now: Now) -> Option<Attempt> {
+        let in_flight = self.in_flight.get_mut(&sequence)?;
+        in_flight.attempts += 1;
+        (in_flight.stage, in_flight.is_no_answer) = (Stage::Running, true);
+        let (event, facts, number) = (in_flight.event.clone(), in_flight.facts.clone(), in_flight.attempts);
+        Some(Attempt {
+            event,
+            sequence,
+            number,
+            is_replayed: in_flight.is_replayed,
+            facts,
+            now_ms: now.wall_ms,
+        })
     }
 
     /// An attempt was cut short, and does not count.
     pub(super) fn give_back(&mut self, sequence: u64, effects: &mut Effects) {
-        if let Some(held) = self.in_flight.get_mut(&sequence) {
-            held.stage = Stage::Queued;
+        if let Some(in_flight) = self.in_flight.get_mut(&sequence) {
+            in_flight.stage = Stage::Queued;
         }
         effects.append(Entry::Return { sequence });
     }
 
     /// An event is done. It is gone from here, and its lane goes on.
-    pub(super) fn complete(&mut self, sequence: u64, now: Duration, effects: &mut Effects) -> Option<Event> {
+    pub(super) fn complete(&mut self, sequence: u64, now: Now, effects: &mut Effects) -> Option<Event> {
         self.counters.handled += 1;
         effects.append(Entry::Done { sequence });
         self.let_go(sequence, now)
     }
 
     /// An event is done or dead: its lane goes on.
-    fn let_go(&mut self, sequence: u64, now: Duration) -> Option<Event> {
-        let held = self.in_flight.remove(&sequence)?;
-        if held.stage.has_lane() {
-            self.lanes.finish(&held.lane, now);
+    fn let_go(&mut self, sequence: u64, now: Now) -> Option<Event> {
+        let in_flight = self.in_flight.remove(&sequence)?;
+        if in_flight.stage.has_lane() {
+            self.lanes.finish(&in_flight.lane, now.elapsed);
         }
-        Some(held.event)
+        Some(in_flight.event)
     }
 
     /// An event that has its lane waits until fewer replies wait in its conversation.
-    pub(super) fn set_aside(&mut self, sequence: u64, now: Duration) {
-        if let Some(held) = self.in_flight.get(&sequence) {
-            let conversation = held.event.conversation().shared_id();
+    pub(super) fn set_aside(&mut self, sequence: u64, now: Now) {
+        if let Some(in_flight) = self.in_flight.get(&sequence) {
+            let conversation = in_flight.event.conversation().shared_id();
             self.set_aside.entry(conversation).or_default().push(sequence);
-            self.lanes.rest(&held.lane, now);
+            self.lanes.rest(&in_flight.lane, now.elapsed);
         }
     }
 
@@ -193,16 +193,16 @@ impl Attempts {
     }
 
     /// An event that has its lane goes on.
-    pub(super) fn wake(&mut self, sequence: u64, now: Duration) {
-        if let Some(held) = self.in_flight.get(&sequence) {
-            self.lanes.wake(&held.lane, now);
+    pub(super) fn wake(&mut self, sequence: u64, now: Now) {
+        if let Some(in_flight) = self.in_flight.get(&sequence) {
+            self.lanes.wake(&in_flight.lane, now.elapsed);
         }
     }
 
     /// Keeps for later attempts what one has done.
     pub(super) fn note(&mut self, sequence: u64, fact: Fact) {
-        if let Some(held) = self.in_flight.get_mut(&sequence) {
-            held.facts.push(fact);
+        if let Some(in_flight) = self.in_flight.get_mut(&sequence) {
+            in_flight.facts.push(fact);
         }
     }
 
@@ -212,16 +212,16 @@ impl Attempts {
 
     /// How often the process ended in the middle of an event.
     pub(super) fn crashes(&self, sequence: u64) -> Option<u32> {
-        self.in_flight.get(&sequence).map(|held| held.crashes)
+        self.in_flight.get(&sequence).map(|in_flight| in_flight.crashes)
     }
 
     /// How often an event was tried, and when it came in or was taken up.
     pub(super) fn tried(&self, sequence: u64) -> Option<(u32, Duration)> {
-        self.in_flight.get(&sequence).map(|held| (held.attempts, held.since))
+        self.in_flight.get(&sequence).map(|in_flight| (in_flight.attempts, in_flight.since))
     }
 
     pub(super) fn lane(&self, sequence: u64) -> Option<&Arc<str>> {
-        self.in_flight.get(&sequence).map(|held| &held.lane)
+        self.in_flight.get(&sequence).map(|in_flight| &in_flight.lane)
     }
 
     /// What those have to know who send the replies of an event.
@@ -233,13 +233,13 @@ impl Attempts {
 
     /// The conversation in which an event that has its lane will have replies; nothing for a handler that goes on.
     pub(super) fn begins_in(&self, sequence: u64) -> Option<&str> {
-        let held = self.in_flight.get(&sequence).filter(|held| held.resumes.is_none())?;
-        Some(held.event.conversation().id())
+        let in_flight = self.in_flight.get(&sequence).filter(|in_flight| in_flight.resumes.is_none())?;
+        Some(in_flight.event.conversation().id())
     }
 
     /// Whether a handler runs for this event, or waits for somebody.
     pub(super) fn has_handler(&self, sequence: u64) -> bool {
-        self.in_flight.get(&sequence).is_some_and(|held| held.stage != Stage::Queued)
+        self.in_flight.get(&sequence).is_some_and(|in_flight| in_flight.stage != Stage::Queued)
     }
 
     /// Whether a lane has nothing to do.
@@ -264,7 +264,7 @@ impl Attempts {
 
     /// The events whose handlers run, in order.
     pub(super) fn running(&self) -> Vec<u64> {
-        let running = self.in_flight.iter().filter(|(_, held)| held.stage.is_running());
+        let running = self.in_flight.iter().filter(|(_, in_flight)| in_flight.stage.is_running());
         let mut running: Vec<_> = running.map(|(sequence, _)| *sequence).collect();
         running.sort_unstable();
         running
@@ -272,12 +272,15 @@ impl Attempts {
 
     /// Whether any handler runs.
     pub(super) fn has_running(&self) -> bool {
-        self.in_flight.values().any(|held| held.stage.is_running())
+        self.in_flight.values().any(|in_flight| in_flight.stage.is_running())
     }
 
     /// Events that wait neither for a person nor for the operator.
     pub(super) fn open(&self) -> usize {
-        self.in_flight.values().filter(|held| held.stage != Stage::Waiting && !held.is_parked).count()
+        self.in_flight
+            .values()
+            .filter(|in_flight| in_flight.stage != Stage::Waiting && !in_flight.is_parked)
+            .count()
     }
 
     pub(super) fn counters(&self) -> EventCounters {

@@ -1,5 +1,6 @@
 //! What the parts of the engine answer with.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::batch::{Batch, Continuation};
@@ -8,8 +9,7 @@ use super::timers::{Timer, Timers};
 use crate::error::Result;
 use crate::journal::{Answer, Entry, Written};
 
-/// What follows from a step: entries for the journal, things to do, and timers. A part that is handed it can add to it and
-/// see nothing of it; what was added is taken out by the engine.
+/// What follows from a step: entries for the journal, things to do, and timers. A part can add to it and see nothing of it.
 ///
 /// One buffer stands for a list that each call would return, so that a message costs no allocation for that.
 #[derive(Debug, Default)]
@@ -19,7 +19,6 @@ pub(super) struct Effects {
     timers: Timers,
 }
 
-// For the parts.
 impl Effects {
     /// Writes an entry down; nothing follows.
     pub(super) fn append(&mut self, entry: Entry) {
@@ -40,11 +39,14 @@ impl Effects {
     }
 }
 
-// For the engine.
-impl Effects {
+/// What the parts have added and nobody has taken yet. The engine has it, and takes it out.
+#[derive(Debug, Default)]
+pub(super) struct Collected(Effects);
+
+impl Collected {
     /// The entries to write, if there are any and none are being written.
     pub(super) fn take_batch(&mut self) -> Option<Vec<Entry>> {
-        self.batch.take()
+        self.0.batch.take()
     }
 
     /// What follows from a batch that was written.
@@ -56,26 +58,41 @@ impl Effects {
         &mut self,
         written: Written,
     ) -> Result<impl Iterator<Item = (Continuation, Entry, Answer)> + use<>> {
-        self.batch.written(written)
+        self.0.batch.written(written)
     }
 
     pub(super) fn batch(&self) -> &Batch {
-        &self.batch
+        &self.0.batch
     }
 
     /// What is to be done: takes the place of what is in `outputs`, whose memory is used again.
     pub(super) fn take_outputs(&mut self, outputs: &mut Vec<Output>) {
         outputs.clear();
-        std::mem::swap(&mut self.outputs, outputs);
+        std::mem::swap(&mut self.0.outputs, outputs);
     }
 
     /// The next timer whose time has come.
     pub(super) fn due_timer(&mut self, now: Duration) -> Option<Timer> {
-        self.timers.due(now)
+        self.0.timers.due(now)
     }
 
     /// When the next timer is due.
     pub(super) fn next_timer(&self) -> Option<Duration> {
-        self.timers.next()
+        self.0.timers.next()
+    }
+}
+
+/// The engine adds as the parts do.
+impl Deref for Collected {
+    type Target = Effects;
+
+    fn deref(&self) -> &Effects {
+        &self.0
+    }
+}
+
+impl DerefMut for Collected {
+    fn deref_mut(&mut self) -> &mut Effects {
+        &mut self.0
     }
 }

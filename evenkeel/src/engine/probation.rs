@@ -85,3 +85,55 @@ impl Probation {
         self.waiting.len() < before
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::effects::Collected;
+
+    fn at(seconds: u64) -> Now {
+        Now { elapsed: Duration::from_secs(seconds), ..Now::default() }
+    }
+
+    /// The events that begin now.
+    fn begun(probation: &mut Probation) -> Vec<u64> {
+        let mut effects = Collected::default();
+        probation.advance(&mut effects);
+        let entries = effects.take_batch().unwrap_or_default();
+        let begun = entries.into_iter().map(|entry| match entry {
+            Entry::Begin { sequence } => sequence,
+            other => panic!("{other:?}"),
+        });
+        begun.collect()
+    }
+
+    #[test]
+    fn the_next_probe_begins_once_the_one_before_is_over_or_had_its_time() {
+        let (mut probation, mut effects) = (Probation::default(), Collected::default());
+        (1..=3).for_each(|sequence| probation.queue(sequence, Continuation::Start(sequence)));
+        assert_eq!(begun(&mut probation), [1]);
+        assert_eq!(begun(&mut probation), [0; 0], "it has not even started");
+        probation.runs(1, 2, at(5), &mut effects);
+        probation.clear(1, at(34));
+        assert_eq!(begun(&mut probation), [0; 0], "it ended the process twice, and may do so late");
+        probation.clear(1, at(35));
+        assert_eq!(begun(&mut probation), [2]);
+        probation.ends(2);
+        assert_eq!(begun(&mut probation), [3]);
+        assert_eq!(effects.next_timer(), Some(Duration::from_secs(35)));
+    }
+
+    #[test]
+    fn a_probe_that_runs_unasked_holds_the_others_up() {
+        let (mut probation, mut effects) = (Probation::default(), Collected::default());
+        probation.queue(2, Continuation::Start(2));
+        probation.runs_unasked(9, 0, at(0), &mut effects);
+        assert_eq!(begun(&mut probation), [2], "the process never ended in the middle of that");
+        probation.ends(2);
+        probation.queue(3, Continuation::Start(3));
+        probation.runs_unasked(1, 1, at(0), &mut effects);
+        assert_eq!(begun(&mut probation), [0; 0]);
+        probation.clear(1, at(1));
+        assert_eq!(begun(&mut probation), [3]);
+    }
+}

@@ -127,3 +127,49 @@ impl Waits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Conversation, Message, Sender};
+
+    fn event() -> Event {
+        Event::new("7", Conversation::direct("alice"), Sender::new("alice"), Message::text("7", "blue"))
+    }
+
+    #[test]
+    fn an_event_is_offered_to_one_handler_after_another_and_taken_once() {
+        let (mut waits, lane, event) = (Waits::default(), Arc::<str>::from("alice"), event());
+        let (first, mut heard) = mpsc::unbounded_channel();
+        let (second, mut heard_second) = mpsc::unbounded_channel();
+        assert!(waits.wait(1, Arc::clone(&lane), first) && waits.wait(2, Arc::clone(&lane), second));
+        assert!(waits.offer(7, &event, &lane));
+        assert!(heard.try_recv().is_ok() && heard_second.try_recv().is_err(), "one at a time");
+        assert!(!waits.take(7, 2, Some(&lane)), "it was not asked");
+        assert!(waits.pass(7, 1, Some((&event, &lane))), "the second one is asked");
+        assert_eq!(heard_second.try_recv().map(|offer| offer.sequence), Ok(7));
+        assert!(waits.take(7, 2, Some(&lane)) && !waits.take(7, 2, Some(&lane)));
+        assert!(waits.is_awaited(&lane), "the first one waits on");
+        assert_eq!(waits.stop(1, Some(&lane)), None);
+        assert!(!waits.is_awaited(&lane));
+    }
+
+    #[test]
+    fn what_was_offered_to_a_handler_that_stops_waiting_goes_to_the_next() {
+        let (mut waits, lane, event) = (Waits::default(), Arc::<str>::from("alice"), event());
+        let (offers, _heard) = mpsc::unbounded_channel();
+        assert!(waits.wait(1, Arc::clone(&lane), offers) && waits.offer(7, &event, &lane));
+        assert_eq!(waits.stop(1, Some(&lane)), Some(7));
+        assert!(!waits.pass(7, 1, Some((&event, &lane))), "nobody is left who may want it");
+    }
+
+    #[test]
+    fn beyond_the_bound_a_conversation_has_no_more_that_wait() {
+        let (mut waits, lane) = (Waits::default(), Arc::<str>::from("alice"));
+        for sequence in 0..WAITERS_EACH as u64 {
+            assert!(waits.wait(sequence, Arc::clone(&lane), mpsc::unbounded_channel().0));
+        }
+        assert!(!waits.wait(1_000, Arc::clone(&lane), mpsc::unbounded_channel().0));
+        assert!(waits.wait(1_000, Arc::from("bob"), mpsc::unbounded_channel().0));
+    }
+}

@@ -29,10 +29,10 @@ impl Attempts {
         effects: &mut Effects,
     ) -> bool {
         let share = self.jitter.share();
-        let Some(held) = self.in_flight.get_mut(&sequence) else { return false };
-        let since = *held.failing_since.get_or_insert(now.elapsed);
+        let Some(in_flight) = self.in_flight.get_mut(&sequence) else { return false };
+        let since = *in_flight.failing_since.get_or_insert(now.elapsed);
         let so_far = now.elapsed.saturating_sub(since);
-        let failed = held.attempts;
+        let failed = in_flight.attempts;
         let pause = failure.retry.pause(failed + 1, so_far, failure.retry_after, share);
         let Some(pause) = pause.filter(|_| failure.is_worth_another) else {
             log_failure(sequence, command, failure, failed);
@@ -48,17 +48,17 @@ impl Attempts {
         self.counters.retried += 1;
         effects.append(Entry::Retry { sequence, due_ms: now.due_ms(pause) });
         let at = now.elapsed.saturating_add(pause);
-        let Some(held) = self.in_flight.get_mut(&sequence) else { return };
-        let had_lane = held.stage == Stage::Running;
-        held.stage = Stage::Queued;
+        let Some(in_flight) = self.in_flight.get_mut(&sequence) else { return };
+        let had_lane = in_flight.stage == Stage::Running;
+        in_flight.stage = Stage::Queued;
         if order == Order::Relaxed || !had_lane {
             if had_lane {
-                self.lanes.finish(&held.lane, now.elapsed);
+                self.lanes.finish(&in_flight.lane, now.elapsed);
             }
             self.resting += 1;
             effects.set_timer(at, Timer::Rejoin(sequence));
         } else {
-            self.lanes.rest(&held.lane, now.elapsed);
+            self.lanes.rest(&in_flight.lane, now.elapsed);
             effects.set_timer(at, Timer::Retry(sequence));
         }
     }
@@ -66,15 +66,18 @@ impl Attempts {
     /// An event that rested outside its lane gets back into it, at the end.
     pub(in crate::engine) fn rejoin_lane(&mut self, sequence: u64) {
         self.resting -= 1;
-        if let Some(held) = self.in_flight.get(&sequence) {
-            self.lanes.push(held.lane.clone(), sequence);
+        if let Some(in_flight) = self.in_flight.get(&sequence) {
+            self.lanes.push(in_flight.lane.clone(), sequence);
         }
     }
 
     /// The event that is to be apologized for. Nobody is told of the failure of one that the operator tries again, perhaps much
     /// later: its author was told when it failed.
     pub(in crate::engine) fn apologizes_for(&self, sequence: u64) -> Option<&Event> {
-        self.in_flight.get(&sequence).filter(|held| !held.is_replayed).map(|held| &held.event)
+        self.in_flight
+            .get(&sequence)
+            .filter(|in_flight| !in_flight.is_replayed)
+            .map(|in_flight| &in_flight.event)
     }
 
     /// An event becomes a dead letter. Answers the event if it is gone from here; if not, it is parked.
@@ -92,17 +95,17 @@ impl Attempts {
             return None;
         }
         self.dead_letter(sequence, reason, error, command, now, effects);
-        self.let_go(sequence, now.elapsed)
+        self.let_go(sequence, now)
     }
 
     /// An event keeps its lane until the operator decides. Answers false where that would hold up too much, or where it has none.
     fn park(&mut self, sequence: u64, now: Now) -> bool {
-        let Some(held) = self.in_flight.get(&sequence) else { return false };
-        if held.stage != Stage::Running || self.lanes.behind(&held.lane) >= BEHIND_PARKED {
+        let Some(in_flight) = self.in_flight.get(&sequence) else { return false };
+        if in_flight.stage != Stage::Running || self.lanes.behind(&in_flight.lane) >= BEHIND_PARKED {
             return false;
         }
         self.parked.insert(sequence);
-        self.lanes.rest(&held.lane, now.elapsed);
+        self.lanes.rest(&in_flight.lane, now.elapsed);
         true
     }
 
@@ -119,17 +122,17 @@ impl Attempts {
         let (command, now_ms) = (command.to_owned(), now.wall_ms);
         self.counters.failed += 1;
         self.counters.dead += 1;
-        if let Some(held) = self.in_flight.get_mut(&sequence) {
-            held.is_parked = reason == Reason::Parked;
+        if let Some(in_flight) = self.in_flight.get_mut(&sequence) {
+            in_flight.is_parked = reason == Reason::Parked;
             let dead = Dead {
                 id: DeadId::Event(sequence),
                 reason,
                 error: error.clone(),
                 command: command.clone(),
-                conversation: held.event.conversation().id().to_owned(),
-                attempts: held.attempts,
+                conversation: in_flight.event.conversation().id().to_owned(),
+                attempts: in_flight.attempts,
                 at_ms: now_ms,
-                content: held.event.clone().into(),
+                content: in_flight.event.clone().into(),
             };
             effects.output(Output::Died(Box::new(dead)));
         }
@@ -142,23 +145,23 @@ impl Attempts {
             return false;
         }
         self.counters.resumed += 1;
-        if let Some(held) = self.in_flight.get_mut(&sequence) {
-            (held.is_parked, held.failing_since, held.stage) = (false, None, Stage::Queued);
-            (held.attempts, held.crashes, held.is_replayed) = (0, 0, true);
+        if let Some(in_flight) = self.in_flight.get_mut(&sequence) {
+            (in_flight.is_parked, in_flight.failing_since, in_flight.stage) = (false, None, Stage::Queued);
+            (in_flight.attempts, in_flight.crashes, in_flight.is_replayed) = (0, 0, true);
         }
-        self.wake(sequence, now.elapsed);
+        self.wake(sequence, now);
         true
     }
 
     /// The operator wants a parked event forgotten. Answers the event, which is gone from here.
     pub(in crate::engine) fn discard_parked(&mut self, sequence: u64, now: Now) -> Option<Event> {
-        if self.parked.remove(&sequence) { self.let_go(sequence, now.elapsed) } else { None }
+        if self.parked.remove(&sequence) { self.let_go(sequence, now) } else { None }
     }
 
     /// The operator has replayed an event that was dead, and that was taken up again.
     pub(in crate::engine) fn is_replay(&mut self, sequence: u64) {
-        if let Some(held) = self.in_flight.get_mut(&sequence) {
-            held.is_replayed = true;
+        if let Some(in_flight) = self.in_flight.get_mut(&sequence) {
+            in_flight.is_replayed = true;
         }
     }
 }

@@ -17,10 +17,10 @@ impl Attempts {
         // A parked one is a dead letter until somebody replays it.
         self.counters.resumed += u64::from(!is_parked);
         let lane = event.lane();
-        let held = InFlight::new(event, Arc::clone(&lane), facts, now.elapsed);
-        let held = self.insert(sequence, held);
-        (held.attempts, held.crashes, held.is_parked) = (attempts, crashes, is_parked);
-        held.is_no_answer = has_begun;
+        let in_flight = InFlight::new(event, Arc::clone(&lane), facts, now.elapsed);
+        let in_flight = self.insert(sequence, in_flight);
+        (in_flight.attempts, in_flight.crashes, in_flight.is_parked) = (attempts, crashes, is_parked);
+        in_flight.is_no_answer = has_begun;
         if is_parked {
             self.parked.insert(sequence);
             // It was the head of its lane; nothing before it is left.

@@ -15,30 +15,33 @@ use crate::journal::{Entry, Fact};
 impl Attempts {
     /// The lane of an event whose handler runs.
     pub(in crate::engine) fn lane_of_running(&self, sequence: u64) -> Option<&Arc<str>> {
-        self.in_flight.get(&sequence).filter(|held| held.stage.is_running()).map(|held| &held.lane)
+        self.in_flight
+            .get(&sequence)
+            .filter(|in_flight| in_flight.stage.is_running())
+            .map(|in_flight| &in_flight.lane)
     }
 
     /// A handler waits from now on, and others have its lane.
     pub(in crate::engine) fn suspend(&mut self, sequence: u64, now: Now, effects: &mut Effects) {
-        let Some(held) = self.in_flight.get_mut(&sequence) else { return };
-        let had_lane = held.stage == Stage::Running;
-        held.stage = Stage::Waiting;
+        let Some(in_flight) = self.in_flight.get_mut(&sequence) else { return };
+        let had_lane = in_flight.stage == Stage::Running;
+        in_flight.stage = Stage::Waiting;
         effects.append(Entry::Suspend { sequence });
         if had_lane {
-            self.lanes.finish(&held.lane, now.elapsed);
+            self.lanes.finish(&in_flight.lane, now.elapsed);
         }
     }
 
     /// An event that may be what somebody waits for, and its lane.
     pub(in crate::engine) fn offered(&self, sequence: u64) -> Option<(&Event, &Arc<str>)> {
-        let held = self.in_flight.get(&sequence).filter(|held| !held.is_no_answer)?;
-        Some((&held.event, &held.lane))
+        let in_flight = self.in_flight.get(&sequence).filter(|in_flight| !in_flight.is_no_answer)?;
+        Some((&in_flight.event, &in_flight.lane))
     }
 
     /// All who may want an event have seen it.
     pub(in crate::engine) fn answers_nobody(&mut self, sequence: u64) {
-        if let Some(held) = self.in_flight.get_mut(&sequence) {
-            held.is_no_answer = true;
+        if let Some(in_flight) = self.in_flight.get_mut(&sequence) {
+            in_flight.is_no_answer = true;
         }
     }
 
@@ -51,9 +54,9 @@ impl Attempts {
         (name, value): (String, Bytes),
         effects: &mut Effects,
     ) -> Option<Event> {
-        let held = self.in_flight.get_mut(&by)?;
-        held.stage = Stage::Running;
-        held.facts.push(Fact::Step { name: name.clone(), value: value.clone() });
+        let in_flight = self.in_flight.get_mut(&by)?;
+        in_flight.stage = Stage::Running;
+        in_flight.facts.push(Fact::Step { name: name.clone(), value: value.clone() });
         self.counters.handled += 1;
         effects.append(Entry::Step { sequence: by, name, value });
         effects.append(Entry::Done { sequence: event });
@@ -62,32 +65,32 @@ impl Attempts {
 
     /// A handler has waited long enough: it goes on when its conversation has time for it.
     pub(in crate::engine) fn rejoin(&mut self, sequence: u64, answer: oneshot::Sender<()>) {
-        let Some(held) = self.in_flight.get_mut(&sequence) else { return };
-        if held.stage != Stage::Waiting {
+        let Some(in_flight) = self.in_flight.get_mut(&sequence) else { return };
+        if in_flight.stage != Stage::Waiting {
             // There was no room to wait, so it never gave its lane away. It may have ceased to listen.
             let _heard = answer.send(());
             return;
         }
-        held.resumes = Some(answer);
-        self.lanes.push(Arc::clone(&held.lane), sequence);
+        in_flight.resumes = Some(answer);
+        self.lanes.push(Arc::clone(&in_flight.lane), sequence);
     }
 
     /// Goes on with a handler that has waited long enough and now has its lane: answers how to tell it. Answers nothing when
     /// this is another event.
     pub(in crate::engine) fn resume(&mut self, sequence: u64) -> Option<oneshot::Sender<()>> {
-        let held = self.in_flight.get_mut(&sequence)?;
-        let answer = held.resumes.take()?;
-        held.stage = Stage::Running;
+        let in_flight = self.in_flight.get_mut(&sequence)?;
+        let answer = in_flight.resumes.take()?;
+        in_flight.stage = Stage::Running;
         Some(answer)
     }
 
     /// A handler ceased to wait by itself: it runs beside its lane, unless it has that already. Answers whether it was waiting;
     /// nothing where its event is done.
     pub(in crate::engine) fn leave(&mut self, sequence: u64) -> Option<bool> {
-        let held = self.in_flight.get_mut(&sequence)?;
-        let was_waiting = held.stage == Stage::Waiting;
+        let in_flight = self.in_flight.get_mut(&sequence)?;
+        let was_waiting = in_flight.stage == Stage::Waiting;
         if was_waiting {
-            (held.stage, held.resumes) = (Stage::Beside, None);
+            (in_flight.stage, in_flight.resumes) = (Stage::Beside, None);
         }
         Some(was_waiting)
     }

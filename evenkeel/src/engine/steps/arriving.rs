@@ -30,16 +30,16 @@ impl Engine {
             && self.deliveries.has_room_in(event.conversation().id())
             && self.probation.is_empty()
             && !self.waits.is_awaited(lane);
-        self.attempts.arrive(lane, may_begin, self.now.elapsed)
+        self.attempts.arrive(lane, may_begin, self.now)
     }
 
     /// The journal has answered an event that came in.
     pub(super) fn accepted(&mut self, event: Event, lane: Arc<str>, begins: bool, acceptance: Acceptance) {
         let Acceptance::New(sequence) = acceptance else {
-            self.attempts.refuse_duplicate(&lane, begins, self.now.elapsed);
+            self.attempts.refuse_duplicate(&lane, begins, self.now);
             return self.budget.release(event);
         };
-        self.attempts.accept(sequence, event, lane, begins, self.now.elapsed);
+        self.attempts.accept(sequence, event, lane, begins, self.now);
         if begins {
             self.start(sequence);
         }

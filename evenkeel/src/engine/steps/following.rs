@@ -36,7 +36,7 @@ impl Engine {
                     Answer::Accepted(acceptance) => self.accepted(event, lane, begins, acceptance),
                     // It was cancelled in between.
                     Answer::Count(0) => {
-                        self.attempts.refuse(&lane, begins, self.now.elapsed);
+                        self.attempts.refuse(&lane, begins, self.now);
                         self.budget.release(event);
                     }
                     _ => return Err(wrong_answer()),

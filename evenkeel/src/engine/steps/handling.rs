@@ -19,7 +19,7 @@ impl Engine {
         if conversation.is_none_or(|conversation| self.deliveries.has_room_in(conversation)) {
             self.begin(sequence);
         } else {
-            self.attempts.set_aside(sequence, self.now.elapsed);
+            self.attempts.set_aside(sequence, self.now);
         }
     }
 
@@ -52,7 +52,7 @@ impl Engine {
         if self.is_draining {
             return self.attempts.give_back(sequence, &mut self.effects);
         }
-        let Some(attempt) = self.attempts.start(sequence, self.now.wall_ms) else { return };
+        let Some(attempt) = self.attempts.start(sequence, self.now) else { return };
         self.effects.output(Output::Start(attempt));
         self.runs(sequence);
     }
@@ -98,7 +98,7 @@ impl Engine {
         for change in changes {
             self.jobs.promise(change, &mut self.effects);
         }
-        let event = self.attempts.complete(sequence, self.now.elapsed, &mut self.effects);
+        let event = self.attempts.complete(sequence, self.now, &mut self.effects);
         self.release(event);
     }
 

@@ -38,7 +38,7 @@ impl Engine {
             return;
         }
         for sequence in self.attempts.take_set_aside(conversation) {
-            self.attempts.wake(sequence, self.now.elapsed);
+            self.attempts.wake(sequence, self.now);
             self.begin(sequence);
         }
     }
