@@ -49,6 +49,12 @@ pub(super) fn names(connection: &Connection, filter: &DeadFilter) -> rusqlite::R
     select(connection, filter, "0", |id, _, _, _| Ok(id))
 }
 
+/// What is read of a row.
+type Read<'r, T> = &'r mut dyn FnMut(DeadId, u64, &Row<'_>, bool) -> rusqlite::Result<T>;
+
+/// With the time at which it was given up, and its name, by which it is put in order.
+type Found<T> = Vec<(u64, DeadId, T)>;
+
 /// Goes through the rows that are meant, of both tables, and puts them in order. The first three columns, or four, are taken.
 fn select<T>(
     connection: &Connection,
@@ -56,65 +62,100 @@ fn select<T>(
     columns: &str,
     mut read: impl FnMut(DeadId, u64, &Row<'_>, bool) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
-    let limit = filter.limit.map_or(i64::MAX, |limit| int(limit as u64));
-    let (command, word) = (filter.command.as_deref(), filter.reason.map(Reason::word));
-    let conversation = filter.conversation.as_deref();
-    let mut found = Vec::new();
-    // An event has no second number.
-    let id = filter.id.map(|id| match id {
-        DeadId::Event(sequence) => (int(sequence), -1),
-        DeadId::Reply(sequence, index) => (int(sequence), i64::from(index)),
-    });
-    // By its name, one is found without going through the others.
-    let (one_event, one_reply) = match id {
-        Some(_) => ("sequence = ?3 AND ?4 IS ?4", "sequence = ?3 AND number = ?4"),
-        None => ("?3 IS NULL AND ?4 IS ?4", "?3 IS NULL AND ?4 IS NULL"),
-    };
-    if id.is_none_or(|(_, index)| index < 0) {
-        // Of those that were given up in the same moment, events come before replies.
-        let (from_ms, after) = match filter.after {
-            Some((at_ms, DeadId::Event(sequence))) => (int(at_ms), int(sequence)),
-            Some((at_ms, DeadId::Reply(..))) => (int(at_ms), i64::MAX),
-            None => (-1, -1),
-        };
-        let sql = format!(
-            "SELECT sequence, {AT}, 0, {columns} FROM event WHERE state >= 3 AND ({AT}, sequence) > (?1, ?2) \
-             AND {one_event} AND {FITS} ORDER BY {AT}, sequence LIMIT ?5"
-        );
-        let mut statement = connection.prepare_cached(&sql)?;
-        let one = id.map(|(sequence, _)| sequence);
-        let mut rows = statement.query((from_ms, after, one, 0, limit, command, word, conversation))?;
-        while let Some(row) = rows.next()? {
-            let (id, at_ms) = (DeadId::Event(natural(row.get(0)?)), natural(row.get(1)?));
-            found.push((at_ms, id, read(id, at_ms, row, false)?));
-        }
+    let mut found = Found::new();
+    if !matches!(filter.id, Some(DeadId::Reply(..))) {
+        found.extend(events(connection, filter, columns, &mut read)?);
     }
-    if id.is_none_or(|(_, index)| index >= 0) {
-        let (from_ms, after) = match filter.after {
-            Some((at_ms, DeadId::Event(_))) => (int(at_ms), (-1, -1)),
-            Some((at_ms, DeadId::Reply(sequence, index))) => (int(at_ms), (int(sequence), i64::from(index))),
-            None => (-1, (-1, -1)),
-        };
-        let sql = format!(
-            "SELECT sequence, {AT}, number, {columns}, files FROM letter WHERE state = 3 \
-             AND ({AT}, sequence, number) > (?1, ?2, ?9) AND {one_reply} AND {FITS} \
-             AND typeof(sequence) = 'integer' AND typeof(number) = 'integer' \
-             ORDER BY {AT}, sequence, number LIMIT ?5"
-        );
-        let mut statement = connection.prepare_cached(&sql)?;
-        let (one, index) = id.unzip();
-        let mut rows =
-            statement.query((from_ms, after.0, one, index, limit, command, word, conversation, after.1))?;
-        while let Some(row) = rows.next()? {
-            let (sequence, at_ms, index) = (natural(row.get(0)?), natural(row.get(1)?), small(row.get(2)?));
-            let id = DeadId::Reply(sequence, index);
-            let has_files = whole(row.get_ref("files")?).is_some_and(|files| files > 0);
-            found.push((at_ms, id, read(id, at_ms, row, has_files)?));
-        }
+    if !matches!(filter.id, Some(DeadId::Event(_))) {
+        found.extend(replies(connection, filter, columns, &mut read)?);
     }
     found.sort_by_key(|(at_ms, id, _)| (*at_ms, *id));
     found.truncate(filter.limit.unwrap_or(usize::MAX));
     Ok(found.into_iter().map(|(.., read)| read).collect())
+}
+
+/// Of those that were given up in the same moment, events come before replies.
+fn events<T>(
+    connection: &Connection,
+    filter: &DeadFilter,
+    columns: &str,
+    read: Read<'_, T>,
+) -> rusqlite::Result<Found<T>> {
+    let (from_ms, after) = match filter.after {
+        Some((at_ms, DeadId::Event(sequence))) => (int(at_ms), int(sequence)),
+        Some((at_ms, DeadId::Reply(..))) => (int(at_ms), i64::MAX),
+        None => (-1, -1),
+    };
+    let one = if let Some(DeadId::Event(sequence)) = filter.id { Some(int(sequence)) } else { None };
+    // By its name, one is found without going through the others.
+    let which = if one.is_some() { "sequence = ?3" } else { "?3 IS NULL" };
+    let sql = format!(
+        "SELECT sequence, {AT}, 0, {columns} FROM event WHERE state >= 3 AND ({AT}, sequence) > (?1, ?2) \
+         AND {which} AND ?4 IS ?4 AND {FITS} ORDER BY {AT}, sequence LIMIT ?5"
+    );
+    let Fits { limit, command, reason, conversation } = Fits::of(filter);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query((from_ms, after, one, 0, limit, command, reason, conversation))?;
+    let mut found = Found::new();
+    while let Some(row) = rows.next()? {
+        let (id, at_ms) = (DeadId::Event(natural(row.get(0)?)), natural(row.get(1)?));
+        found.push((at_ms, id, read(id, at_ms, row, false)?));
+    }
+    Ok(found)
+}
+
+fn replies<T>(
+    connection: &Connection,
+    filter: &DeadFilter,
+    columns: &str,
+    read: Read<'_, T>,
+) -> rusqlite::Result<Found<T>> {
+    let (from_ms, after) = match filter.after {
+        Some((at_ms, DeadId::Event(_))) => (int(at_ms), (-1, -1)),
+        Some((at_ms, DeadId::Reply(sequence, index))) => (int(at_ms), (int(sequence), i64::from(index))),
+        None => (-1, (-1, -1)),
+    };
+    let one =
+        if let Some(DeadId::Reply(event, index)) = filter.id { Some((int(event), index)) } else { None };
+    let which = if one.is_some() { "sequence = ?3 AND number = ?4" } else { "?3 IS NULL AND ?4 IS NULL" };
+    let sql = format!(
+        "SELECT sequence, {AT}, number, {columns}, files FROM letter WHERE state = 3 \
+         AND ({AT}, sequence, number) > (?1, ?2, ?9) AND {which} AND {FITS} \
+         AND typeof(sequence) = 'integer' AND typeof(number) = 'integer' \
+         ORDER BY {AT}, sequence, number LIMIT ?5"
+    );
+    let Fits { limit, command, reason, conversation } = Fits::of(filter);
+    let (event, index) = one.unzip();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows =
+        statement.query((from_ms, after.0, event, index, limit, command, reason, conversation, after.1))?;
+    let mut found = Found::new();
+    while let Some(row) = rows.next()? {
+        let (sequence, at_ms, index) = (natural(row.get(0)?), natural(row.get(1)?), small(row.get(2)?));
+        let id = DeadId::Reply(sequence, index);
+        let has_files = whole(row.get_ref("files")?).is_some_and(|files| files > 0);
+        found.push((at_ms, id, read(id, at_ms, row, has_files)?));
+    }
+    Ok(found)
+}
+
+/// The parameters of [`FITS`], and how many there may be.
+struct Fits<'a> {
+    limit: i64,
+    command: Option<&'a str>,
+    reason: Option<&'a str>,
+    conversation: Option<&'a str>,
+}
+
+impl<'a> Fits<'a> {
+    fn of(filter: &'a DeadFilter) -> Self {
+        Self {
+            limit: filter.limit.map_or(i64::MAX, |limit| int(limit as u64)),
+            command: filter.command.as_deref(),
+            reason: filter.reason.map(Reason::word),
+            conversation: filter.conversation.as_deref(),
+        }
+    }
 }
 
 /// A word of a later version counts as a failure. What is no word is none of ours.
