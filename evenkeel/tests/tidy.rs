@@ -20,14 +20,8 @@ const ENTWINED: &[(&str, &str)] =
     &[("evenkeel-signal/src/standin", "a server made for tests: its rooms are one machine")];
 
 /// Folders whose rooms reach up to their parent's secrets or down to a sibling, with the reason.
-const REACHING: &[(&str, &str)] = &[
-    (
-        "evenkeel/src/journal/memory",
-        "what it decides is to be shared with the file, and its rooms are cut then",
-    ),
-    ("evenkeel/src/journal/sqlite", "the same"),
-    ("evenkeel-signal/src/standin", "a server made for tests: its rooms are one machine"),
-];
+const REACHING: &[(&str, &str)] =
+    &[("evenkeel-signal/src/standin", "a server made for tests: its rooms are one machine")];
 
 /// A room made of parts that keep their state to themselves.
 struct Closed {

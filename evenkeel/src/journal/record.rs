@@ -1,7 +1,7 @@
 //! The owner of a store: what happened goes in, what the rules make of it is committed, and answers come out.
 
-mod commands;
 mod plan;
+mod commands;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -212,7 +212,7 @@ impl<S: Store> Record<S> {
     }
 }
 
-fn fenced() -> Error {
+pub(super) fn fenced() -> Error {
     Error::new("another process owns the record now").with_hint("stop one of the two")
 }
 

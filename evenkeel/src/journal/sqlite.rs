@@ -1,26 +1,26 @@
 //! The journal on a file: one process, one writer thread, one commit for all that waits.
 
-mod content;
-mod counters;
-mod dead;
-mod desk;
-mod disk;
-mod doubt;
+mod sync;
 mod handover;
-mod health;
+mod content;
+mod disk;
 mod lock;
 mod log;
-mod look;
-mod open;
-mod owner;
-mod read;
+mod health;
 mod schema;
+mod counters;
 mod seen;
+mod read;
+mod dead;
 mod session;
-mod store;
-mod sync;
 mod write;
+mod open;
 mod writer;
+mod store;
+mod owner;
+mod look;
+mod doubt;
+mod desk;
 
 use std::fmt;
 use std::future::Future;
@@ -237,6 +237,6 @@ impl Future for Writing {
     }
 }
 
-fn gone() -> Error {
+pub(in crate::journal::sqlite) fn gone() -> Error {
     Error::new("the journal's thread has ended, or too many batches wait for it")
 }

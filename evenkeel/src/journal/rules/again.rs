@@ -6,10 +6,9 @@ use super::known::{Changes, Known};
 use super::recover::{facts, pending_event};
 use crate::event::Event;
 use crate::journal::body::Body;
+use crate::journal::id::{EventId, ReplyId};
 use crate::journal::left::{Fact, PendingEvent, PendingLetter};
-use crate::journal::store::{
-    EventId, EventRow, EventStage, EventState, NewRow, Parts, ReplyId, ReplyStage, ReplyState,
-};
+use crate::journal::row::{EventRow, EventStage, EventState, NewRow, Parts, ReplyStage, ReplyState};
 use crate::reply::Outbound;
 
 /// What is done with a dead event that gets another chance.

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use crate::event::MessageId;
 use crate::journal::body::Body;
 use crate::journal::given_up::Reason;
+use crate::journal::id::{EventId, ReplyId};
 use crate::journal::left::Fact;
-use crate::journal::store::{
-    Change, Death, EventId, EventStage, EventState, Key, Mark, Parts, ReplyId, ReplyStage, ReplyState, Row,
+use crate::journal::row::{
+    Change, Death, EventStage, EventState, Key, Mark, Parts, ReplyStage, ReplyState, Row,
 };
 use crate::reply::Outbound;
 

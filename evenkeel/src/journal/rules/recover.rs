@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use super::known::{Changes, Known, given_back};
 use crate::event::Event;
 use crate::journal::given_up::Reason;
+use crate::journal::id::EventId;
 use crate::journal::left::{Fact, PendingEvent, PendingLetter};
-use crate::journal::store::{Death, EventId, EventRow, EventStage, EventState, Parts, ReplyRow, ReplyStage};
+use crate::journal::row::{Death, EventRow, EventStage, EventState, Parts, ReplyRow, ReplyStage};
 
 /// What an earlier run left of an event.
 #[derive(Debug)]
