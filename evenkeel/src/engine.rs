@@ -71,6 +71,7 @@ pub(crate) struct Engine {
     /// The moment of the last step.
     now: Now,
     is_draining: bool,
+    gathers: bool,
 }
 
 impl Engine {
@@ -85,6 +86,7 @@ impl Engine {
             effects: Collected::default(),
             now: Now::default(),
             is_draining: false,
+            gathers: policy.gathers,
         }
     }
 
@@ -144,9 +146,16 @@ impl Engine {
         }
     }
 
-    /// A batch for the journal, if there is anything to write and nothing is being written.
+    /// A batch for the journal, if there is anything to write and nothing is being written. What nobody waits for is let wait
+    /// a few milliseconds for company, unless the bot is about to stop.
     pub(crate) fn batch(&mut self) -> Option<Vec<Entry>> {
-        self.effects.take_batch()
+        let is_worth_it = self.gathers && !self.is_draining;
+        if is_worth_it { self.effects.take_batch(self.now.elapsed) } else { self.last_batch() }
+    }
+
+    /// A batch for the journal of a bot that ends: everything that there is.
+    pub(crate) fn last_batch(&mut self) -> Option<Vec<Entry>> {
+        self.effects.take_last_batch()
     }
 
     /// Which events entered memory beside the inbox, and which are gone from it, since the last time.
@@ -159,7 +168,8 @@ impl Engine {
         // Without room no handler starts, whatever slots there are.
         let handlers = self.attempts.next_look().filter(|_| self.has_room());
         let jobs = self.jobs.next_look(self.has_room_for_jobs(), self.now);
-        let looks = [self.effects.next_timer(), jobs, handlers, self.deliveries.next_look(self.now)];
+        let (timer, batch) = (self.effects.next_timer(), self.effects.batch().next_look());
+        let looks = [timer, batch, jobs, handlers, self.deliveries.next_look(self.now)];
         looks.into_iter().flatten().min()
     }
 

@@ -1,6 +1,7 @@
 //! Entries on their way to the journal, each with what follows once it is there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -11,6 +12,10 @@ use crate::journal::{Acceptance, Answer, Dead, Entry, Job, Written};
 
 /// More room than this is given back once a batch is taken.
 const KEPT: usize = 1_024;
+
+/// For so long an entry that nobody waits for, and that a power cut may undo, waits for company. A process that is killed in
+/// between knows no better what became of a reply than one that is killed a moment earlier.
+const COMPANY: Duration = Duration::from_millis(5);
 
 /// What follows once an entry is in the journal.
 #[derive(Debug)]
@@ -67,18 +72,40 @@ pub(super) struct Batch {
     next: Vec<(Entry, Continuation)>,
     /// What follows the entries that are being written, in their order; `None` while none are.
     writing: Option<Vec<Continuation>>,
+    /// Whether somebody waits for one of those that fill.
+    is_awaited: bool,
+    /// Since when nobody does, though there are some.
+    alone_since: Option<Duration>,
 }
 
 impl Batch {
     pub(super) fn append(&mut self, entry: Entry, continuation: Continuation) {
+        self.is_awaited |= !entry.is_lazy() || !matches!(continuation, Continuation::Nothing);
         self.next.push((entry, continuation));
     }
 
-    /// The entries to write, if there are any and none are being written.
-    pub(super) fn take(&mut self) -> Option<Vec<Entry>> {
-        if self.writing.is_some() || self.next.is_empty() {
+    /// The entries to write, if there are any and none are being written. Those that nobody waits for are let wait a while.
+    pub(super) fn take(&mut self, now: Duration) -> Option<Vec<Entry>> {
+        if self.next.is_empty() || self.writing.is_some() {
             return None;
         }
+        if !self.is_awaited && now < *self.alone_since.get_or_insert(now) + COMPANY {
+            return None;
+        }
+        self.take_at_once()
+    }
+
+    /// When those that nobody waits for have waited long enough.
+    pub(super) fn next_look(&self) -> Option<Duration> {
+        self.alone_since.filter(|_| self.writing.is_none()).map(|since| since + COMPANY)
+    }
+
+    /// The entries to write, if there are any and none are being written, whoever waits for them.
+    pub(super) fn take_at_once(&mut self) -> Option<Vec<Entry>> {
+        if self.next.is_empty() || self.writing.is_some() {
+            return None;
+        }
+        (self.is_awaited, self.alone_since) = (false, None);
         let (entries, continuations) = self.next.drain(..).unzip();
         self.next.shrink_to(KEPT);
         self.writing = Some(continuations);
@@ -137,7 +164,7 @@ mod tests {
     fn taken(count: u64) -> (Batch, Vec<Entry>) {
         let mut batch = Batch::default();
         (0..count).for_each(|sequence| batch.append(Entry::Done { sequence }, Continuation::Start(sequence)));
-        let entries = batch.take().expect("there is something to write");
+        let entries = batch.take(Duration::ZERO).expect("there is something to write");
         (batch, entries)
     }
 
@@ -174,6 +201,25 @@ mod tests {
     fn one_batch_is_written_while_the_next_one_fills() {
         let (mut batch, _entries) = taken(1);
         batch.append(Entry::Done { sequence: 7 }, Continuation::Nothing);
-        assert!(batch.take().is_none() && !batch.is_written());
+        assert!(batch.take(Duration::ZERO).is_none() && !batch.is_written());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_waits_a_moment_for_company() {
+        let sent = || Entry::Sent { key: crate::reply::SendKey { sequence: 1, index: 0 }, id: None };
+        let (mut batch, start) = (Batch::default(), Duration::from_secs(9));
+        batch.append(sent(), Continuation::Nothing);
+        assert!(batch.take(start).is_none());
+        assert_eq!(batch.next_look(), Some(start + COMPANY));
+        assert!(batch.take(start + COMPANY / 2).is_none());
+        assert_eq!(batch.take(start + COMPANY).expect("it has waited").len(), 1);
+        let written = Written { batch: vec![sent()], answers: vec![Answer::Noted] };
+        assert_eq!(batch.written(written).expect("as many as were taken").count(), 1);
+
+        batch.append(sent(), Continuation::Nothing);
+        assert!(batch.take(start).is_none());
+        batch.append(Entry::Done { sequence: 2 }, Continuation::Nothing);
+        assert_eq!(batch.take(start).expect("company has come").len(), 2);
+        assert_eq!(batch.next_look(), None);
     }
 }

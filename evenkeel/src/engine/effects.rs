@@ -44,9 +44,14 @@ impl Effects {
 pub(super) struct Collected(Effects);
 
 impl Collected {
-    /// The entries to write, if there are any and none are being written.
-    pub(super) fn take_batch(&mut self) -> Option<Vec<Entry>> {
-        self.0.batch.take()
+    /// The entries to write, if there are any and none are being written. Those that nobody waits for are let wait a while.
+    pub(super) fn take_batch(&mut self, now: Duration) -> Option<Vec<Entry>> {
+        self.0.batch.take(now)
+    }
+
+    /// The same, whoever waits for them.
+    pub(super) fn take_last_batch(&mut self) -> Option<Vec<Entry>> {
+        self.0.batch.take_at_once()
     }
 
     /// What follows from a batch that was written.

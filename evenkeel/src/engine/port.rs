@@ -78,11 +78,20 @@ pub(crate) struct Policy {
     pub(crate) sends: usize,
     /// Seeds the pauses between attempts.
     pub(crate) seed: u64,
+    /// Whether a batch costs the journal something beside what is in it, so that one fewer is worth a moment.
+    pub(crate) gathers: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { is_idempotent: false, on_unknown: OnUnknown::default(), has_brake: true, sends: 256, seed: 0 }
+        Self {
+            is_idempotent: false,
+            on_unknown: OnUnknown::default(),
+            has_brake: true,
+            sends: 256,
+            seed: 0,
+            gathers: true,
+        }
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
     fn begun(probation: &mut Probation) -> Vec<u64> {
         let mut effects = Collected::default();
         probation.advance(&mut effects);
-        let entries = effects.take_batch().unwrap_or_default();
+        let entries = effects.take_last_batch().unwrap_or_default();
         let begun = entries.into_iter().map(|entry| match entry {
             Entry::Begin { sequence } => sequence,
             other => panic!("{other:?}"),

@@ -111,6 +111,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             has_brake: !app.tools().is_unbraked,
             sends: transport.sends_at_once().max(1),
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
+            gathers: journal.is_kept(),
         };
         let wire = Self {
             transport,

@@ -119,6 +119,8 @@ impl Stay<'_> {
                 self.bot.await.unwrap().unwrap();
             }
             End::Kill => {
+                // What became of a reply is noted within 5 ms; before that, nobody knows it afterwards.
+                tokio::time::sleep(std::time::Duration::from_millis(6)).await;
                 self.bot.abort();
                 assert!(self.bot.await.unwrap_err().is_cancelled());
             }

@@ -37,7 +37,7 @@ fn a_reply_that_was_about_to_be_sent_at_a_stop_is_not_in_doubt_afterwards() {
     // The bot is told to stop at once while this is being written.
     engine.step(Input::Written(write(&mut journal, batch)), now).expect("its answers");
     engine.cut_short();
-    let batch = engine.batch().expect("something to give back");
+    let batch = engine.last_batch().expect("something to give back");
     write(&mut journal, batch);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let left = runtime.block_on(journal.recover()).expect("memory does not fail");

@@ -134,7 +134,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
                 self.engine.step(Input::Written(written?), now)?;
             }
             self.engine.cut_short();
-            let Some(batch) = self.engine.batch() else { return Ok(()) };
+            let Some(batch) = self.engine.last_batch() else { return Ok(()) };
             self.writing = Some(Box::pin(self.journal.write(batch)));
         }
     }
