@@ -1,14 +1,13 @@
 //! The command line.
 
+mod kills;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use crate::contender::steady;
-use crate::kills::{self, Bot, Network, Trouble};
 use crate::poll::Loop;
 use crate::signal::Plan;
 use crate::signal::freeze;
@@ -109,7 +108,7 @@ pub(crate) enum Command {
     Rescue,
     /// For so many seconds, and whether latencies have to be met.
     Guard(u64, bool),
-    Kills(kills::Plan),
+    Kills(crate::kills::Plan),
     Planted,
     /// Hidden: what `poll` runs under valgrind.
     PollLoop(Loop, u64),
@@ -134,7 +133,7 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command,
             "poll" => alone(&mut parser, Command::Poll),
             "rescue" => alone(&mut parser, Command::Rescue),
             "guard" => guard(&mut parser),
-            "kills" => kills(&mut parser),
+            "kills" => kills::read(&mut parser),
             "planted" => alone(&mut parser, Command::Planted),
             "poll-loop" => poll_loop(&mut parser),
             "journal" => alone(&mut parser, Command::Journal),
@@ -268,44 +267,6 @@ impl Options {
 
 fn foreign(option: &str, scenario: &str) -> lexopt::Error {
     format!("`--{option}` is not for `{scenario}`").into()
-}
-
-fn kills(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
-    let mut plan = kills::Plan::default();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Short('h') | Long("help") => return Ok(Command::Help),
-            Long("rounds") => plan.rounds = positive(parser, "rounds")?,
-            Long("rate") => plan.rate = positive(parser, "rate")?,
-            Long("conversations") => plan.conversations = positive(parser, "conversations")?,
-            Long("send-ms") => plan.send = Duration::from_millis(parser.value()?.parse()?),
-            Long("seed") => plan.seed = parser.value()?.parse()?,
-            Long("short") => plan.rounds = 20,
-            Long("signal") => plan.network = Network::Signal,
-            Long("power") => plan.trouble = Trouble::Power,
-            Long("lie") => plan.trouble = Trouble::Lie,
-            Long("full") => plan.trouble = Trouble::Full,
-            Long("abort") => plan.trouble = Trouble::Abort,
-            Long("memory") => plan.is_forgetful = true,
-            Long("log") => plan.is_logged = true,
-            Long("steady") => plan.bot = Bot::Steady(None),
-            Long("mistake") => {
-                let name = parser.value()?.string()?;
-                let known = steady::MISTAKES.into_iter().find(|known| *known == name);
-                let unknown = || format!("there is no mistake `{name}`, but {}", steady::MISTAKES.join(", "));
-                plan.bot = Bot::Steady(Some(known.ok_or_else(unknown)?));
-            }
-            Long("evenkeel") => plan.evenkeel = PathBuf::from(parser.value()?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    if plan.network == Network::Signal && plan.bot != Bot::Evenkeel {
-        return Err("the steady bot knows lines, not Signal".into());
-    }
-    if plan.trouble == Trouble::Abort && plan.bot != Bot::Evenkeel {
-        return Err("the steady bot never aborts".into());
-    }
-    Ok(Command::Kills(plan))
 }
 
 fn standin(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {

@@ -3,14 +3,15 @@
 pub(crate) mod floor;
 pub(crate) mod hand_loop;
 pub(crate) mod steady;
+mod process;
 
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+
+use process::Process;
 
 /// The account that all contenders answer for.
 pub(crate) const BOT: &str = evenkeel_signal::standin::people::BOT;
@@ -116,45 +117,9 @@ impl Drop for Journal {
 }
 
 impl Running {
-    /// Returns the CPU time that the process has used, all threads together, in steps of 10 ms.
-    pub(crate) fn cpu_time(&self) -> io::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name of the program is in parentheses and may have spaces, so count from behind it.
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-        let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
-        // USER_HZ, which is 100 for user space on every Linux.
-        Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
-    }
-
-    /// Returns the resident memory in bytes.
-    pub(crate) fn resident_bytes(&self) -> io::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-        let kibibytes = line.trim().trim_end_matches(" kB").parse::<u64>();
-        kibibytes.map(|kibibytes| kibibytes * 1024).map_err(|_| io::Error::other("no VmRSS in /proc"))
-    }
-
-    /// Returns the CPU time of each thread that is alive, to the nanosecond, by its id.
-    pub(crate) fn thread_times(&self) -> io::Result<HashMap<OsString, Duration>> {
-        let mut times = HashMap::new();
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let thread = thread?;
-            // A thread may end between the listing and the reading.
-            let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
-            let nanos = text.split_whitespace().next().and_then(|field| field.parse().ok());
-            times.insert(thread.file_name(), Duration::from_nanos(nanos.unwrap_or_default()));
-        }
-        Ok(times)
-    }
-
-    /// Returns the resident memory in bytes, counted page by page: the counter in `status` lags.
-    pub(crate) fn resident_bytes_exact(&self) -> io::Result<u64> {
-        let Ok(text) = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())) else {
-            return self.resident_bytes();
-        };
-        let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap_or_default();
-        let kibibytes = line.trim().trim_end_matches(" kB").parse::<u64>();
-        kibibytes.map(|kibibytes| kibibytes * 1024).map_err(|_| io::Error::other("no Rss in smaps_rollup"))
+    /// Returns the process, which outlives nothing: it may have ended.
+    pub(crate) fn process(&self) -> Process {
+        Process(self.child.id())
     }
 
     /// Returns whether the process has ended by itself.

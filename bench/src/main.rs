@@ -13,6 +13,7 @@ mod memory;
 mod poll;
 mod rescue;
 mod guard;
+mod preload;
 mod start;
 
 use std::process::ExitCode;

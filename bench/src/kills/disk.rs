@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::{Bot, Plan, Trouble};
+use crate::preload;
 use crate::random::Random;
 
 /// The same that the tests of the journal use.
@@ -39,7 +39,7 @@ impl Disk {
         fs::create_dir_all(&data)?;
         fs::create_dir_all(&synced)?;
         if matches!(trouble, Trouble::Power | Trouble::Lie | Trouble::Full) {
-            compile(&shim)?;
+            preload::compile(SHIM, &shim)?;
         }
         Ok(Self { trouble, writes_back, data, synced, shim, full })
     }
@@ -115,15 +115,6 @@ impl Disk {
         }
         Ok(())
     }
-}
-
-fn compile(target: &Path) -> io::Result<()> {
-    let source = target.with_extension("c");
-    fs::write(&source, SHIM)?;
-    let mut compile = Command::new("cc");
-    compile.args(["-shared", "-fPIC", "-O1", "-o"]).arg(target).arg(source).args(["-ldl", "-lpthread"]);
-    let status = compile.status().map_err(|error| io::Error::other(format!("cannot run `cc`: {error}")))?;
-    if status.success() { Ok(()) } else { Err(io::Error::other("`cc` cannot compile the disk's library")) }
 }
 
 #[cfg(test)]

@@ -46,25 +46,25 @@ pub(crate) fn once(plan: &Plan, contender: &Contender) -> io::Result<Figures> {
     let mut running = contender.start(&standin.address().to_string())?;
     wait_for_socket(&standin, &mut running, contender.name)?;
     std::thread::sleep(REST);
-    let idle_bytes = running.resident_bytes()?;
+    let idle_bytes = running.process().resident_bytes()?;
 
     let stalled = || io::Error::other(format!("{} has stopped answering", contender.name));
     let drive = |running: &mut Running, messages: usize| {
         load.drive(&standin, messages, plan.outstanding, PATIENCE, || running.has_ended()).ok_or_else(stalled)
     };
     drive(&mut running, WARM_UP_MESSAGES.min(plan.messages))?;
-    let (cpu, start) = (running.cpu_time()?, Instant::now());
+    let (cpu, start) = (running.process().cpu_time()?, Instant::now());
     let outcome = drive(&mut running, plan.messages)?;
     let elapsed = start.elapsed();
     // The answer to the last send is still under way; what it costs belongs to the run.
     std::thread::sleep(Duration::from_millis(50));
-    let cpu = running.cpu_time()?.saturating_sub(cpu);
+    let cpu = running.process().cpu_time()?.saturating_sub(cpu);
 
     let mut figures = figures(outcome);
     figures.per_second = plan.messages as f64 / elapsed.as_secs_f64();
     figures.cpu_micros = cpu.as_secs_f64() * 1e6 / plan.messages as f64;
     figures.idle_bytes = idle_bytes;
-    figures.final_bytes = running.resident_bytes()?;
+    figures.final_bytes = running.process().resident_bytes()?;
     figures.dropped = standin.transcript().dropped;
     Ok(figures)
 }

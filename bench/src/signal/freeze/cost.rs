@@ -76,9 +76,9 @@ fn idle(plan: &Plan, bot: &Contender) -> io::Result<Row> {
         let stage = Stage::start(&with_guard(bot, mode))?;
         stage.ping_all(1)?;
         std::thread::sleep(REST * if plan.is_short { 1 } else { 4 });
-        let (before, start) = (stage.running.thread_times()?, Instant::now());
+        let (before, start) = (stage.running.process().thread_times()?, Instant::now());
         std::thread::sleep(time);
-        let (after, elapsed) = (stage.running.thread_times()?, start.elapsed());
+        let (after, elapsed) = (stage.running.process().thread_times()?, start.elapsed());
         // A thread that has ended meanwhile took what it used with it; an idle bot's threads do not end.
         let used: Duration = after
             .iter()
@@ -181,6 +181,7 @@ impl Stage {
 
     /// Returns the number of threads, and the resident bytes.
     fn size(&self) -> io::Result<(usize, u64)> {
-        Ok((self.running.thread_times()?.len(), self.running.resident_bytes_exact()?))
+        let process = self.running.process();
+        Ok((process.thread_times()?.len(), process.resident_bytes_exact()?))
     }
 }
