@@ -117,6 +117,7 @@ bench signal ping --messages "$messages" --repeats 1
 bench signal order --only evenkeel --messages "$messages" --repeats 1
 bench signal nothing-freezes --short
 bench router
+bench heart --short
 
 step "kill -9, and the checker that looks for what is lost"
 bench planted

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod heart;
 mod kills;
 
 use std::ffi::OsString;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::contender::Keeps;
 use crate::poll::Loop;
 use crate::signal::Plan;
 use crate::signal::freeze;
@@ -25,7 +27,7 @@ Usage: evenkeel-bench signal [SCENARIO] [OPTIONS]
        evenkeel-bench guard [OPTIONS]         strikes, endless handlers, a wrapped call, an idle guard, memory
        evenkeel-bench memory                  what a bot keeps of a million idle conversations
        evenkeel-bench journal                 what the record on a file costs, beside a bare sync of the same disk
-       evenkeel-bench latency                 what the record adds to an answer at 20 to 2,000 messages/s, in syncs
+       evenkeel-bench heart [PART] [OPTIONS]  what the record costs in time, in work and in memory, beside its bars
        evenkeel-bench kills [OPTIONS]         kill -9 at random moments: what is lost, reordered, answered twice
        evenkeel-bench planted                 bugs in a model of the bot, and whether the checker of `kills` sees them
        evenkeel-bench standin [ADDRESS]       the server alone, until it is killed
@@ -63,6 +65,23 @@ Options of `guard`:
 
 `poll` and `guard` fail, and name the figure, when a count or a ratio exceeds the bound that is printed beside it.
 
+Parts of `heart`, which run in this order (all of them: half an hour). A sync of the disk is printed beside each; a run beside
+which others took more than 15 % of the cores is played again, and else marked NOISY:
+  latency      open loop at 20 to 3,000 messages/s, in memory, on the disk, with 5 ms added to each sync
+  throughput   64 and 1,024 messages outstanding: the loop, in memory, on tmpfs, on the disk
+  beside       the same beside a process that keeps all cores busy, and after it
+  way          commits, syncs, calls of the system and context switches for each message (wants `strace`)
+  freeze       the longest silence when 16 handlers block, pings when 1 % and 5 % do, on the disk
+  producers    durable messages from 32 and 1,000 producers
+  recovery     100,000 pending events: from the start of the process to the first handler
+  memory       a bot at rest, with a fresh journal and with one that knows 5 million messages again
+
+Options of `heart`:
+  --repeats N          runs of which the median is taken (3; `recovery` takes 5)
+  --messages N         messages of each run of `throughput`, `beside` and `way` (150000)
+  --short              a minute, without strace: whether it works, no figures
+  --evenkeel PATH      as above
+
 Options of `kills`:
   --rounds N           how often the bot is killed (200)
   --short              20 rounds
@@ -90,6 +109,8 @@ Examples:
   cargo run --release -p evenkeel-bench -- signal guard --repeats 15
   cargo run --release -p evenkeel-bench -- signal nothing-freezes
   cargo run --release -p evenkeel-bench -- signal nothing-freezes --short
+  cargo run --release -p evenkeel-bench -- heart
+  cargo run --release -p evenkeel-bench -- heart latency way --repeats 5
 
 Build the bot first: cargo build --release -p evenkeel-examples --bin signal_bench
 ";
@@ -103,16 +124,20 @@ pub(crate) enum Command {
     Start,
     Memory,
     Journal,
-    Latency,
     Poll,
     Rescue,
     /// For so many seconds, and whether latencies have to be met.
     Guard(u64, bool),
+    Heart(crate::heart::Plan),
     Kills(crate::kills::Plan),
     Planted,
     /// Hidden: what `poll` runs under valgrind.
     PollLoop(Loop, u64),
     Standin(SocketAddr),
+    /// Hidden: what a sync takes in that folder.
+    Sync(PathBuf),
+    /// Hidden: keeps all cores busy.
+    Busy,
     /// Hidden: the contender `loop`, as a child of the benchmark.
     HandLoop,
     /// Hidden: the contender `steady`, as a child of the benchmark.
@@ -134,12 +159,14 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command,
             "rescue" => alone(&mut parser, Command::Rescue),
             "guard" => guard(&mut parser),
             "kills" => kills::read(&mut parser),
+            "heart" => heart::read(&mut parser),
             "planted" => alone(&mut parser, Command::Planted),
             "poll-loop" => poll_loop(&mut parser),
             "journal" => alone(&mut parser, Command::Journal),
-            "latency" => alone(&mut parser, Command::Latency),
             "memory" => alone(&mut parser, Command::Memory),
             "standin" => standin(&mut parser),
+            "sync" => Ok(Command::Sync(PathBuf::from(parser.value()?))),
+            "busy" => Ok(Command::Busy),
             "contender-loop" => Ok(Command::HandLoop),
             "contender-steady" => Ok(Command::Steady),
             "contender-floor" => Ok(Command::Floor),
@@ -259,6 +286,7 @@ impl Options {
             repeats,
             is_short: self.flags.contains(&"short"),
             is_logged: self.flags.contains(&"log"),
+            keeps: Keeps::AsTold,
             only: self.only,
             evenkeel: self.evenkeel.unwrap_or_else(crate::contender::example),
         })
@@ -319,6 +347,8 @@ mod tests {
             ("bench signal --quick", "--quick"),
             ("bench guard --seconds 0", "`--seconds` wants"),
             ("bench guard --quick", "--quick"),
+            ("bench heart lungs", "`heart` has no part `lungs`"),
+            ("bench heart --repeats 0", "`--repeats` wants"),
             ("bench kills --rounds 0", "`--rounds` wants"),
             ("bench kills --mistake none", "no mistake `none`"),
             ("bench kills --signal --steady", "not Signal"),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use process::Process;
+pub(crate) use process::{Process, Switches};
 
 /// The account that all contenders answer for.
 pub(crate) const BOT: &str = evenkeel_signal::standin::people::BOT;
@@ -26,8 +26,27 @@ pub(crate) struct Contender {
     program: PathBuf,
     argument: Option<&'static str>,
     settings: Vec<(&'static str, OsString)>,
+    keeps: Keeps,
+    /// What starts the program, with its arguments; empty without it.
+    under: Vec<OsString>,
     is_quiet: bool,
 }
+
+/// Where a bot keeps its journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// As `EVENKEEL_JOURNAL` of the benchmark says; on the disk without it.
+    #[default]
+    AsTold,
+    /// In a file beside this program: what is often mounted for temporary files syncs nothing.
+    OnDisk,
+    /// In a file that is memory.
+    OnTmpfs,
+    Nothing,
+}
+
+/// A folder whose files are memory, on every Linux.
+const TMPFS: &str = "/dev/shm";
 
 impl Contender {
     /// Returns the contenders of those names that exist on this machine, and what is missing of the others.
@@ -35,7 +54,15 @@ impl Contender {
         let own = std::env::current_exe()?;
         let new = |name, program: &Path, argument| {
             let program = program.to_owned();
-            Self { name, program, argument, settings: Vec::new(), is_quiet: false }
+            Self {
+                name,
+                program,
+                argument,
+                settings: Vec::new(),
+                keeps: Keeps::AsTold,
+                under: Vec::new(),
+                is_quiet: false,
+            }
         };
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for &name in names {
@@ -56,6 +83,18 @@ impl Contender {
         self
     }
 
+    /// Says where the journal is.
+    pub(crate) fn with_journal(mut self, keeps: Keeps) -> Self {
+        self.keeps = keeps;
+        self
+    }
+
+    /// Starts the program by another one, which has to become it.
+    pub(crate) fn under(mut self, command: Vec<OsString>) -> Self {
+        self.under = command;
+        self
+    }
+
     /// Throws away what the program logs: hundreds of reports are expected where hundreds of handlers block.
     pub(crate) fn quiet(mut self) -> Self {
         self.is_quiet = true;
@@ -64,10 +103,16 @@ impl Contender {
 
     /// Starts the program against the server at `address`, a host and a port.
     pub(crate) fn start(&self, address: &str) -> io::Result<Running> {
-        let journal = Journal::new()?;
-        let chosen =
-            std::env::var_os("EVENKEEL_JOURNAL").unwrap_or_else(|| journal.0.join("journal.db").into());
-        let child = Command::new(&self.program)
+        let journal = Journal::new(self.keeps)?;
+        let file = journal.0.join("journal.db").into();
+        let chosen = match self.keeps {
+            Keeps::AsTold => std::env::var_os("EVENKEEL_JOURNAL").unwrap_or(file),
+            Keeps::OnDisk | Keeps::OnTmpfs => file,
+            Keeps::Nothing => "memory".into(),
+        };
+        let mut words = self.under.iter().map(OsString::as_os_str).chain([self.program.as_os_str()]);
+        let child = Command::new(words.next().unwrap_or_default())
+            .args(words)
             .args(self.argument)
             .env("EVENKEEL_JOURNAL", chosen)
             .env("SIGNAL_PHONE_NUMBER", BOT)
@@ -95,18 +140,36 @@ pub(crate) struct Running {
     _journal: Journal,
 }
 
-/// A folder for the journal of one process, on the disk on which this program lies: what is often mounted for temporary
-/// files syncs nothing.
+/// A folder for the journal of one process.
 struct Journal(PathBuf);
 
 impl Journal {
-    fn new() -> io::Result<Self> {
+    fn new(keeps: Keeps) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::current_exe()?.with_file_name(format!("journal-{process}-{count}"));
+        let folder = match keeps {
+            Keeps::OnTmpfs => tmpfs()?.join(format!("evenkeel-bench-{process}-{count}")),
+            _ => disk()?.join(format!("journal-{process}-{count}")),
+        };
         std::fs::create_dir_all(&folder)?;
         Ok(Self(folder))
     }
+}
+
+/// Returns the folder in which journals on the disk are.
+pub(crate) fn disk() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().map(Path::to_owned).unwrap_or_default())
+}
+
+fn tmpfs() -> io::Result<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let is_memory = mounts.lines().any(|line| {
+        let mut words = line.split(' ').skip(1);
+        (words.next(), words.next()) == (Some(TMPFS), Some("tmpfs"))
+    });
+    let missing = || io::Error::other(format!("`{TMPFS}` is no tmpfs: `mount -t tmpfs tmpfs {TMPFS}`"));
+    is_memory.then(|| TMPFS.into()).ok_or_else(missing)
 }
 
 impl Drop for Journal {

@@ -1,6 +1,8 @@
 //! What the journal on a file costs: durable messages per second, latency, syncs, bytes, and how fast it comes back.
 
 mod bots;
+pub(crate) mod fill;
+pub(crate) mod producers;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -30,11 +32,6 @@ pub(crate) fn run() -> io::Result<()> {
     })
 }
 
-/// Runs what concerns the answers of a bot only.
-pub(crate) fn latency() -> io::Result<()> {
-    in_folder(rates)
-}
-
 /// In a folder under the current one, which is on a disk where a temporary one might not be.
 fn in_folder(measure: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let folder = std::env::current_dir()?.join(format!("target/journal-{}", std::process::id()));
@@ -46,43 +43,20 @@ fn in_folder(measure: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
 
 fn measure(folder: &Path, wait: impl Fn(Measuring<'_>) -> io::Result<()>) -> io::Result<()> {
     println!("durable messages: accept, begin, promise, done, sent; 300 bytes; every batch is one sync");
-    println!(
-        "{:>10} {:>10} {:>12} {:>12} {:>12} {:>12} {:>10}",
-        "producers", "msgs/s", "syncs/msg", "CPU us/msg", "writer us", "bytes left", "WAL MiB"
-    );
-    for producers in [1, 32, 1000] {
-        wait(Box::pin(throughput(&folder.join(format!("rate-{producers}.db")), producers)))?;
+    producers::heading();
+    for count in [1, 32, 1000] {
+        let path = folder.join(format!("rate-{count}.db"));
+        wait(Box::pin(async move {
+            producers::throughput(&path, count).await?.print();
+            Ok(())
+        }))?;
     }
     wait(Box::pin(accepting(folder)))?;
-    rates(folder)?;
     wait(Box::pin(recovery(&folder.join("recovery.db"))))?;
     bots::first_handler(&folder.join("recovery.db"))?;
     wait(Box::pin(dead(&folder.join("dead.db"))))?;
     wait(Box::pin(jobs(&folder.join("jobs.db"))))?;
     bots::on_time(&folder.join("jobs.db"))
-}
-
-/// What the file adds to a bot's answers at each rate, in syncs of the same disk, which are measured before and after.
-fn rates(folder: &Path) -> io::Result<()> {
-    println!(
-        "\na bot that answers `!ping`; 1,000 people; ms, p50 / p99; `sync` is a bare write + fdatasync (p50)"
-    );
-    println!(
-        "{:>10} {:>10} {:>10} {:>17} {:>17} {:>17} {:>8} {:>8} {:>8}",
-        "msgs/s",
-        "syncs/msg",
-        "writer us",
-        "accepted",
-        "answered",
-        "in memory",
-        "sync",
-        "p50 more",
-        "in syncs"
-    );
-    for per_second in [20, 100, 500, 1000, 2000] {
-        bots::rate(folder, per_second)?;
-    }
-    Ok(())
 }
 
 type Measuring<'a> = std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + 'a>>;
@@ -101,12 +75,15 @@ async fn recover(journal: &mut SqliteJournal) -> io::Result<evenkeel::journal::R
 }
 
 fn accept(number: u64, begins: bool) -> Entry {
-    let text = "x".repeat(80);
+    Entry::Accept { event: event(number, "x".repeat(80)), now_ms: now_ms(), begins }
+}
+
+fn event(number: u64, text: String) -> Event {
     let who = format!("+1555{:07}", number % 5000);
     let id = format!("{who}:1:{}", 1_700_000_000_000 + number);
     let message = Message::text(id.clone(), text);
-    let event = Event::new(id, Conversation::direct(who.clone()), Sender::new(who), message);
-    Entry::Accept { event: event.with_sent_ms(1_700_000_000_000), now_ms: now_ms(), begins }
+    Event::new(id, Conversation::direct(who.clone()), Sender::new(who), message)
+        .with_sent_ms(1_700_000_000_000)
 }
 
 fn now_ms() -> u64 {
@@ -140,53 +117,6 @@ fn follow(batch: &[Entry], answers: &[Answer], next: &mut Vec<Entry>) -> u64 {
         }
     }
     accepted
-}
-
-/// Half of the producers wait in the batch that is written, half in the one that is collected, as in a running bot.
-async fn throughput(path: &Path, producers: u64) -> io::Result<()> {
-    let mut journal = open(path)?;
-    recover(&mut journal).await?;
-    let empty = used_bytes(path)?;
-    let health = journal.health();
-    let groups = producers.min(2);
-    let mut number = 0;
-    let mut messages = 0;
-    let mut flying = std::collections::VecDeque::new();
-    let fill = |next: &mut Vec<Entry>, number: &mut u64| {
-        next.extend((0..producers / groups).map(|at| accept(*number + at, true)));
-        *number += producers / groups;
-    };
-    for _ in 0..groups {
-        let mut next = Vec::new();
-        fill(&mut next, &mut number);
-        flying.push_back(journal.write(next));
-    }
-    let (start, cpu) = (Instant::now(), cpu_time());
-    while let Some(writing) = flying.pop_front() {
-        let written = writing.await.map_err(|error| bots::told(&error))?;
-        let mut next = Vec::with_capacity(written.batch.len());
-        messages += follow(&written.batch, &written.answers, &mut next);
-        if start.elapsed() < FOR {
-            fill(&mut next, &mut number);
-        }
-        if !next.is_empty() {
-            flying.push_back(journal.write(next));
-        }
-    }
-    let (wall, cpu) = (start.elapsed(), cpu_time() - cpu);
-    journal.close().await;
-    let vitals = health.vitals();
-    let per_message = |what: Duration| what.as_secs_f64() * 1e6 / messages as f64;
-    println!(
-        "{producers:>10} {:>10.0} {:>12.4} {:>12.1} {:>12.1} {:>12.1} {:>10.1}",
-        messages as f64 / wall.as_secs_f64(),
-        syncs(&vitals) as f64 / messages as f64,
-        per_message(cpu),
-        per_message(vitals.busy),
-        used_bytes(path)?.saturating_sub(empty) as f64 / messages as f64,
-        vitals.wal_peak_bytes as f64 / f64::from(1 << 20),
-    );
-    Ok(())
 }
 
 fn syncs(vitals: &Vitals) -> u64 {

@@ -13,6 +13,7 @@ mod memory;
 mod poll;
 mod rescue;
 mod guard;
+mod heart;
 mod preload;
 mod start;
 
@@ -40,11 +41,13 @@ fn main() -> ExitCode {
         }
         Command::Start => start::run(),
         Command::Journal => journal::run(),
-        Command::Latency => journal::latency(),
         Command::Memory => memory::run(),
         Command::Poll => poll::run(),
         Command::Rescue => rescue::run(),
         Command::Guard(seconds, is_strict) => guard::run(Duration::from_secs(seconds), is_strict),
+        Command::Heart(plan) => heart::run(&plan),
+        Command::Sync(folder) => heart::disk::print(&folder),
+        Command::Busy => heart::beside::busy(),
         Command::Kills(plan) => kills::run(&plan),
         Command::Planted => kills::planted::run(),
         Command::PollLoop(which, polls) => {

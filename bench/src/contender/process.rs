@@ -1,6 +1,6 @@
 //! A process as the kernel sees it, through `/proc`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -10,6 +10,13 @@ use std::time::Duration;
 /// A process that is running; once it has ended, each question is an error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process(pub(crate) u32);
+
+/// How often threads have given a core away: by waiting, and by being interrupted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Switches {
+    pub(crate) voluntary: u64,
+    pub(crate) involuntary: u64,
+}
 
 impl Process {
     fn file(self, name: &str) -> PathBuf {
@@ -52,6 +59,20 @@ impl Process {
         }
         Ok(times)
     }
+
+    /// Returns how often the threads that are alive have given their core away, by their names.
+    pub(crate) fn switches(self) -> io::Result<BTreeMap<String, Switches>> {
+        let mut switches = BTreeMap::<String, Switches>::new();
+        for thread in fs::read_dir(self.file("task"))? {
+            let Ok(status) = fs::read_to_string(thread?.path().join("status")) else { continue };
+            let count = |name| field(&status, name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+            let name = field(&status, "Name").unwrap_or_default().to_owned();
+            let of_name = switches.entry(name).or_default();
+            of_name.voluntary += count("voluntary_ctxt_switches");
+            of_name.involuntary += count("nonvoluntary_ctxt_switches");
+        }
+        Ok(switches)
+    }
 }
 
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
@@ -72,7 +93,8 @@ mod tests {
     fn a_process_sees_its_own_threads_and_its_memory() {
         let own = Process(std::process::id());
         assert!(own.resident_bytes_exact().unwrap() > 0);
-        assert!(!own.thread_times().unwrap().is_empty());
+        let switches = own.switches().unwrap();
+        assert!(switches.values().any(|of_name| of_name.voluntary > 0), "{switches:?}");
         assert!(Process(0).cpu_time().is_err());
     }
 

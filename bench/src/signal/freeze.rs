@@ -1,8 +1,8 @@
 //! Bots whose handlers block: who else waits for them, and what it costs that nobody does.
 
-mod schedule;
-mod crowd;
-mod figures;
+pub(crate) mod schedule;
+pub(crate) mod crowd;
+pub(crate) mod figures;
 mod scene;
 mod goals;
 mod cost;
@@ -12,7 +12,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::contender::Contender;
+use crate::contender::{Contender, Keeps};
 use cost::COSTS;
 use figures::{Figures, text};
 use goals::{PLAYED, Row};
@@ -35,6 +35,7 @@ pub(crate) struct Plan {
     pub(crate) is_short: bool,
     /// Shows what the bots log.
     pub(crate) is_logged: bool,
+    pub(crate) keeps: Keeps,
     pub(crate) only: Vec<String>,
     pub(crate) evenkeel: PathBuf,
 }
@@ -57,8 +58,9 @@ pub(crate) fn is_steady(name: &str) -> bool {
 /// Plays the scenes of all contenders in turn, as often as planned, and prints the table.
 pub(crate) fn run(plan: &Plan) -> io::Result<()> {
     let (found, missing) = Contender::find(&plan.contenders(), &plan.evenkeel)?;
+    let contenders = found.into_iter().map(|one| one.with_journal(plan.keeps));
     let contenders: Vec<Contender> =
-        found.into_iter().map(|one| if plan.is_logged { one } else { one.quiet() }).collect();
+        contenders.map(|one| if plan.is_logged { one } else { one.quiet() }).collect();
     missing.iter().for_each(|line| println!("  {line}"));
     if contenders.is_empty() {
         return Err(io::Error::other("there is no contender to run"));

@@ -16,7 +16,7 @@ use crate::contender::BOT;
 use crate::signal::words::{Writer, token_in};
 
 /// A crowd, shared by the thread that writes and the stand-in's callback.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     lines: Vec<Line>,
     people: Vec<Person>,
     /// Who has written a bad message, and which: the only one of that conversation.
@@ -36,30 +36,30 @@ struct Heard {
 
 /// What came of a run; all times are from its start.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) lines: Vec<Told>,
+pub(crate) struct Outcome {
+    pub(crate) lines: Vec<Told>,
     /// Replies to a bad message that do not repeat its token: the bot was too busy.
-    pub(super) refused: usize,
+    pub(crate) refused: usize,
     /// Duplicates, unknown tokens, wrong recipients.
-    pub(super) wrong: usize,
+    pub(crate) wrong: usize,
     /// When nobody listened any longer.
-    pub(super) end: Duration,
+    pub(crate) end: Duration,
     /// How late the generator was with each line that counts.
-    pub(super) lateness: Vec<Duration>,
+    pub(crate) lateness: Vec<Duration>,
     /// Whether the bot's process has ended.
-    pub(super) is_lost: bool,
+    pub(crate) is_lost: bool,
 }
 
 /// A line and its answer.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
-    pub(super) due: Duration,
-    pub(super) answered: Option<Duration>,
-    pub(super) part: Part,
+pub(crate) struct Told {
+    pub(crate) due: Duration,
+    pub(crate) answered: Option<Duration>,
+    pub(crate) part: Part,
 }
 
 impl Crowd {
-    pub(super) fn new(schedule: Schedule) -> Arc<Self> {
+    pub(crate) fn new(schedule: Schedule) -> Arc<Self> {
         let people: Vec<Person> = (0..schedule.people()).map(Person::nth).collect();
         let lines = schedule.lines;
         let bad = lines.iter().enumerate().filter(|(_, line)| line.part == Part::Bad);
@@ -71,18 +71,26 @@ impl Crowd {
         Arc::new(Self { lines, people, bad_lines, heard: Mutex::new(heard), all_answered: Condvar::new() })
     }
 
-    /// Writes every line at its time, on this thread, and then waits for the answers for `patience` at most.
-    pub(super) fn drive(
+    /// Writes every line at its time, on this thread, and then waits for the answers for `patience` at most. `first` is
+    /// called once, before the first line that counts.
+    pub(crate) fn drive(
         &self,
         switchboard: &Switchboard,
         patience: Duration,
+        first: impl FnOnce(),
         mut is_lost: impl FnMut() -> bool,
     ) -> Outcome {
+        let mut first = Some(first);
         let writers: Vec<Writer> = self.people.iter().map(Writer::new).collect();
         let mut lateness = Vec::with_capacity(self.lines.len());
         let start = Instant::now();
         for (token, line) in self.lines.iter().enumerate() {
             let due = start + line.at;
+            if line.part != Part::WarmUp
+                && let Some(first) = first.take()
+            {
+                first();
+            }
             // The system's clock_nanosleep, which returns some 60 us late; that is part of every latency.
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             if line.part != Part::WarmUp {
@@ -121,7 +129,7 @@ impl Crowd {
     }
 
     /// Enters one reply; called on the stand-in's thread.
-    pub(super) fn reply(&self, sent: &Sent) {
+    pub(crate) fn reply(&self, sent: &Sent) {
         let now = Instant::now();
         let Some(recipient) = sent.recipients.first() else { return };
         let mut heard = self.heard();

@@ -8,7 +8,7 @@ use super::schedule::Part;
 
 /// Which of the healthy messages are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(crate) enum Sight {
     All,
     /// Those that waited while a bad message waited too.
     Beside,
@@ -16,35 +16,35 @@ pub(super) enum Sight {
 
 /// A wait, or how long somebody had waited when the run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Wait {
-    pub(super) time: Duration,
-    pub(super) is_open: bool,
+pub(crate) struct Wait {
+    pub(crate) time: Duration,
+    pub(crate) is_open: bool,
 }
 
 /// What one run showed, or the medians of several; counts are then the worst of them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Figures {
-    pub(super) median: Wait,
-    pub(super) p99: Wait,
-    pub(super) slowest: Wait,
+pub(crate) struct Figures {
+    pub(crate) median: Wait,
+    pub(crate) p99: Wait,
+    pub(crate) slowest: Wait,
     /// The longest time in which healthy messages were due and none was answered.
-    pub(super) silence: Wait,
-    pub(super) healthy: usize,
-    pub(super) bad: usize,
-    pub(super) healthy_unanswered: usize,
-    pub(super) bad_unanswered: usize,
-    pub(super) refused: usize,
-    pub(super) wrong: usize,
+    pub(crate) silence: Wait,
+    pub(crate) healthy: usize,
+    pub(crate) bad: usize,
+    pub(crate) healthy_unanswered: usize,
+    pub(crate) bad_unanswered: usize,
+    pub(crate) refused: usize,
+    pub(crate) wrong: usize,
     /// Frames that the server lost because the bot did not read.
-    pub(super) dropped: u64,
+    pub(crate) dropped: u64,
     /// Of the generator itself.
-    pub(super) lateness_p99: Duration,
-    pub(super) lateness_slowest: Duration,
-    pub(super) is_lost: bool,
+    pub(crate) lateness_p99: Duration,
+    pub(crate) lateness_slowest: Duration,
+    pub(crate) is_lost: bool,
 }
 
 impl Figures {
-    pub(super) fn of(outcome: &Outcome, sight: Sight, dropped: u64) -> Self {
+    pub(crate) fn of(outcome: &Outcome, sight: Sight, dropped: u64) -> Self {
         let end = outcome.end;
         let part = |part: Part| outcome.lines.iter().filter(move |line| line.part == part);
         let unanswered = |wanted: Part| part(wanted).filter(|line| line.answered.is_none()).count();
@@ -73,7 +73,7 @@ impl Figures {
         }
     }
 
-    pub(super) fn median_of(runs: &[Self]) -> Self {
+    pub(crate) fn median_of(runs: &[Self]) -> Self {
         let worst = |count: fn(&Self) -> usize| runs.iter().map(count).max().unwrap_or_default();
         Self {
             median: median(runs, |run| run.median),
@@ -94,7 +94,7 @@ impl Figures {
     }
 
     /// Returns whether everybody got their own answer, once.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.healthy_unanswered + self.bad_unanswered + self.refused + self.wrong == 0 && !self.is_lost
     }
 }
@@ -116,7 +116,7 @@ impl fmt::Display for Wait {
 }
 
 /// A time as a person would write it, to three digits or so.
-pub(super) fn text(time: Duration) -> String {
+pub(crate) fn text(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 0.1 {
         format!("{:.2} ms", seconds * 1e3)
@@ -133,7 +133,7 @@ fn at<T: Copy + Default>(sorted: &[T], share: f64) -> T {
 }
 
 /// Returns the middle one; of an even number, the upper.
-pub(super) fn median<T, F: Ord + Copy + Default>(runs: &[T], figure: impl Fn(&T) -> F) -> F {
+pub(crate) fn median<T, F: Ord + Copy + Default>(runs: &[T], figure: impl Fn(&T) -> F) -> F {
     let mut figures: Vec<F> = runs.iter().map(figure).collect();
     figures.sort_unstable();
     figures.get(figures.len() / 2).copied().unwrap_or_default()

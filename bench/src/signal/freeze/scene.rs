@@ -59,7 +59,7 @@ impl Scene {
         let standin = Standin::start(options)?;
         let mut running = contender.start(&standin.address().to_string())?;
         wait_for_socket(&standin, &mut running, contender.name)?;
-        let outcome = crowd.drive(&standin, self.patience, || running.has_ended());
+        let outcome = crowd.drive(&standin, self.patience, || (), || running.has_ended());
         Ok(Figures::of(&outcome, self.sight, standin.transcript().dropped))
     }
 }

@@ -11,22 +11,26 @@ const HEALTHY_CONVERSATIONS: u32 = 1_000;
 /// Handlers of a burst that sleep.
 const ASLEEP: usize = 200;
 const FROZEN: usize = 16;
+/// Messages that nobody measures, before a rate: so many at this rate, and then so many at once.
+const WARM_PER_SECOND: f64 = 3_000.0;
+const WARM: Duration = Duration::from_millis(1_500);
+const BURST: u32 = 100;
 /// From one handler that blocks for a second to the next.
 const LULL_PERIOD: Duration = Duration::from_millis(1_250);
 
 /// A message and its time from the start.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
-    pub(super) at: Duration,
-    pub(super) command: &'static str,
+pub(crate) struct Line {
+    pub(crate) at: Duration,
+    pub(crate) command: &'static str,
     /// The number of the person who writes it.
-    pub(super) person: u32,
-    pub(super) part: Part,
+    pub(crate) person: u32,
+    pub(crate) part: Part,
 }
 
 /// What a message is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// Written, and not counted.
     WarmUp,
     /// Somebody who does nothing wrong, and whose wait is measured.
@@ -37,16 +41,16 @@ pub(super) enum Part {
 
 /// How much of each scene is played.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Length {
-    pub(super) warm_up: Duration,
+pub(crate) struct Length {
+    pub(crate) warm_up: Duration,
     /// Of the scenes that are a steady mixture.
-    pub(super) steady: Duration,
+    pub(crate) steady: Duration,
     /// Of the scenes in which many handlers block at once.
-    pub(super) bursts: u32,
+    pub(crate) bursts: u32,
     /// `!freeze` takes five seconds, which the short form has not.
-    pub(super) freeze: (&'static str, Duration),
+    pub(crate) freeze: (&'static str, Duration),
     /// Differs from run to run, and is the same for all contenders of one.
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Length {
@@ -58,19 +62,19 @@ impl Length {
 
 /// The messages of a run, in the order of their times.
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
-    pub(super) lines: Vec<Line>,
+pub(crate) struct Schedule {
+    pub(crate) lines: Vec<Line>,
     bad: u32,
     healthy: u32,
 }
 
 /// Healthy messages alone, at the common rate.
-pub(super) fn calm(length: &Length) -> Schedule {
+pub(crate) fn calm(length: &Length) -> Schedule {
     blocks(length, 0)
 }
 
 /// `percent` of the messages block for 200 ms; which ones is random, or they would never meet.
-pub(super) fn blocks(length: &Length, percent: u64) -> Schedule {
+pub(crate) fn blocks(length: &Length, percent: u64) -> Schedule {
     let mut schedule = Schedule::default();
     let mut random = Random(length.seed);
     let total = length.warm_up + length.steady;
@@ -85,7 +89,7 @@ pub(super) fn blocks(length: &Length, percent: u64) -> Schedule {
 }
 
 /// Sixteen handlers freeze at once, and everybody else goes on.
-pub(super) fn freeze(length: &Length) -> Schedule {
+pub(crate) fn freeze(length: &Length) -> Schedule {
     let (command, time) = length.freeze;
     let mut schedule = Schedule::default();
     (0..FROZEN).for_each(|_| schedule.bad(length.warm_up, command));
@@ -94,25 +98,25 @@ pub(super) fn freeze(length: &Length) -> Schedule {
 }
 
 /// Two hundred handlers sleep for a second, again and again.
-pub(super) fn asleep(length: &Length) -> Schedule {
+pub(crate) fn asleep(length: &Length) -> Schedule {
     bursts(length, "!nap", ASLEEP, Duration::from_secs(2), PER_SECOND)
 }
 
 /// Two handlers for each core compute for a second, again and again: on N cores that takes two seconds.
-pub(super) fn hogs(length: &Length) -> Schedule {
+pub(crate) fn hogs(length: &Length) -> Schedule {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     bursts(length, "!spin", 2 * cores, Duration::from_millis(2_500), PER_SECOND)
 }
 
 /// Hardly anything to do: one message in 25 ms.
-pub(super) fn idle(length: &Length) -> Schedule {
+pub(crate) fn idle(length: &Length) -> Schedule {
     let mut schedule = Schedule::default();
     schedule.pings(40.0, length.warm_up + LULL_PERIOD * length.lulls(), length);
     schedule
 }
 
 /// Hardly anything to do, and one handler that waits for a timer and then sleeps for a second.
-pub(super) fn driver(length: &Length) -> Schedule {
+pub(crate) fn driver(length: &Length) -> Schedule {
     let mut schedule = idle(length);
     for n in 0..length.lulls() {
         // Between two pings, so that the bot is idle when it comes.
@@ -135,6 +139,18 @@ fn bursts(
     }
     schedule.pings(per_second, length.warm_up + period * length.bursts, length);
     schedule.sorted()
+}
+
+/// A steady rate, which begins when a burst has been answered, on a bot whose journal has been round its log once.
+pub(crate) fn after_burst(per_second: f64, time: Duration) -> Schedule {
+    let burst = WARM + Duration::from_millis(300);
+    let start = burst + Duration::from_millis(100);
+    let length = Length { warm_up: start, steady: time, bursts: 0, freeze: ("", Duration::ZERO), seed: 0 };
+    let mut schedule = Schedule::default();
+    ticks(WARM_PER_SECOND, Duration::ZERO, WARM).for_each(|at| schedule.ping(at, &length));
+    (0..BURST).for_each(|_| schedule.ping(burst, &length));
+    ticks(per_second, start, start + time).for_each(|at| schedule.ping(at, &length));
+    schedule
 }
 
 impl Schedule {
@@ -162,7 +178,7 @@ impl Schedule {
     }
 
     /// Returns how many people write.
-    pub(super) fn people(&self) -> u32 {
+    pub(crate) fn people(&self) -> u32 {
         HEALTHY_CONVERSATIONS + self.bad
     }
 }
@@ -209,6 +225,16 @@ mod tests {
             bad.dedup();
             assert_eq!(bad.len(), count);
         }
+    }
+
+    #[test]
+    fn a_rate_counts_from_when_the_burst_before_it_is_over() {
+        let schedule = after_burst(20.0, Duration::from_secs(5));
+        assert!(schedule.lines.is_sorted_by_key(|line| line.at));
+        assert_eq!(count(&schedule, Part::Healthy), 100);
+        let first = schedule.lines.iter().find(|line| line.part == Part::Healthy).expect("a line");
+        let burst = schedule.lines.iter().filter(|line| line.at + Duration::from_millis(100) == first.at);
+        assert_eq!(burst.count(), 100);
     }
 
     #[test]
