@@ -16,6 +16,7 @@ use super::store::{
 };
 use super::{Answer, Entry, Recovered, TRANSPORT, latest};
 use crate::error::{Error, Result};
+#[cfg(feature = "sqlite")]
 pub(super) use commands::OperatorCommand;
 pub use commands::Outcome;
 use plan::Plan;
@@ -50,10 +51,12 @@ impl<S> Record<S> {
         &self.store
     }
 
+    #[cfg(feature = "sqlite")]
     pub(super) fn store_mut(&mut self) -> &mut S {
         &mut self.store
     }
 
+    #[cfg(feature = "sqlite")]
     pub(super) fn into_store(self) -> S {
         self.store
     }

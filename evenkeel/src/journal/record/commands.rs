@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
@@ -239,9 +238,10 @@ impl Outcome {
     }
 }
 
+#[cfg(feature = "sqlite")]
 impl OperatorCommand {
     /// As it is left for the owner.
-    pub(in crate::journal) fn to_bytes(&self) -> Bytes {
+    pub(in crate::journal) fn to_bytes(&self) -> bytes::Bytes {
         serde_json::to_vec(self).expect("our own types become JSON").into()
     }
 }
