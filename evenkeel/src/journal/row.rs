@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::body::Body;
-use super::given_up::Reason;
+use super::content::Content;
+use super::given_up::{Dead, DeadId, Reason};
 use super::id::{EventId, ReplyId, Scope};
 use super::left::Fact;
 use super::planned::Job;
@@ -102,6 +103,45 @@ pub struct Death<'a> {
     pub command: Cow<'a, str>,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
+}
+
+impl Death<'_> {
+    /// The same, to keep.
+    pub fn into_owned(self) -> Death<'static> {
+        let Self { reason, error, command, at_ms } = self;
+        let (error, command) = (Cow::Owned(error.into_owned()), Cow::Owned(command.into_owned()));
+        Death { reason, error, command, at_ms }
+    }
+}
+
+/// A dead letter as a store has it: what a [`Reader`](super::store::Reader) makes a [`Dead`] of.
+#[derive(Debug)]
+pub struct DeadRow<'a> {
+    /// Its name.
+    pub id: DeadId,
+    /// The id of its conversation.
+    pub conversation: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it was given up.
+    pub death: Death<'a>,
+    /// What came in, or what was to go out.
+    pub body: Body<'static>,
+}
+
+impl From<DeadRow<'_>> for Dead {
+    fn from(row: DeadRow<'_>) -> Self {
+        let DeadRow { id, conversation, attempts, death, body } = row;
+        let content = match id {
+            DeadId::Event(_) => Content::event(body),
+            DeadId::Reply(bits, index) => {
+                Content::reply(ReplyId { event: EventId::from_bits(bits), index }, body)
+            }
+        };
+        let Death { reason, error, command, at_ms } = death;
+        let (error, command) = (error.into_owned(), command.into_owned());
+        Self { id, reason, error, command, conversation, attempts, at_ms, content }
+    }
 }
 
 /// One event with all that hangs on it.

@@ -32,6 +32,7 @@ use tokio::sync::oneshot;
 
 use super::Entry;
 use super::record::Record;
+use super::store::Store as _;
 use super::{Journal, Recovered, Written};
 use crate::config::Secret;
 use crate::error::{Error, Result};
@@ -112,7 +113,27 @@ impl SqliteOptions {
     /// When the file is none of ours, was written by a newer version, cannot be written, is on a network or a full disk, is
     /// in use by another process, or does not open with the key. Nothing is touched then, and the hint says what to do.
     pub fn open(self, path: impl Into<PathBuf>) -> Result<SqliteJournal> {
-        let path = path.into();
+        let (store, health, lock) = self.open_locked(path.into())?;
+        let keeping = store.keeping();
+        let owner = Owner(Some(Record::new(store)));
+        let handover = Handover::start("evenkeel-journal", WAITING, owner)
+            .map_err(|error| Error::from(error).context("cannot start the journal's thread"))?;
+        Ok(SqliteJournal { handover, health, keeping, _lock: lock })
+    }
+
+    /// Opens the store in the file alone, on the caller's own thread: for tests of stores. A bot has a [`SqliteJournal`].
+    ///
+    /// Its futures block while the file is written, and are ready at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteOptions::open`].
+    pub fn open_store(self, path: impl Into<PathBuf>) -> Result<SqliteStore> {
+        let (store, _, lock) = self.open_locked(path.into())?;
+        Ok(store.with_lock(lock))
+    }
+
+    fn open_locked(self, path: PathBuf) -> Result<(SqliteStore, Health, Lock)> {
         let keeping = self.keeping(&path);
         let place = Place::new(path, self);
         place.check()?;
@@ -134,11 +155,8 @@ impl SqliteOptions {
             }
         }
         let health = Health::default();
-        let store = SqliteStore::new(Writer::new(place, session, health.clone()), keeping.clone());
-        let owner = Owner(Some(Record::new(store)));
-        let handover = Handover::start("evenkeel-journal", WAITING, owner)
-            .map_err(|error| Error::from(error).context("cannot start the journal's thread"))?;
-        Ok(SqliteJournal { handover, health, keeping, _lock: lock })
+        let store = SqliteStore::new(Writer::new(place, session, health.clone()), keeping);
+        Ok((store, health, lock))
     }
 }
 

@@ -17,8 +17,8 @@ use crate::guarantee::Keeping;
 pub use super::body::Body;
 pub use super::id::{Epoch, EventId, Partition, ReplyId, Scope};
 pub use super::row::{
-    Change, Death, Due, EventRow, EventStage, EventState, JobKey, Key, Mark, NewRow, Parts, ReplyRow,
-    ReplyStage, ReplyState, Row,
+    Change, DeadRow, Death, Due, EventRow, EventStage, EventState, JobKey, Key, Mark, NewRow, Parts,
+    ReplyRow, ReplyStage, ReplyState, Row,
 };
 use super::{Dead, DeadFilter, DeadId, Job};
 
@@ -27,8 +27,8 @@ use super::{Dead, DeadFilter, DeadId, Job};
 pub struct Intake<'a> {
     /// The conversation that it belongs to, by id; empty for none. It lives in the partition of this one.
     pub conversation: Cow<'a, str>,
-    /// By what it is known when it comes once more: the store keeps a hash of it, for as long as it promises. `None` for what
-    /// is always new.
+    /// By what an event or a reply is known when it comes once more: the store keeps a hash of it, for as long as it promises.
+    /// `None` for what is always new; jobs are known by their names.
     pub dedupe: Option<&'a str>,
     /// What it is.
     pub row: NewRow<'a>,
@@ -39,7 +39,7 @@ pub struct Intake<'a> {
 pub enum Taken {
     /// It has this number: that of an [`EventId`], a job or a command.
     New(u64),
-    /// It is known. Of a job this is the number, of an event 0.
+    /// It is known. Of a job this is the number, of an event or a reply 0.
     Known(u64),
 }
 
@@ -107,7 +107,7 @@ pub struct Claims {
     pub lost: Vec<Partition>,
     /// How far each source has been read, by its name.
     pub cursors: Vec<(String, Bytes)>,
-    /// The latest [`Batch::now_ms`] of all that the store was told.
+    /// The [`Batch::now_ms`] that the store was told last, be it earlier than one before.
     pub latest_ms: u64,
 }
 

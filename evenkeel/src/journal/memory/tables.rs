@@ -1,6 +1,5 @@
 //! The maps of a store in memory, and what a batch does to them.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
@@ -8,12 +7,11 @@ use bytes::Bytes;
 use super::seen::Seen;
 use crate::event::MessageId;
 use crate::journal::body::Body;
-use crate::journal::content::Content;
 use crate::journal::rules::SENT;
 use crate::journal::store::{
-    Batch, Change, Claims, Committed, Death, Due, Epoch, EventId, EventRow, EventStage, EventState, Intake,
-    JobFilter, JobKey, Key, Mark, NewRow, Partition, Parts, ReplyId, ReplyRow, ReplyStage, ReplyState, Row,
-    Scope, Taken, Verdict, Work,
+    Batch, Change, Claims, Committed, DeadRow, Death, Due, Epoch, EventId, EventRow, EventStage, EventState,
+    Intake, JobFilter, JobKey, Key, Mark, NewRow, Partition, Parts, ReplyId, ReplyRow, ReplyStage,
+    ReplyState, Row, Scope, Taken, Verdict, Work,
 };
 use crate::journal::{Dead, DeadFilter, DeadId, Fact, Job};
 
@@ -330,39 +328,17 @@ impl Tables {
     }
 
     pub(super) fn show(&self, id: DeadId) -> Option<Dead> {
-        let (death, conversation, attempts, content) = match id {
+        let (death, conversation, attempts, body) = match id {
             DeadId::Event(bits) => {
                 let event = self.events.get(&EventId::from_bits(bits))?;
-                let content = Content::event(event.body.clone());
-                (event.death.as_ref()?, &event.conversation, event.state.attempts, content)
+                (event.death.as_ref()?, &event.conversation, event.state.attempts, &event.body)
             }
             DeadId::Reply(bits, index) => {
-                let key = ReplyId { event: EventId::from_bits(bits), index };
-                let reply = self.replies.get(&key)?;
-                let content = Content::reply(key, reply.body.clone());
-                (reply.death.as_ref()?, &reply.conversation, reply.state.attempts, content)
+                let reply = self.replies.get(&ReplyId { event: EventId::from_bits(bits), index })?;
+                (reply.death.as_ref()?, &reply.conversation, reply.state.attempts, &reply.body)
             }
         };
-        let Death { reason, error, command, at_ms } = death.clone();
-        let (error, command) = (error.into_owned(), command.into_owned());
-        Some(Dead {
-            id,
-            reason,
-            error,
-            command,
-            conversation: conversation.clone(),
-            attempts,
-            at_ms,
-            content,
-        })
-    }
-}
-
-impl Death<'_> {
-    /// The same, to keep.
-    fn into_owned(self) -> Death<'static> {
-        let Self { reason, error, command, at_ms } = self;
-        let (error, command) = (Cow::Owned(error.into_owned()), Cow::Owned(command.into_owned()));
-        Death { reason, error, command, at_ms }
+        let (conversation, death, body) = (conversation.clone(), death.clone(), body.clone());
+        Some(DeadRow { id, conversation, attempts, death, body }.into())
     }
 }

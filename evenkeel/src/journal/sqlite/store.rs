@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rusqlite::Connection;
 
 use super::content::natural;
+use super::lock::Lock;
 use super::open::Place;
 use super::schema::VERSION;
 use super::session::Session;
@@ -25,11 +26,18 @@ pub struct SqliteStore {
     keeping: Keeping,
     /// Whether commands of other processes are yet to be asked for.
     has_commands: bool,
+    /// Let go of after the file is closed; `None` where somebody else holds it.
+    _lock: Option<Lock>,
 }
 
 impl SqliteStore {
     pub(super) fn new(writer: Writer, keeping: Keeping) -> Self {
-        Self { writer, keeping, has_commands: true }
+        Self { writer, keeping, has_commands: true, _lock: None }
+    }
+
+    /// Keeps others out of the file for as long as it lives.
+    pub(super) fn with_lock(self, lock: Lock) -> Self {
+        Self { _lock: Some(lock), ..self }
     }
 
     fn read<T>(&mut self, question: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
