@@ -13,4 +13,5 @@ mod odd;
 mod refused;
 mod released;
 mod size;
+mod stores;
 mod suite;

@@ -182,6 +182,8 @@ impl Session {
             ],
         )?;
         let Some(files) = files else { return Ok(()) };
+        // Those of the row that was there before, if any.
+        self.delete(&Key::Files(id))?;
         let sql = "INSERT INTO file(sequence, number, bytes) VALUES (?1, ?2, ?3)";
         self.execute(sql, (int(id.event.bits()), id.index, files))
     }

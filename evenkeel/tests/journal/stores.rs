@@ -1,0 +1,53 @@
+//! What only shows where rows are written by hand, on the store in memory and the one on a file.
+
+use evenkeel::journal::memory::MemoryStore;
+use evenkeel::journal::sqlite::SqliteOptions;
+use evenkeel::journal::store::{
+    Batch, Body, Change, Epoch, EventId, Intake, Partition, ReplyId, ReplyStage, ReplyState, Row, Store,
+    Sync, Work,
+};
+use evenkeel::{File, Reply};
+
+use crate::made::{Folder, reply};
+
+fn work<'a>(changes: Vec<Change<'a>>, intake: Vec<Intake<'a>>) -> Work<'a> {
+    Work { partition: Partition::WHOLE, epoch: Epoch(1), changes, intake }
+}
+
+fn batch(work: Work<'_>) -> Batch<'_> {
+    Batch { cursors: Vec::new(), intake: Vec::new(), work: vec![work], now_ms: None, sync: Sync::Full }
+}
+
+async fn the_files_of_a_reply_that_is_put_twice<S: Store>(store: &mut S) {
+    let id = ReplyId { event: EventId::new(Partition::WHOLE, 1), index: 0 };
+    let state = ReplyState { stage: ReplyStage::Pending, attempts: 0, due_ms: 0, has_files: true };
+    for bytes in ["the first", "the second"] {
+        let outbound = reply(1, 0, &Reply::file(File::new("a.txt", "text/plain", bytes)));
+        let (body, conversation, command) = (Body::Reply(&outbound), "alice", "!ping");
+        let put = Change::Put(Row::Reply { id, state, conversation, command, sent_id: None, body });
+        store.commit(&batch(work(vec![put], Vec::new()))).await.unwrap();
+        let row = store.parts(id.event).await.unwrap().replies.remove(0);
+        let files = row.body.write(&mut Vec::new()).unwrap();
+        // Each file has its length before it.
+        assert_eq!(&files[8..], bytes.as_bytes());
+    }
+}
+
+macro_rules! on_both {
+    ($($name:ident: $check:ident;)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            let mut store = MemoryStore::default();
+            store.claim().await.unwrap();
+            $check(&mut store).await;
+            let folder = Folder::new(stringify!($name));
+            let mut store = SqliteOptions::new().open_store(folder.file()).unwrap();
+            store.claim().await.unwrap();
+            $check(&mut store).await;
+        }
+    )*};
+}
+
+on_both! {
+    a_reply_that_is_put_twice_has_the_files_of_the_second: the_files_of_a_reply_that_is_put_twice;
+}
