@@ -1,10 +1,13 @@
 //! What only shows where rows are written by hand, on the store in memory and the one on a file.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use evenkeel::journal::memory::MemoryStore;
 use evenkeel::journal::sqlite::SqliteOptions;
 use evenkeel::journal::store::{
-    Batch, Body, Change, Epoch, EventId, Intake, Partition, ReplyId, ReplyStage, ReplyState, Row, Store,
-    Sync, Work,
+    Batch, Body, Change, Epoch, EventId, Intake, Mark, NewRow, Partition, ReplyId, ReplyStage, ReplyState,
+    Row, Store, Sync, Taken, Verdict, Work,
 };
 use evenkeel::{File, Reply};
 
@@ -33,6 +36,20 @@ async fn the_files_of_a_reply_that_is_put_twice<S: Store>(store: &mut S) {
     }
 }
 
+async fn commands_until_they_have_an_outcome<S: Store>(store: &mut S) {
+    assert!(store.commands().await.unwrap().is_empty());
+    let (conversation, row) = (Cow::Borrowed(""), NewRow::Command(Bytes::from_static(b"replay")));
+    let intake = vec![Intake { conversation, dedupe: None, row }];
+    let committed = store.commit(&batch(work(Vec::new(), intake))).await.unwrap();
+    assert_eq!(committed.work, [Verdict::Kept(vec![Taken::New(1)])]);
+    for _ in 0..2 {
+        assert_eq!(store.commands().await.unwrap(), [(1, Bytes::from_static(b"replay"))]);
+    }
+    let done = Change::Mark(Mark::Command(1, "done".to_owned()));
+    store.commit(&batch(work(vec![done], Vec::new()))).await.unwrap();
+    assert!(store.commands().await.unwrap().is_empty());
+}
+
 macro_rules! on_both {
     ($($name:ident: $check:ident;)*) => {$(
         #[tokio::test]
@@ -50,4 +67,5 @@ macro_rules! on_both {
 
 on_both! {
     a_reply_that_is_put_twice_has_the_files_of_the_second: the_files_of_a_reply_that_is_put_twice;
+    commands_are_told_until_they_have_an_outcome: commands_until_they_have_an_outcome;
 }

@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::guarantee::Keeping;
 use crate::journal::record::OperatorCommand;
 use crate::journal::store::{
-    Batch, Claims, Committed, Due, EventId, JobFilter, JobKey, Partition, Parts, Reader, Scope, Store,
+    Batch, Claims, Committed, Due, EventId, Intake, JobFilter, JobKey, NewRow, Partition, Parts, Reader,
+    Scope, Store,
 };
 use crate::journal::{Dead, DeadFilter, DeadId, Job};
 
@@ -24,7 +25,7 @@ use crate::journal::{Dead, DeadFilter, DeadId, Job};
 pub struct SqliteStore {
     writer: Writer,
     keeping: Keeping,
-    /// Whether commands of other processes are yet to be asked for.
+    /// Whether commands may wait, as far as this process knows.
     has_commands: bool,
     /// Let go of after the file is closed; `None` where somebody else holds it.
     _lock: Option<Lock>,
@@ -82,6 +83,9 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed> {
+        let with_work = batch.work.iter().flat_map(|work| &work.intake);
+        let is_command = |intake: &Intake<'_>| matches!(intake.row, NewRow::Command(_));
+        self.has_commands |= batch.intake.iter().chain(with_work).any(is_command);
         self.writer.commit(batch)
     }
 
@@ -199,7 +203,8 @@ impl Reader for SqliteStore {
             return Ok(Vec::new());
         }
         let commands = self.read(read::commands)?;
-        self.has_commands = false;
+        // They wait until they have an outcome.
+        self.has_commands = !commands.is_empty();
         Ok(commands)
     }
 }
