@@ -6,8 +6,8 @@ use bytes::Bytes;
 use evenkeel::journal::memory::MemoryStore;
 use evenkeel::journal::sqlite::SqliteOptions;
 use evenkeel::journal::store::{
-    Batch, Body, Change, Epoch, EventId, Intake, Mark, NewRow, Partition, ReplyId, ReplyStage, ReplyState,
-    Row, Store, Sync, Taken, Verdict, Work,
+    Batch, Body, Change, Epoch, EventId, Intake, JobFilter, Mark, NewRow, Partition, ReplyId, ReplyStage,
+    ReplyState, Row, Scope, Store, Sync, Taken, Verdict, Work,
 };
 use evenkeel::{File, Reply};
 
@@ -50,6 +50,19 @@ async fn commands_until_they_have_an_outcome<S: Store>(store: &mut S) {
     assert!(store.commands().await.unwrap().is_empty());
 }
 
+async fn a_work_of_another_partition<S: Store>(store: &mut S) {
+    let value = Bytes::from_static(b"1");
+    let changes = vec![Change::Put(Row::Value(Scope::BOT, "other", &value))];
+    let other = Work { partition: Partition(1), ..work(changes, Vec::new()) };
+    assert_eq!(store.commit(&batch(other)).await.unwrap().work, [Verdict::Fenced]);
+    assert_eq!(store.value(&Scope::BOT, "other").await.unwrap(), None);
+}
+
+async fn jobs_after_the_last_number<S: Store>(store: &mut S) {
+    let which = JobFilter { conversation: None, after: Some((5, u64::MAX)), until_ms: 9, limit: 9 };
+    assert_eq!(store.jobs(&which).await.unwrap(), (Vec::new(), None));
+}
+
 macro_rules! on_both {
     ($($name:ident: $check:ident;)*) => {$(
         #[tokio::test]
@@ -68,4 +81,6 @@ macro_rules! on_both {
 on_both! {
     a_reply_that_is_put_twice_has_the_files_of_the_second: the_files_of_a_reply_that_is_put_twice;
     commands_are_told_until_they_have_an_outcome: commands_until_they_have_an_outcome;
+    a_work_of_another_partition_changes_nothing: a_work_of_another_partition;
+    jobs_after_the_last_number_are_none: jobs_after_the_last_number;
 }

@@ -1,6 +1,7 @@
 //! The maps of a store in memory, and what a batch does to them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -112,8 +113,8 @@ impl Tables {
     }
 
     pub(super) fn jobs(&self, which: &JobFilter<'_>) -> Due {
-        let from = which.after.map_or((0, 0), |(due_ms, id)| (due_ms, id + 1));
-        let rest = self.due.range(from..).filter_map(|(_, id)| self.jobs.get(id));
+        let from = which.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = self.due.range((from, Bound::Unbounded)).filter_map(|(_, id)| self.jobs.get(id));
         let is_meant = |job: &&Job| which.conversation.is_none_or(|wanted| wanted == job.conversation);
         let mut rest = rest.filter(is_meant).peekable();
         let mut jobs = Vec::new();
@@ -141,7 +142,7 @@ impl Tables {
     }
 
     fn work(&mut self, work: &Work<'_>) -> Verdict {
-        if work.epoch != self.epoch {
+        if work.epoch != self.epoch || work.partition != Partition::WHOLE {
             return Verdict::Fenced;
         }
         work.changes.iter().for_each(|change| self.change(change));
