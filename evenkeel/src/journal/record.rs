@@ -226,3 +226,6 @@ pub(super) fn at_once<T>(answer: impl Future<Output = T>) -> T {
         Poll::Pending => unreachable!("a store on its owner's thread answers at once"),
     }
 }
+
+#[cfg(test)]
+mod tests;
