@@ -44,7 +44,7 @@ messages=20000 rounds=200 cuts=60 aborts=30 minutes=20
 if [ "${1:-}" = LONG ]; then export EVENKEEL_LONG=1 messages=1000000 rounds=10000 cuts=2000 aborts=300 minutes=600; fi
 
 # All but `sqlcipher`, which replaces the SQLite that everybody else has.
-features=evenkeel/page,evenkeel/metrics,evenkeel-guard/metrics,evenkeel-guard/axum,evenkeel-signal/standin
+features=evenkeel/page,evenkeel/metrics,evenkeel/conformance,evenkeel-guard/metrics,evenkeel-guard/axum,evenkeel-signal/standin
 
 step "format"
 cargo fmt --all --check
@@ -57,6 +57,7 @@ cargo clippy -p evenkeel --no-default-features -- -D warnings
 cargo clippy -p evenkeel --no-default-features --features http -- -D warnings
 cargo clippy -p evenkeel --no-default-features --features page -- -D warnings
 cargo clippy -p evenkeel --no-default-features --features sqlite -- -D warnings
+cargo clippy -p evenkeel --no-default-features --features conformance -- -D warnings
 cargo clippy -p evenkeel-guard --no-default-features --all-targets -- -D warnings
 cargo clippy -p evenkeel-signal --no-default-features -- -D warnings
 cargo clippy -p evenkeel-signal --no-default-features --features standin -- -D warnings

@@ -24,6 +24,8 @@ mod record;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod default;
 
 use std::future::Future;

@@ -49,7 +49,7 @@
 //! | [`guarantee`] | what is promised with this transport and this journal, and what cannot be |
 //! | `progress` | for how long a handler has run, and where it waits |
 //! | [`status`] | what a running bot says of itself |
-//! | [`journal`] | the record of events, replies and jobs |
+//! | [`journal`] | the record of events, replies and jobs; `journal::conformance` tests a store of one's own (feature `conformance`) |
 //! | [`operator`] | what was given up, what is planned, and what the operator does about it |
 //! | [`transport`] | the edge to a network; [`Transport`] is the trait to implement |
 //! | `engine` | what happens next to events, replies and jobs |

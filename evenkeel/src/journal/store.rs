@@ -4,7 +4,7 @@
 //! its number, or says that it knows it already. *Work* is the owner's: rows put, marked and deleted whole, under the
 //! [`Epoch`] in which it owns their partition. One that has lost it is told so, and changes nothing.
 //!
-//! `conformance` has the promises as a suite that any store can run.
+//! The feature `conformance` brings these promises as a suite that any store can run, `journal::conformance`.
 
 use std::borrow::Cow;
 use std::future::Future;

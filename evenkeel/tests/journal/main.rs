@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
+#[cfg(feature = "conformance")]
+mod conformance;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]

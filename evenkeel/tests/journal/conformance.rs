@@ -1,0 +1,103 @@
+//! Every store keeps the promises of the suite, and the suite sees whoever does not.
+
+mod flawed;
+mod plain;
+
+use evenkeel::journal::conformance::{self, Broken, Opening};
+use evenkeel::journal::memory::MemoryStore;
+use evenkeel::journal::sqlite::SqliteOptions;
+
+use crate::made::Folder;
+use flawed::{Flawed, Mistake};
+use plain::Plain;
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn the_store_in_memory_keeps_all_promises() {
+    let mut kept = MemoryStore::default();
+    block_on(conformance::check(async |opening| {
+        if opening == Opening::Fresh {
+            kept = MemoryStore::default();
+        }
+        Ok(kept.clone())
+    }));
+}
+
+#[test]
+fn the_store_on_a_file_keeps_all_promises() {
+    let folder = Folder::new("conformance");
+    let mut count = 0;
+    block_on(conformance::check(async |opening| {
+        if opening == Opening::Fresh {
+            count += 1;
+        }
+        SqliteOptions::new().open_store(folder.path().join(format!("{count}.db")))
+    }));
+}
+
+#[test]
+fn a_store_as_plain_as_can_be_keeps_all_promises_over_partitions() {
+    for partitions in [1, 4] {
+        let mut kept = Plain::new(partitions);
+        block_on(conformance::check(async |opening| {
+            if opening == Opening::Fresh {
+                kept = Plain::new(partitions);
+            }
+            Ok(kept.clone())
+        }));
+    }
+}
+
+/// What takes longest: it is about what no mistake here is about.
+const LONG: [&str; 4] = [
+    "odd_texts_come_back_as_they_were",
+    "odd_texts_are_no_other_names",
+    "ten_thousand_changes_are_one_batch",
+    HISTORIES,
+];
+
+const HISTORIES: &str = "any_history_leaves_what_it_leaves_in_memory";
+
+fn broken_by(mistake: Option<Mistake>, promises: &[&str]) -> Vec<Broken> {
+    let mut kept = Flawed::new(mistake);
+    block_on(conformance::broken_among(promises, async |opening| {
+        kept = if opening == Opening::Fresh { Flawed::new(mistake) } else { kept.again() };
+        Ok(kept.clone())
+    }))
+}
+
+#[test]
+fn what_only_passes_on_breaks_no_promise() {
+    assert_eq!(broken_by(None, conformance::PROMISES), []);
+}
+
+#[test]
+fn each_mistake_is_seen_and_named() {
+    let promises: Vec<_> =
+        conformance::PROMISES.iter().copied().filter(|promise| !LONG.contains(promise)).collect();
+    assert_eq!(promises.len() + LONG.len(), conformance::PROMISES.len());
+    for mistake in Mistake::ALL {
+        let promise = mistake.breaks();
+        let broken = broken_by(Some(mistake), &promises);
+        let names: Vec<_> = broken.iter().map(|broken| broken.promise).collect();
+        assert!(names.contains(&promise), "{mistake:?} breaks `{promise}`, and what was seen is {names:?}");
+        assert!(broken.iter().all(|broken| broken.seen != broken.expected), "{broken:?}");
+    }
+}
+
+#[test]
+fn random_histories_see_mistakes_by_themselves() {
+    let unseen =
+        Mistake::ALL.into_iter().filter(|mistake| broken_by(Some(*mistake), &[HISTORIES]).is_empty());
+    // Nothing is dropped there in the middle; and numbers, epochs and readers are compared elsewhere.
+    let expected = [
+        Mistake::CursorBeforeItsEvents,
+        Mistake::CursorAfterItsEvents,
+        Mistake::WorkInTwo,
+        Mistake::StaleReader,
+    ];
+    assert_eq!(unseen.collect::<Vec<_>>(), expected);
+}

@@ -1,0 +1,430 @@
+//! The store in memory behind a wrapper that makes one mistake.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use evenkeel::Result;
+use evenkeel::guarantee::Keeping;
+use evenkeel::journal::memory::MemoryStore;
+use evenkeel::journal::store::{
+    Batch, Body, Change, Claims, Committed, Due, Epoch, EventId, Intake, JobFilter, JobKey, Key, Mark,
+    NewRow, Partition, Parts, Reader, ReplyId, ReplyRow, Row, Scope, Store, Taken, Verdict, Work,
+};
+use evenkeel::journal::{Dead, DeadFilter, DeadId, Job};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mistake {
+    /// With an event go its replies that are not sent.
+    UnsentRepliesGoWithTheirEvent,
+    /// What came in with a fenced work stays.
+    IntakeOfFencedWorkStays,
+    /// Cursors are written, and then what came in.
+    CursorBeforeItsEvents,
+    /// What came in is written, and then cursors.
+    CursorAfterItsEvents,
+    /// The changes of a work are written, and then what came in with it.
+    WorkInTwo,
+    /// Nobody is ever fenced.
+    NoFence,
+    /// A claim leaves the epoch as it is.
+    SameEpoch,
+    /// The last number before is given out once more.
+    NumberTwice,
+    /// Keys of an earlier run are forgotten.
+    KeysForgotten,
+    /// The first files under a name stay for ever.
+    FilesStay,
+    /// With a reply go the files of the others.
+    FilesOfOthersGo,
+    /// Dead letters come by their names alone.
+    DeadByNameAlone,
+    /// A mark without a death forgets the command.
+    CommandForgotten,
+    /// Persons and conversations are the same.
+    ScopesMix,
+    /// A job always keeps its time.
+    JobsStay,
+    /// Commands are told once.
+    CommandsOnce,
+    /// A page begins with the last one of the page before.
+    PagesOverlap,
+    /// What hangs on it is not loaded.
+    LoadedBare,
+    /// What came in is written before the changes of a work.
+    IntakeFirst,
+    /// A reader has a copy of its own.
+    StaleReader,
+}
+
+impl Mistake {
+    pub(super) const ALL: [Self; 20] = [
+        Self::UnsentRepliesGoWithTheirEvent,
+        Self::IntakeOfFencedWorkStays,
+        Self::CursorBeforeItsEvents,
+        Self::CursorAfterItsEvents,
+        Self::WorkInTwo,
+        Self::NoFence,
+        Self::SameEpoch,
+        Self::NumberTwice,
+        Self::KeysForgotten,
+        Self::FilesStay,
+        Self::FilesOfOthersGo,
+        Self::DeadByNameAlone,
+        Self::CommandForgotten,
+        Self::ScopesMix,
+        Self::JobsStay,
+        Self::CommandsOnce,
+        Self::PagesOverlap,
+        Self::LoadedBare,
+        Self::IntakeFirst,
+        Self::StaleReader,
+    ];
+
+    /// The promise that it breaks.
+    pub(super) fn breaks(self) -> &'static str {
+        match self {
+            Self::UnsentRepliesGoWithTheirEvent => "a_delete_takes_its_row_and_nothing_else",
+            Self::IntakeOfFencedWorkStays | Self::NoFence => "a_work_under_another_epoch_changes_nothing",
+            Self::CursorBeforeItsEvents | Self::CursorAfterItsEvents | Self::WorkInTwo => {
+                "a_commit_that_is_dropped_is_there_whole_or_not_at_all"
+            }
+            Self::SameEpoch => "a_claim_fences_whoever_owned_it_before",
+            Self::NumberTwice => "no_number_is_given_out_twice",
+            Self::KeysForgotten => "a_dedupe_key_stays_known_when_the_store_is_opened_again",
+            Self::FilesStay => "a_row_that_is_put_replaces_the_one_before",
+            Self::FilesOfOthersGo => "files_go_when_they_are_deleted",
+            Self::DeadByNameAlone => "dead_letters_come_by_time_and_then_by_name",
+            Self::CommandForgotten => "a_mark_without_a_death_keeps_the_command",
+            Self::ScopesMix => "values_of_different_scopes_do_not_mix",
+            Self::JobsStay => "a_name_has_one_job",
+            Self::CommandsOnce => "a_command_waits_until_it_has_an_outcome",
+            Self::PagesOverlap | Self::LoadedBare => "what_is_alive_is_loaded_by_number_in_pages",
+            Self::IntakeFirst => "changes_come_before_what_comes_in",
+            Self::StaleReader => "a_reader_sees_what_is_committed_and_changes_nothing",
+        }
+    }
+}
+
+/// What the wrapper knows beside the store.
+#[derive(Debug, Default)]
+struct Memory {
+    /// How often it was opened.
+    run: u32,
+    /// Whether nothing has come in since.
+    is_new: bool,
+    last: u64,
+    epoch: Option<Epoch>,
+    /// The first files under each name.
+    files: HashMap<ReplyId, Bytes>,
+    told: HashSet<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Flawed {
+    store: MemoryStore,
+    mistake: Option<Mistake>,
+    memory: Arc<Mutex<Memory>>,
+    is_stale: bool,
+}
+
+impl Flawed {
+    pub(super) fn new(mistake: Option<Mistake>) -> Self {
+        Self { store: MemoryStore::default(), mistake, memory: Arc::default(), is_stale: false }
+    }
+
+    /// The same, opened again.
+    pub(super) fn again(&self) -> Self {
+        let mut memory = self.memory();
+        memory.run += 1;
+        memory.is_new = true;
+        self.clone()
+    }
+
+    fn makes(&self, mistake: Mistake) -> bool {
+        self.mistake == Some(mistake)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap()
+    }
+
+    /// The epoch that the store takes for its owner's.
+    fn epoch(&self, told: Epoch) -> Epoch {
+        let is_blind = self.makes(Mistake::NoFence) || self.makes(Mistake::SameEpoch) && told == Epoch(1);
+        self.memory().epoch.filter(|_| is_blind).unwrap_or(told)
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.makes(Mistake::KeysForgotten) {
+            format!("{} {key}", self.memory().run)
+        } else {
+            key.to_owned()
+        }
+    }
+
+    /// What becomes of a change before it gets to the store.
+    async fn bend<'a>(&mut self, change: &Change<'a>) -> Vec<Change<'a>> {
+        let mut bent = vec![change.clone()];
+        match change {
+            Change::Delete(Key::Event(id)) if self.makes(Mistake::UnsentRepliesGoWithTheirEvent) => {
+                let replies = self.store.parts(*id).await.unwrap().replies.into_iter();
+                let unsent = replies.filter(|reply| reply.state.stage.is_unsent());
+                bent.extend(unsent.map(|reply| Change::Delete(Key::Reply(reply.id))));
+            }
+            Change::Delete(Key::Reply(id)) if self.makes(Mistake::FilesOfOthersGo) => {
+                for reply in self.store.parts(id.event).await.unwrap().replies {
+                    bent.extend(bare(&reply, *id));
+                }
+            }
+            Change::Put(Row::Reply { id, state, conversation, command, sent_id, body })
+                if self.makes(Mistake::FilesStay) =>
+            {
+                let mut text = Vec::new();
+                let Some(files) = body.write(&mut text) else { return bent };
+                let files = self.memory().files.entry(*id).or_insert(files.into()).clone();
+                let body = Body::Written { text: text.into(), files };
+                let (id, state, conversation, command, sent_id) =
+                    (*id, *state, *conversation, *command, *sent_id);
+                bent = vec![Change::Put(Row::Reply { id, state, conversation, command, sent_id, body })];
+            }
+            Change::Mark(Mark::Reply(id, state, None)) if self.makes(Mistake::CommandForgotten) => {
+                let parts = self.store.parts(id.event).await.unwrap();
+                let reply = parts.replies.into_iter().find(|reply| reply.id == *id);
+                bent = reply.map_or(Vec::new(), |reply| {
+                    let (id, state, sent_id, body) = (reply.id, *state, None, reply.body);
+                    vec![Change::Put(Row::Reply {
+                        id,
+                        state,
+                        conversation: "alice",
+                        command: "",
+                        sent_id,
+                        body,
+                    })]
+                });
+            }
+            Change::Put(Row::Value(scope, name, value)) if self.makes(Mistake::ScopesMix) => {
+                bent = vec![Change::Put(Row::Value(mixed(scope), name, value))];
+            }
+            _ => {}
+        }
+        bent
+    }
+
+    async fn commit_all(&mut self, batch: &Batch<'_>) -> Result<Committed> {
+        let keys: Vec<_> = keys(batch).into_iter().map(|key| key.map(|key| self.key(key))).collect();
+        let mut rest = keys.iter().map(Option::as_deref);
+        let stays = self.makes(Mistake::JobsStay);
+        let intake = bent(&batch.intake, &mut rest, stays);
+        let with_work: Vec<_> = batch.work.iter().map(|work| bent(&work.intake, &mut rest, stays)).collect();
+        let mut work = Vec::new();
+        for (own, intake) in batch.work.iter().zip(with_work) {
+            let mut changes = Vec::new();
+            for change in &own.changes {
+                changes.extend(self.bend(change).await);
+            }
+            let (partition, epoch) = (own.partition, self.epoch(own.epoch));
+            work.push(Work { partition, epoch, changes, intake });
+        }
+        let cursors = batch.cursors.clone();
+        let whole = Batch { cursors, intake, work, now_ms: batch.now_ms, sync: batch.sync };
+        self.write(whole).await
+    }
+
+    /// Writes it at once, or not.
+    async fn write(&mut self, mut whole: Batch<'_>) -> Result<Committed> {
+        let (now_ms, sync) = (whole.now_ms, whole.sync);
+        let part = || Batch { cursors: Vec::new(), intake: Vec::new(), work: Vec::new(), now_ms, sync };
+        match self.mistake {
+            Some(Mistake::CursorBeforeItsEvents) => {
+                let cursors = std::mem::take(&mut whole.cursors);
+                self.store.commit(&Batch { cursors, ..part() }).await?;
+                tokio::task::yield_now().await;
+                self.store.commit(&whole).await
+            }
+            Some(Mistake::CursorAfterItsEvents) => {
+                let cursors = std::mem::take(&mut whole.cursors);
+                let committed = self.store.commit(&whole).await?;
+                tokio::task::yield_now().await;
+                self.store.commit(&Batch { cursors, ..part() }).await?;
+                Ok(committed)
+            }
+            Some(Mistake::WorkInTwo) if whole.work.len() == 1 => {
+                let intake = std::mem::take(&mut whole.work[0].intake);
+                let mut committed = self.store.commit(&whole).await?;
+                tokio::task::yield_now().await;
+                if committed.work == [Verdict::Kept(Vec::new())] {
+                    let taken = self.store.commit(&Batch { intake, ..part() }).await?.intake;
+                    committed.work = vec![Verdict::Kept(taken)];
+                }
+                Ok(committed)
+            }
+            Some(Mistake::IntakeFirst) if whole.work.len() == 1 => {
+                let Work { partition, epoch, .. } = whole.work[0];
+                let intake = std::mem::take(&mut whole.work[0].intake);
+                let first = Work { partition, epoch, changes: Vec::new(), intake };
+                let first = self.store.commit(&Batch { work: vec![first], ..part() }).await?;
+                let mut committed = self.store.commit(&whole).await?;
+                committed.work = first.work;
+                Ok(committed)
+            }
+            _ => {
+                let committed = self.store.commit(&whole).await?;
+                if self.makes(Mistake::IntakeOfFencedWorkStays) {
+                    for (work, verdict) in whole.work.into_iter().zip(&committed.work) {
+                        if *verdict == Verdict::Fenced {
+                            self.store.commit(&Batch { intake: work.intake, ..part() }).await?;
+                        }
+                    }
+                }
+                Ok(committed)
+            }
+        }
+    }
+}
+
+/// The keys of all that comes in, in order.
+fn keys<'a>(batch: &Batch<'a>) -> Vec<Option<&'a str>> {
+    let with_work = batch.work.iter().flat_map(|work| &work.intake);
+    batch.intake.iter().chain(with_work).map(|intake| intake.dedupe).collect()
+}
+
+/// What comes in, under other keys; jobs perhaps such that they stay.
+fn bent<'a>(
+    all: &[Intake<'a>],
+    keys: &mut impl Iterator<Item = Option<&'a str>>,
+    stays: bool,
+) -> Vec<Intake<'a>> {
+    let bend = |(intake, dedupe): (&Intake<'a>, _)| {
+        let mut row = intake.row.clone();
+        if let (NewRow::Job { keeps_due, .. }, true) = (&mut row, stays) {
+            *keeps_due = true;
+        }
+        Intake { conversation: intake.conversation.clone(), dedupe, row }
+    };
+    all.iter().zip(keys).map(bend).collect()
+}
+
+/// A reply beside the one that goes, without its files.
+fn bare(reply: &ReplyRow, gone: ReplyId) -> Option<Change<'static>> {
+    if reply.id == gone || !reply.state.has_files {
+        return None;
+    }
+    let mut text = Vec::new();
+    reply.body.write(&mut text);
+    let body = Body::Written { text: text.into(), files: Bytes::new() };
+    let (id, state) = (reply.id, reply.state);
+    Some(Change::Put(Row::Reply { id, state, conversation: "alice", command: "!pong", sent_id: None, body }))
+}
+
+fn mixed<'a>(scope: &Scope<'a>) -> Scope<'a> {
+    match scope.as_str().strip_prefix("\0person:") {
+        Some(person) => Scope::conversation(person.to_owned()),
+        None => scope.clone(),
+    }
+}
+
+impl Store for Flawed {
+    type Reader = Self;
+
+    async fn claim(&mut self) -> Result<Claims> {
+        let mut claims = self.store.claim().await?;
+        self.memory().epoch = claims.gained.first().map(|(_, epoch)| *epoch);
+        if self.makes(Mistake::SameEpoch) {
+            claims.gained = vec![(Partition::WHOLE, Epoch(1))];
+        }
+        Ok(claims)
+    }
+
+    async fn load(
+        &mut self,
+        partition: Partition,
+        after: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<(EventId, Parts)>> {
+        let before = |id: EventId| EventId::from_bits(id.bits() - 1);
+        let after = if self.makes(Mistake::PagesOverlap) { after.map(before) } else { after };
+        let mut loaded = self.store.load(partition, after, limit).await?;
+        if self.makes(Mistake::LoadedBare) {
+            loaded.iter_mut().for_each(|(_, parts)| parts.steps.clear());
+        }
+        Ok(loaded)
+    }
+
+    async fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed> {
+        let mut committed = self.commit_all(batch).await?;
+        let mut memory = self.memory();
+        for taken in &mut committed.intake {
+            if let Taken::New(number) = taken {
+                if std::mem::take(&mut memory.is_new) && self.mistake == Some(Mistake::NumberTwice) {
+                    *number = memory.last;
+                }
+                memory.last = *number;
+                break;
+            }
+        }
+        drop(memory);
+        Ok(committed)
+    }
+
+    fn reader(&self) -> Result<Self> {
+        Ok(Self { is_stale: self.makes(Mistake::StaleReader), ..self.clone() })
+    }
+
+    fn keeping(&self) -> Keeping {
+        self.store.keeping()
+    }
+}
+
+impl Reader for Flawed {
+    async fn parts(&mut self, id: EventId) -> Result<Parts> {
+        if self.is_stale { Ok(Parts::default()) } else { self.store.parts(id).await }
+    }
+
+    async fn dead(&mut self, filter: &DeadFilter) -> Result<Vec<Dead>> {
+        if !self.makes(Mistake::DeadByNameAlone) {
+            return self.store.dead(filter).await;
+        }
+        let all = DeadFilter { after: None, limit: None, ..filter.clone() };
+        let mut dead = self.store.dead(&all).await?;
+        dead.retain(|dead| filter.after.is_none_or(|(_, after)| after < dead.id));
+        dead.sort_by_key(|dead| dead.id);
+        dead.truncate(filter.limit.unwrap_or(usize::MAX));
+        Ok(dead)
+    }
+
+    async fn dead_names(&mut self, filter: &DeadFilter) -> Result<Vec<DeadId>> {
+        Ok(self.dead(filter).await?.iter().map(|dead| dead.id).collect())
+    }
+
+    async fn job(&mut self, key: JobKey<'_>) -> Result<Option<Job>> {
+        self.store.job(key).await
+    }
+
+    async fn jobs(&mut self, which: &JobFilter<'_>) -> Result<Due> {
+        self.store.jobs(which).await
+    }
+
+    async fn value(&mut self, scope: &Scope<'_>, name: &str) -> Result<Option<Bytes>> {
+        let scope = if self.makes(Mistake::ScopesMix) { mixed(scope) } else { scope.clone() };
+        self.store.value(&scope, name).await
+    }
+
+    async fn values(&mut self, scope: &Scope<'_>) -> Result<Vec<(String, Bytes)>> {
+        let scope = if self.makes(Mistake::ScopesMix) { mixed(scope) } else { scope.clone() };
+        self.store.values(&scope).await
+    }
+
+    async fn commands(&mut self) -> Result<Vec<(u64, Bytes)>> {
+        let mut commands = self.store.commands().await?;
+        if self.makes(Mistake::CommandsOnce) {
+            let mut memory = self.memory();
+            commands.retain(|(number, _)| memory.told.insert(*number));
+        }
+        Ok(commands)
+    }
+
+    async fn outcome(&mut self, command: u64) -> Result<Option<String>> {
+        self.store.outcome(command).await
+    }
+}
