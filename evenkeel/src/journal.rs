@@ -21,6 +21,7 @@ mod entry;
 mod rules;
 pub mod store;
 mod record;
+mod owned;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -41,6 +42,7 @@ pub use default::{DefaultJournal, Place};
 pub use entry::{Acceptance, Answer, Entry};
 pub use given_up::{Dead, DeadFilter, DeadId, Reason, Replayed};
 pub use left::{Fact, PendingEvent, PendingLetter};
+pub use owned::StoreJournal;
 pub use planned::{Job, NewJob};
 pub use record::{Outcome, Record};
 

@@ -51,12 +51,10 @@ impl<S> Record<S> {
         &self.store
     }
 
-    #[cfg(feature = "sqlite")]
     pub(super) fn store_mut(&mut self) -> &mut S {
         &mut self.store
     }
 
-    #[cfg(feature = "sqlite")]
     pub(super) fn into_store(self) -> S {
         self.store
     }
@@ -147,14 +145,12 @@ impl<S: Store> Record<S> {
         let (arrived, arrivals): (Vec<_>, Vec<_>) = accepted.into_iter().unzip();
         let (asked, intake): (Vec<_>, Vec<_>) = intake.into_iter().unzip();
         let work = Work { partition: Partition::WHOLE, epoch: self.epoch, changes, intake };
-        let is_work = !work.changes.is_empty() || !work.intake.is_empty();
-        let work = if is_work { vec![work] } else { Vec::new() };
-        let batch = Batch { cursors: Vec::new(), intake: arrivals, work, now_ms, sync };
+        // Also where there are no changes: an owner that only accepts has to hear that it is none any more.
+        let batch = Batch { cursors: Vec::new(), intake: arrivals, work: vec![work], now_ms, sync };
         let Committed { intake: taken, work: verdicts } = self.store.commit(&batch).await?;
         let kept = match verdicts.into_iter().next() {
             Some(Verdict::Kept(kept)) => kept,
-            Some(Verdict::Fenced) => return Err(fenced()),
-            None => Vec::new(),
+            Some(Verdict::Fenced) | None => return Err(fenced()),
         };
         if taken.len() != arrived.len() || kept.len() != asked.len() {
             return Err(Error::new("the store answered something else than it was asked"));
