@@ -137,10 +137,10 @@ impl Journal for StoreJournal {
     }
 }
 
-/// A batch on its way to a store.
+/// A batch on its way to whoever owns the record.
 #[derive(Debug)]
 #[must_use = "whether the batch is written shows only here"]
-pub struct Writing(oneshot::Receiver<Result<Written>>);
+pub struct Writing(pub(super) oneshot::Receiver<Result<Written>>);
 
 impl Future for Writing {
     type Output = Result<Written>;
@@ -151,8 +151,8 @@ impl Future for Writing {
     }
 }
 
-fn gone() -> Error {
-    Error::new("the task of the journal's store has ended, or too many batches wait for it")
+pub(super) fn gone() -> Error {
+    Error::new("what owns the journal has ended, or too many batches wait for it")
 }
 
 #[cfg(test)]

@@ -25,15 +25,12 @@ mod desk;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use tokio::sync::oneshot;
 
 use super::Entry;
+use super::owned::{Writing, gone};
 use super::record::Record;
 use super::store::Store as _;
-use super::{Journal, Recovered, Written};
+use super::{Journal, Recovered};
 use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::guarantee::{Keeping, Kind};
@@ -239,22 +236,4 @@ impl Journal for SqliteJournal {
             let _ = closed.await;
         }
     }
-}
-
-/// A batch on its way to the disk.
-#[derive(Debug)]
-#[must_use = "whether the batch is written shows only here"]
-pub struct Writing(oneshot::Receiver<Result<Written>>);
-
-impl Future for Writing {
-    type Output = Result<Written>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.0).poll(cx));
-        Poll::Ready(answer.unwrap_or_else(|_| Err(gone())))
-    }
-}
-
-pub(in crate::journal::sqlite) fn gone() -> Error {
-    Error::new("the journal's thread has ended, or too many batches wait for it")
 }

@@ -3,6 +3,7 @@
 use super::handover::Work;
 use super::store::SqliteStore;
 use crate::error::Result;
+use crate::journal::owned::gone;
 use crate::journal::record::{Record, at_once};
 use crate::journal::store::Store;
 use crate::journal::{Entry, Recovered, Written};
@@ -12,7 +13,7 @@ pub(super) struct Owner(pub(super) Option<Record<SqliteStore>>);
 
 impl Owner {
     fn record(&mut self) -> Result<&mut Record<SqliteStore>> {
-        self.0.as_mut().ok_or_else(super::gone)
+        self.0.as_mut().ok_or_else(gone)
     }
 }
 
