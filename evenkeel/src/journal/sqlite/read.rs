@@ -38,14 +38,18 @@ pub(super) fn load(
     limit: usize,
 ) -> rusqlite::Result<Vec<(EventId, Parts)>> {
     let low = after.map_or(0, |after| int(after.bits()).saturating_add(1));
-    // The number of the last one that there is room for; with fewer than that, no row has it.
+    // The number of the last one that there is room for; with fewer than that, no row has it. Neither table is read beyond that:
+    // a page costs the same however much lies after it.
     let sql = format!(
-        "SELECT sequence FROM (SELECT sequence FROM event WHERE sequence >= ?1 AND state <> {} UNION \
-         SELECT sequence FROM letter WHERE sequence >= ?1 AND {UNSENT} AND {NAMED}) ORDER BY sequence LIMIT 1 OFFSET ?2",
+        "WITH alive AS (SELECT sequence FROM event WHERE sequence >= ?1 AND state <> {} ORDER BY sequence LIMIT ?2), \
+         unsent AS (SELECT DISTINCT sequence FROM letter WHERE sequence >= ?1 AND sequence <= \
+         (SELECT iif(count(*) < ?2, ?3, max(sequence)) FROM alive) AND {UNSENT} AND {NAMED} ORDER BY sequence LIMIT ?2) \
+         SELECT sequence FROM (SELECT sequence FROM alive UNION SELECT sequence FROM unsent) \
+         ORDER BY sequence LIMIT 1 OFFSET ?2 - 1",
         event::DEAD
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let last = statement.query_row((low, int(limit.max(1) as u64 - 1)), |row| row.get(0)).optional()?;
+    let last = statement.query_row((low, int(limit.max(1) as u64), i64::MAX), |row| row.get(0)).optional()?;
     let page = (low, last.unwrap_or(i64::MAX));
     let mut all = between(connection, page, Which::Alive)?;
     for (id, parts) in &mut all {
