@@ -21,6 +21,7 @@ mod entry;
 mod rules;
 pub mod store;
 mod record;
+mod whole;
 mod owned;
 pub mod memory;
 #[cfg(feature = "sqlite")]
@@ -41,7 +42,7 @@ pub use bare::BareDead;
 pub use default::{DefaultJournal, Place};
 pub use entry::{Acceptance, Answer, Entry};
 pub use given_up::{Dead, DeadFilter, DeadId, Reason, Replayed};
-pub use left::{Fact, PendingEvent, PendingLetter};
+pub use left::{Fact, Page, PendingEvent, PendingLetter};
 pub use owned::StoreJournal;
 pub use planned::{Job, NewJob};
 pub use record::{Outcome, Record};
@@ -54,12 +55,23 @@ pub trait Journal: Send + 'static {
     /// A batch being written. Dropping it leaves open whether it was.
     type Writing: Future<Output = Result<Written>> + Send + 'static;
 
-    /// What an earlier run left unfinished. Called once, before anything else.
+    /// What an earlier run left unfinished, all of it. Called once, before anything else.
     ///
     /// # Errors
     ///
     /// When the record cannot be read; the bot does not start.
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send;
+
+    /// The same for a bot that begins before all of it is read, and never has all of it in memory: answers what has to be known
+    /// first, which is all parked events. [`Recovered::has_more`] says that [`Entry::Load`] answers the rest, page by page and by
+    /// number. Called in place of [`Journal::recover`]; a journal that keeps little need not have it, and answers all at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::recover`].
+    fn recover_in_pages(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
+        self.recover()
+    }
 
     /// Writes the entries in one transaction, in order, and hands them back with an answer to each. An entry may name an
     /// event whose number an earlier batch was answered with. What only asks ([`Entry::is_question`]) is answered when all
@@ -123,6 +135,8 @@ pub struct Recovered {
     pub latest_ms: u64,
     /// The values of [`TRANSPORT`], by name.
     pub kept: Vec<(String, Bytes)>,
+    /// Whether there is more, which [`Entry::Load`] asks for.
+    pub has_more: bool,
 }
 
 /// The conversation in which a transport keeps what it wants to have again at its next start. No network has one of this name.

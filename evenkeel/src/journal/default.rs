@@ -179,6 +179,14 @@ impl Journal for DefaultJournal {
         }
     }
 
+    async fn recover_in_pages(&mut self) -> Result<Recovered> {
+        match &mut self.0 {
+            Kind::Memory(journal) => journal.recover_in_pages().await,
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(journal) => journal.recover_in_pages().await,
+        }
+    }
+
     fn write(&mut self, batch: Vec<Entry>) -> Writing {
         Writing(match &mut self.0 {
             Kind::Memory(journal) => Either::Memory(journal.write(batch)),

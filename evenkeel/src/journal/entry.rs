@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::given_up::{Dead, DeadFilter, Reason, Replayed};
 use super::id::EventId;
+use super::left::Page;
 use super::planned::{Job, NewJob};
 use crate::event::{Event, MessageId};
 use crate::reply::{Outbound, SendKey};
@@ -200,6 +201,14 @@ pub enum Entry {
     Discard(DeadFilter),
     /// Executes the commands that other processes have left (`evenkeel dead replay`). Answered by [`Answer::Replayed`].
     Adopt,
+    /// Asks for the next page of what an earlier run left, after [`Journal::recover_in_pages`](super::Journal::recover_in_pages)
+    /// said that there are more. As there, what was running counts a crash. Answered by [`Answer::Loaded`].
+    Load {
+        /// At most so many events, with their replies.
+        limit: usize,
+        /// No further ones once they have so many bytes.
+        limit_bytes: usize,
+    },
 }
 
 impl Entry {
@@ -219,7 +228,8 @@ impl Entry {
             | Self::Jobs { .. }
             | Self::ListDead(_)
             | Self::CountDead(_)
-            | Self::Adopt => true,
+            | Self::Adopt
+            | Self::Load { .. } => true,
             Self::Accept { .. }
             | Self::Done { .. }
             | Self::Bury { .. }
@@ -261,7 +271,7 @@ impl Entry {
         }
     }
 
-    /// Whether it only asks. Such an entry is answered when all others of its batch are written.
+    /// Whether it asks for what is kept. Such an entry is answered when all others of its batch are written.
     pub fn is_question(&self) -> bool {
         matches!(
             self,
@@ -270,6 +280,7 @@ impl Entry {
                 | Self::Jobs { .. }
                 | Self::ListDead(_)
                 | Self::CountDead(_)
+                | Self::Load { .. }
         )
     }
 }
@@ -306,6 +317,8 @@ pub enum Answer {
     },
     /// How many it concerned.
     Count(u64),
+    /// The next page of what an earlier run left.
+    Loaded(Page),
 }
 
 /// What the journal said of an event.

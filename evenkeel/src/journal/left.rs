@@ -65,3 +65,15 @@ pub struct PendingLetter {
     /// Not to be tried before this time, in milliseconds since 1970; 0 for at once.
     pub due_ms: u64,
 }
+
+/// Some of what an earlier run left. A reply comes with its event, or where that would be.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Page {
+    /// Events that were accepted and not done, by number; all of them are after those of the page before.
+    pub events: Vec<PendingEvent>,
+    /// Replies that were promised and not sent, by key.
+    pub letters: Vec<PendingLetter>,
+    /// Whether there may be another page.
+    pub has_more: bool,
+}

@@ -12,6 +12,7 @@ use super::record::{Record, at_once};
 use super::store::{
     Batch, Claims, Committed, Due, EventId, JobFilter, JobKey, Partition, Parts, Reader, Scope, Store,
 };
+use super::whole::recover_whole;
 use super::{Dead, DeadFilter, DeadId, Entry, Job, Journal, Recovered, Written};
 use crate::error::Result;
 use crate::guarantee::Keeping;
@@ -53,6 +54,10 @@ impl Journal for MemoryJournal {
     }
 
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
+        recover_whole(self)
+    }
+
+    fn recover_in_pages(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
         ready(at_once(self.start()))
     }
 

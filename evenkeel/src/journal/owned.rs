@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::record::Record;
 use super::store::Store;
+use super::whole::recover_whole;
 use super::{Entry, Journal, Recovered, Written};
 use crate::error::{Error, Result};
 use crate::guarantee::Keeping;
@@ -118,6 +119,10 @@ impl Journal for StoreJournal {
     }
 
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
+        recover_whole(self)
+    }
+
+    fn recover_in_pages(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
         let (waiter, answer) = oneshot::channel();
         self.order(Order::Recover(waiter));
         async { answer.await.unwrap_or_else(|_| Err(gone())) }

@@ -1,6 +1,7 @@
 //! The owner of a store: what happened goes in, what the rules make of it is committed, and answers come out.
 
 mod plan;
+mod pages;
 mod commands;
 
 use std::collections::HashMap;
@@ -10,19 +11,17 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use super::rules::{self, Known};
+use super::rules::Known;
 use super::store::{
     Batch, Committed, Epoch, EventId, JobFilter, Partition, Scope, Store, Sync, Verdict, Work,
 };
-use super::{Answer, Entry, Recovered, TRANSPORT, latest};
+use super::{Answer, Entry, latest};
 use crate::error::{Error, Result};
 #[cfg(feature = "sqlite")]
 pub(super) use commands::OperatorCommand;
 pub use commands::Outcome;
+use pages::Pages;
 use plan::Plan;
-
-/// So many events are loaded at a time.
-const PAGE: usize = 1_000;
 
 /// Keeps a record in a store, and owns all of it.
 ///
@@ -32,6 +31,10 @@ pub struct Record<S> {
     epoch: Epoch,
     /// Those that are alive, as the rules say.
     known: HashMap<EventId, Known>,
+    /// What is still to be loaded of what an earlier run left; `None` once that is all here.
+    pages: Option<Pages>,
+    /// The first event of this run, if there is one: no earlier run left that or anything after it.
+    first: Option<EventId>,
     latest_ms: u64,
 }
 
@@ -44,7 +47,8 @@ impl<S> fmt::Debug for Record<S> {
 impl<S> Record<S> {
     /// In a store that nobody else owns.
     pub(super) fn new(store: S) -> Self {
-        Self { store, epoch: Epoch::default(), known: HashMap::new(), latest_ms: 0 }
+        let (epoch, known) = (Epoch::default(), HashMap::new());
+        Self { store, epoch, known, pages: None, first: None, latest_ms: 0 }
     }
 
     pub(super) fn store(&self) -> &S {
@@ -68,34 +72,8 @@ impl<S: Store> Record<S> {
         self.epoch = owned.ok_or_else(fenced)?.1;
         self.latest_ms = claims.latest_ms;
         self.known.clear();
+        (self.pages, self.first) = (None, None);
         Ok(())
-    }
-
-    /// Becomes the owner, and answers what an earlier run left unfinished.
-    pub(super) async fn start(&mut self) -> Result<Recovered> {
-        self.claim().await?;
-        let mut recovered = Recovered { latest_ms: self.latest_ms, ..Recovered::default() };
-        let mut after = None;
-        loop {
-            let page = self.store.load(Partition::WHOLE, after, PAGE).await?;
-            let Some((last, _)) = page.last() else { break };
-            after = Some(*last);
-            let mut changes = Vec::new();
-            for (id, parts) in page {
-                let rules::Recovered { event, letters, known } =
-                    rules::recover(parts, self.latest_ms, &mut changes);
-                recovered.events.extend(event);
-                recovered.letters.extend(letters);
-                if known.is_alive() {
-                    self.known.insert(id, known);
-                }
-            }
-            self.commit(Plan::of(changes), Sync::Full).await?;
-        }
-        let first = JobFilter { conversation: None, after: None, until_ms: u64::MAX, limit: 0 };
-        recovered.next_job_ms = self.store.jobs(&first).await?.1;
-        recovered.kept = self.store.values(&Scope::conversation(TRANSPORT)).await?;
-        Ok(recovered)
     }
 
     /// Writes the entries in order, and answers each. What only asks is answered when all else is written.
@@ -175,6 +153,7 @@ impl<S: Store> Record<S> {
                 self.jobs(JobFilter { conversation, after: *after, until_ms: u64::MAX, limit: *limit })
                     .await?
             }
+            Entry::Load { limit, limit_bytes } => Answer::Loaded(self.load(*limit, *limit_bytes).await?),
             Entry::ListDead(filter) => Answer::Dead(self.store.dead(filter).await?),
             Entry::CountDead(filter) => Answer::Count(self.store.dead_names(filter).await?.len() as u64),
             _ => Answer::Noted,
@@ -195,6 +174,12 @@ impl<S: Store> Record<S> {
                 unknown.insert(Known::from(&parts))
             }
         })
+    }
+
+    /// An event or a reply has this number in this run.
+    fn gave(&mut self, id: EventId, known: Known) {
+        self.first.get_or_insert(id);
+        self.known.insert(id, known);
     }
 
     fn saw(&mut self, now_ms: u64, plan: &mut Plan<'_>) {

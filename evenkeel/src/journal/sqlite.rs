@@ -30,6 +30,7 @@ use super::Entry;
 use super::owned::{Writing, gone};
 use super::record::Record;
 use super::store::Store as _;
+use super::whole::recover_whole;
 use super::{Journal, Recovered};
 use crate::config::Secret;
 use crate::error::{Error, Result};
@@ -221,6 +222,10 @@ impl Journal for SqliteJournal {
     }
 
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
+        recover_whole(self)
+    }
+
+    fn recover_in_pages(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
         let answer = self.handover.recover();
         async { answer.await.unwrap_or_else(|_| Err(gone())) }
     }

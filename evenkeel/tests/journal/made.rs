@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use evenkeel::journal::{Acceptance, Answer, Entry, Journal, Reason, Replayed};
+use evenkeel::journal::{Acceptance, Answer, Entry, Journal, Page, Reason, Recovered, Replayed};
 use evenkeel::{Conversation, Event, Message, Outbound, Reply, SendKey, Sender};
 
 /// A folder that goes with the test.
@@ -73,6 +73,33 @@ pub(crate) fn bury(sequence: u64, reason: Reason) -> Entry {
 pub(crate) fn bury_reply(key: SendKey, reason: Reason) -> Entry {
     let (error, command) = ("no".to_owned(), "!ping".to_owned());
     Entry::BuryReply { key, reason, error, command, now_ms: 2000 }
+}
+
+/// The next page of what is left.
+pub(crate) async fn load<J: Journal>(journal: &mut J, limit: usize, limit_bytes: usize) -> Page {
+    match ask(journal, Entry::Load { limit, limit_bytes }).await {
+        Answer::Loaded(page) => page,
+        other => panic!("no page: {other:?}"),
+    }
+}
+
+/// All that is left, read in pages of so many events.
+pub(crate) async fn in_pages<J: Journal>(journal: &mut J, limit: usize) -> Recovered {
+    let mut all = journal.recover_in_pages().await.unwrap();
+    let mut last = 0;
+    while all.has_more {
+        let page = load(journal, limit, usize::MAX).await;
+        assert!(page.events.len() <= limit);
+        for event in &page.events {
+            assert!(event.sequence > last, "by number");
+            last = event.sequence;
+        }
+        all.events.extend(page.events);
+        all.letters.extend(page.letters);
+        all.has_more = page.has_more;
+    }
+    all.events.sort_by_key(|event| event.sequence);
+    all
 }
 
 /// Writes one batch.

@@ -12,6 +12,7 @@ mod looked;
 mod made;
 mod model;
 mod odd;
+mod pages;
 mod refused;
 mod released;
 mod size;

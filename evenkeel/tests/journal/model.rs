@@ -12,12 +12,16 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::made::{Folder, event_in, key, outbound};
+use crate::made::{Folder, event_in, in_pages, key, outbound};
 
 #[derive(Debug, Clone)]
 enum Move {
     Write(Vec<Entry>),
-    Restart { is_closed: bool },
+    /// Reads what is left in pages of so many, or all at once.
+    Restart {
+        is_closed: bool,
+        page: Option<usize>,
+    },
 }
 
 fn sequence() -> impl Strategy<Value = u64> {
@@ -157,7 +161,8 @@ fn entry() -> impl Strategy<Value = Entry> {
 fn some_move() -> impl Strategy<Value = Move> {
     prop_oneof![
         8 => vec(entry(), 1..8).prop_map(Move::Write),
-        1 => any::<bool>().prop_map(|is_closed| Move::Restart { is_closed }),
+        1 => (any::<bool>(), option::of(1_usize..5))
+            .prop_map(|(is_closed, page)| Move::Restart { is_closed, page }),
     ]
 }
 
@@ -214,14 +219,18 @@ async fn compare(moves: Vec<Move>, folder: &Folder) -> Result<(), TestCaseError>
                     prop_assert_eq!(shown_answer(found), shown_answer(expected), "to {:?}", entry);
                 }
             }
-            Move::Restart { is_closed } => {
+            Move::Restart { is_closed, page } => {
                 if is_closed {
                     journal.close().await;
                 } else {
                     drop(journal);
                 }
                 journal = SqliteJournal::open(folder.file()).unwrap();
-                let (expected, found) = (model.recover().await.unwrap(), journal.recover().await.unwrap());
+                let expected = model.recover().await.unwrap();
+                let found = match page {
+                    Some(limit) => in_pages(&mut journal, limit).await,
+                    None => journal.recover().await.unwrap(),
+                };
                 prop_assert_eq!(shown_recovered(&found), shown_recovered(&expected));
             }
         }

@@ -161,7 +161,7 @@ impl<S: Store> Record<S> {
                     known
                 }
             };
-            self.known.insert(id, known);
+            self.gave(id, known);
         }
         Ok(replayed)
     }

@@ -142,7 +142,7 @@ impl<S: Store> Record<S> {
     pub(super) fn took(&mut self, waiting: Waiting, taken: Taken) -> (usize, Answer) {
         match (waiting, taken) {
             (Waiting::Event(at, state), Taken::New(bits)) => {
-                self.known.insert(EventId::from_bits(bits), Known::new(state));
+                self.gave(EventId::from_bits(bits), Known::new(state));
                 (at, Answer::Accepted(Acceptance::New(bits)))
             }
             (Waiting::Event(at, _), Taken::Known(_)) => (at, Answer::Accepted(Acceptance::Duplicate)),

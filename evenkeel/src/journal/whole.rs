@@ -1,0 +1,25 @@
+//! What an earlier run left, of a journal that answers it in pages, at once.
+
+use super::{Answer, Entry, Journal, Recovered};
+use crate::error::{Error, Result};
+
+/// So many events are asked for at a time.
+const PAGE: usize = 1_000;
+
+/// Loads one page after another, and puts them together.
+pub(super) async fn recover_whole(journal: &mut impl Journal) -> Result<Recovered> {
+    let mut whole = journal.recover_in_pages().await?;
+    while whole.has_more {
+        let load = Entry::Load { limit: PAGE, limit_bytes: usize::MAX };
+        let answer = journal.write(vec![load]).await?.answers.pop();
+        let Some(Answer::Loaded(page)) = answer else {
+            return Err(Error::new("the journal answered something else than a page"));
+        };
+        whole.events.extend(page.events);
+        whole.letters.extend(page.letters);
+        whole.has_more = page.has_more;
+    }
+    whole.events.sort_unstable_by_key(|event| event.sequence);
+    whole.letters.sort_unstable_by_key(|reply| (reply.outbound.key.sequence, reply.outbound.key.index));
+    Ok(whole)
+}
