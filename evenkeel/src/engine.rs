@@ -15,6 +15,7 @@
 //! | [`Probation`] | events during which the process ended, which begin one at a time |
 //! | [`Deliveries`] | replies that are not sent, and what holds them up |
 //! | [`Jobs`] | when the next job is due |
+//! | [`Loading`] | how much of what an earlier run left is here, and what waits for the rest |
 //! | [`MemoryBudget`] | what events take of the memory |
 
 mod attempt;
@@ -33,6 +34,7 @@ mod waits;
 mod probation;
 mod deliveries;
 mod jobs;
+mod loading;
 mod budget;
 mod steps;
 
@@ -50,6 +52,7 @@ pub(crate) use delivery::Delivery;
 use effects::Collected;
 pub(crate) use job::{Again, JobBody};
 use jobs::Jobs;
+use loading::Loading;
 pub(crate) use port::{Input, Load, Now, Output, Policy, Remaining};
 use probation::Probation;
 pub(crate) use request::{HandlerRequest, HandlerRequests, Offer};
@@ -65,6 +68,7 @@ pub(crate) struct Engine {
     probation: Probation,
     deliveries: Deliveries,
     jobs: Jobs,
+    loading: Loading,
     budget: MemoryBudget,
     /// What the parts have said and nobody has taken yet.
     effects: Collected,
@@ -82,7 +86,8 @@ impl Engine {
             probation: Probation::default(),
             deliveries: Deliveries::new(policy),
             jobs: Jobs::default(),
-            budget: MemoryBudget::default(),
+            loading: Loading::default(),
+            budget: MemoryBudget::new(policy.recovered_bytes),
             effects: Collected::default(),
             now: Now::default(),
             is_draining: false,
@@ -117,6 +122,7 @@ impl Engine {
             self.rang(timer);
         }
         self.jobs.ask(self.has_room_for_jobs(), self.now, &mut self.effects);
+        self.loading.ask(self.room_to_load(), &mut self.effects);
         while self.has_room()
             && let Some(sequence) = self.attempts.next(self.now)
         {
@@ -184,7 +190,18 @@ impl Engine {
     }
 
     fn has_room_for_jobs(&self) -> bool {
-        self.has_room() && self.budget.allows_jobs()
+        self.has_room() && self.loading.is_over() && self.budget.allows_jobs()
+    }
+
+    /// For how many bytes of what an earlier run left there is room. Where nothing of what is here can end, waiting makes none.
+    fn room_to_load(&self) -> usize {
+        let left_bytes = self.budget.left_bytes();
+        let is_stuck = || self.attempts.is_stuck() && self.deliveries.is_empty();
+        match self.has_room() {
+            true if left_bytes == 0 && is_stuck() => usize::MAX,
+            true => left_bytes,
+            false => 0,
+        }
     }
 }
 

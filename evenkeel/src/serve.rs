@@ -420,7 +420,7 @@ async fn opened<T: Transport, J: Journal>(
 ) -> Result<(J, Recovered, String)> {
     let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
     let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
-    let recovered = journal.recover().await?;
+    let recovered = journal.recover_in_pages().await?;
     let identity = foreign::caught("the transport", async { Ok(transport.identity()) }).await?;
     account::claim(&mut journal, identity.as_deref(), account.as_deref()).await?;
     let greeting = foreign::caught("the transport", async { transport.open().await }).await;

@@ -46,6 +46,8 @@ pub(super) struct Attempts {
     /// Events that have their lanes and wait until fewer replies wait, by conversation. Each such conversation has replies
     /// that will end one way or the other; the last of them lets everything go that is kept here.
     set_aside: HashMap<Arc<str>, Vec<u64>>,
+    /// Events that came in while something that goes before them may not be loaded, in order; `None` once all is.
+    newcomers: Option<Vec<u64>>,
     jitter: Jitter,
     counters: EventCounters,
 }
@@ -59,6 +61,7 @@ impl Attempts {
             parked: HashSet::new(),
             resting: 0,
             set_aside: HashMap::new(),
+            newcomers: None,
             jitter: Jitter::new(seed),
             counters: EventCounters::default(),
         }
@@ -79,7 +82,7 @@ impl Attempts {
         self.counters.accepted += 1;
         if !begins {
             self.has_arrived(&lane);
-            self.lanes.push(Arc::clone(&lane), sequence);
+            self.queue(Arc::clone(&lane), sequence);
         }
         self.insert(sequence, InFlight::new(event, lane, Vec::new(), now.elapsed));
     }
@@ -105,6 +108,14 @@ impl Attempts {
             if *count == 0 {
                 self.arriving.remove(lane);
             }
+        }
+    }
+
+    /// A new event waits at the end of its lane, or until it is known what goes before it there.
+    fn queue(&mut self, lane: Arc<str>, sequence: u64) {
+        match &mut self.newcomers {
+            Some(newcomers) => newcomers.push(sequence),
+            None => self.lanes.push(lane, sequence),
         }
     }
 
@@ -254,7 +265,13 @@ impl Attempts {
 
     /// How many lanes run, without those that wait for the operator, and how many events wait for theirs.
     pub(super) fn load(&self) -> (usize, usize) {
-        (self.lanes.running() - self.parked.len(), self.lanes.waiting())
+        let waiting = self.lanes.waiting() + self.newcomers.as_ref().map_or(0, Vec::len);
+        (self.lanes.running() - self.parked.len(), waiting)
+    }
+
+    /// Whether nothing that is here runs or may begin.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.lanes.is_at_rest()
     }
 
     /// Whether nothing is left but what waits for the operator.

@@ -44,6 +44,8 @@ pub(super) enum Continuation {
     StepKept(oneshot::Sender<()>),
     /// Give the handler what was recalled.
     Recalled(oneshot::Sender<Option<Bytes>>),
+    /// Take up what an earlier run left.
+    Loaded,
     /// Fire what is due.
     JobsDue,
     /// Forget the schedules that are not among these.
@@ -59,9 +61,9 @@ pub(super) enum Continuation {
 
 impl Continuation {
     /// Whether a bot that stops may leave it to the next start: the end of something is being written, or an event that has come
-    /// in.
+    /// in or is loaded.
     fn can_be_left(&self) -> bool {
-        matches!(self, Self::Accepted { .. } | Self::Nothing)
+        matches!(self, Self::Accepted { .. } | Self::Loaded | Self::Nothing)
     }
 }
 

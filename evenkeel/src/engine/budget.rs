@@ -8,8 +8,12 @@ use crate::event::Event;
 const JOBS_BYTES: usize = 16 << 20;
 
 /// Events, as they enter memory and are done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct MemoryBudget {
+    /// Beyond so many bytes, no more is loaded of what an earlier run left.
+    recovered_bytes: usize,
+    /// Bytes of all events in memory.
+    bytes: usize,
     /// Events that did not come through the inbox, which counts its own.
     taken: Vec<Event>,
     released: Vec<Event>,
@@ -18,6 +22,10 @@ pub(super) struct MemoryBudget {
 }
 
 impl MemoryBudget {
+    pub(super) fn new(recovered_bytes: usize) -> Self {
+        Self { recovered_bytes, bytes: 0, taken: Vec::new(), released: Vec::new(), jobs_bytes: 0 }
+    }
+
     /// An event entered memory beside the inbox.
     pub(super) fn take(&mut self, event: &Event) {
         self.taken.push(event.clone());
@@ -26,15 +34,19 @@ impl MemoryBudget {
 
     /// An event is in memory whose bytes are counted by others.
     pub(super) fn count(&mut self, event: &Event) {
+        let bytes = event.size_bytes();
+        self.bytes += bytes;
         if event.job().is_some() {
-            self.jobs_bytes += event.size_bytes();
+            self.jobs_bytes += bytes;
         }
     }
 
     /// An event is gone from memory.
     pub(super) fn release(&mut self, event: Event) {
+        let bytes = event.size_bytes();
+        self.bytes -= bytes;
         if event.job().is_some() {
-            self.jobs_bytes -= event.size_bytes();
+            self.jobs_bytes -= bytes;
         }
         self.released.push(event);
     }
@@ -42,6 +54,11 @@ impl MemoryBudget {
     /// Whether further jobs may be fired.
     pub(super) fn allows_jobs(&self) -> bool {
         self.jobs_bytes < JOBS_BYTES
+    }
+
+    /// How many bytes may be loaded of what an earlier run left.
+    pub(super) fn left_bytes(&self) -> usize {
+        self.recovered_bytes.saturating_sub(self.bytes)
     }
 
     /// What was taken and released since the last time.

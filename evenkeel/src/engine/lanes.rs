@@ -142,6 +142,11 @@ impl<T> Lanes<T> {
         self.slots.next_look().filter(|_| !self.ready.is_empty())
     }
 
+    /// Whether nothing is ready and whatever has a lane waits for a time or a person.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.ready.is_empty() && self.slots.is_empty()
+    }
+
     /// How many lanes run.
     pub(super) fn running(&self) -> usize {
         self.running

@@ -78,6 +78,8 @@ pub(crate) struct Policy {
     pub(crate) sends: usize,
     /// Seeds the pauses between attempts.
     pub(crate) seed: u64,
+    /// While so many bytes of events are in memory, no more is loaded of what an earlier run left.
+    pub(crate) recovered_bytes: usize,
     /// Whether a batch costs the journal something beside what is in it, so that one fewer is worth a moment.
     pub(crate) gathers: bool,
 }
@@ -90,6 +92,7 @@ impl Default for Policy {
             has_brake: true,
             sends: 256,
             seed: 0,
+            recovered_bytes: usize::MAX,
             gathers: true,
         }
     }
@@ -151,4 +154,6 @@ pub(crate) struct Remaining {
     pub(crate) unwritten: usize,
     /// Whether the journal has answered all that it was told, and was told all.
     pub(crate) is_written: bool,
+    /// Whether all that an earlier run left was loaded: of what was not, nothing is counted here.
+    pub(crate) is_loaded: bool,
 }

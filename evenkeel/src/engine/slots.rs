@@ -69,6 +69,11 @@ impl Slots {
         self.taken.len() < self.limit
     }
 
+    /// Whether nothing is under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.without == 0
+    }
+
     /// What took the slot of this number has ended, or waits for something and is not under way any more.
     pub(crate) fn give(&mut self, number: u64, now: Duration) {
         if self.taken.remove(&number).is_none() {

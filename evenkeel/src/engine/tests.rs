@@ -10,7 +10,7 @@ use proptest::test_runner::RngSeed;
 
 use crate::guarantee::OnUnknown;
 use crate::retry::Retry;
-use trial::{Move, Trial, Wishes};
+use trial::{Move, Paging, Trial, Wishes};
 
 /// So many schedules of each kind; `EVENKEEL_SCHEDULES` asks for more.
 fn fixed_seed() -> ProptestConfig {
@@ -60,7 +60,19 @@ fn wishes() -> impl Strategy<Value = Wishes> {
         1 => Just(Retry::never()),
     ];
     let on_unknown = prop_oneof![Just(OnUnknown::Dead), Just(OnUnknown::Resend), Just(OnUnknown::Drop)];
-    (retry, on_unknown).prop_map(|(retry, on_unknown)| Wishes { retry, on_unknown, has_guilty: false })
+    (retry, on_unknown, paging()).prop_map(|(retry, on_unknown, paging)| Wishes {
+        retry,
+        on_unknown,
+        has_guilty: false,
+        paging,
+    })
+}
+
+/// In pages of so many events, perhaps with room for few of them, or all at once.
+fn paging() -> impl Strategy<Value = Option<Paging>> {
+    let room_bytes = prop_oneof![2 => Just(usize::MAX), 1 => Just(0), 1 => Just(600)];
+    let paging = (1usize..4, room_bytes).prop_map(|(limit, room_bytes)| Paging { limit, room_bytes });
+    prop::option::weighted(0.75, paging)
 }
 
 proptest! {

@@ -110,6 +110,7 @@ impl<T: Transport, J: Journal> Wire<T, J> {
             on_unknown,
             has_brake: !app.tools().is_unbraked,
             sends: transport.sends_at_once().max(1),
+            recovered_bytes: backlog.recovered_bytes(),
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
             gathers: journal.is_kept(),
         };

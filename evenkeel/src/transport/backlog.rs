@@ -106,6 +106,11 @@ impl Backlog {
         Ok(())
     }
 
+    /// While this much is in memory, no more is loaded of what an earlier run left: what comes in finds room in the rest.
+    pub(crate) fn recovered_bytes(&self) -> usize {
+        self.limits.all / 8 * 7
+    }
+
     /// Counts events that did not come through the inbox, and gives the room of those back that are done.
     pub(crate) fn settle(
         &self,

@@ -12,6 +12,7 @@ mod home;
 mod line;
 mod operator;
 mod overdue;
+mod pages;
 mod refused;
 mod restart;
 mod slow;

@@ -157,13 +157,6 @@ impl Attempts {
     pub(in crate::engine) fn discard_parked(&mut self, sequence: u64, now: Now) -> Option<Event> {
         if self.parked.remove(&sequence) { self.let_go(sequence, now) } else { None }
     }
-
-    /// The operator has replayed an event that was dead, and that was taken up again.
-    pub(in crate::engine) fn is_replay(&mut self, sequence: u64) {
-        if let Some(in_flight) = self.in_flight.get_mut(&sequence) {
-            in_flight.is_replayed = true;
-        }
-    }
 }
 
 /// An attempt that is followed by another is no error yet: somebody who is woken by errors sleeps on.

@@ -36,6 +36,31 @@ impl Attempts {
         }
     }
 
+    /// Takes up an event that was dead, and that the operator replays: at the end of its lane.
+    pub(in crate::engine) fn replay(&mut self, pending: PendingEvent, now: Now) {
+        let PendingEvent { sequence, event, attempts, crashes, has_begun, facts, .. } = pending;
+        self.counters.resumed += 1;
+        let lane = event.lane();
+        let in_flight = self.insert(sequence, InFlight::new(event, Arc::clone(&lane), facts, now.elapsed));
+        (in_flight.attempts, in_flight.crashes) = (attempts, crashes);
+        (in_flight.is_no_answer, in_flight.is_replayed) = (has_begun, true);
+        self.queue(lane, sequence);
+    }
+
+    /// From now on new events wait for [`Self::admit_newcomers`]: what goes before them may not be loaded.
+    pub(in crate::engine) fn hold_newcomers(&mut self) {
+        self.newcomers.get_or_insert_default();
+    }
+
+    /// All that goes before new events is here.
+    pub(in crate::engine) fn admit_newcomers(&mut self) {
+        for sequence in self.newcomers.take().into_iter().flatten() {
+            if let Some(in_flight) = self.in_flight.get(&sequence) {
+                self.lanes.push(Arc::clone(&in_flight.lane), sequence);
+            }
+        }
+    }
+
     /// Gives an event up during which the process ended too often.
     pub(in crate::engine) fn poison(
         &mut self,

@@ -27,6 +27,7 @@ impl Engine {
     /// Whether an event takes its lane at once, so that its beginning is written together with it.
     pub(super) fn takes_lane(&mut self, lane: &Arc<str>, event: &Event) -> bool {
         let may_begin = self.has_room()
+            && self.loading.is_over()
             && self.deliveries.has_room_in(event.conversation().id())
             && self.probation.is_empty()
             && !self.waits.is_awaited(lane);

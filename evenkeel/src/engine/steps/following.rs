@@ -51,6 +51,7 @@ impl Engine {
                 self.effects.output(Output::Send(Delivery::new(outbound, command)));
             }
             (Continuation::Send(delivery), Answer::Noted, _) => self.effects.output(Output::Send(*delivery)),
+            (Continuation::Loaded, Answer::Loaded(page), _) => self.loaded(page),
             (Continuation::JobsDue, Answer::Due { jobs, next_ms }, _) => self.jobs_due(&jobs, next_ms),
             (Continuation::Schedules(names), Answer::Due { jobs, .. }, _) => {
                 self.jobs.forget_schedules(&names, jobs, &mut self.effects);

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
-use crate::journal::{Entry, Replayed};
+use crate::journal::{Entry, PendingLetter, Replayed};
 use crate::operator::OperatorCommand;
 
 impl Engine {
@@ -32,19 +32,27 @@ impl Engine {
     pub(super) fn replayed(&mut self, replayed: Replayed) -> u64 {
         let Replayed { events, letters, anew, unparked, discarded } = replayed;
         let count = (events.len() + letters.len() + anew.len() + unparked.len()) as u64;
+        discarded.into_iter().for_each(|sequence| self.discard_parked(sequence));
+        for event in events {
+            self.budget.take(&event.event);
+            self.attempts.replay(event, self.now);
+        }
+        if self.loading.is_over() {
+            self.take_up_replayed(letters, unparked);
+        } else {
+            self.loading.hold(letters, unparked);
+        }
+        count
+    }
+
+    /// Replies come again at the end of their conversations, and parked events in their places.
+    pub(super) fn take_up_replayed(&mut self, replies: Vec<PendingLetter>, unparked: Vec<u64>) {
+        replies.into_iter().for_each(|reply| self.take_up_reply(reply));
         for sequence in unparked {
             if self.attempts.replay_parked(sequence, self.now) {
                 self.begin(sequence);
             }
         }
-        discarded.into_iter().for_each(|sequence| self.discard_parked(sequence));
-        for event in events {
-            let sequence = event.sequence;
-            self.take_up(event);
-            self.attempts.is_replay(sequence);
-        }
-        letters.into_iter().for_each(|reply| self.take_up_reply(reply));
-        count
     }
 
     /// A parked event is forgotten, and its lane goes on.

@@ -1,40 +1,58 @@
-//! What an earlier run left is taken up again, where it was.
+//! What an earlier run left is taken up again, where it was: all of it at once, or page by page.
 
 use crate::engine::Engine;
 use crate::engine::attempt::{APOLOGY, free_index};
 use crate::engine::delivery::Delivery;
+use crate::engine::loading::NameCommand;
 use crate::engine::port::Now;
 use crate::error::Error;
-use crate::event::Event;
-use crate::journal::{PendingEvent, PendingLetter, Recovered};
+use crate::journal::{Page, PendingEvent, PendingLetter, Recovered};
 use crate::reply::{Outbound, Reply, SendKey};
 
 /// So often may the process end in the middle of one event; then the event is at fault.
 const CRASHES: u32 = 3;
 
 impl Engine {
-    /// Begins with what an earlier run left. `command` names what handles an event.
-    pub(crate) fn recover(&mut self, recovered: Recovered, now: Now, command: &dyn Fn(&Event) -> String) {
+    /// Begins with what an earlier run left, or with that part of it that has to be known first. `name_command` names what
+    /// handles an event.
+    pub(crate) fn recover(&mut self, recovered: Recovered, now: Now, name_command: NameCommand) {
         self.now = now;
         self.jobs.expect(recovered.next_job_ms);
+        self.loading.begin(name_command);
+        self.attempts.hold_newcomers();
+        let Recovered { events, letters, has_more, .. } = recovered;
+        self.take_up_all(events, letters, has_more);
+    }
+
+    /// More of what an earlier run left has come.
+    pub(super) fn loaded(&mut self, page: Page) {
+        let Page { events, letters, has_more } = page;
+        self.take_up_all(events, letters, has_more);
+    }
+
+    fn take_up_all(&mut self, events: Vec<PendingEvent>, replies: Vec<PendingLetter>, has_more: bool) {
+        let counts = (events.len(), replies.len());
         // A parked event keeps its lane, also from handlers before it that were waiting for somebody.
-        let (parked, others): (Vec<_>, Vec<_>) =
-            recovered.events.into_iter().partition(|event| event.is_parked);
+        let (parked, others): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.is_parked);
         let mut apologies = Vec::new();
         for pending in parked.into_iter().chain(others) {
             if pending.crashes >= CRASHES && !pending.is_parked {
-                let name = command(&pending.event);
+                let name = self.loading.command(&pending.event);
                 apologies.extend(self.poison(pending, &name));
             } else {
                 self.take_up(pending);
             }
         }
-        recovered.letters.into_iter().for_each(|reply| self.take_up_reply(reply));
+        replies.into_iter().for_each(|reply| self.take_up_reply(reply));
         // After what was promised before.
         apologies.into_iter().for_each(|apology| self.promise(apology));
+        if let Some((replies, unparked)) = self.loading.taken_up(counts.0, counts.1, has_more) {
+            self.take_up_replayed(replies, unparked);
+            self.attempts.admit_newcomers();
+        }
     }
 
-    pub(super) fn take_up(&mut self, pending: PendingEvent) {
+    fn take_up(&mut self, pending: PendingEvent) {
         self.budget.take(&pending.event);
         self.attempts.take_up(pending, self.now, &mut self.effects);
     }

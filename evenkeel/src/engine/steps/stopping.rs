@@ -11,9 +11,10 @@ impl Engine {
         Remaining {
             handlers: self.attempts.running().len(),
             events: self.attempts.open() + unwritten,
-            replies: self.deliveries.len(),
+            replies: self.deliveries.len() + self.loading.replies_held(),
             unwritten,
             is_written: self.is_written(),
+            is_loaded: self.loading.is_over(),
         }
     }
 
@@ -47,6 +48,6 @@ impl Engine {
                 && !self.deliveries.is_sending()
                 && !self.attempts.has_running();
         }
-        self.is_written() && self.deliveries.is_empty() && self.attempts.is_idle()
+        self.is_written() && self.loading.is_over() && self.deliveries.is_empty() && self.attempts.is_idle()
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::port::{EventCounters, Load, ReplyCounters};
 impl Engine {
     pub(crate) fn load(&self) -> Load {
         let (running, waiting) = self.attempts.load();
-        Load { running, waiting, outbox: self.deliveries.len() }
+        Load { running, waiting, outbox: self.deliveries.len() + self.loading.replies_held() }
     }
 
     pub(crate) fn event_counters(&self) -> EventCounters {

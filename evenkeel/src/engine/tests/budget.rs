@@ -41,7 +41,7 @@ fn jobs_that_are_due_wait_in_the_journal_while_others_fill_the_memory() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let recovered = runtime.block_on(journal.recover()).expect("memory does not fail");
     let now = Now { wall_ms: 10, ..Now::default() };
-    engine.recover(recovered, now, &|_| String::new());
+    engine.recover(recovered, now, Box::new(|_| String::new()));
     // Ten of them are due; then all.
     let mut room_bytes = 0;
     let mut running = settle(&mut engine, &mut journal, &mut room_bytes, now);
@@ -60,4 +60,36 @@ fn jobs_that_are_due_wait_in_the_journal_while_others_fill_the_memory() {
         running.extend(settle(&mut engine, &mut journal, &mut room_bytes, now));
     }
     assert_eq!((count, room_bytes), (JOBS, 0), "none is lost, and nothing is left");
+}
+
+#[test]
+fn what_an_earlier_run_left_waits_in_the_journal_while_there_is_no_room() {
+    const LEFT: usize = 300;
+    const ROOM: usize = 2 << 20;
+    let mut journal = MemoryJournal::default();
+    let left = (0..LEFT).map(|number| {
+        let (id, text) = (number.to_string(), "x".repeat(50 << 10));
+        let event =
+            Event::new(&*id, Conversation::direct(&*id), Sender::new("alice"), Message::text(&*id, text));
+        Entry::Accept { event, now_ms: 1, begins: false }
+    });
+    journal.write(left.collect()).into_inner().expect("memory does not fail");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let recovered = runtime.block_on(journal.recover_in_pages()).expect("memory does not fail");
+    let (mut engine, now) =
+        (Engine::new(Policy { recovered_bytes: ROOM, ..Policy::default() }), Now::default());
+    engine.recover(recovered, now, Box::new(|_| String::new()));
+    let (mut room_bytes, mut count) = (0, 0);
+    let mut running = settle(&mut engine, &mut journal, &mut room_bytes, now);
+    while let Some(sequence) = running.pop() {
+        // The last event of a page may be beyond it.
+        assert!(room_bytes < ROOM + (64 << 10), "{} at once, {room_bytes}", running.len() + 1);
+        count += 1;
+        let (command, outbound, changes) = (None, Vec::new(), Vec::new());
+        let finished = HandlerOutcome { sequence, command, outbound, changes, ending: Ending::Done };
+        engine.step(Input::Finished(finished), now).expect("its end");
+        running.extend(settle(&mut engine, &mut journal, &mut room_bytes, now));
+    }
+    assert_eq!((count, room_bytes), (LEFT, 0), "none is lost, and nothing is left");
+    assert!(engine.is_idle());
 }

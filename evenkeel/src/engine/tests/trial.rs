@@ -17,7 +17,8 @@ use crate::event::{Conversation, Event, Message, MessageId, Sender};
 use crate::guarantee::OnUnknown;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{
-    Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, Reason, Recovered, Written,
+    Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, PendingEvent, PendingLetter, Reason,
+    Written,
 };
 use crate::operator::OperatorCommand;
 use crate::reply::{Outbound, Reply, SendKey};
@@ -106,6 +107,27 @@ pub(super) struct Wishes {
     pub(super) on_unknown: OnUnknown,
     /// Every fifth event ends the process whenever its handler would end, and nothing else does.
     pub(super) has_guilty: bool,
+    /// How a start reads what was left; `None` reads all of it first.
+    pub(super) paging: Option<Paging>,
+}
+
+/// How a start reads what was left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paging {
+    /// So many events at a time,
+    pub(super) limit: usize,
+    /// while there are fewer bytes of events in memory.
+    pub(super) room_bytes: usize,
+}
+
+/// What the journal has to hand back of what an earlier run left, and has not yet.
+struct Unread {
+    events: BTreeSet<u64>,
+    replies: BTreeSet<(u64, u32)>,
+    /// What the earlier engine thought of the attempts.
+    attempts: BTreeMap<u64, u32>,
+    /// The last event of the page before.
+    last: u64,
 }
 
 /// Where a handler is, as far as it knows.
@@ -186,8 +208,8 @@ struct Truth {
     /// Those that have waited for somebody, and have no place in the order any more.
     waited: BTreeSet<u64>,
     crashes: HashMap<u64, u32>,
-    /// Whether a suspect had had its time alone when the process ended, so that others began beside it.
-    is_unclear: bool,
+    /// Events that may have been running when the process ended while others ran beside a suspect that had had its time alone.
+    unclear: BTreeSet<u64>,
     /// Those that such an end was counted against: they may be taken for the guilty one.
     unlucky: BTreeSet<u64>,
     starts: HashMap<u64, u32>,
@@ -219,6 +241,8 @@ pub(super) struct Trial {
     /// Events that are done or dead for the engine, whether or not that is written.
     settled: BTreeSet<u64>,
     truth: Truth,
+    /// `None` once the journal has handed back all that was left.
+    unread: Option<Unread>,
     /// What the operator waits for, in order.
     asked: VecDeque<Asked>,
     count: u64,
@@ -250,12 +274,13 @@ impl Trial {
             sendable: BTreeSet::new(),
             settled: BTreeSet::new(),
             truth: Truth::default(),
+            unread: None,
             asked: VecDeque::new(),
             count: 0,
             room_bytes: 0,
             is_over: false,
         };
-        trial.begin(&BTreeMap::new());
+        trial.begin(BTreeMap::new());
         trial
     }
 
@@ -418,6 +443,9 @@ impl Trial {
         let (asked, done): (Vec<_>, Vec<_>) = all().partition(|(_, (entry, _))| entry.is_question());
         let mut told = BTreeMap::new();
         for (at, (entry, answer)) in done.into_iter().chain(asked) {
+            if let Answer::Loaded(page) = answer {
+                self.read(&page.events, &page.letters, page.has_more);
+            }
             self.truth.note(entry, answer, self.wishes.retry);
             told.insert(at, self.truth.desk.take_told());
         }
@@ -426,25 +454,58 @@ impl Trial {
     }
 
     /// Begins with what the journal has; `attempts` says what an earlier engine thought of it.
-    fn begin(&mut self, attempts: &BTreeMap<u64, u32>) {
-        let recovered: Recovered = ready(self.journal.recover()).unwrap();
-        for event in &recovered.events {
-            let counted = attempts.get(&event.sequence).is_none_or(|attempts| *attempts == event.attempts);
-            assert!(counted, "{} attempts, not {attempts:?}: {event:?}", event.attempts);
-            let before = self.truth.crashes.insert(event.sequence, event.crashes).unwrap_or_default();
-            if self.truth.is_unclear && event.crashes > before {
-                self.truth.unlucky.insert(event.sequence);
-            }
+    fn begin(&mut self, attempts: BTreeMap<u64, u32>) {
+        let is_open = |sequence: &&u64| !self.truth.ended.contains_key(sequence);
+        let events = self.truth.events.keys().filter(is_open).copied().collect();
+        let open = self.truth.replies.iter().filter(|(_, fate)| **fate == Fate::Open);
+        let replies = open.map(|(key, _)| *key).collect();
+        self.unread = Some(Unread { events, replies, attempts, last: 0 });
+        let recovered = match self.wishes.paging {
+            Some(_) => ready(self.journal.recover_in_pages()).unwrap(),
+            None => ready(self.journal.recover()).unwrap(),
+        };
+        if recovered.has_more {
+            assert!(recovered.events.iter().all(|event| event.is_parked), "only those go before all others");
+            recovered.events.iter().for_each(|event| self.read_event(event));
+        } else {
+            self.read(&recovered.events, &recovered.letters, false);
         }
-        let pending = recovered.events.iter().map(|event| event.sequence);
-        let expected = self.truth.events.keys().filter(|sequence| !self.truth.ended.contains_key(sequence));
-        assert!(pending.eq(expected.copied()), "what was accepted is done, dead or pending");
-        let open = self.truth.replies.iter().filter(|(_, fate)| **fate == Fate::Open).map(|(key, _)| *key);
-        assert!(recovered.letters.iter().map(|letter| name(letter.outbound.key)).eq(open));
         assert_eq!(recovered.next_job_ms, self.truth.desk.next_ms());
-        self.engine.recover(recovered, self.now, &|_| "!any".to_owned());
+        self.engine.recover(recovered, self.now, Box::new(|_| "!any".to_owned()));
         self.engine.plan(&[]);
         self.pump();
+    }
+
+    /// The journal has handed back some of what was left.
+    fn read(&mut self, events: &[PendingEvent], letters: &[PendingLetter], has_more: bool) {
+        for event in events {
+            self.read_event(event);
+            let unread = self.unread.as_mut().unwrap();
+            let last = std::mem::replace(&mut unread.last, event.sequence);
+            assert!(event.sequence > last, "{} comes late", event.sequence);
+        }
+        for letter in letters {
+            let key = name(letter.outbound.key);
+            let is_expected = self.unread.as_mut().is_some_and(|unread| unread.replies.remove(&key));
+            assert!(is_expected, "{key:?} is not to be sent, or comes twice");
+        }
+        if !has_more {
+            let Unread { events, replies, .. } = self.unread.take().expect("there was more");
+            assert!(events.is_empty(), "{events:?} were accepted and have no end");
+            assert!(replies.is_empty(), "{replies:?} were promised and have no end");
+        }
+    }
+
+    fn read_event(&mut self, event: &PendingEvent) {
+        let PendingEvent { sequence, attempts, crashes, .. } = event;
+        let unread = self.unread.as_mut().expect("there was more");
+        assert!(unread.events.remove(sequence), "{sequence} is done, or comes twice");
+        let counted = unread.attempts.get(sequence).is_none_or(|counted| counted == attempts);
+        assert!(counted, "{attempts} attempts, not {:?}: {event:?}", unread.attempts);
+        let before = self.truth.crashes.insert(*sequence, *crashes).unwrap_or_default();
+        if self.truth.unclear.contains(sequence) && *crashes > before {
+            self.truth.unlucky.insert(*sequence);
+        }
     }
 
     fn end(&mut self, is_written: bool) {
@@ -470,7 +531,15 @@ impl Trial {
             let is_suspect = self.truth.crashes.get(sequence).is_some_and(|crashes| *crashes > 0);
             is_suspect && handler.at + self.alone(*sequence) <= self.now.elapsed
         };
-        self.truth.is_unclear = self.handlers.iter().any(had_time);
+        let is_unclear = self.handlers.iter().any(had_time);
+        let unread = self.unread.take().map(|unread| unread.events).unwrap_or_default();
+        let here = self.truth.events.keys().filter(|sequence| !unread.contains(sequence));
+        for sequence in here {
+            match is_unclear {
+                true => self.truth.unclear.insert(*sequence),
+                false => self.truth.unclear.remove(sequence),
+            };
+        }
         self.truth.owed.clear();
         self.truth.planned.clear();
         self.truth.desk.hang_up();
@@ -486,7 +555,7 @@ impl Trial {
         for mut asked in self.asked.drain(..) {
             assert_eq!(asked.heard(), None, "the operator was told what may not be written");
         }
-        self.begin(&attempts);
+        self.begin(attempts);
     }
 
     // What the engine says.
@@ -525,6 +594,11 @@ impl Trial {
             (self.room_bytes + taken).checked_sub(released).expect("no more is released than taken");
         if self.writing.is_none() {
             self.writing = self.engine.batch();
+            for entry in self.writing.iter_mut().flatten() {
+                if let (Entry::Load { limit, .. }, Some(paging)) = (entry, self.wishes.paging) {
+                    *limit = paging.limit;
+                }
+            }
         }
         for (sequence, handler) in &mut self.handlers {
             if handler.turn.as_mut().is_some_and(|turn| turn.try_recv().is_ok()) {
@@ -555,6 +629,7 @@ impl Trial {
             );
         }
         let is_busy = !lanes.is_empty() || !self.flights.is_empty() || self.writing.is_some();
+        let is_busy = is_busy || self.unread.is_some();
         assert!(!(is_busy && self.engine.is_idle()), "idle, and there is something to do");
         let suspects = self.handlers.iter().filter(|(sequence, handler)| {
             let is_suspect = self.truth.crashes.get(*sequence).is_some_and(|crashes| *crashes > 0);
@@ -808,6 +883,7 @@ impl Trial {
         }
         assert!(self.truth.replies.values().all(|fate| *fate != Fate::Open));
         assert!(self.asked.is_empty(), "the operator waits for an answer that does not come");
+        assert!(self.unread.is_none(), "not all was read");
         self.truth.desk.account();
     }
 }
@@ -914,7 +990,8 @@ impl Truth {
 }
 
 fn policy(wishes: Wishes) -> Policy {
-    Policy { has_brake: true, on_unknown: wishes.on_unknown, seed: 4, ..Policy::default() }
+    let recovered_bytes = wishes.paging.map_or(usize::MAX, |paging| paging.room_bytes);
+    Policy { has_brake: true, on_unknown: wishes.on_unknown, seed: 4, recovered_bytes, ..Policy::default() }
 }
 
 /// The value of a future that never waits.

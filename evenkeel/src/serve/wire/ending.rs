@@ -188,6 +188,9 @@ impl Leaving {
         let (events, replies) = (count(self.waiting, "event"), count(self.unsent, "reply"));
         match (self.waiting, self.unsent) {
             _ if !self.is_safe => None,
+            _ if !self.left.is_loaded => {
+                Some(format!("the next start goes on with {events}, {replies} and what was not read yet"))
+            }
             (0, 0) => Some("nothing is left".to_owned()),
             _ => Some(format!("the next start goes on with {events} and {replies}")),
         }
@@ -282,7 +285,7 @@ mod tests {
 
     /// A bot that was told to stop twice, with this left and all of it written.
     fn leaving(waiting: usize, unsent: usize) -> Leaving {
-        let left = Remaining { is_written: true, ..Remaining::default() };
+        let left = Remaining { is_written: true, is_loaded: true, ..Remaining::default() };
         Leaving { end: End::AtOnce, left, running: 0, waiting, unsent, is_safe: true, is_kept: true }
     }
 
@@ -295,5 +298,9 @@ mod tests {
         assert_eq!(lines[2], "the next start goes on with 0 events and 1 reply");
         assert_eq!(Leaving { is_safe: false, ..leaving(1, 2) }.goes_on(), None);
         leaving(1, 2).told("").expect("nothing is lost");
+        let mut unread = leaving(1, 2);
+        unread.left.is_loaded = false;
+        let line = "the next start goes on with 1 event, 2 replies and what was not read yet";
+        assert_eq!(unread.goes_on().as_deref(), Some(line));
     }
 }

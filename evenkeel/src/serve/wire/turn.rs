@@ -100,12 +100,8 @@ impl<T: Transport, J: Journal> Wire<T, J> {
     /// Begins with what an earlier run left.
     fn take_up(&mut self, recovered: Recovered) {
         self.hands = Hands::new(recovered.latest_ms);
-        let now = self.now();
-        let (events, replies) = (recovered.events.len(), recovered.letters.len());
-        if events + replies > 0 {
-            tracing::info!(events, replies, "taking up what an earlier run left");
-        }
-        self.engine.recover(recovered, now, &|event| self.app.command(event));
+        let (now, app) = (self.now(), self.app.clone());
+        self.engine.recover(recovered, now, Box::new(move |event| app.command(event)));
         self.settle();
         self.engine.plan(self.app.schedules());
     }
