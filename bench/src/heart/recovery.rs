@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the ping is waited for when all else is answered.
 const REST: Duration = Duration::from_secs(3);
 /// What the first handler may take from the start of the process.
-const MOST_MS: f64 = 300.0;
+const MOST_MS: f64 = 100.0;
 
 /// What one start showed, in milliseconds from it.
 struct Start {
