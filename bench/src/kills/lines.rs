@@ -81,10 +81,11 @@ impl Lines {
         let confirmer = std::thread::Builder::new().name("confirmations".into()).spawn(move || {
             for Confirmation { at, key, answer } in due {
                 std::thread::sleep(at.saturating_duration_since(Instant::now()));
+                write(&writing, &format!("got {key}\n"));
+                // Not before: a thread that rests in between would let round trips pass of which the bot knows nothing.
                 if let Some(answer) = answer {
                     onlooker.confirm(answer);
                 }
-                write(&writing, &format!("got {key}\n"));
             }
         })?;
         Ok(Connection { stream, onlooker: self.onlooker.clone(), threads: vec![reader, confirmer] })

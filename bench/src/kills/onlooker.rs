@@ -77,7 +77,7 @@ impl Onlooker {
         Some(answer)
     }
 
-    /// The bot is about to be told that the answer arrived.
+    /// The bot has been told that the answer arrived, or is about to be where nobody can say when that was.
     pub(super) fn confirm(&self, answer: Answer) {
         let Answer { message, part, .. } = answer;
         self.seen().history.push(Happened::Confirmed { message, part });
