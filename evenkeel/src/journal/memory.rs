@@ -10,7 +10,8 @@ use bytes::Bytes;
 
 use super::record::{Record, at_once};
 use super::store::{
-    Batch, Claims, Committed, Due, EventId, JobFilter, JobKey, Partition, Parts, Reader, Scope, Store,
+    Batch, Claims, Committed, Due, Epoch, EventId, JobFilter, JobKey, Loaded, Partition, Parts, Reader,
+    Scope, Store,
 };
 use super::whole::recover_whole;
 use super::{Dead, DeadFilter, DeadId, Entry, Job, Journal, Recovered, Written};
@@ -97,11 +98,14 @@ impl Store for MemoryStore {
 
     async fn load(
         &mut self,
-        _: Partition,
+        partition: Partition,
+        epoch: Epoch,
         after: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<(EventId, Parts)>> {
-        Ok(self.tables().load(after, limit))
+    ) -> Result<Loaded> {
+        let tables = self.tables();
+        let is_owner = tables.is_owned(partition, epoch);
+        Ok(if is_owner { Loaded::Read(tables.load(after, limit)) } else { Loaded::Fenced })
     }
 
     async fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed> {

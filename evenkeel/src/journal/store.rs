@@ -98,6 +98,15 @@ pub struct Committed {
     pub work: Vec<Verdict>,
 }
 
+/// What was not done in a partition.
+#[derive(Debug)]
+pub enum Loaded {
+    /// A page of it, by number: each event with all that hangs on it.
+    Read(Vec<(EventId, Parts)>),
+    /// Somebody else owns the partition.
+    Fenced,
+}
+
 /// What a process owns.
 #[derive(Debug, Clone, Default)]
 pub struct Claims {
@@ -119,15 +128,15 @@ pub trait Store: Reader {
     /// Reads what an operator wants to see beside the owner, without standing in its way.
     type Reader: Reader;
 
-    /// Says which partitions are this process's. Called at the start, and whenever [`Verdict::Fenced`] came.
+    /// Says which partitions are this process's. Called at the start, and whenever [`Verdict::Fenced`] or [`Loaded::Fenced`] came.
     ///
     /// # Errors
     ///
     /// When the store cannot be read.
     fn claim(&mut self) -> impl Future<Output = Result<Claims>> + Send;
 
-    /// What is not done in a partition, by number: events that are not dead, and replies that are not sent, each with all that
-    /// hangs on it. At most `limit`, after this one.
+    /// What is not done in a partition of one's own, by number: events that are not dead, and replies that are not sent, each with
+    /// all that hangs on it. At most `limit`, after this one.
     ///
     /// # Errors
     ///
@@ -135,9 +144,10 @@ pub trait Store: Reader {
     fn load(
         &mut self,
         partition: Partition,
+        epoch: Epoch,
         after: Option<EventId>,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<(EventId, Parts)>>> + Send;
+    ) -> impl Future<Output = Result<Loaded>> + Send;
 
     /// Writes a batch.
     ///

@@ -97,6 +97,7 @@ fn random_histories_see_mistakes_by_themselves() {
         Mistake::CursorBeforeItsEvents,
         Mistake::CursorAfterItsEvents,
         Mistake::WorkInTwo,
+        Mistake::LoadsForAnybody,
         Mistake::StaleReader,
     ];
     assert_eq!(unseen.collect::<Vec<_>>(), expected);

@@ -179,7 +179,8 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         let expected = lines(&mut model.store, &model.own).await?;
         same_lines("what is kept", &lines(self.store(), &model.other).await?, &expected)?;
         let mut loaded = Vec::new();
-        for (id, parts) in model.store.load(Partition::WHOLE, None, usize::MAX).await? {
+        let all = model.store.load(Partition::WHOLE, model.epoch, None, usize::MAX).await?;
+        for (id, parts) in super::subject::read(all)? {
             loaded.push((model.own.event(id), super::shown::Seen::of(id, parts)?));
         }
         let seen = self.load(random.below(5) + 1).await?;

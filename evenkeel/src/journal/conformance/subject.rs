@@ -8,7 +8,8 @@ use super::made::{ALICE, arrival, batch, event};
 use super::shown::{Names, Seen, lines};
 use crate::error::Result;
 use crate::journal::store::{
-    Batch, Change, Committed, Epoch, EventId, Intake, Key, Mark, Partition, Row, Store, Taken, Verdict, Work,
+    Batch, Change, Committed, Epoch, EventId, Intake, Key, Loaded, Mark, Partition, Parts, Row, Store, Taken,
+    Verdict, Work,
 };
 
 /// What opens a store.
@@ -188,10 +189,11 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
     /// What is not done, in pages of this size.
     pub(super) async fn load(&mut self, limit: usize) -> Result<Vec<(EventId, Seen)>, Mismatch> {
         let mut all = Vec::new();
-        for partition in self.owned.iter().map(|(partition, _)| *partition).collect::<Vec<_>>() {
+        for (partition, epoch) in self.owned.clone() {
             let mut after = None;
             loop {
-                let page = self.store().load(partition, after, limit).await?;
+                let loaded = self.store().load(partition, epoch, after, limit).await?;
+                let page = read(loaded)?;
                 let order: Vec<_> = after.into_iter().chain(page.iter().map(|(id, _)| *id)).collect();
                 rising("what is loaded, by number and after the last page", &order)?;
                 let Some((last, _)) = page.last() else { break };
@@ -218,6 +220,14 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         loaded.sort();
         all.extend(loaded);
         Ok(all)
+    }
+}
+
+/// What the owner of a partition loads.
+pub(super) fn read(loaded: Loaded) -> Result<Vec<(EventId, Parts)>, Mismatch> {
+    match loaded {
+        Loaded::Read(page) => Ok(page),
+        Loaded::Fenced => Err(Mismatch::new("what the owner loads", "Read(..)", "Fenced")),
     }
 }
 

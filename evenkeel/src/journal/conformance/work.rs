@@ -15,8 +15,8 @@ use super::shown::{Names, event_text};
 use super::subject::{End, Open, Subject, new};
 use crate::journal::Reason;
 use crate::journal::store::{
-    Batch, Change, Epoch, EventId, EventState, Intake, Key, Mark, NewRow, Partition, ReplyId, Row, Scope,
-    Store, Sync, Taken, Verdict, Work,
+    Batch, Change, Epoch, EventId, EventState, Intake, Key, Loaded, Mark, NewRow, Partition, ReplyId, Row,
+    Scope, Store, Sync, Taken, Verdict, Work,
 };
 use crate::reply::Outbound;
 
@@ -138,6 +138,25 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         }
         let late = self.store().value(&Scope::conversation(ALICE), "late").await?;
         same("what the owner before wrote", &late, &None)
+    }
+
+    pub(super) async fn nothing_is_loaded_under_another_epoch(&mut self) -> Kept {
+        self.fresh().await?;
+        self.accept(&["a"]).await?;
+        let (home, before) = (self.home(), self.epoch(self.home()));
+        self.again(End::Drop).await?;
+        let now = self.epoch(home);
+        let owned: Vec<_> = self.owned().iter().map(|(own, _)| *own).collect();
+        let others =
+            (0..1024).rev().map(Partition).find(|one| !owned.contains(one)).map(|other| (other, now));
+        for (partition, epoch) in [(home, before), (home, Epoch(now.0 + 1))].into_iter().chain(others) {
+            let loaded = self.store().load(partition, epoch, None, 10).await?;
+            if let Loaded::Read(page) = loaded {
+                let (what, count) = (format!("what is loaded of {partition:?} under {epoch:?}"), page.len());
+                return Err(Mismatch::new(&what, "Fenced", &format!("{count} events")));
+            }
+        }
+        same("what its owner loads", &self.load(10).await?.len(), &1)
     }
 
     pub(super) async fn each_work_has_a_verdict_of_its_own(&mut self) -> Kept {

@@ -84,6 +84,11 @@ impl Tables {
         Claims { gained, lost: Vec::new(), cursors, latest_ms: self.latest_ms }
     }
 
+    /// Whether this is the epoch of the present owner.
+    pub(super) fn is_owned(&self, partition: Partition, epoch: Epoch) -> bool {
+        partition == Partition::WHOLE && epoch == self.epoch
+    }
+
     pub(super) fn load(&self, after: Option<EventId>, limit: usize) -> Vec<(EventId, Parts)> {
         let is_after = |id: &EventId| after.is_none_or(|after| *id > after);
         let events = self.events.iter().filter(|(_, event)| event.state.stage != EventStage::Dead);
@@ -142,7 +147,7 @@ impl Tables {
     }
 
     fn work(&mut self, work: &Work<'_>) -> Verdict {
-        if work.epoch != self.epoch || work.partition != Partition::WHOLE {
+        if !self.is_owned(work.partition, work.epoch) {
             return Verdict::Fenced;
         }
         work.changes.iter().for_each(|change| self.change(change));

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::Record;
 use super::plan::Plan;
+use super::{Record, fenced};
 use crate::error::Result;
 use crate::journal::rules::{self, Changes};
-use crate::journal::store::{EventId, JobFilter, Partition, Parts, Scope, Store, Sync};
+use crate::journal::store::{EventId, JobFilter, Loaded, Partition, Parts, Scope, Store, Sync};
 use crate::journal::{DeadFilter, DeadId, Page, Reason, Recovered, TRANSPORT};
 
 /// So many events are read from the store at once: it does not know how large they are.
@@ -70,7 +70,8 @@ impl<S: Store> Record<S> {
         let mut rest = self.pages.take();
         while let Some(mut pages) = rest.take_if(|_| left > 0 && bytes < limit_bytes) {
             let step = pages.step(left, limit_bytes - bytes);
-            let read = self.store.load(Partition::WHOLE, pages.after, step).await?;
+            let loaded = self.store.load(Partition::WHOLE, self.epoch, pages.after, step).await?;
+            let Loaded::Read(read) = loaded else { return Err(fenced()) };
             let of_this_run = |id: EventId| self.first.is_some_and(|first| id >= first);
             let old: Vec<_> = read.into_iter().take_while(|(id, _)| !of_this_run(*id)).collect();
             let (Some((last, _)), count) = (old.last(), old.len()) else { break };

@@ -50,9 +50,13 @@ fn sequence(random: &mut Random, owner: &Owner, born: &BTreeSet<u64>) -> u64 {
 
 /// Becomes the owner, and reads all that was left: so little that it is one page.
 async fn start<S: Store>(record: &mut Record<S>) -> Result<Recovered> {
+    start_by_pages_of(1_000, record).await
+}
+
+async fn start_by_pages_of<S: Store>(limit: usize, record: &mut Record<S>) -> Result<Recovered> {
     let mut whole = record.start().await?;
     while whole.has_more {
-        let page = record.load(1_000, usize::MAX).await?;
+        let page = record.load(limit, usize::MAX).await?;
         whole.events.extend(page.events);
         whole.letters.extend(page.letters);
         whole.has_more = page.has_more;
@@ -206,11 +210,13 @@ fn an_owner_that_loses_the_partition_between_its_start_and_its_first_commit_chan
     at_once(first.append(&[accepted, promise(SendKey { sequence: 9, index: 0 }, false)])).unwrap();
     let before = history::snapshot(&store, 20);
 
-    // It has loaded the event that ran, and would count a crash against it.
-    let mut late = Record::new(Thief::stealing_after_load(store.clone()));
-    let error = at_once(start(&mut late)).unwrap_err();
-    assert_eq!(Ending::of(&error), Ending::Fenced);
-    assert_eq!(history::snapshot(&store, 20), before);
+    // It has loaded the event that ran, and would count a crash against it, at once or after it has looked for more of them.
+    for limit in [1, 1_000] {
+        let mut late = Record::new(Thief::stealing_after_load(store.clone()));
+        let error = at_once(start_by_pages_of(limit, &mut late)).unwrap_err();
+        assert_eq!(Ending::of(&error), Ending::Fenced);
+        assert_eq!(history::snapshot(&store, 20), before);
+    }
 
     // One that had nothing to change at its start hears it at its first commit.
     let mut third = Record::new(store.clone());

@@ -5,7 +5,7 @@ use rusqlite::config::DbConfig;
 
 use super::counters::Counters;
 use super::seen::{Retention, Seen};
-use crate::journal::store::{Batch, Committed, Sync};
+use crate::journal::store::{Batch, Committed, Epoch, Partition, Sync};
 
 /// So many free pages, 1 MiB, stay in the file: the next events take them.
 const SPARE_PAGES: i64 = 256;
@@ -68,6 +68,11 @@ impl Session {
             Ok(()) => Ok(committed),
             Err(error) => Err(Failure { error, done: done.map(|counters| Box::new((counters, committed))) }),
         }
+    }
+
+    /// Whether this process owns the partition since then.
+    pub(super) fn owns(&self, partition: Partition, epoch: Epoch) -> bool {
+        partition == Partition::WHOLE && epoch == self.counters.epoch
     }
 
     /// Makes this process the owner. What an earlier one wrote and did not sync is on the disk after this, before anybody acts

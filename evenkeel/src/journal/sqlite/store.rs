@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::guarantee::Keeping;
 use crate::journal::record::OperatorCommand;
 use crate::journal::store::{
-    Batch, Claims, Committed, Due, EventId, Intake, JobFilter, JobKey, NewRow, Partition, Parts, Reader,
-    Scope, Store,
+    Batch, Claims, Committed, Due, Epoch, EventId, Intake, JobFilter, JobKey, Loaded, NewRow, Partition,
+    Parts, Reader, Scope, Store,
 };
 use crate::journal::{Dead, DeadFilter, DeadId, Job};
 
@@ -75,11 +75,17 @@ impl Store for SqliteStore {
 
     async fn load(
         &mut self,
-        _: Partition,
+        partition: Partition,
+        epoch: Epoch,
         after: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<(EventId, Parts)>> {
-        self.read(|connection| read::load(connection, after, limit))
+    ) -> Result<Loaded> {
+        self.writer.ask(|session| {
+            if !session.owns(partition, epoch) {
+                return Ok(Loaded::Fenced);
+            }
+            read::load(&session.connection, after, limit).map(Loaded::Read)
+        })
     }
 
     async fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed> {

@@ -31,7 +31,7 @@ impl Session {
     }
 
     fn work(&mut self, work: &Work<'_>) -> rusqlite::Result<Verdict> {
-        if work.epoch != self.counters.epoch || work.partition != Partition::WHOLE {
+        if !self.owns(work.partition, work.epoch) {
             return Ok(Verdict::Fenced);
         }
         for change in &work.changes {

@@ -8,8 +8,8 @@ use evenkeel::Result;
 use evenkeel::guarantee::Keeping;
 use evenkeel::journal::memory::MemoryStore;
 use evenkeel::journal::store::{
-    Batch, Body, Change, Claims, Committed, Due, Epoch, EventId, Intake, JobFilter, JobKey, Key, Mark,
-    NewRow, Partition, Parts, Reader, ReplyId, ReplyRow, Row, Scope, Store, Taken, Verdict, Work,
+    Batch, Body, Change, Claims, Committed, Due, Epoch, EventId, Intake, JobFilter, JobKey, Key, Loaded,
+    Mark, NewRow, Partition, Parts, Reader, ReplyId, ReplyRow, Row, Scope, Store, Taken, Verdict, Work,
 };
 use evenkeel::journal::{Dead, DeadFilter, DeadId, Job};
 
@@ -51,6 +51,8 @@ pub(super) enum Mistake {
     PagesOverlap,
     /// What hangs on it is not loaded.
     LoadedBare,
+    /// Whoever asks may load.
+    LoadsForAnybody,
     /// What came in is written before the changes of a work.
     IntakeFirst,
     /// A reader has a copy of its own.
@@ -58,7 +60,7 @@ pub(super) enum Mistake {
 }
 
 impl Mistake {
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::UnsentRepliesGoWithTheirEvent,
         Self::IntakeOfFencedWorkStays,
         Self::CursorBeforeItsEvents,
@@ -77,6 +79,7 @@ impl Mistake {
         Self::CommandsOnce,
         Self::PagesOverlap,
         Self::LoadedBare,
+        Self::LoadsForAnybody,
         Self::IntakeFirst,
         Self::StaleReader,
     ];
@@ -100,6 +103,7 @@ impl Mistake {
             Self::JobsStay => "a_name_has_one_job",
             Self::CommandsOnce => "a_command_waits_until_it_has_an_outcome",
             Self::PagesOverlap | Self::LoadedBare => "what_is_alive_is_loaded_by_number_in_pages",
+            Self::LoadsForAnybody => "nothing_is_loaded_under_another_epoch",
             Self::IntakeFirst => "changes_come_before_what_comes_in",
             Self::StaleReader => "a_reader_sees_what_is_committed_and_changes_nothing",
         }
@@ -339,14 +343,17 @@ impl Store for Flawed {
     async fn load(
         &mut self,
         partition: Partition,
+        epoch: Epoch,
         after: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<(EventId, Parts)>> {
+    ) -> Result<Loaded> {
         let before = |id: EventId| EventId::from_bits(id.bits() - 1);
         let after = if self.makes(Mistake::PagesOverlap) { after.map(before) } else { after };
-        let mut loaded = self.store.load(partition, after, limit).await?;
-        if self.makes(Mistake::LoadedBare) {
-            loaded.iter_mut().for_each(|(_, parts)| parts.steps.clear());
+        let own = self.memory().epoch.unwrap_or(epoch);
+        let epoch = if self.makes(Mistake::LoadsForAnybody) { own } else { self.epoch(epoch) };
+        let mut loaded = self.store.load(partition, epoch, after, limit).await?;
+        if let (Loaded::Read(page), true) = (&mut loaded, self.makes(Mistake::LoadedBare)) {
+            page.iter_mut().for_each(|(_, parts)| parts.steps.clear());
         }
         Ok(loaded)
     }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use evenkeel::guarantee::Keeping;
 use evenkeel::journal::store::{
     Batch, Body, Change, Claims, Committed, DeadRow, Death, Due, Epoch, EventId, EventRow, EventStage,
-    EventState, Intake, JobFilter, JobKey, Key, Mark, NewRow, Partition, Parts, Reader, ReplyId, ReplyRow,
-    ReplyStage, ReplyState, Row, Scope, Store, Taken, Verdict, Work,
+    EventState, Intake, JobFilter, JobKey, Key, Loaded, Mark, NewRow, Partition, Parts, Reader, ReplyId,
+    ReplyRow, ReplyStage, ReplyState, Row, Scope, Store, Taken, Verdict, Work,
 };
 use evenkeel::journal::{Dead, DeadFilter, DeadId, Fact, Job};
 use evenkeel::{MessageId, Result};
@@ -86,8 +86,12 @@ impl Map {
         Committed { intake, work }
     }
 
+    fn is_owned(&self, partition: Partition, epoch: Epoch) -> bool {
+        epoch == self.epoch && partition.0 < self.partitions
+    }
+
     fn work(&mut self, work: &Work<'_>) -> Verdict {
-        if work.epoch != self.epoch || work.partition.0 >= self.partitions {
+        if !self.is_owned(work.partition, work.epoch) {
             return Verdict::Fenced;
         }
         for change in &work.changes {
@@ -303,10 +307,14 @@ impl Store for Plain {
     async fn load(
         &mut self,
         partition: Partition,
+        epoch: Epoch,
         after: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<(EventId, Parts)>> {
+    ) -> Result<Loaded> {
         let map = self.map();
+        if !map.is_owned(partition, epoch) {
+            return Ok(Loaded::Fenced);
+        }
         let mut ids: Vec<_> = map
             .things
             .iter()
@@ -319,7 +327,7 @@ impl Store for Plain {
             .collect();
         ids.sort_unstable();
         ids.dedup();
-        Ok(ids.into_iter().take(limit).map(|id| (id, map.parts(id))).collect())
+        Ok(Loaded::Read(ids.into_iter().take(limit).map(|id| (id, map.parts(id))).collect()))
     }
 
     async fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed> {

@@ -9,8 +9,8 @@ use crate::guarantee::Keeping;
 use crate::journal::memory::MemoryStore;
 use crate::journal::record::at_once;
 use crate::journal::store::{
-    Batch, Claims, Committed, Due, Epoch, EventId, JobFilter, JobKey, Partition, Parts, Reader, Scope, Store,
-    Verdict, Work,
+    Batch, Claims, Committed, Due, Epoch, EventId, JobFilter, JobKey, Loaded, Partition, Parts, Reader,
+    Scope, Store, Verdict, Work,
 };
 use crate::journal::{Dead, DeadFilter, DeadId, Job};
 
@@ -48,7 +48,7 @@ pub(super) enum Mistake {
 /// What the store has done since somebody began to use it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Deeds {
-    /// Whether somebody wrote who did not own the partition any more.
+    /// Whether somebody wrote, or loaded, who did not own the partition any more.
     pub(super) is_stale: bool,
     /// Whether a batch got to the store.
     pub(super) is_written: bool,
@@ -126,6 +126,14 @@ impl Thief {
         self.plot.state().epoch = claims.gained[0].1;
     }
 
+    /// Notes who uses the store. Answers who owns it, and what is done wrong.
+    fn used_by(&self, epochs: impl IntoIterator<Item = Epoch>) -> (Epoch, Option<Mistake>) {
+        let mut state = self.plot.state();
+        let now = state.epoch;
+        state.deeds.is_stale |= epochs.into_iter().any(|epoch| epoch != now);
+        (now, state.mistake)
+    }
+
     fn maybe_steal(&mut self) {
         if self.plot.happens() {
             self.steal();
@@ -150,10 +158,14 @@ impl Store for Thief {
     async fn load(
         &mut self,
         partition: Partition,
+        epoch: Epoch,
         after: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<(EventId, Parts)>> {
-        let loaded = self.store.load(partition, after, limit).await;
+    ) -> Result<Loaded> {
+        self.maybe_steal();
+        let (now, mistake) = self.used_by([epoch]);
+        let told = if mistake == Some(Mistake::NoFence) { now } else { epoch };
+        let loaded = self.store.load(partition, told, after, limit).await;
         let steals = self.plot.state().steals_after_load;
         if steals {
             self.steal();
@@ -164,12 +176,7 @@ impl Store for Thief {
 
     async fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed> {
         self.maybe_steal();
-        let (now, mistake) = {
-            let mut state = self.plot.state();
-            let now = state.epoch;
-            state.deeds.is_stale |= batch.work.iter().any(|work| work.epoch != now);
-            (now, state.mistake)
-        };
+        let (now, mistake) = self.used_by(batch.work.iter().map(|work| work.epoch));
         if self.plot.happens() {
             return Err(lost());
         }
