@@ -1,27 +1,14 @@
 //! What somebody may have meant.
 
+use strsim::levenshtein;
+
 /// The candidate that differs from `word` in the fewest letters, if it is alike at all: a third of them may differ.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let ranked = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    let ranked = candidates.into_iter().map(|candidate| (levenshtein(word, candidate), candidate));
     ranked
         .min()
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3 + 1)
         .map(|(_, near)| near)
-}
-
-/// How many letters have to be inserted, removed or replaced to make `b` of `a`.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

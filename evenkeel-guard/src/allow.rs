@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use strsim::levenshtein;
+
 use crate::frame::is_in;
 use crate::frame::poll::polled;
 use crate::report::{Class, Frame};
@@ -272,22 +274,7 @@ fn is_near(name: &str, meant: &str) -> bool {
     let (name, meant) = (name.to_lowercase(), meant.to_lowercase());
     let is_beginning =
         meant.len() > 2 && (name.starts_with(&meant) || name.len() > 2 && meant.starts_with(&name));
-    is_beginning || distance(&name, &meant) <= (meant.chars().count() / 3).min(2)
-}
-
-/// How many letters to add, drop or change, row by row through the table of all beginnings.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<_> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (above, letter) in left.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
-        for (at, other) in right.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[at + 1];
-            row[at + 1] = changed.min(row[at] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
+    is_beginning || levenshtein(&name, &meant) <= (meant.chars().count() / 3).min(2)
 }
 
 impl fmt::Display for Entry {

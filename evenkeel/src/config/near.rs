@@ -1,5 +1,7 @@
 //! Names that are nearly right.
 
+use strsim::levenshtein;
+
 /// How many letters a name may differ in to be an obvious slip.
 const SLIP: usize = 2;
 
@@ -29,7 +31,7 @@ pub(super) enum Stray<'a> {
 /// Judges a variable by the known names and the prefixes that are ours.
 pub(super) fn stray<'a>(name: &str, known: &[&'a str], prefixes: &[&str]) -> Stray<'a> {
     let upper = name.to_ascii_uppercase().replace(['-', '.'], "_");
-    let slip = known.iter().map(|known| (distance(&upper, known), *known)).min();
+    let slip = known.iter().map(|known| (levenshtein(&upper, known), *known)).min();
     if let Some((0..=SLIP, near)) = slip {
         return Stray::Slip(near);
     }
@@ -45,7 +47,7 @@ pub(super) fn stray<'a>(name: &str, known: &[&'a str], prefixes: &[&str]) -> Str
         return Stray::Unknown(near);
     }
     // Other programs may have the prefix as well, the server for one: only what is much like ours is told.
-    let alike = near.filter(|near| distance(&upper, near) * 4 <= near.len());
+    let alike = near.filter(|near| levenshtein(&upper, near) * 4 <= near.len());
     alike.map_or(Stray::None, |near| Stray::Unknown(Some(near)))
 }
 
@@ -53,25 +55,10 @@ pub(super) fn stray<'a>(name: &str, known: &[&'a str], prefixes: &[&str]) -> Str
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .filter(|candidate| candidate.len() < 2 * name.len() + 2)
-        .map(|candidate| (distance(name, candidate), candidate))
+        .map(|candidate| (levenshtein(name, candidate), candidate))
         .min()
         .filter(|(distance, candidate)| *distance > 0 && *distance <= candidate.len().max(3) / 3)
         .map(|(_, candidate)| candidate)
-}
-
-/// How many letters have to be inserted, removed or replaced to make `b` of `a`.
-fn distance(a: &str, b: &str) -> usize {
-    let b = b.as_bytes();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
