@@ -34,7 +34,7 @@
 //! ids         names on the wire and ours
 //! envelope    from a frame to an event: wire, people, content; loose and utf16 help it
 //! api         connections and requests
-//! receive     the WebSocket, with its backoff
+//! receive     the WebSocket; reconnecting says how long it waits
 //! send        from an action to a request (body), and what the answer means (answer)
 //! open        the look before the start
 //! signal      the transport: settings in, rooms wired together
@@ -52,7 +52,7 @@ mod own;
 mod envelope;
 mod connections;
 mod api;
-mod backoff;
+mod reconnecting;
 mod receive;
 mod send;
 mod open;

@@ -12,6 +12,7 @@ mod line;
 
 use std::time::Duration;
 
+use evenkeel::backoff::Pauses;
 use evenkeel::transport::Inbox;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -28,7 +29,6 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use self::coverage::Coverage;
 use self::line::{Line, Socket, Turn};
 use crate::api::Connector;
-use crate::backoff::Backoff;
 use crate::config::Timings;
 use crate::envelope::Reader;
 
@@ -74,7 +74,7 @@ struct Lines<'a> {
 
 impl<'a> Receiver<'a> {
     /// Receives for ever.
-    pub(crate) async fn run(&'a self, inbox: &'a Inbox, mut backoff: Backoff<'_>) {
+    pub(crate) async fn run(&'a self, inbox: &'a Inbox, mut pauses: Pauses<impl FnMut() -> f64>) {
         let mut lines = Lines::new(self.sockets);
         let mut attempt: Option<BoxFuture<'_, Result<Socket, String>>> = None;
         let mut failures = 0_u64;
@@ -82,8 +82,8 @@ impl<'a> Receiver<'a> {
             if !lines.is_short() {
                 attempt = None;
             } else if attempt.is_none() {
-                let wait = backoff.next();
-                attempt = Some(sleep(wait).then(|()| self.connect()).boxed());
+                let pause = pauses.next().unwrap_or_default();
+                attempt = Some(sleep(pause).then(|()| self.connect()).boxed());
             }
             let connecting = async {
                 match &mut attempt {
@@ -104,7 +104,7 @@ impl<'a> Receiver<'a> {
                         }
                     };
                     if held >= STABLE {
-                        backoff.reset();
+                        pauses.reset();
                     }
                 }
                 outcome = connecting => {

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
+use evenkeel::backoff::system_chance;
 use evenkeel::config::{Config, Secret};
 use evenkeel::guarantee::Reception;
 use evenkeel::transport::{Inbox, SendError, Sent};
@@ -16,7 +17,6 @@ use http::{HeaderMap, HeaderValue, Method};
 use self::unfetched::{mistaken, unfetched};
 use crate::api::answer::Answer;
 use crate::api::{Api, Connector};
-use crate::backoff::{Backoff, Random, system_random};
 use crate::config::{Address, OwnMessages, Timings, Wanted, bearer, header, percent_encoded, phone_number};
 use crate::connections::Purpose;
 use crate::envelope::{Parsed, Reader};
@@ -25,6 +25,7 @@ use crate::ids::Account;
 use crate::open::{Examined, examine, open, uri};
 use crate::own::OwnSends;
 use crate::receive::Receiver;
+use crate::reconnecting::{Random, pauses};
 use crate::send::{Endpoints, Sender};
 
 /// No clock can name a moment that is much further away.
@@ -137,7 +138,7 @@ impl Signal {
             token,
             headers,
             timings,
-            random: system_random(),
+            random: Box::new(system_chance),
             sockets: 1,
             warnings: Vec::new(),
             wires,
@@ -383,7 +384,7 @@ impl Transport for Signal {
     async fn receive(&self, inbox: Inbox) -> Result<()> {
         self.account.restore(inbox.kept());
         let receiver = self.receiver();
-        receiver.run(&inbox, Backoff::new(&self.random)).await;
+        receiver.run(&inbox, pauses(&self.random)).await;
         Ok(())
     }
 

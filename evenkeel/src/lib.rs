@@ -42,6 +42,7 @@
 //! | [`breaker`] | calls to something broken are refused at once |
 //! | [`mod@offload`] | work that computes or blocks, on threads of its own |
 //! | [`mod@batch`] | many items at once, but not all of them |
+//! | [`backoff`] | how long to wait before the next attempt |
 //! | [`retry`] | what happens to an event whose handler failed |
 //! | [`schedule`] | when something happens again, and what of it was missed |
 //! | [`Event`] | what came in: who, where, what |
@@ -81,6 +82,7 @@ pub mod limit;
 pub mod breaker;
 pub mod offload;
 pub mod batch;
+pub mod backoff;
 pub mod retry;
 pub mod schedule;
 

@@ -4,17 +4,20 @@ use std::error::Error as StdError;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::breaker::BreakerOpen;
 use crate::error::{DownloadError, Error, cause_as};
 use crate::limit::Wait;
 
 /// The pause before the second attempt; it doubles with each. The pause that is taken is drawn between zero and this.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Anything from no pause on: what failed together does not come back in the same moment.
+const BACKOFF: Backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).with_jitter(1.0);
 /// From the end of the first attempt until the last may begin. Twice the default timeout of a request, so that there is a third attempt
 /// after two that timed out, and as long as servers commonly ask to be left alone.
 const WINDOW: Duration = Duration::from_secs(60);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What happens to an event whose handler failed: how often it is tried again, and what its conversation does meanwhile.
 ///
@@ -145,7 +148,7 @@ impl Retry {
         share: f64,
     ) -> Option<Duration> {
         let left = self.within.checked_sub(so_far).filter(|_| attempt <= self.attempts)?;
-        let pause = pause(attempt, share);
+        let pause = BACKOFF.after_with(attempt.saturating_sub(1), share);
         match asked {
             // Whoever was sent away with others does not come back in the same moment with all of them.
             Some(asked) if asked <= left => Some(asked.saturating_add(pause).min(left)),
@@ -239,12 +242,6 @@ fn retry_after_of_http(_: &(dyn StdError + 'static)) -> Option<Duration> {
     None
 }
 
-/// The pause before an attempt, the first of which is number 2, with `share` (0 to 1) of it taken.
-fn pause(attempt: u32, share: f64) -> Duration {
-    let doublings = attempt.saturating_sub(2).min(16);
-    (FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE).mul_f64(share.clamp(0.0, 1.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,9 +329,10 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_minute() {
-        let pauses: Vec<_> =
-            [2, 3, 4, 5, 40].iter().map(|attempt| pause(*attempt, 1.0).as_millis()).collect();
-        assert_eq!(pauses, [500, 1000, 2000, 4000, 60_000]);
-        assert_eq!(pause(3, 0.5), Duration::from_millis(500));
+        let patient = Retry::strict().with_attempts(40);
+        let pause = |attempt, share| patient.pause(attempt, Duration::ZERO, None, share);
+        let pauses = [2, 3, 4, 5, 40].map(|attempt| pause(attempt, 1.0).map(|pause| pause.as_millis()));
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 60_000].map(Some));
+        assert_eq!(pause(3, 0.5), Some(Duration::from_millis(500)));
     }
 }

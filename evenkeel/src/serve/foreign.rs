@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::backoff::Backoff;
 use crate::context::OnDead;
 use crate::error::{Error, Result, panic_message};
 use crate::event::Attachment;
@@ -22,7 +23,7 @@ use crate::transport::{Inbox, SendError, Sent, Transport};
 /// A transport whose `receive` panics so often, with less than [`SOUND`] between, is given up.
 const PANICS: u32 = 5;
 const SOUND: Duration = Duration::from_secs(60);
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), SOUND);
 /// How long a send may take where the transport cannot say.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -81,7 +82,7 @@ pub(super) async fn receive<T: Transport>(transport: Arc<T>, inbox: Inbox) -> Re
                 "it has done so five times within a minute of its start: this is a mistake in the transport",
             ));
         }
-        let pause = FIRST_PAUSE * (1 << (panics - 1));
+        let pause = BACKOFF.after(panics);
         tracing::error!(transport = name, ?pause, "{error}; it is started again");
         sleep(pause).await;
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Deliveries;
+use crate::backoff::Backoff;
 use crate::engine::delivery::{Delivery, Settled};
 use crate::engine::effects::Effects;
 use crate::engine::port::{Now, Output};
@@ -17,8 +18,7 @@ use crate::transport::{Limit, Outcome, SendError, Sent};
 /// How often an action that certainly did not happen is tried, with a pause that doubles from half a second to
 /// thirty: three and a half minutes in all, longer than a server takes to restart.
 const TRIES: u32 = 13;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
 /// An action that may have happened, and that the author wants repeated although it may happen twice, is repeated after each of these
 /// pauses and no more: each time may be one more that the person reads.
 const UNKNOWN_PAUSES: [Duration; 3] =
@@ -61,8 +61,7 @@ impl Deliveries {
         if delivery.attempts >= TRIES || wait.is_some_and(|wait| wait > LONGEST_WAIT) {
             return None;
         }
-        let doubled = FIRST_PAUSE * (1 << delivery.attempts.saturating_sub(1).min(8));
-        let usual = wait.unwrap_or(doubled.min(LONGEST_PAUSE));
+        let usual = wait.unwrap_or(BACKOFF.after(delivery.attempts));
         match error.outcome() {
             Outcome::NotSent(_) => Some(usual),
             Outcome::Unknown if self.policy.is_idempotent => Some(usual),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::engine::timers::Key;
 use crate::transport::Limit;
 
-/// The first pause where the network names none; it doubles while the limit holds.
-const FIRST_PAUSE: Duration = Duration::from_secs(60);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// The pauses where the network names none, while the limit holds.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(15 * 60));
 const SHORTEST_NAMED: Duration = Duration::from_secs(1);
 /// A network that names a longer time than this is asked once a day whether it meant that.
 const LONGEST_NAMED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -76,10 +76,9 @@ impl Throttle {
         if is_first {
             self.refusals = self.refusals.saturating_add(1);
         }
-        let doubled = FIRST_PAUSE * (1 << (self.refusals.saturating_sub(1)).min(8));
         // A time that is over at once is none: it would go on into the limit.
         let named = named.filter(|named| *named >= SHORTEST_NAMED);
-        let pause = named.map_or(doubled.min(LONGEST_PAUSE), |named| named.min(LONGEST_NAMED));
+        let pause = named.map_or(BACKOFF.after(self.refusals), |named| named.min(LONGEST_NAMED));
         let before = self.until.unwrap_or_default();
         let until = now.saturating_add(pause).max(before);
         let has_changed = self.until != Some(until);
@@ -155,6 +154,6 @@ mod tests {
         }
         let mut throttle = Throttle { refusals: u32::MAX - 1, ..Throttle::default() };
         throttle.pause(Some((1, 0)), ACCOUNT, Duration::ZERO);
-        assert_eq!(throttle.until, Some(LONGEST_PAUSE));
+        assert_eq!(throttle.until, Some(15 * MINUTE));
     }
 }
