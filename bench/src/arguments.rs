@@ -75,6 +75,7 @@ which others took more than 15 % of the cores is played again, and else marked N
   producers    durable messages from 32 and 1,000 producers
   recovery     100,000 pending events: from the start of the process to the first handler
   memory       a bot at rest, with a fresh journal and with one that knows 5 million messages again
+  keys         a key that comes again and a new one, in a journal that knows a million messages again
 
 Options of `heart`:
   --repeats N          runs of which the median is taken (3; `recovery` takes 5)

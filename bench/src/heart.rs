@@ -2,6 +2,7 @@
 
 pub(crate) mod beside;
 pub(crate) mod disk;
+mod keys;
 mod latency;
 mod medians;
 mod memory;
@@ -26,7 +27,7 @@ struct Part {
 }
 
 /// In the order in which they run.
-static PARTS: [Part; 8] = [
+static PARTS: [Part; 9] = [
     Part { name: "latency", run: latency::run },
     Part { name: "throughput", run: throughput::run },
     Part { name: "beside", run: beside::run },
@@ -35,6 +36,7 @@ static PARTS: [Part; 8] = [
     Part { name: "producers", run: producers },
     Part { name: "recovery", run: recovery::run },
     Part { name: "memory", run: memory::run },
+    Part { name: "keys", run: keys::run },
 ];
 
 /// One invocation.

@@ -1,6 +1,6 @@
 //! What the journal on a file costs: durable messages per second, latency, syncs, bytes, and how fast it comes back.
 
-mod bots;
+pub(crate) mod bots;
 pub(crate) mod fill;
 pub(crate) mod producers;
 
@@ -78,7 +78,7 @@ fn accept(number: u64, begins: bool) -> Entry {
     Entry::Accept { event: event(number, "x".repeat(80)), now_ms: now_ms(), begins }
 }
 
-fn event(number: u64, text: String) -> Event {
+pub(crate) fn event(number: u64, text: String) -> Event {
     let who = format!("+1555{:07}", number % 5000);
     let id = format!("{who}:1:{}", 1_700_000_000_000 + number);
     let message = Message::text(id.clone(), text);

@@ -70,7 +70,7 @@ fn run<R>(
 }
 
 /// The framework's errors as this program's.
-pub(super) fn told(error: &evenkeel::Error) -> io::Error {
+pub(crate) fn told(error: &evenkeel::Error) -> io::Error {
     io::Error::other(error.to_string())
 }
 

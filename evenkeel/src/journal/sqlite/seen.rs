@@ -1,13 +1,18 @@
 //! Which events came already, in at most 30 bytes each.
 
+mod filter;
+mod sorted;
+
 use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use siphasher::sip128::SipHasher13;
 
-use super::content::{bytes, int, raw, whole};
+use super::content::{bytes, int, natural, raw, whole};
 use super::counters::Counters;
+use filter::Key;
+use sorted::Sorted;
 
 /// Rows carry the time in these units: the finer they are, the more bytes they take.
 const PERIOD_MS: i64 = 3_600_000;
@@ -17,6 +22,9 @@ const SLICES: i64 = 65_536;
 
 /// So many are sorted in at a time while there is nothing else to do: a batch that comes meanwhile waits for no more than these.
 const SORTED: usize = 256;
+
+/// So many that are sorted in are read at a time for the filter, while there is nothing else to do.
+const READ: usize = 4_096;
 
 /// One slice for so many new rows: all keys are visited before as many rows have come as are kept.
 const ROWS_PER_SLICE: i64 = 64;
@@ -30,9 +38,6 @@ pub(super) struct Retention {
     pub(super) young: usize,
 }
 
-/// What is left of an id.
-type Key = [u8; 12];
-
 /// The ids of the events of the last days.
 ///
 /// An id is remembered as 96 bits of a hash keyed with a secret of this file: nobody can make two ids collide on purpose,
@@ -40,13 +45,15 @@ type Key = [u8; 12];
 ///
 /// A hash belongs anywhere in an index, so that each new one would write a page of its own. Young ones therefore lie in the
 /// order in which they came, one row for each commit, and in memory; a generation of them is sorted in, page after page, while
-/// there is nothing else to do and while the next one grows.
+/// there is nothing else to do and while the next one grows. What is asked for is looked for in memory first, then in a filter that
+/// has all that are sorted in, and only then among these.
 pub(super) struct Seen {
     secret: (u64, u64),
     born_ms: i64,
     retention: Retention,
     /// All keys of `young` that are not sorted in.
     young: HashSet<Key>,
+    sorted: Sorted,
     /// Those of the generation that grows.
     grown: Vec<(Key, i64)>,
     /// Those that are to be sorted in, the last key first.
@@ -88,8 +95,9 @@ impl Seen {
         let sorted_until = sorted_until.unwrap_or(0);
         let (grown, mut sorting) = young(connection, sorted_until)?;
         sorting.sort_unstable_by(|one, other| other.cmp(one));
-        let sorted = sorted_in(connection, &sorting)?;
-        sorting.truncate(sorting.len() - sorted);
+        let done = sorted_in(connection, &sorting)?;
+        sorting.truncate(sorting.len() - done);
+        let sorted = Sorted::new(count(counts.values().sum()), 2 * retention.young, count(retention.rows));
         for (_, period) in grown.iter().chain(&sorting) {
             *counts.entry(*period).or_default() += 1;
         }
@@ -100,6 +108,7 @@ impl Seen {
             born_ms,
             retention,
             young,
+            sorted,
             grown,
             sorting,
             sorted_until,
@@ -116,9 +125,7 @@ impl Seen {
         let hash = SipHasher13::new_with_keys(self.secret.0, self.secret.1).hash(id.as_bytes()).as_bytes();
         let mut key = Key::default();
         key.copy_from_slice(&hash[..12]);
-        if self.young.contains(&key)
-            || connection.prepare_cached("SELECT 1 FROM seen WHERE key = ?1")?.exists([&key[..]])?
-        {
+        if self.young.contains(&key) || self.sorted.contains(connection, &key)? {
             return Ok(false);
         }
         let period = (int(now_ms) - self.born_ms).max(0) / PERIOD_MS;
@@ -147,6 +154,8 @@ impl Seen {
                 // Twice as many as have come, so that one generation is through before the next one is grown.
                 self.sort_some(connection, counters, 2 * count)?;
             }
+            // The filter is made before its keys have doubled, however busy the bot is.
+            self.sorted.read(connection, (4 * count).min(SORTED))?;
         }
         self.forget(connection, int(counters.latest_ms))?;
         Ok(has_fresh)
@@ -160,6 +169,17 @@ impl Seen {
     /// Sorts in a little.
     pub(super) fn sort(&mut self, connection: &Connection, counters: &Counters) -> rusqlite::Result<()> {
         self.sort_some(connection, counters, SORTED)
+    }
+
+    /// Reads a little of what is sorted in, for the filter; whether there is more of it.
+    pub(super) fn read(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
+        if !self.sorted.is_unread() {
+            return Ok(false);
+        }
+        self.sorted.read(connection, READ)?;
+        // Pages that were read once, and would push those out that are needed again, or stay in memory for nothing.
+        connection.execute_batch("PRAGMA shrink_memory")?;
+        Ok(self.sorted.is_unread())
     }
 
     fn sort_some(
@@ -185,12 +205,11 @@ impl Seen {
 
     /// Puts the next keys into their places.
     fn sort_in(&mut self, connection: &Connection, count: usize) -> rusqlite::Result<()> {
-        let mut statement =
-            connection.prepare_cached("INSERT OR IGNORE INTO seen(key, period) VALUES (?1, ?2)")?;
         let mut counted = BTreeMap::<i64, i64>::new();
-        let rest = self.sorting.len().saturating_sub(count);
-        for (key, period) in self.sorting.split_off(rest).into_iter().rev() {
-            statement.execute((&key[..], period))?;
+        let mut keys = self.sorting.split_off(self.sorting.len().saturating_sub(count));
+        keys.reverse();
+        self.sorted.insert(connection, &keys)?;
+        for (key, period) in keys {
             self.young.remove(&key);
             *counted.entry(period).or_default() += 1;
         }
@@ -308,6 +327,10 @@ fn young(connection: &Connection, sorted_until: u64) -> rusqlite::Result<(Keys, 
     Ok((grown, sorting))
 }
 
+fn count(rows: i64) -> usize {
+    usize::try_from(natural(rows)).unwrap_or(usize::MAX)
+}
+
 /// What another program has put in the place of a number counts for 0.
 fn number(value: ValueRef<'_>) -> i64 {
     whole(value).map_or(0, int)
@@ -374,6 +397,7 @@ mod tests {
         while seen.is_unsorted() {
             seen.sort(connection, &Counters { last, ..Counters::default() }).unwrap();
         }
+        while seen.read(connection).unwrap() {}
     }
 
     #[test]

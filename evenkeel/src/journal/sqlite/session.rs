@@ -110,6 +110,11 @@ impl Session {
         Ok(self.seen.is_unsorted())
     }
 
+    /// Reads a little of what is known, so that what is not needs no look into the file; whether there is more.
+    pub(super) fn read_seen(&mut self) -> rusqlite::Result<bool> {
+        self.seen.read(&self.connection)
+    }
+
     /// Frames in the write-ahead log, and how many of them are in the file itself.
     pub(super) fn frames(&self) -> rusqlite::Result<(i64, i64)> {
         let mut statement = self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;

@@ -94,7 +94,7 @@ impl Writer {
     /// Does a little of what can wait; whether there is more.
     pub(super) fn tidy(&mut self) -> bool {
         self.checkpoint(TIDY_BYTES);
-        self.a_little(Session::sort) || self.shrink()
+        self.a_little(Session::sort) || self.a_little(Session::read_seen) || self.shrink()
     }
 
     pub(super) fn close(&mut self) {
