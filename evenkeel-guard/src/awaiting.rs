@@ -86,7 +86,10 @@ pub struct Wait {
 /// # }); Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Asker(Arc<Door>);
+pub struct Asker {
+    door: Arc<Door>,
+    runtime_crates: &'static [&'static str],
+}
 
 pin_project! {
     /// A future that can be asked where it waits: see [`awaited`].
@@ -157,12 +160,21 @@ impl Asker {
     /// One that is attached to no future yet.
     pub fn new() -> Self {
         let (is_wanted, askers) = (AtomicBool::new(false), AtomicUsize::new(1));
-        Self(Arc::new(Door { is_wanted, askers, state: Mutex::default() }))
+        let door = Arc::new(Door { is_wanted, askers, state: Mutex::default() });
+        Self { door, runtime_crates: &[] }
+    }
+
+    /// Takes these crates for a framework, none of whose lines is the author's: see
+    /// [`Options::with_runtime_crates`](crate::Options::with_runtime_crates).
+    #[must_use]
+    pub fn with_runtime_crates(mut self, names: &'static [&'static str]) -> Self {
+        self.runtime_crates = names;
+        self
     }
 
     /// Attaches it to a future, once and for all: after that one has ended, there is nothing to ask.
     pub fn attach<F: Future>(&self, future: F) -> Awaited<F> {
-        Awaited { future, known: (0, 0), door: Entrance(Arc::clone(&self.0)) }
+        Awaited { future, known: (0, 0), door: Entrance(Arc::clone(&self.door)) }
     }
 
     /// Where the future waits: its innermost `.await`s, at most eight, or nothing once it has ended.
@@ -177,19 +189,19 @@ impl Asker {
     pub async fn ask(&self) -> Option<Vec<Wait>> {
         let answer = self.knock()?;
         let stacks = answer.await.ok()?;
-        Some(lookup::told(stacks).await)
+        Some(lookup::told(stacks, self.runtime_crates).await)
     }
 
     fn knock(&self) -> Option<oneshot::Receiver<Vec<Vec<Address>>>> {
         let (tell, answer) = oneshot::channel();
-        let mut state = self.0.state();
+        let mut state = self.door.state();
         if state.is_over {
             return None;
         }
         // Those who ceased to wait for an answer leave their place to others.
         state.asking.retain(|asking| !asking.is_closed());
         state.asking.push(tell);
-        self.0.is_wanted.store(true, Ordering::Release);
+        self.door.is_wanted.store(true, Ordering::Release);
         let waker = state.waker.clone();
         drop(state);
         if let Some(waker) = waker {
@@ -201,15 +213,15 @@ impl Asker {
 
 impl Clone for Asker {
     fn clone(&self) -> Self {
-        self.0.askers.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(&self.0))
+        self.door.askers.fetch_add(1, Ordering::Relaxed);
+        Self { door: Arc::clone(&self.door), runtime_crates: self.runtime_crates }
     }
 }
 
 impl Drop for Asker {
     fn drop(&mut self) {
-        if self.0.askers.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let waker = self.0.state().waker.take();
+        if self.door.askers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let waker = self.door.state().waker.take();
             drop(waker);
         }
     }

@@ -7,8 +7,9 @@
 pub(crate) mod name;
 pub(crate) mod home;
 pub(crate) mod poll;
+pub(crate) mod claim;
 
-use crate::report::Frame;
+use crate::report::{Claim, Frame};
 use home::{Home, STANDARD, crate_of_file};
 use name::{matches, plain, readable, segments};
 
@@ -21,16 +22,16 @@ pub(crate) enum Origin {
     Dependency,
     /// The standard library, or the C library below it.
     Standard,
-    /// What polls futures, and the guard itself.
+    /// What polls futures, the guard itself, and what the program calls its framework.
     Runtime,
     /// Nothing tells: no file, and the name of some crate or none.
     Unknown,
 }
 
-/// The crates that polling goes through. [`is_house`] adds the guard's own.
+/// The crates that polling goes through, whoever the program is by.
 const RUNTIME: &[&str] = &["async_task", "backtrace", "mio", "tokio", "tokio_util"];
-/// Programs among the guard's own crates: their handlers are like anybody's.
-const PROGRAMS: &[&str] = &["evenkeel_bench", "evenkeel_cli", "evenkeel_examples"];
+/// The guard itself.
+const GUARD: &str = "evenkeel_guard";
 
 /// The crate of a frame: by its file where that says so, else by the function's path.
 pub(crate) fn crate_of(frame: &Frame) -> Option<String> {
@@ -45,7 +46,8 @@ fn crate_of_function(frame: &Frame) -> Option<String> {
 /// Whose code a frame is. The file decides, since a dependency's generic function is compiled into the author's crate.
 pub(crate) fn origin(frame: &Frame) -> Origin {
     let name = crate_of(frame).unwrap_or_default();
-    let is_runtime = is_house(&name) || RUNTIME.contains(&&*name);
+    let is_house = is_house(frame, &name);
+    let is_runtime = is_house || RUNTIME.contains(&&*name);
     let Some(file) = frame.file.as_deref() else {
         let is_standard = STANDARD.contains(&&*name) && !is_runtime;
         return if is_runtime {
@@ -58,18 +60,18 @@ pub(crate) fn origin(frame: &Frame) -> Origin {
     };
     match Home::of(file) {
         Home::Library(_) | Home::LibraryPart(_) | Home::C => Origin::Standard,
-        Home::Own if is_house(&name) && !is_unit_test(frame) => Origin::Runtime,
+        Home::Own if is_house && !is_unit_test(frame) => Origin::Runtime,
         Home::Own => Origin::Author,
         _ if is_runtime => Origin::Runtime,
-        // A program among the guard's crates, installed from a registry.
-        _ if PROGRAMS.contains(&&*name) => Origin::Author,
+        // A program that was installed from a registry.
+        _ if frame.claim == Claim::Author => Origin::Author,
         _ => Origin::Dependency,
     }
 }
 
-/// Whether a crate is one of the guard's own and no program.
-pub(super) fn is_house(name: &str) -> bool {
-    (name == "evenkeel" || name.starts_with("evenkeel_")) && !PROGRAMS.contains(&name)
+/// Whether a frame is of the guard, or of the framework that uses it, whose source may lie beside the author's.
+pub(super) fn is_house(frame: &Frame, crate_name: &str) -> bool {
+    crate_name == GUARD || frame.claim == Claim::Runtime
 }
 
 fn is_unit_test(frame: &Frame) -> bool {
@@ -100,7 +102,7 @@ pub(crate) fn frame(text: &str) -> Frame {
     let known = |part: &str| (part != "?").then(|| part.to_owned());
     let (function, place) = text.split_once(" | ").unwrap_or((text, "?"));
     let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));
-    Frame { function: known(function), file: known(file), line: line.parse().ok() }
+    Frame { function: known(function), file: known(file), line: line.parse().ok(), ..Frame::default() }
 }
 
 /// For tests: frames from lines, innermost first.
@@ -162,13 +164,8 @@ mod tests {
                 "evenkeel-guard-0.1.0/src/pool.rs",
                 Runtime,
             ),
-            (
-                "/c/registry/src/index-1/evenkeel-cli-0.1.0/src/demo.rs",
-                "evenkeel-cli-0.1.0/src/demo.rs",
-                Author,
-            ),
-            ("/code/evenkeel/src/serve.rs", "evenkeel/src/serve.rs", Runtime),
-            ("/code/evenkeel/tests/serve.rs", "evenkeel/tests/serve.rs", Author),
+            ("/code/evenkeel-guard/src/pool.rs", "evenkeel-guard/src/pool.rs", Runtime),
+            ("/code/evenkeel-guard/tests/pool.rs", "evenkeel-guard/tests/pool.rs", Author),
             ("/code/evenkeel-cli/src/demo/app.rs", "evenkeel-cli/src/demo/app.rs", Author),
             ("/code/examples/01_hello.rs", "examples/01_hello.rs", Author),
             ("/code/src/cmd.rs", "src/cmd.rs", Author),
@@ -188,7 +185,7 @@ mod tests {
     fn the_file_decides_before_the_name() {
         for (text, expected) in [
             ("std::fs::read | std/src/fs.rs:349", Origin::Standard),
-            ("<evenkeel::serve::Job as core::future::Future>::poll", Origin::Runtime),
+            ("<evenkeel_guard::pool::Job as core::future::Future>::poll", Origin::Runtime),
             ("<F as tokio::task::Work>::run", Origin::Runtime),
             ("core::iter::count", Origin::Standard),
             ("bot::run::{{closure}}", Origin::Unknown),

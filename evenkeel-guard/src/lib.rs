@@ -20,7 +20,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | [`report`](Report) | labels, classes, and what is said of a place that blocks |
-//! | `frame` | what a step of a call path is: the author's, std's, a crate's; `frame/poll`: where a task's poll begins |
+//! | `frame` | what a step of a call path is: the author's, std's, a crate's; `frame/poll`: where a task's poll begins; `frame/claim`: what the program says of crates |
 //! | [`advice`](Words) | what to write instead; `advice/table` has the rows |
 //! | [`allow`](Allow) | calls that are right where they are |
 //! | `stack` | addresses into functions, files and lines; `stack/source`: the function around a line |

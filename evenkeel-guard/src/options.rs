@@ -31,6 +31,7 @@ pub struct Options {
     pub(crate) parole: (Duration, u32),
     pub(crate) allow: Allow,
     pub(crate) words: Words,
+    pub(crate) runtime_crates: &'static [&'static str],
 }
 
 impl Default for Options {
@@ -46,6 +47,7 @@ impl Default for Options {
             parole: (Duration::from_secs(600), 100),
             allow: Allow::default(),
             words: Words::tokio(),
+            runtime_crates: &[],
         }
     }
 }
@@ -113,6 +115,15 @@ impl Options {
         }
         self.allow = allow;
         Ok(self)
+    }
+
+    /// The crates of the framework that programs are written with, as they are called in code (`my_framework`): what blocks there is
+    /// told with the line of the author's that called it, or that it called. None unless told; tokio and the guard count always.
+    ///
+    /// A crate in the program's own workspace is its author's otherwise, and one from a registry is a dependency.
+    pub fn with_runtime_crates(mut self, names: &'static [&'static str]) -> Self {
+        self.runtime_crates = names;
+        self
     }
 
     /// How reports name the ways out.

@@ -106,7 +106,8 @@ pub enum Class {
 }
 
 /// One step of a call path.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[non_exhaustive]
 pub struct Frame {
     /// The demangled path of the function, without hash; `None` where the program has no symbols.
     pub function: Option<String>,
@@ -114,6 +115,19 @@ pub struct Frame {
     pub file: Option<String>,
     /// The line of that file.
     pub line: Option<u32>,
+    #[serde(skip)]
+    pub(crate) claim: Claim,
+}
+
+/// What the program itself says of a frame's crate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Claim {
+    #[default]
+    None,
+    /// It is the framework's: [`Options::with_runtime_crates`](crate::Options::with_runtime_crates).
+    Runtime,
+    /// The label was made in it under which the frame is found.
+    Author,
 }
 
 /// One place that blocks: what is polled there, where, how, and what to write instead.
@@ -373,7 +387,7 @@ mod tests {
             ("{async_fn#0}", "{async_fn#0}"),
             ("bot::{", "bot"),
         ] {
-            let frame = Frame { function: Some(function.to_owned()), file: None, line: None };
+            let frame = Frame { function: Some(function.to_owned()), ..Frame::default() };
             assert_eq!(frame.to_string(), expected, "{function}");
         }
     }

@@ -21,6 +21,7 @@ use crate::advice::Words;
 use crate::allow::Allow;
 use crate::counters::Tally;
 use crate::findings::{Finding, Findings, Message, Reading, Sight, Stacks};
+use crate::frame::claim::Claims;
 use crate::options::Options;
 use crate::registry::{Registry, Standing, Strikes};
 use crate::report::{Class, Report};
@@ -86,6 +87,7 @@ struct Bench {
     tally: Arc<Tally>,
     allow: Allow,
     words: Words,
+    runtime_crates: &'static [&'static str],
     places: Mutex<Places>,
     symbols: Mutex<Symbols>,
     /// The last poll in which something allowed was found.
@@ -108,6 +110,7 @@ impl Reporter {
             tally,
             allow: options.allow.clone(),
             words: options.words,
+            runtime_crates: options.runtime_crates,
             places: Mutex::default(),
             symbols: Mutex::new(Symbols::new()),
             excused_poll: AtomicU64::new(0),
@@ -352,9 +355,11 @@ impl Bench {
     }
 
     fn look_into(&self, finding: &Finding, key: u64, stacks: &[Arc<[usize]>]) -> Arc<Judged> {
+        let author = self.registry.label(finding.command).location().file();
+        let claims = Claims { runtime: self.runtime_crates, author: Some(author) };
         let resolved = stacks.iter().map(|addresses| {
             let addresses: Vec<_> = addresses.iter().map(|address| Address::returned_to(*address)).collect();
-            locked(&self.symbols).resolve(&addresses)
+            locked(&self.symbols).resolve(&addresses, claims)
         });
         let resolved: Vec<_> = resolved.collect();
         let (symbol, class, is_guest) = (finding.symbol, finding.class, finding.role == Role::Guest);

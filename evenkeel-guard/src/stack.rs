@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::env;
 use std::ptr;
 
+use crate::frame::claim::Claims;
 use crate::frame::home::{is_own, qualified, shortened, within};
 use crate::frame::name::{is_bare, name_in_arguments};
 use crate::report::Frame;
@@ -66,7 +67,7 @@ impl Symbols {
     /// The frames of a stack, innermost first, functions that were compiled into their callers included.
     ///
     /// An address in no known function gives one frame with nothing in it, so that the gap shows.
-    pub(crate) fn resolve(&mut self, addresses: &[Address]) -> Vec<Frame> {
+    pub(crate) fn resolve(&mut self, addresses: &[Address], claims: Claims<'_>) -> Vec<Frame> {
         let mut found: Vec<_> = addresses.iter().flat_map(|address| self.at(*address).to_vec()).collect();
         for at in 1..found.len() {
             let (inner, outer) = found.split_at_mut(at);
@@ -74,7 +75,10 @@ impl Symbols {
                 inner.is_named_by(&outer.frame);
             }
         }
-        found.into_iter().map(|found| found.frame).collect()
+        let mut frames: Vec<_> = found.into_iter().map(|found| found.frame).collect();
+        // Not with what is remembered of an address: labels of several authors may lead there.
+        claims.mark(&mut frames);
+        frames
     }
 
     fn at(&mut self, address: Address) -> &[Found] {
@@ -117,7 +121,7 @@ fn look_up(address: Address, sources: &mut Sources, folder: Option<&str>) -> Vec
         });
     }
     if frames.is_empty() {
-        let frame = Frame { function: None, file: None, line: None };
+        let frame = Frame::default();
         frames.push(Found { frame, is_nameless: false });
     }
     frames
@@ -146,7 +150,7 @@ fn told(symbol: &backtrace::Symbol, sources: &mut Sources, folder: Option<&str>)
         (function, _) => function,
     };
     let file = file.map(|file| shortened(&file, folder));
-    Found { frame: Frame { function, file, line }, is_nameless }
+    Found { frame: Frame { function, file, line, ..Frame::default() }, is_nameless }
 }
 
 /// The path of a function inside its file's module, from what the file says of the place and what it is called.
@@ -211,7 +215,7 @@ mod tests {
     #[test]
     fn frames_have_the_authors_file_and_line_inlined_ones_too() {
         let ((inlined_line, addresses), line) = (inlined(), line!());
-        let frames = Symbols::new().resolve(&addresses);
+        let frames = Symbols::new().resolve(&addresses, Claims::default());
         let frame = find(&frames, "inlined");
         assert_eq!((frame.file.as_deref(), frame.line), (Some("src/stack.rs"), Some(inlined_line)));
         assert_eq!(origin(frame), author());
@@ -223,7 +227,7 @@ mod tests {
     fn a_call_through_a_trait_or_the_standard_library_is_followed() {
         let store: Box<dyn Store> = Box::new(Disk);
         let (line, addresses) = [store].iter().map(|store| store.load()).next().expect("one store");
-        let frames = Symbols::new().resolve(&addresses);
+        let frames = Symbols::new().resolve(&addresses, Claims::default());
         assert_eq!(find(&frames, "load").line, Some(line));
         let adapter = find(&frames, "next");
         assert_eq!(origin(adapter), Origin::Standard, "{adapter:?}");
@@ -236,7 +240,7 @@ mod tests {
 
     #[test]
     fn packages_are_named_with_their_version() {
-        let frames = Symbols::new().resolve(&here());
+        let frames = Symbols::new().resolve(&here(), Claims::default());
         let file = frames[0].file.as_deref().expect("line tables");
         assert!(file.starts_with("backtrace-0.3.") && file.contains("/src/"), "{file}");
         assert_eq!(origin(&frames[0]), Origin::Runtime);
@@ -245,27 +249,27 @@ mod tests {
     #[test]
     fn an_exact_address_is_in_the_function_that_begins_there() {
         let addresses = [Address::exact(here as fn() -> Vec<Address> as usize)];
-        let frames = Symbols::new().resolve(&addresses);
+        let frames = Symbols::new().resolve(&addresses, Claims::default());
         assert!(is_in(&frames[0], "*::here"), "{frames:?}");
     }
 
     #[test]
     fn an_address_outside_of_all_code_is_an_empty_frame() {
-        let nothing = Frame { function: None, file: None, line: None };
+        let nothing = Frame::default();
         let addresses = [Address::returned_to(0), Address::exact(8), Address::exact(usize::MAX)];
-        assert_eq!(Symbols::new().resolve(&addresses), vec![nothing; 3]);
+        assert_eq!(Symbols::new().resolve(&addresses, Claims::default()), vec![nothing; 3]);
     }
 
     #[test]
     fn the_memory_of_addresses_is_bounded_and_gives_the_same_again() {
         let mut symbols = Symbols::new();
         let known = here();
-        let first = symbols.resolve(&known);
-        assert_eq!(symbols.resolve(&known), first);
+        let first = symbols.resolve(&known, Claims::default());
+        assert_eq!(symbols.resolve(&known, Claims::default()), first);
         assert_eq!(symbols.known.len(), known.iter().collect::<std::collections::HashSet<_>>().len());
         let many: Vec<_> = (1..2 * REMEMBERED).map(Address::returned_to).collect();
-        symbols.resolve(&many);
+        symbols.resolve(&many, Claims::default());
         assert!(symbols.known.len() <= REMEMBERED);
-        assert_eq!(symbols.resolve(&known), first);
+        assert_eq!(symbols.resolve(&known, Claims::default()), first);
     }
 }

@@ -7,6 +7,9 @@ use evenkeel_guard::{Asker, Label};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+/// The crates whose lines are no author's: reports name the line of the bot that called them, or that they called.
+pub(crate) const OWN_CRATES: &[&str] = &["evenkeel"];
+
 /// What others may learn of one attempt while it runs. The wire has it, and so has the attempt.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -18,7 +21,11 @@ pub(crate) struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { asker: Asker::new(), label: OnceLock::new(), stopwatch: Stopwatch::new() }
+        Self {
+            asker: Asker::new().with_runtime_crates(OWN_CRATES),
+            label: OnceLock::new(),
+            stopwatch: Stopwatch::new(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::{Wait, leaves};
+use crate::frame::claim::Claims;
 use crate::stack::{Address, Symbols, forget_tables};
 
 /// What is known of addresses. Reading a program's debug information takes much memory, and 100 ms or more: those who ask
@@ -37,7 +38,7 @@ impl Drop for Looking {
 }
 
 /// What stacks tell.
-pub(super) async fn told(stacks: Vec<Vec<Address>>) -> Vec<Wait> {
+pub(super) async fn told(stacks: Vec<Vec<Address>>, runtime: &'static [&'static str]) -> Vec<Wait> {
     if stacks.is_empty() {
         return Vec::new();
     }
@@ -47,7 +48,7 @@ pub(super) async fn told(stacks: Vec<Vec<Address>>) -> Vec<Wait> {
     let (tell, waits) = oneshot::channel();
     let work = move || {
         // Who asked may have gone.
-        let _told = tell.send(looked_up(&stacks, thread, looking));
+        let _told = tell.send(looked_up(&stacks, runtime, thread, looking));
     };
     let is_begun = match Handle::try_current() {
         Ok(runtime) => {
@@ -60,11 +61,17 @@ pub(super) async fn told(stacks: Vec<Vec<Address>>) -> Vec<Wait> {
     if is_begun { waits.await.unwrap_or_default() } else { Vec::new() }
 }
 
-fn looked_up(stacks: &[Vec<Address>], thread: SemaphorePermit<'static>, looking: Looking) -> Vec<Wait> {
+fn looked_up(
+    stacks: &[Vec<Address>],
+    runtime: &[&str],
+    thread: SemaphorePermit<'static>,
+    looking: Looking,
+) -> Vec<Wait> {
     // What a panic has left is whole: addresses are entered once they are looked up.
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let symbols = known.get_or_insert_with(Symbols::new);
-    let frames: Vec<_> = stacks.iter().map(|stack| symbols.resolve(stack)).collect();
+    let frames: Vec<_> =
+        stacks.iter().map(|stack| symbols.resolve(stack, Claims { runtime, author: None })).collect();
     drop(looking);
     if LOOKING.load(Ordering::Relaxed) == 0 {
         // Before the next one begins to read.

@@ -30,7 +30,7 @@ const OWN: &[&str] = &[
 pub(crate) fn is_executor(frame: &Frame) -> bool {
     const EXECUTORS: &[&str] = &["async_task", "tokio::runtime::task", "tokio::runtime::scheduler"];
     let name = crate_of(frame).unwrap_or_default();
-    is_house(&name) && origin(frame) == Origin::Runtime || is_in_any(frame, EXECUTORS)
+    is_house(frame, &name) && origin(frame) == Origin::Runtime || is_in_any(frame, EXECUTORS)
 }
 
 /// The frames inside the innermost poll of a task. What wakes a task is no poll.

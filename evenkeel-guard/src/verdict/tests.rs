@@ -1,6 +1,7 @@
 //! Stacks as real programs leave them, and what is said of them.
 
 use super::*;
+use crate::frame::claim::Claims;
 use crate::frame::{frame, frames};
 
 use Class::*;
@@ -401,7 +402,7 @@ fn a_real_stack_is_judged_by_its_innermost_author() {
         addresses.push(crate::stack::Address::returned_to(frame.ip().addr()));
         true
     });
-    let stack = crate::stack::Symbols::new().resolve(&addresses);
+    let stack = crate::stack::Symbols::new().resolve(&addresses, Claims::default());
     let evidence = Evidence { symbol: Some("open64"), class: File, is_guest: false, frames: &stack };
     let verdict = judge(&evidence, &Allow::default(), &Words::tokio());
     let found = verdict.author.map(|frame| (frame.file, frame.line));

@@ -9,6 +9,7 @@ use super::levels::Levels;
 use crate::config::Config;
 use crate::error::Result;
 use crate::journal::Place;
+use crate::progress::OWN_CRATES;
 
 /// How far the guard goes, by `EVENKEEL_GUARD`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,8 @@ impl Guard {
 /// How the guard goes about a bot: its reports name the ways out that a bot has.
 pub(crate) fn guarding() -> Options {
     let (blocking, offload) = ("offload::blocking(move || ..).await?", "offload::offload(move || ..).await?");
-    Options::default().with_words(Words { blocking, offload, http: "cx.http()" })
+    let words = Words { blocking, offload, http: "cx.http()" };
+    Options::default().with_words(words).with_runtime_crates(OWN_CRATES)
 }
 
 /// What the operator may set, see `docs/configuration.md`.
