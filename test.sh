@@ -65,7 +65,7 @@ cargo clippy -p evenkeel-signal --no-default-features --features standin -- -D w
 # First all of it, so that what does not compile is known before the tests begin.
 step "compiling the tests"
 cargo test --workspace --features "$features" --all-targets --no-run
-cargo test -p evenkeel --features sqlcipher --test journal --test serve --test loom --no-run
+cargo test -p evenkeel --features sqlcipher --test journal --test serve --no-run
 cargo test -p evenkeel-guard --no-default-features --no-run
 cargo build --release --workspace
 # They compile all dependencies once more, into a folder of their own, while they run.
@@ -86,10 +86,6 @@ evenkeel-guard/programs/run.sh --ci
 
 step "the guard without hooks"
 bounded "$minutes" cargo test -p evenkeel-guard --no-default-features
-
-step "the journal's hand-over, every interleaving"
-# Half a minute, in the build of the encrypted journal; every run of the tests has the bound of two.
-LOOM_MAX_PREEMPTIONS=3 bounded "$minutes" cargo test -p evenkeel --features sqlcipher --test loom
 
 step "examples in the documentation"
 bounded "$minutes" cargo test --workspace --features "$features" --doc

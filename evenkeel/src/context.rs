@@ -268,9 +268,9 @@ impl Context {
         Outbound { conversation: conversation.clone(), action, key }
     }
 
-    /// Asks the engine. A bot that has stopped drops the other end of the answer, and whoever waits for it hears so.
+    /// Asks the engine.
     pub(crate) fn request(&self, request: HandlerRequest) {
-        let _asked = self.call.requests.send(request);
+        self.call.requests.ask(request);
     }
 
     /// The handler's time stands still until this is dropped: what it waits for is not its fault.

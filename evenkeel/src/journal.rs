@@ -90,6 +90,24 @@ pub trait Journal: Send + 'static {
         true
     }
 
+    /// Whether whoever asks does the work: the futures are ready at once, and a disk is waited for before that. A bot gives such a
+    /// journal a thread, together with the engine; it never waits for one on a thread with anything else to do.
+    fn blocks(&self) -> bool {
+        false
+    }
+
+    /// Does a little of what can wait; whether there is more of it. A bot calls it while there is nothing to write, of a journal
+    /// that [blocks](Self::blocks).
+    fn tidy(&mut self) -> bool {
+        false
+    }
+
+    /// What makes a journal give up that waits for better times, such as room on its disk: called when a bot ends that does not want
+    /// to wait any longer.
+    fn interrupt(&self) -> Interrupt {
+        Box::new(|| {})
+    }
+
     /// Whether another process may put something into the record, so that [`Entry::Adopt`] is worth asking.
     fn is_shared(&self) -> bool {
         false
@@ -110,6 +128,9 @@ pub trait Journal: Send + 'static {
         async {}
     }
 }
+
+/// Makes a journal give up, from any thread.
+pub type Interrupt = Box<dyn Fn() + Send>;
 
 /// A batch that was written.
 #[derive(Debug)]

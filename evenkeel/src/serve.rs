@@ -6,6 +6,10 @@ mod commands;
 mod foreign;
 mod handling;
 mod outbox;
+mod wait;
+mod leaving;
+mod link;
+mod core;
 mod shown;
 mod panics;
 mod levels;
@@ -14,7 +18,9 @@ mod farewell;
 mod owned;
 mod settings;
 mod signals;
+mod driver;
 mod wire;
+mod opening;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,16 +36,18 @@ use crate::config::Config;
 use crate::console::{About, Console, Desk, program};
 use crate::error::{Error, Result};
 use crate::journal::memory::MemoryJournal;
-use crate::journal::{DefaultJournal, Journal, Place, Recovered};
+use crate::journal::{DefaultJournal, Journal, Place};
 use crate::operator::{DeadLetters, Jobs, Operator, OperatorCommand};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
-use crate::transport::{Backlog, Inbox, Limits, Transport};
+use crate::transport::{Limits, Transport};
 use clock::Source;
+use leaving::{GRACE, let_go};
+use opening::{OpenJournal, Parts, opened};
 use owned::Owned;
 pub(crate) use settings::guarding;
 use settings::{Guard, Settings};
-use wire::{Ends, GRACE, Wire, let_go};
+use wire::Ends;
 
 /// How long a bot that was told to stop goes on finishing, unless told otherwise.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -84,8 +92,6 @@ pub async fn serve(transport: impl Transport, app: impl IntoApp) -> Result<()> {
     Bot::new(transport, app).serve().await
 }
 
-/// Opens the journal, once the settings are known.
-type OpenJournal<J> = Box<dyn FnOnce(Place) -> Result<J> + Send>;
 /// A bot with all its options, for those who need more than [`run`] and [`serve`].
 #[must_use = "a bot does nothing until `run` or `serve`"]
 pub struct Bot<T, J = DefaultJournal> {
@@ -377,7 +383,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let app = app.with_usual_handler_limit(settings.handler_limit);
         let (place, account) = (settings.place, settings.account);
         let mut opening = Box::pin(opened(journal, place, Arc::clone(&transport), account));
-        let (journal, mut recovered, greeting) = tokio::select! {
+        let (journal, recovered, greeting) = tokio::select! {
             opened = &mut opening => opened?,
             Some(()) = stops.recv() => {
                 // It may hold a journal that is still being read.
@@ -394,14 +400,11 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             let desk = Desk { status: status.clone(), letters, jobs };
             Console::start(console, about, desk, journal.keeping().path())?
         };
-        let backlog = Arc::new(Backlog::new(Limits::new(backlog_bytes, share_bytes, event_bytes)));
-        let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status, operator);
-        let inbox = inbox.with_kept(std::mem::take(&mut recovered.kept));
-        // A task of its own, so that the transport's frames and the wire's decisions wake separately.
-        let receiving = Owned(tokio::spawn(foreign::receive(Arc::clone(&transport), inbox)));
-        let (wire, inner) = Wire::new(transport, journal, app, executor, backlog, clock);
-        let ends = Ends { arrivals, questions, operator_commands, stops };
-        wire.run(recovered, ends, inner, receiving, drain.unwrap_or(DRAIN)).await
+        let limits = Limits::new(backlog_bytes, share_bytes, event_bytes);
+        let drain = drain.unwrap_or(DRAIN);
+        let parts = Parts { transport, journal, recovered, app: app.clone(), executor, clock, limits, drain };
+        let (wire, downloads) = parts.join((status, operator), operator_commands)?;
+        wire.run(app, Ends { questions, stops, downloads }).await
     }
 }
 
@@ -409,26 +412,6 @@ impl<T: Transport, J> std::fmt::Debug for Bot<T, J> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bot").field("transport", &self.transport.name()).field("app", &self.app).finish()
     }
-}
-
-/// Opens the journal and then the transport, which greets.
-async fn opened<T: Transport, J: Journal>(
-    journal: OpenJournal<J>,
-    place: Place,
-    transport: Arc<T>,
-    account: Option<String>,
-) -> Result<(J, Recovered, String)> {
-    let opened = tokio::task::spawn_blocking(move || journal(place)).await?;
-    let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
-    let recovered = journal.recover_in_pages().await?;
-    let identity = foreign::caught("the transport", async { Ok(transport.identity()) }).await?;
-    account::claim(&mut journal, identity.as_deref(), account.as_deref()).await?;
-    let greeting = foreign::caught("the transport", async { transport.open().await }).await;
-    let greeting = greeting.map_err(|error| {
-        let context = format!("the {} transport could not start", transport.name());
-        error.context(context)
-    })?;
-    Ok((journal, recovered, greeting))
 }
 
 /// The console of the settings. Nobody's messages wait for a page.
@@ -450,7 +433,7 @@ mod tests {
     use crate::event::{Conversation, Event, Message, Sender};
     use crate::reply::Outbound;
     use crate::route::Router;
-    use crate::transport::{SendError, Sent};
+    use crate::transport::{Inbox, SendError, Sent};
 
     #[test]
     fn wrong_settings_are_named_all_at_once() {

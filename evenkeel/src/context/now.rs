@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::Context;
 use super::ending::nowhere;
-use crate::engine::HandlerRequest;
+use crate::engine::{Download, HandlerRequest};
 use crate::error::{Error, Result};
 use crate::event::{Attachment, Conversation, MessageId};
 use crate::reply::{Action, IntoReply};
@@ -85,7 +85,7 @@ impl Context {
         async move {
             let (answer, file) = oneshot::channel();
             let (attachment, limit_bytes) = (attachment.clone(), DOWNLOAD_LIMIT);
-            self.request(HandlerRequest::Download { attachment, limit_bytes, answer });
+            self.call.requests.download(Download { attachment, limit_bytes, answer });
             let fetched = file.await.unwrap_or_else(|_| Err(Error::new("the bot is stopping")));
             fetched.map_err(|error| error.at(line))
         }

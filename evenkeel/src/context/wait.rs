@@ -155,7 +155,7 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     fn say(&self, request: HandlerRequest) {
         // A bot that has stopped has dropped the other ends, too: the receivers then say so.
-        let _asked = self.requests.send(request);
+        self.requests.ask(request);
     }
 
     /// Waits for the conversation's turn.

@@ -60,8 +60,6 @@ pub(crate) enum Output {
     Send(Delivery),
     /// Try this once, for a short time, and let it go as soon as something else is to be sent there.
     Notify(Delivery),
-    /// Fetch a file, or do something else that a handler asked for and that the engine has no part in.
-    Request(HandlerRequest),
     /// Tell the author of a dead letter.
     Died(Box<Dead>),
 }

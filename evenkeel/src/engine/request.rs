@@ -8,8 +8,36 @@ use crate::event::{Attachment, Event, MessageId};
 use crate::journal::Job;
 use crate::reply::Outbound;
 
-/// The way from a handler to the engine. The wire holds the other end; a bot that has stopped has dropped it.
-pub(crate) type HandlerRequests = mpsc::UnboundedSender<HandlerRequest>;
+/// The ways from a handler into the bot. A bot that has stopped has dropped the other ends, and whoever waits for an answer hears so.
+#[derive(Clone, Debug)]
+pub(crate) struct HandlerRequests {
+    /// To the engine. Bounded by what running handlers ask; the outbox is what grows, and it stops new handlers.
+    to_engine: mpsc::UnboundedSender<HandlerRequest>,
+    /// To the wire: the engine has no part in files.
+    to_wire: mpsc::UnboundedSender<Download>,
+}
+
+/// The other ends.
+pub(crate) struct Asked {
+    pub(crate) of_engine: mpsc::UnboundedReceiver<HandlerRequest>,
+    pub(crate) of_wire: mpsc::UnboundedReceiver<Download>,
+}
+
+impl HandlerRequests {
+    pub(crate) fn new() -> (Self, Asked) {
+        let (to_engine, of_engine) = mpsc::unbounded_channel();
+        let (to_wire, of_wire) = mpsc::unbounded_channel();
+        (Self { to_engine, to_wire }, Asked { of_engine, of_wire })
+    }
+
+    pub(crate) fn ask(&self, request: HandlerRequest) {
+        let _asked = self.to_engine.send(request);
+    }
+
+    pub(crate) fn download(&self, download: Download) {
+        let _asked = self.to_wire.send(download);
+    }
+}
 
 /// Where the fate of an action is told: the name of the message it made, if it made one.
 pub(crate) type Confirmation = oneshot::Sender<Result<Option<MessageId>>>;
@@ -35,8 +63,15 @@ pub(crate) enum HandlerRequest {
     Rejoin { sequence: u64, answer: oneshot::Sender<()> },
     /// The handler waits no more.
     Leave { sequence: u64 },
-    /// Fetch a file.
-    Download { attachment: Attachment, limit_bytes: usize, answer: oneshot::Sender<Result<Bytes>> },
+}
+
+/// A file that a handler wants.
+#[derive(Debug)]
+pub(crate) struct Download {
+    pub(crate) attachment: Attachment,
+    pub(crate) limit_bytes: usize,
+    /// The handler holds the other end. Once it is gone, the download is given up.
+    pub(crate) answer: oneshot::Sender<Result<Bytes>>,
 }
 
 /// An event that may be what a handler waits for.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use super::memory::MemoryJournal;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{DeadLetters, Doubt, Jobs, SqliteJournal, SqliteOptions, Stock};
-use super::{Entry, Journal, Recovered, Written};
+use super::{Entry, Interrupt, Journal, Recovered, Written};
 use crate::config::{Secret, Settings};
 use crate::error::{Error, Result};
 use crate::guarantee::Keeping;
@@ -122,7 +122,7 @@ impl Place {
                 let file = path.display().to_string();
                 let journal = options(self.key).open(path)?;
                 tracing::info!(file, "the journal is open");
-                Ok(DefaultJournal(Kind::Sqlite(journal)))
+                Ok(DefaultJournal(Kind::Sqlite(Box::new(journal))))
             }
             #[cfg(not(feature = "sqlite"))]
             Some(_) => Err(Error::config("this bot was built without `sqlite`")),
@@ -165,7 +165,7 @@ pub struct DefaultJournal(Kind);
 enum Kind {
     Memory(Box<MemoryJournal>),
     #[cfg(feature = "sqlite")]
-    Sqlite(SqliteJournal),
+    Sqlite(Box<SqliteJournal>),
 }
 
 impl Journal for DefaultJournal {
@@ -200,6 +200,30 @@ impl Journal for DefaultJournal {
             Kind::Memory(journal) => journal.is_kept(),
             #[cfg(feature = "sqlite")]
             Kind::Sqlite(journal) => journal.is_kept(),
+        }
+    }
+
+    fn blocks(&self) -> bool {
+        match &self.0 {
+            Kind::Memory(journal) => journal.blocks(),
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(journal) => journal.blocks(),
+        }
+    }
+
+    fn tidy(&mut self) -> bool {
+        match &mut self.0 {
+            Kind::Memory(journal) => journal.tidy(),
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(journal) => journal.tidy(),
+        }
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        match &self.0 {
+            Kind::Memory(journal) => journal.interrupt(),
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(journal) => journal.interrupt(),
         }
     }
 

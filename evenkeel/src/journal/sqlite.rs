@@ -1,7 +1,5 @@
-//! The journal on a file: one process, one writer thread, one commit for all that waits.
+//! The journal on a file: one process, one commit for all that waits.
 
-mod sync;
-mod handover;
 mod content;
 mod disk;
 mod lock;
@@ -17,28 +15,24 @@ mod write;
 mod open;
 mod writer;
 mod store;
-mod owner;
 mod look;
 mod doubt;
 mod desk;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::path::PathBuf;
 
 use super::Entry;
-use super::owned::{Writing, gone};
-use super::record::Record;
+use super::record::{Record, at_once};
 use super::store::Store as _;
 use super::whole::recover_whole;
-use super::{Journal, Recovered};
+use super::{Interrupt, Journal, Recovered, Written};
 use crate::config::Secret;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::guarantee::{Keeping, Kind};
-use handover::Handover;
 use lock::Lock;
 use open::Place;
-use owner::Owner;
 use seen::Retention;
 use writer::Writer;
 
@@ -47,9 +41,6 @@ pub use doubt::Doubt;
 pub use health::{Health, Vitals};
 pub use look::Stock;
 pub use store::{SqliteReader, SqliteStore};
-
-/// How many batches may wait for the writer; `serve` hands over one at a time.
-const WAITING: usize = 64;
 
 /// How a [`SqliteJournal`] is opened.
 #[derive(Debug, Clone)]
@@ -113,10 +104,7 @@ impl SqliteOptions {
     pub fn open(self, path: impl Into<PathBuf>) -> Result<SqliteJournal> {
         let (store, health, lock) = self.open_locked(path.into())?;
         let keeping = store.keeping();
-        let owner = Owner(Some(Record::new(store)));
-        let handover = Handover::start("evenkeel-journal", WAITING, owner)
-            .map_err(|error| Error::from(error).context("cannot start the journal's thread"))?;
-        Ok(SqliteJournal { handover, health, keeping, _lock: lock })
+        Ok(SqliteJournal { record: Record::new(store), health, keeping, is_settled: true, _lock: lock })
     }
 
     /// Opens the store in the file alone, on the caller's own thread: for tests of stores. A bot has a [`SqliteJournal`].
@@ -161,7 +149,10 @@ impl SqliteOptions {
 /// Keeps everything in one file of SQLite.
 ///
 /// A batch is one transaction. If it holds anything that is not [lazy](Entry::is_lazy), it is on the disk when its answers
-/// come: one sync for all of it. Dropping the journal waits for the batch at hand.
+/// come: one sync for all of it.
+///
+/// It [blocks](Journal::blocks): whoever calls it waits for the disk, and its futures are ready at once. A bot calls it on a thread
+/// that does nothing else.
 ///
 /// ```
 /// # async fn example() -> evenkeel::Result<()> {
@@ -173,11 +164,12 @@ impl SqliteOptions {
 /// # Ok(()) }
 /// ```
 pub struct SqliteJournal {
-    /// Waits for the writer when it is dropped.
-    handover: Handover<Owner>,
+    record: Record<SqliteStore>,
     health: Health,
     keeping: Keeping,
-    /// Let go of after the writer has ended.
+    /// Whether that was done which has to follow a batch.
+    is_settled: bool,
+    /// Let go of after the file is closed.
     _lock: Lock,
 }
 
@@ -189,6 +181,13 @@ impl SqliteJournal {
     /// As [`SqliteOptions::open`].
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         SqliteOptions::new().open(path)
+    }
+
+    /// Does what has to follow a batch: by now those know who waited for it.
+    fn settle(&mut self) {
+        if !std::mem::replace(&mut self.is_settled, true) {
+            self.record.store_mut().settle();
+        }
     }
 
     /// How it is, for as long as anybody wants to know.
@@ -203,14 +202,17 @@ impl fmt::Debug for SqliteJournal {
     }
 }
 
-impl Drop for SqliteJournal {
-    fn drop(&mut self) {
-        self.health.stop_trying();
-    }
-}
-
 impl Journal for SqliteJournal {
-    type Writing = Writing;
+    type Writing = Ready<Result<Written>>;
+
+    fn blocks(&self) -> bool {
+        true
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        let health = self.health.clone();
+        Box::new(move || health.stop_trying())
+    }
 
     /// `evenkeel dead` writes into the file of a running bot.
     fn is_shared(&self) -> bool {
@@ -226,19 +228,23 @@ impl Journal for SqliteJournal {
     }
 
     fn recover_in_pages(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
-        let answer = self.handover.recover();
-        async { answer.await.unwrap_or_else(|_| Err(gone())) }
+        self.record.start()
     }
 
-    fn write(&mut self, batch: Vec<Entry>) -> Writing {
-        Writing(self.handover.write(batch))
+    fn write(&mut self, batch: Vec<Entry>) -> Ready<Result<Written>> {
+        self.settle();
+        let answers = at_once(self.record.append(&batch));
+        self.is_settled = false;
+        ready(answers.map(|answers| Written { batch, answers }))
     }
 
-    async fn close(mut self) {
+    fn tidy(&mut self) -> bool {
+        self.settle();
+        self.record.store_mut().tidy()
+    }
+
+    async fn close(self) {
         self.health.stop_trying();
-        if let Some(closed) = self.handover.close() {
-            // A writer that has failed leaves its log to the next start.
-            let _ = closed.await;
-        }
+        self.record.into_store().close().await;
     }
 }

@@ -5,11 +5,10 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use regex::Regex;
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
 use super::patterns::Patterns;
 use super::*;
-use crate::engine::{Attempt, Ending, HandlerOutcome};
+use crate::engine::{Attempt, Ending, HandlerOutcome, HandlerRequests};
 use crate::event::{Conversation, Message, MessageId, Reaction, Sender};
 use crate::extract::{Args, Captures, Rest, State, Text};
 use crate::layer::{Next, from_fn};
@@ -21,10 +20,10 @@ fn from(sender: &str, text: &str) -> Event {
 }
 
 async fn answer(app: &App, event: Event) -> HandlerOutcome {
-    let (wire, _asks) = mpsc::unbounded_channel();
+    let (requests, _asked) = HandlerRequests::new();
     let (facts, is_replayed) = (Vec::new(), false);
     let attempt = Attempt { event, sequence: 1, number: 1, is_replayed, facts, now_ms: 0 };
-    app.answer(attempt, Arc::default(), wire).await
+    app.answer(attempt, Arc::default(), requests).await
 }
 
 /// What a bot answers to Alice's text, one after another.

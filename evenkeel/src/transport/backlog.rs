@@ -63,6 +63,8 @@ struct Held {
     bytes: usize,
     conversations: HashMap<u64, usize>,
     senders: HashMap<u64, usize>,
+    /// How many events the inbox has handed over since the start.
+    handed_over: usize,
 }
 
 impl Backlog {
@@ -103,7 +105,20 @@ impl Backlog {
             return Err(Why::Share);
         }
         held.add(keys, size);
+        held.handed_over += 1;
         Ok(())
+    }
+
+    /// An event for which room was taken was not handed over after all.
+    pub(super) fn take_back(&self, event: &Event) {
+        let mut held = self.lock();
+        held.remove(self.keys(event), event.size_bytes());
+        held.handed_over -= 1;
+    }
+
+    /// How many events the inbox has handed over since the start.
+    pub(crate) fn handed_over(&self) -> usize {
+        self.lock().handed_over
     }
 
     /// While this much is in memory, no more is loaded of what an earlier run left: what comes in finds room in the rest.

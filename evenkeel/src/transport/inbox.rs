@@ -228,7 +228,7 @@ impl Inbox {
         })?;
         self.arrivals.send(Arrival::Event { event, accepted }).map_err(|mpsc::error::SendError(arrival)| {
             if let Arrival::Event { event, .. } = &arrival {
-                self.backlog.release(event);
+                self.backlog.take_back(event);
                 self.backlog.refuse(Why::Stopping, event);
             }
             Refused(Why::Stopping)

@@ -1,16 +1,14 @@
 //! A bot that ends and begins again on the same file, under a paused clock.
 
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::journal::{Entry, Journal, Recovered, Written};
+use evenkeel::journal::{Entry, Journal, Recovered};
 use evenkeel::operator::DeadLetters;
 use evenkeel::{App, Bot, Result};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::line::{Far, Line, line};
@@ -128,37 +126,21 @@ impl Stay<'_> {
     }
 }
 
-/// A journal on a file during whose work time stands still: its thread does not know that time is paused, which would go
-/// on to the next alarm as soon as nothing else runs.
+/// A journal on a file that a bot calls where it is itself, and not on a thread: time stands still while the disk is waited for.
 pub(crate) struct Still(SqliteJournal);
 
-/// Time stands still as long as this is there, because tokio waits for what blocks.
-struct Hold(#[allow(dead_code, reason = "its end is what the other side waits for")] Sender<()>);
-
-fn hold() -> Hold {
-    let (end, ended) = channel();
-    spawn_blocking(move || ended.recv());
-    Hold(end)
-}
-
 impl Journal for Still {
-    type Writing = Pin<Box<dyn Future<Output = Result<Written>> + Send>>;
+    type Writing = <SqliteJournal as Journal>::Writing;
 
     async fn recover(&mut self) -> Result<Recovered> {
-        let _still = hold();
         self.0.recover().await
     }
 
     fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
-        let (still, writing) = (hold(), self.0.write(batch));
-        Box::pin(async {
-            let _still = still;
-            writing.await
-        })
+        self.0.write(batch)
     }
 
     async fn close(self) {
-        let _still = hold();
         self.0.close().await;
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod blocking;
+mod disk;
 mod drain;
 mod durable;
 mod ending;

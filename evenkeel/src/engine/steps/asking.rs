@@ -2,7 +2,6 @@
 
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
-use crate::engine::port::Output;
 use crate::engine::request::HandlerRequest;
 use crate::journal::{Entry, Fact};
 
@@ -33,7 +32,6 @@ impl Engine {
             }
             HandlerRequest::Rejoin { sequence, answer } => self.rejoin(sequence, answer),
             HandlerRequest::Leave { sequence } => self.leave(sequence),
-            other @ HandlerRequest::Download { .. } => self.effects.output(Output::Request(other)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a bot that ends leaves behind.
 
 use crate::engine::Engine;
+use crate::engine::delivery::Delivery;
 use crate::engine::port::{Output, Remaining};
 use crate::journal::Entry;
 
@@ -25,14 +26,19 @@ impl Engine {
         self.effects.take_outputs(&mut outputs);
         for output in outputs {
             if let Output::Send(delivery) = output {
-                // It is marked as being sent, and certainly was not.
-                let (key, due_ms) = (delivery.outbound.key, self.now.wall_ms);
-                self.effects.append(Entry::Postpone { key, due_ms });
+                self.take_back(&delivery);
             }
         }
         for sequence in self.attempts.running() {
             self.attempts.give_back(sequence, &mut self.effects);
         }
+    }
+
+    /// Something that was to be sent certainly was not: the bot ended before.
+    pub(crate) fn take_back(&mut self, delivery: &Delivery) {
+        // It is marked as being sent.
+        let (key, due_ms) = (delivery.outbound.key, self.now.wall_ms);
+        self.effects.append(Entry::Postpone { key, due_ms });
     }
 
     /// Whether the journal has answered all that it was told, and was told all.

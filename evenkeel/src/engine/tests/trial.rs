@@ -568,7 +568,6 @@ impl Trial {
                 Output::Start(work) => self.start(work),
                 Output::Send(delivery) => self.send(delivery),
                 Output::Notify(delivery) => panic!("{delivery:?}"),
-                Output::Request(ask) => panic!("{ask:?}"),
                 Output::Died(dead) => {
                     if let DeadId::Event(sequence) = dead.id
                         && dead.reason != Reason::Parked

@@ -5,14 +5,11 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::engine::Slots;
-use crate::error::{DownloadError, Error, Result};
-use crate::event::Attachment;
+use crate::engine::{Download, Slots};
+use crate::error::{DownloadError, Error};
 use crate::serve::foreign;
 use crate::transport::Transport;
 
@@ -22,14 +19,6 @@ const LIMIT: usize = 64;
 const BOUND: usize = 512;
 /// How long one may take. A transport knows better; this is for one that never ends.
 const DEADLINE: Duration = Duration::from_secs(600);
-
-/// A file that a handler wants.
-pub(super) struct Download {
-    pub(super) attachment: Attachment,
-    pub(super) limit_bytes: usize,
-    /// The handler holds the other end. Once it is gone, the download is given up.
-    pub(super) answer: oneshot::Sender<Result<Bytes>>,
-}
 
 /// See the module. Dropping it gives up what is under way.
 pub(super) struct Downloads {

@@ -50,10 +50,6 @@ impl Notices {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.under_way.is_empty()
-    }
-
     /// Waits for the next end, for ever if none is under way.
     ///
     /// # Cancel safety

@@ -1,49 +1,42 @@
-//! One turn of the wire after another: do what the engine says, write what the journal has to know, and wait for the next thing
-//! to happen.
+//! One turn of the wire after another: wait for the next thing to happen, and pass it on.
 
 use std::future::Future;
+use std::iter::{from_fn, once};
 use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
-use super::ending::End;
-use super::{Ends, Inner, Wire, at, polled};
-use crate::engine::{Delivery, HandlerOutcome, HandlerRequest, Input, Output};
+use super::{Ends, Wire};
+use crate::engine::{Delivery, Download};
 use crate::error::Result;
-use crate::journal::{Journal, Recovered, Written};
-use crate::operator::OperatorCommand;
-use crate::schedule::Hands;
+use crate::serve::leaving::End;
+use crate::serve::link::{SendEnd, ToDriver, ToWire};
 use crate::serve::outbox::deliver;
+use crate::serve::wait::{at, polled};
 use crate::status::Question;
-use crate::transport::{Arrival, SendError, Sent, Transport};
+use crate::transport::{SendError, Sent, Transport};
 
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
-/// How often it is asked what another process has put into the journal.
-const ADOPTION: Duration = Duration::from_secs(1);
+
+/// A drain that no clock can measure ends after a year.
+const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 86_400);
 
 /// How a send has ended.
 type Delivered = (Delivery, std::result::Result<Sent, SendError>);
 
 /// What lasts from one turn to the next, beside the wire itself.
 struct Turns {
-    /// How long a stop may take.
-    drain: Duration,
-    /// Until when this one may; `None` while nobody has asked for it.
+    /// Until when a stop may take; `None` while nobody has asked for it.
     deadline: Option<Instant>,
     /// How the transport has ended, if it has.
     received: Result<()>,
-    /// When to ask for what another process has put into the journal; `None` where none can.
-    adoption: Option<Instant>,
-    /// What the engine says, in memory that is used again; so are the next three.
-    outputs: Vec<Output>,
-    arrived: Vec<Arrival>,
-    asked: Vec<HandlerRequest>,
-    finished: Vec<HandlerOutcome>,
+    /// What the driver says, in memory that is used again.
+    said: Vec<ToWire>,
 }
 
 /// What has happened.
@@ -51,100 +44,115 @@ enum Woken {
     Stopped,
     AtDeadline,
     Asked(Question),
-    Written(Result<Written>),
-    /// What handlers have reported lies in `Turns::finished`, what they ask for in `Turns::asked`, what came in in `Turns::arrived`.
-    Finished,
-    HandlersAsked,
-    Arrived,
+    /// The driver has ended, which it does by itself only when the journal has failed.
+    Driven(Result<()>),
+    /// What it says lies in `Turns::said`.
+    Said,
     Delivered(Delivered),
     Notified(Option<std::result::Result<Sent, SendError>>),
     Downloaded(u64),
-    Operator(OperatorCommand),
+    Wanted(Download),
     Received(Result<()>),
     Ticked,
-    Adoption,
 }
 
-impl<T: Transport, J: Journal> Wire<T, J> {
+impl<T: Transport> Wire<T> {
     /// The error is the journal's.
-    pub(super) async fn turn(
-        &mut self,
-        recovered: Recovered,
-        ends: &mut Ends,
-        inner: &mut Inner,
-        drain: Duration,
-    ) -> Result<End> {
-        let mut turns = Turns::new(drain, self.journal.is_shared());
+    pub(super) async fn turn(&mut self, ends: &mut Ends) -> Result<End> {
+        let mut turns = Turns { deadline: None, received: Ok(()), said: Vec::new() };
         let mut sends = FuturesUnordered::new();
-        self.take_up(recovered);
         loop {
-            let deliveries = self.carry_out(&mut turns)?;
-            sends.extend(deliveries.into_iter().map(|one| deliver(Arc::clone(&self.transport), one)));
-            for ended in self.notices.poll().await {
-                self.notified(ended)?;
-            }
-            self.downloads.advance(&self.transport, self.began.elapsed());
-            self.write();
-            self.settle();
-            if let Some(end) = self.ends_here(&mut turns, ends, inner) {
-                return Ok(end);
-            }
-            match self.wait(&mut turns, &mut sends, ends, inner).await {
-                Woken::Stopped if turns.deadline.is_some() => return Ok(End::AtOnce),
-                Woken::AtDeadline => return Ok(End::AtDeadline),
-                woken => self.note(woken, &mut turns, ends, inner)?,
-            }
-        }
-    }
-
-    /// Begins with what an earlier run left.
-    fn take_up(&mut self, recovered: Recovered) {
-        self.hands = Hands::new(recovered.latest_ms);
-        let (now, app) = (self.now(), self.app.clone());
-        self.engine.recover(recovered, now, Box::new(move |event| app.command(event)));
-        self.settle();
-        self.engine.plan(self.app.schedules());
-    }
-
-    /// Does what the engine says. Answers what is to be sent.
-    fn carry_out(&mut self, turns: &mut Turns) -> Result<Vec<Delivery>> {
-        let mut deliveries = Vec::new();
-        self.engine.outputs(&mut turns.outputs);
-        let mut outputs = take(&mut turns.outputs);
-        for output in outputs.drain(..) {
-            match output {
-                Output::Start(attempt) => self.start(attempt),
-                Output::Send(delivery) => {
-                    self.sending += 1;
-                    self.notices.let_go(delivery.outbound.conversation.id());
-                    deliveries.push(delivery);
+            self.beside.downloads.advance(&self.transport, self.beside.began.elapsed());
+            match self.wait(&mut turns, &mut sends, ends).await {
+                Woken::Stopped if turns.deadline.is_some() => return Ok(self.end(End::AtOnce, sends.len())),
+                Woken::AtDeadline => return Ok(self.end(End::AtDeadline, sends.len())),
+                Woken::Said => {
+                    let mut said = take(&mut turns.said);
+                    for one in said.drain(..) {
+                        match one {
+                            ToWire::Send(delivery) => sends.push(self.send(delivery)),
+                            ToWire::Notify(notice) => self.notify(notice).await,
+                            ToWire::Cut => {
+                                self.tell(ToDriver::AllBack);
+                                return Ok(turns.quiet());
+                            }
+                            // It comes after that.
+                            ToWire::Flushed => {}
+                        }
+                    }
+                    turns.said = said;
                 }
-                Output::Notify(notice) => self.notify(notice)?,
-                Output::Request(request) => self.dispatch(request),
-                Output::Died(dead) => self.notify_dead(*dead),
+                Woken::Delivered(first) => {
+                    // With those that have ended as well by now.
+                    let others = from_fn(|| sends.next().now_or_never().flatten()).take(TURN);
+                    for (delivery, result) in once(first).chain(others) {
+                        self.tell(ToDriver::Sent(SendEnd::Delivered(delivery, result)));
+                    }
+                }
+                // By itself it ends only when the journal has failed.
+                Woken::Driven(ended) => return ended.map(|()| turns.quiet()),
+                woken => self.note(woken, &mut turns),
             }
         }
-        turns.outputs = outputs;
-        Ok(deliveries)
     }
 
-    /// Whether the bot has been told to stop and has nothing left to do. Tells those who wait for it to have nothing to do.
-    fn ends_here(&mut self, turns: &mut Turns, ends: &mut Ends, inner: &Inner) -> Option<End> {
-        if !inner.asked.is_empty() || !inner.finished.is_empty() || !self.engine.is_idle() {
-            return None;
+    /// Takes note of what is not about replies.
+    fn note(&mut self, woken: Woken, turns: &mut Turns) {
+        match woken {
+            Woken::Stopped => {
+                turns.deadline = Some(self.begin_draining(ToDriver::Drain(self.drain)));
+                if !self.is_kept {
+                    // Nobody would take up what comes now.
+                    self.receiving = None;
+                }
+            }
+            Woken::Received(received) => self.received(received, turns),
+            Woken::Asked(question) => self.answer(question),
+            Woken::Notified(ended) => self.notified(ended),
+            Woken::Downloaded(slot) => self.beside.downloads.ended(slot, self.beside.began.elapsed()),
+            Woken::Wanted(download) => self.beside.downloads.ask(download),
+            Woken::Ticked | Woken::AtDeadline | Woken::Said | Woken::Delivered(_) | Woken::Driven(_) => {}
         }
-        let is_all_taken = ends.arrivals.is_empty() && self.engine.is_written();
-        if is_all_taken && self.notices.is_empty() {
-            self.tell_idlers();
+    }
+
+    /// Sends a reply, in place of a notice under way there.
+    fn send(&mut self, delivery: Delivery) -> impl Future<Output = Delivered> + use<T> {
+        self.beside.notices.let_go(delivery.outbound.conversation.id());
+        deliver(Arc::clone(&self.transport), delivery)
+    }
+
+    /// Begins with a notice, which gets as far as it comes without waiting: it leaves before a reply that follows it.
+    async fn notify(&mut self, notice: Delivery) {
+        if let Some(refused) = self.beside.notices.begin(&self.transport, notice) {
+            self.notified(Some(refused));
         }
-        let deadline = turns.deadline?;
-        if is_all_taken {
-            let received = std::mem::replace(&mut turns.received, Ok(()));
-            return Some(End::Quiet(deadline, received));
+        for ended in self.beside.notices.poll().await {
+            self.notified(ended);
         }
-        // What still comes in must not prolong a stop for ever. What has come is written, and acknowledged.
-        ends.arrivals.close();
-        None
+    }
+
+    /// A notice has ended, or was let go.
+    fn notified(&self, ended: Option<std::result::Result<Sent, SendError>>) {
+        self.tell(ToDriver::Sent(SendEnd::Notified(ended)));
+    }
+
+    /// The transport receives no more.
+    fn received(&mut self, received: Result<()>, turns: &mut Turns) {
+        self.receiving = None;
+        if turns.deadline.is_none() {
+            turns.received = received;
+            turns.deadline = Some(self.begin_draining(ToDriver::Received(self.drain)));
+        } else if let Err(error) = received {
+            tracing::warn!(error = error.chain(), "the transport gave up while the bot was stopping");
+        }
+    }
+
+    /// Answers until when that may take.
+    fn begin_draining(&mut self, how: ToDriver) -> Instant {
+        self.beside.is_draining = true;
+        self.tell(how);
+        let now = Instant::now();
+        now.checked_add(self.drain).unwrap_or(now + LONGEST_DRAIN)
     }
 
     /// Waits for the next thing to happen: in this order, so that what is rare and urgent is not starved by what is always ready.
@@ -157,111 +165,30 @@ impl<T: Transport, J: Journal> Wire<T, J> {
         turns: &mut Turns,
         sends: &mut FuturesUnordered<F>,
         ends: &mut Ends,
-        inner: &mut Inner,
     ) -> Woken {
-        let alarm = self.engine.next_look().into_iter().chain(self.downloads.next_look()).min();
+        let alarm = self.beside.downloads.next_look();
         // A moment that no clock can name never comes.
-        let alarm = alarm.and_then(|elapsed| self.began.checked_add(elapsed));
+        let alarm = alarm.and_then(|elapsed| self.beside.began.checked_add(elapsed));
         tokio::select! {
             biased;
             Some(()) = ends.stops.recv() => Woken::Stopped,
             () = at(turns.deadline) => Woken::AtDeadline,
             Some(question) = ends.questions.recv() => Woken::Asked(question),
-            written = polled(&mut self.writing) => Woken::Written(written),
-            1.. = inner.finished.recv_many(&mut turns.finished, TURN) => Woken::Finished,
+            ended = &mut self.link.place => Woken::Driven(ended),
+            1.. = self.link.from_driver.recv_many(&mut turns.said, TURN) => Woken::Said,
             Some(delivered) = sends.next(), if !sends.is_empty() => Woken::Delivered(delivered),
-            ended = self.notices.next() => Woken::Notified(ended),
-            slot = self.downloads.next() => Woken::Downloaded(slot),
-            1.. = inner.asked.recv_many(&mut turns.asked, TURN) => Woken::HandlersAsked,
-            1.. = ends.arrivals.recv_many(&mut turns.arrived, TURN) => Woken::Arrived,
-            Some(command) = ends.operator_commands.recv() => Woken::Operator(command),
+            ended = self.beside.notices.next() => Woken::Notified(ended),
+            slot = self.beside.downloads.next() => Woken::Downloaded(slot),
+            Some(download) = ends.downloads.recv() => Woken::Wanted(download),
             received = polled(&mut self.receiving) => Woken::Received(received),
             () = at(alarm) => Woken::Ticked,
-            () = at(turns.adoption) => Woken::Adoption,
-        }
-    }
-
-    /// Takes note of what has happened.
-    fn note(&mut self, woken: Woken, turns: &mut Turns, ends: &mut Ends, inner: &mut Inner) -> Result<()> {
-        match woken {
-            Woken::Stopped | Woken::AtDeadline => self.stop(turns, ends),
-            Woken::Received(received) => self.received(received, turns),
-            Woken::Asked(question) => self.answer(question),
-            Woken::Downloaded(slot) => self.downloads.ended(slot, self.began.elapsed()),
-            Woken::Notified(ended) => return self.notified(ended),
-            Woken::Finished => return self.take_finished(turns, inner),
-            Woken::HandlersAsked => return self.step_all(turns.asked.drain(..).map(Input::Asked)),
-            Woken::Arrived => return self.step_all(turns.arrived.drain(..).map(Input::Arrived)),
-            Woken::Written(written) => {
-                self.writing = None;
-                return self.step_all([Input::Written(written?)]);
-            }
-            Woken::Delivered((delivery, result)) => {
-                self.sending -= 1;
-                return self.step_all([Input::Delivered(delivery, result)]);
-            }
-            Woken::Operator(command) => return self.step_all([Input::Operator(command)]),
-            Woken::Ticked => return self.step_all([Input::Ticked]),
-            Woken::Adoption => {
-                turns.adoption = Some(Instant::now() + ADOPTION);
-                return self.step_all([Input::Operator(OperatorCommand::Adopt)]);
-            }
-        }
-        Ok(())
-    }
-
-    fn step_all(&mut self, inputs: impl IntoIterator<Item = Input>) -> Result<()> {
-        let now = self.now();
-        inputs.into_iter().try_for_each(|input| self.engine.step(input, now))
-    }
-
-    /// Handlers are done.
-    fn take_finished(&mut self, turns: &mut Turns, inner: &mut Inner) -> Result<()> {
-        let now = self.now();
-        // What these handlers asked for, they asked for before they finished.
-        while let Ok(ask) = inner.asked.try_recv() {
-            self.engine.step(Input::Asked(ask), now)?;
-        }
-        for one in turns.finished.drain(..) {
-            self.running.remove(&one.sequence);
-            self.ended(one, now)?;
-        }
-        Ok(())
-    }
-
-    /// Somebody wants the bot to stop.
-    fn stop(&mut self, turns: &mut Turns, ends: &mut Ends) {
-        turns.deadline = Some(self.begin_draining(turns.drain));
-        if !self.journal.is_kept() {
-            // Nobody would take up what comes now.
-            self.receiving = None;
-            ends.arrivals.close();
-        }
-    }
-
-    /// The transport receives no more.
-    fn received(&mut self, received: Result<()>, turns: &mut Turns) {
-        self.receiving = None;
-        if turns.deadline.is_none() {
-            turns.received = received;
-            turns.deadline = Some(self.begin_draining(turns.drain));
-        } else if let Err(error) = received {
-            tracing::warn!(error = error.chain(), "the transport gave up while the bot was stopping");
         }
     }
 }
 
 impl Turns {
-    fn new(drain: Duration, is_shared: bool) -> Self {
-        Self {
-            drain,
-            deadline: None,
-            received: Ok(()),
-            adoption: is_shared.then(|| Instant::now() + ADOPTION),
-            outputs: Vec::new(),
-            arrived: Vec::new(),
-            asked: Vec::new(),
-            finished: Vec::new(),
-        }
+    /// The bot has nothing left to do.
+    fn quiet(self) -> End {
+        End::Quiet(self.deadline.unwrap_or_else(Instant::now), self.received)
     }
 }

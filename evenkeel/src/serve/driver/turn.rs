@@ -1,0 +1,274 @@
+//! One turn of the driver after another.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::Driver;
+use crate::engine::{HandlerOutcome, HandlerRequest, Input, Load, NameCommand, Output};
+use crate::error::Result;
+use crate::journal::{Journal, Recovered, Written};
+use crate::operator::OperatorCommand;
+use crate::schedule::Hands;
+use crate::serve::link::{SendEnd, ToDriver, ToWire};
+use crate::serve::wait::{at, polled};
+use crate::transport::Arrival;
+
+/// How much is taken from one channel in one turn, so that the others get theirs.
+const TURN: usize = 256;
+/// How often it is asked what another process has put into the journal.
+const ADOPTION: Duration = Duration::from_secs(1);
+/// After so long without a batch the journal tidies up a little.
+const IDLE: Duration = Duration::from_millis(20);
+
+/// The channels that end at the driver.
+pub(in crate::serve) struct Inputs {
+    pub(in crate::serve) from_wire: mpsc::UnboundedReceiver<ToDriver>,
+    pub(in crate::serve) arrivals: mpsc::UnboundedReceiver<Arrival>,
+    pub(in crate::serve) operator_commands: mpsc::Receiver<OperatorCommand>,
+    pub(in crate::serve) finished: mpsc::UnboundedReceiver<HandlerOutcome>,
+    pub(in crate::serve) asked: mpsc::UnboundedReceiver<HandlerRequest>,
+}
+
+/// What lasts from one turn to the next, beside the driver itself: what was taken from the channels, and what the engine says, in
+/// memory that is used again.
+#[derive(Default)]
+struct Turns {
+    told: Vec<ToDriver>,
+    sent: Vec<SendEnd>,
+    finished: Vec<HandlerOutcome>,
+    asked: Vec<HandlerRequest>,
+    arrived: Vec<Arrival>,
+    commands: Vec<OperatorCommand>,
+    outputs: Vec<Output>,
+    /// When to ask for what another process has put into the journal; `None` where none can.
+    adoption: Option<Instant>,
+    /// When the journal may tidy up; `None` where there is nothing.
+    tidying: Option<Instant>,
+}
+
+/// What has happened. What came by a channel lies in `Turns`.
+enum Woken {
+    /// Something came from the wire, from handlers, from the transport or from the operator.
+    Told,
+    Written(Result<Written>),
+    Ticked,
+    Adoption,
+    Idle,
+    /// The wire is gone.
+    Alone,
+}
+
+/// How it came to its end.
+pub(super) enum Over {
+    /// There is nothing left to do, or somebody wants it to end.
+    Ended,
+    /// There is nobody left to tell: as at kill -9.
+    Alone,
+}
+
+impl<J: Journal> Driver<J> {
+    /// Begins with what an earlier run left.
+    pub(super) fn take_up(&mut self, recovered: Recovered) {
+        self.begun.hands = Hands::new(recovered.latest_ms);
+        let (now, app) = (self.now(), self.app.clone());
+        let name_command: NameCommand = Box::new(move |event| app.command(event));
+        let mut core = self.core.lock();
+        core.engine.recover(recovered, now, name_command);
+        core.engine.plan(self.app.schedules());
+    }
+
+    /// The error is the journal's.
+    pub(super) async fn turn(&mut self, inputs: &mut Inputs) -> Result<Over> {
+        let adoption = self.journal.is_shared().then(|| Instant::now() + ADOPTION);
+        let mut turns = Turns { adoption, ..Turns::default() };
+        loop {
+            self.carry_out(&mut turns);
+            self.write(&mut turns);
+            if self.is_over(inputs) {
+                return Ok(Over::Ended);
+            }
+            match self.wait(&mut turns, inputs).await {
+                Woken::Alone => return Ok(Over::Alone),
+                Woken::Written(written) => {
+                    self.begun.writing = None;
+                    self.written(written?)?;
+                }
+                Woken::Adoption => {
+                    turns.adoption = Some(Instant::now() + ADOPTION);
+                    turns.commands.push(OperatorCommand::Adopt);
+                }
+                Woken::Idle => {
+                    let is_tidy = !self.journal.tidy();
+                    turns.tidying = (!is_tidy).then(|| Instant::now() + IDLE);
+                }
+                Woken::Told | Woken::Ticked => {}
+            }
+            inputs.take_ready(&mut turns);
+            if self.take_note(&mut turns, inputs)? {
+                return Ok(Over::Ended);
+            }
+        }
+    }
+
+    /// Does what the engine says.
+    fn carry_out(&mut self, turns: &mut Turns) {
+        {
+            let mut core = self.core.lock();
+            core.engine.outputs(&mut turns.outputs);
+            let (taken, released) = core.engine.memory_changes();
+            self.backlog.settle(taken, released);
+        }
+        for output in turns.outputs.drain(..) {
+            match output {
+                Output::Start(attempt) => self.start(attempt),
+                Output::Send(delivery) => self.tell(ToWire::Send(delivery)),
+                Output::Notify(notice) => self.notify(notice),
+                Output::Died(dead) => self.notify_dead(*dead),
+            }
+        }
+    }
+
+    /// Begins to write the next batch as soon as the one before is written; what comes meanwhile fills it.
+    fn write(&mut self, turns: &mut Turns) {
+        if self.begun.writing.is_some() {
+            return;
+        }
+        let batch = {
+            let mut core = self.core.lock();
+            let batch = core.engine.batch();
+            core.writing_since = batch.is_some().then(Instant::now);
+            batch
+        };
+        if let Some(batch) = batch {
+            self.begun.writing = Some(Box::pin(self.journal.write(batch)));
+            turns.tidying = self.journal.blocks().then(|| Instant::now() + IDLE);
+        }
+    }
+
+    pub(super) fn written(&mut self, written: Written) -> Result<()> {
+        let now = self.now();
+        let mut core = self.core.lock();
+        core.writing_since = None;
+        core.engine.step(Input::Written(written), now)
+    }
+
+    /// Whether the bot has been told to stop and has nothing left to do. Tells those who wait for it to have nothing to do.
+    fn is_over(&mut self, inputs: &mut Inputs) -> bool {
+        let (is_idle, is_written, notices) = {
+            let core = self.core.lock();
+            (core.engine.is_idle(), core.engine.is_written(), core.notices)
+        };
+        if !inputs.asked.is_empty() || !inputs.finished.is_empty() || !is_idle {
+            return false;
+        }
+        let is_all_taken = inputs.arrivals.is_empty() && is_written;
+        if is_all_taken && notices == 0 {
+            self.tell_idlers();
+        }
+        if self.begun.is_draining && !is_all_taken {
+            // What still comes in must not prolong a stop for ever. What has come is written, and acknowledged.
+            inputs.arrivals.close();
+        }
+        self.begun.is_draining && is_all_taken
+    }
+
+    /// Waits for the next thing to happen.
+    ///
+    /// # Cancel safety
+    ///
+    /// Each arm is cancel safe: the channels are, and the batch that is being written is kept by the driver.
+    async fn wait(&mut self, turns: &mut Turns, inputs: &mut Inputs) -> Woken {
+        let alarm = self.core.lock().engine.next_look();
+        // A moment that no clock can name never comes.
+        let alarm = alarm.and_then(|elapsed| self.begun.at.checked_add(elapsed));
+        tokio::select! {
+            biased;
+            written = polled(&mut self.begun.writing) => Woken::Written(written),
+            told = inputs.from_wire.recv() => match told {
+                Some(told) => { turns.told.push(told); Woken::Told }
+                None => Woken::Alone,
+            },
+            1.. = inputs.finished.recv_many(&mut turns.finished, TURN) => Woken::Told,
+            1.. = inputs.asked.recv_many(&mut turns.asked, TURN) => Woken::Told,
+            1.. = inputs.arrivals.recv_many(&mut turns.arrived, TURN) => Woken::Told,
+            Some(command) = inputs.operator_commands.recv() => { turns.commands.push(command); Woken::Told }
+            () = at(alarm) => Woken::Ticked,
+            () = at(turns.adoption) => Woken::Adoption,
+            () = at(turns.tidying) => Woken::Idle,
+        }
+    }
+
+    /// Takes note of what has happened: first what the wire says, so that what is rare and urgent is not starved by what is always
+    /// ready. Answers whether this is the end.
+    fn take_note(&mut self, turns: &mut Turns, inputs: &mut Inputs) -> Result<bool> {
+        let (now, mut is_over) = (self.now(), false);
+        for told in turns.told.drain(..) {
+            match told {
+                ToDriver::End => is_over = true,
+                ToDriver::Drain(within) => self.drain(within, &mut inputs.arrivals),
+                ToDriver::Received(within) => self.begun.drains_when_taken = Some(within),
+                ToDriver::Idle(idler) => self.begun.idlers.push(idler),
+                ToDriver::Sent(sent) => turns.sent.push(sent),
+                // Only asked for at the end.
+                ToDriver::AllBack => {}
+            }
+        }
+        let mut core = self.core.lock();
+        turns.sent.drain(..).try_for_each(|sent| core.sent(sent, now))?;
+        // What these handlers asked for, they asked for before they finished.
+        core.step_all(turns.asked.drain(..).map(Input::Asked), now)?;
+        turns.finished.drain(..).try_for_each(|outcome| core.ended(outcome, now))?;
+        core.arrived += turns.arrived.iter().filter(|one| matches!(one, Arrival::Event { .. })).count();
+        core.step_all(turns.arrived.drain(..).map(Input::Arrived), now)?;
+        core.step_all(turns.commands.drain(..).map(Input::Operator), now)?;
+        core.engine.step(Input::Ticked, now)?;
+        drop(core);
+        if inputs.arrivals.is_empty()
+            && let Some(within) = self.begun.drains_when_taken.take()
+        {
+            self.drain(within, &mut inputs.arrivals);
+        }
+        Ok(is_over)
+    }
+
+    /// The bot is to stop.
+    fn drain(&mut self, within: Duration, arrivals: &mut mpsc::UnboundedReceiver<Arrival>) {
+        self.begun.is_draining = true;
+        let mut core = self.core.lock();
+        let Load { running, waiting, outbox } = core.engine.load();
+        if self.journal.is_kept() {
+            // What waits is as safe in the journal, and the next start takes it up, with what still comes.
+            core.engine.drain();
+            tracing::info!(running, waiting, outbox, deadline = ?within, "stopping: what comes now is kept for the next start");
+        } else {
+            tracing::info!(running, waiting, outbox, deadline = ?within, "stopping: no more events are taken");
+            // Nobody would take up what comes now.
+            arrivals.close();
+        }
+    }
+}
+
+impl Inputs {
+    /// Takes what has come by now, so that one step and one batch are for all of it.
+    fn take_ready(&mut self, turns: &mut Turns) {
+        fill(&mut turns.told, || self.from_wire.try_recv().ok());
+        fill(&mut turns.finished, || self.finished.try_recv().ok());
+        // All that those asked for who have finished.
+        while let Ok(request) = self.asked.try_recv() {
+            turns.asked.push(request);
+        }
+        fill(&mut turns.arrived, || self.arrivals.try_recv().ok());
+        fill(&mut turns.commands, || self.operator_commands.try_recv().ok());
+    }
+}
+
+/// Takes what there is, until there is enough for a turn.
+fn fill<T>(taken: &mut Vec<T>, mut next: impl FnMut() -> Option<T>) {
+    while taken.len() < TURN
+        && let Some(one) = next()
+    {
+        taken.push(one);
+    }
+}

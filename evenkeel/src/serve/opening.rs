@@ -1,0 +1,134 @@
+//! How a bot begins: its journal is opened and read, then its transport, and all parts are put together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_guard::Executor;
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use super::account;
+use super::clock::WallClock;
+use super::core::Shared;
+use super::driver::{Driver, Inputs};
+use super::foreign;
+use super::link::{Link, Place as At, link};
+use super::owned::Owned;
+use super::wire::{Beside, Receiving, Wire};
+use crate::engine::{Asked, Download, Engine, HandlerRequests, Policy};
+use crate::error::{Error, Result};
+use crate::guarantee::Guarantees;
+use crate::journal::{Journal, Place, Recovered};
+use crate::operator::{Operator, OperatorCommand};
+use crate::route::App;
+use crate::status::Status;
+use crate::transport::{Backlog, Inbox, Limits, Transport};
+
+/// Opens the journal, once the settings are known.
+pub(super) type OpenJournal<J> = Box<dyn FnOnce(Place) -> Result<J> + Send>;
+
+/// Opens the journal and then the transport, which greets.
+pub(super) async fn opened<T: Transport, J: Journal>(
+    journal: OpenJournal<J>,
+    place: Place,
+    transport: Arc<T>,
+    account: Option<String>,
+) -> Result<(J, Recovered, String)> {
+    let opened = spawn_blocking(move || journal(place)).await?;
+    let journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
+    let identity = foreign::caught("the transport", async { Ok(transport.identity()) }).await?;
+    let (journal, recovered) = taken_up(journal, identity, account).await?;
+    let greeting = foreign::caught("the transport", async { transport.open().await }).await;
+    let greeting = greeting.map_err(|error| {
+        let context = format!("the {} transport could not start", transport.name());
+        error.context(context)
+    })?;
+    Ok((journal, recovered, greeting))
+}
+
+/// Reads what an earlier run left, and looks whose it is; where that blocks, on a thread for it.
+async fn taken_up<J: Journal>(
+    mut journal: J,
+    identity: Option<String>,
+    granted: Option<String>,
+) -> Result<(J, Recovered)> {
+    let blocks = journal.blocks();
+    let reading = async move {
+        let recovered = journal.recover_in_pages().await?;
+        account::claim(&mut journal, identity.as_deref(), granted.as_deref()).await?;
+        Ok((journal, recovered))
+    };
+    if !blocks {
+        return reading.await;
+    }
+    let never_waits = || Error::new("a journal that says that it blocks has waited for something else");
+    spawn_blocking(move || reading.now_or_never().unwrap_or_else(|| Err(never_waits()))).await?
+}
+
+/// What a bot is put together from, beside its channels.
+pub(super) struct Parts<T, J> {
+    pub(super) transport: Arc<T>,
+    pub(super) journal: J,
+    pub(super) recovered: Recovered,
+    pub(super) app: App,
+    pub(super) executor: Executor,
+    pub(super) clock: WallClock,
+    pub(super) limits: Limits,
+    pub(super) drain: Duration,
+}
+
+impl<T: Transport, J: Journal> Parts<T, J> {
+    /// The wire, with the driver at the other end of its link, and what handlers want of the wire.
+    pub(super) fn join(
+        self,
+        (status, operator): (Status, Operator),
+        operator_commands: mpsc::Receiver<OperatorCommand>,
+    ) -> Result<(Wire<T>, mpsc::UnboundedReceiver<Download>)> {
+        let Self { transport, journal, mut recovered, app, executor, clock, limits, drain } = self;
+        let backlog = Arc::new(Backlog::new(limits));
+        let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status, operator);
+        let inbox = inbox.with_kept(std::mem::take(&mut recovered.kept));
+        // A task of its own, so that the transport's frames and the wire's decisions wake separately.
+        let receiving = Owned(tokio::spawn(foreign::receive(Arc::clone(&transport), inbox)));
+        let (is_idempotent, on_unknown) = (transport.resends_safely(), app.tools().on_unknown);
+        let guarantees =
+            Guarantees::new(&transport.reception(), is_idempotent, &journal.keeping(), on_unknown);
+        tracing::info!("what is promised: {} (`evenkeel doctor` says all of it)", guarantees.summary());
+        let policy = Policy {
+            is_idempotent,
+            on_unknown,
+            has_brake: !app.tools().is_unbraked,
+            sends: transport.sends_at_once().max(1),
+            recovered_bytes: backlog.recovered_bytes(),
+            seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
+            gathers: journal.is_kept(),
+        };
+        let core = Shared::new(Engine::new(policy));
+        let (requests, Asked { of_engine: asked, of_wire: downloads }) = HandlerRequests::new();
+        let (outcomes, finished) = mpsc::unbounded_channel();
+        let (to_driver, from_driver, (to_wire, from_wire)) = link();
+        let (is_kept, blocks, interrupt) = (journal.is_kept(), journal.blocks(), journal.interrupt());
+        let driver = Driver {
+            core: core.clone(),
+            journal,
+            app,
+            executor: executor.clone(),
+            backlog: Arc::clone(&backlog),
+            clock,
+            requests,
+            outcomes,
+            to_wire,
+            begun: Default::default(),
+        };
+        let inputs = Inputs { from_wire, arrivals, operator_commands, finished, asked };
+        let driving = driver.run(recovered, inputs);
+        let place = if blocks { At::thread(driving, interrupt)? } else { At::here(driving) };
+        let link = Link { to_driver, from_driver, place };
+        let receiving: Receiving = Box::pin(receiving);
+        let (receiving, beside) = (Some(receiving), Beside::default());
+        let wire =
+            Wire { transport, link, core, backlog, executor, guarantees, is_kept, drain, receiving, beside };
+        Ok((wire, downloads))
+    }
+}
