@@ -3,9 +3,11 @@
 //! An event whose handler failed for good and a reply that could not be sent become dead letters: they are kept, with the
 //! reason, until somebody replays or discards them. Jobs wait for their time, in whatever conversation they were planned.
 
+use http::Extensions;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::journal::{Dead, DeadFilter, Job};
+use crate::status::Status;
 
 /// Lists, replays and discards the dead letters of a running bot. Cloning is cheap.
 ///
@@ -91,6 +93,15 @@ impl Operator {
         // A full channel means that 16 askers are waiting already; the next one waits to ask.
         let (commands, receiver) = mpsc::channel(16);
         (Self { letters: DeadLetters { commands: commands.clone() }, jobs: Jobs { commands } }, receiver)
+    }
+
+    /// What a transport may ask of the bot that it belongs to, by type.
+    pub(crate) fn handles(self, status: Status) -> Extensions {
+        let mut handles = Extensions::new();
+        handles.insert(status);
+        handles.insert(self.letters);
+        handles.insert(self.jobs);
+        handles
     }
 }
 

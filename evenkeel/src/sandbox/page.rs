@@ -25,7 +25,9 @@ use crate::console::{
 };
 use crate::error::{Error, Result};
 use crate::event::{Attachment, MessageId};
+use crate::operator::{DeadLetters, Jobs};
 use crate::reply::{Draft, File, Quoting};
+use crate::status::Status;
 use crate::transport::Inbox;
 
 pub use story::{Sign, Step};
@@ -103,17 +105,23 @@ impl Page {
     pub(super) async fn serve(&self, sandbox: Sandbox, inbox: &Inbox) -> Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
         let (_running, stopped) = watch::channel(());
-        let desk = Desk {
-            status: inbox.status().clone(),
-            letters: inbox.dead_letters().clone(),
-            jobs: inbox.jobs().clone(),
-        };
+        let desk =
+            desk(inbox).ok_or_else(|| Error::new("the page of the sandbox needs a bot that it can show"))?;
         let (name, chips) = (self.name.as_str().into(), self.chips.as_slice().into());
         let story = self.story.as_slice().into();
         let room = Room { sandbox, desk: desk.clone(), name, chips, story, stopped };
         let keys = Keys::new([self.token.clone()], STRANGER)?;
         match serve(listener, router(room, desk, keys), Limits::default()).await {}
     }
+}
+
+/// What the page shows of the bot behind an inbox.
+fn desk(inbox: &Inbox) -> Option<Desk> {
+    Some(Desk {
+        status: inbox.handle::<Status>()?.clone(),
+        letters: inbox.handle::<DeadLetters>()?.clone(),
+        jobs: inbox.handle::<Jobs>()?.clone(),
+    })
 }
 
 /// What somebody without the token reads: no file has it.

@@ -1,16 +1,14 @@
 use super::*;
 use crate::event::{Event, Mention, What};
 use crate::journal::Acceptance;
-use crate::operator::Operator;
 use crate::reply::{Action, Outbound, SendKey};
-use crate::status::Status;
 use crate::transport::{Arrival, Backlog, Inbox, Limits, Outcome, SendError, Sent, Transport};
+use http::Extensions;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// A bot that is read by hand.
 fn bot(limit_bytes: usize) -> (Inbox, UnboundedReceiver<Arrival>) {
-    let (status, _) = Status::new();
-    Inbox::new(Arc::new(Backlog::new(Limits::new(limit_bytes, None, None))), status, Operator::new().0)
+    Inbox::new(Arc::new(Backlog::new(Limits::new(limit_bytes, None, None))), Extensions::new())
 }
 
 /// Accepts the next event, as the journal would.
@@ -94,9 +92,8 @@ async fn a_refused_event_is_offered_again_and_nothing_overtakes_it() {
         sandbox.say("alice", "alice", format!("{number}")).unwrap();
     }
     // There is room for one event; the next is refused until the first is handled.
-    let (status, _) = Status::new();
     let backlog = Arc::new(Backlog::new(Limits::new(500, Some(500), None)));
-    let (inbox, mut arrivals) = Inbox::new(Arc::clone(&backlog), status, Operator::new().0);
+    let (inbox, mut arrivals) = Inbox::new(Arc::clone(&backlog), Extensions::new());
     let receiving = tokio::spawn({
         let sandbox = sandbox.clone();
         async move { sandbox.receive(inbox).await }

@@ -87,7 +87,7 @@ impl<T: Transport, J: Journal> Parts<T, J> {
     ) -> Result<(Wire<T>, mpsc::UnboundedReceiver<Download>)> {
         let Self { transport, journal, mut recovered, app, executor, clock, limits, drain } = self;
         let backlog = Arc::new(Backlog::new(limits));
-        let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), status, operator);
+        let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), operator.handles(status));
         let inbox = inbox.with_kept(std::mem::take(&mut recovered.kept));
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.
         let receiving = Owned(tokio::spawn(foreign::receive(Arc::clone(&transport), inbox)));

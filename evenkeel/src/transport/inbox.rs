@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Extensions;
 use tokio::sync::{mpsc, oneshot};
 
 use super::backlog::{Backlog, Limits, Why};
 use crate::error::Result;
 use crate::event::Event;
 use crate::journal::Acceptance;
-use crate::operator::{DeadLetters, Jobs, Operator};
-use crate::status::{Gaps, Status};
+use crate::status::Gaps;
 
 /// Where a transport puts what it read. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -20,8 +20,8 @@ pub struct Inbox {
     /// `serve` holds the other end, and drops it once the bot stops receiving.
     arrivals: mpsc::UnboundedSender<Arrival>,
     backlog: Arc<Backlog>,
-    status: Status,
-    operator: Operator,
+    /// By which the bot may be watched and told something.
+    handles: Arc<Extensions>,
     /// What earlier runs kept.
     kept: Arc<[(String, Bytes)]>,
 }
@@ -123,23 +123,22 @@ impl Collected {
 impl Inbox {
     /// An inbox without a bot behind it, for testing a transport: what is pushed comes out of the other end.
     ///
-    /// It holds at most 64 MiB; its status and its operator's handles say nothing.
+    /// It holds at most 64 MiB, and has no [`handle`](Self::handle).
     pub fn collecting() -> (Self, Collected) {
         const ALL: usize = 64 << 20;
         let backlog = Arc::new(Backlog::new(Limits::new(ALL, Some(ALL), Some(ALL))));
-        let (inbox, arrivals) = Self::new(Arc::clone(&backlog), Status::new().0, Operator::new().0);
+        let (inbox, arrivals) = Self::new(Arc::clone(&backlog), Extensions::new());
         let collected = Collected { arrivals, backlog, count: 0, kept: BTreeMap::new() };
         (inbox, collected)
     }
 
     pub(crate) fn new(
         backlog: Arc<Backlog>,
-        status: Status,
-        operator: Operator,
+        handles: Extensions,
     ) -> (Self, mpsc::UnboundedReceiver<Arrival>) {
         // Unbounded in entries: events are bounded in bytes by the backlog, and what is kept by the transport's own names.
         let (arrivals, receiver) = mpsc::unbounded_channel();
-        (Self { arrivals, backlog, status, operator, kept: Arc::default() }, receiver)
+        (Self { arrivals, backlog, handles: Arc::new(handles), kept: Arc::default() }, receiver)
     }
 
     /// The inbox of a later start, for testing a transport that [keeps](Self::keep) something.
@@ -192,19 +191,11 @@ impl Inbox {
         answer.await.map_err(|_| Refused(Why::Stopping))
     }
 
-    /// Asks the bot behind this inbox how it is, for a transport that shows it.
-    pub fn status(&self) -> &Status {
-        &self.status
-    }
-
-    /// The dead letters of the bot behind this inbox, for a transport that shows them.
-    pub fn dead_letters(&self) -> &DeadLetters {
-        &self.operator.letters
-    }
-
-    /// The jobs of the bot behind this inbox, for a transport that shows them.
-    pub fn jobs(&self) -> &Jobs {
-        &self.operator.jobs
+    /// What the bot behind this inbox offers to a transport that shows it: its [`Status`](crate::status::Status), its
+    /// [`DeadLetters`](crate::operator::DeadLetters) and its [`Jobs`](crate::operator::Jobs). `None` for any other type, and without
+    /// a bot.
+    pub fn handle<Handle: Send + Sync + 'static>(&self) -> Option<&Handle> {
+        self.handles.get()
     }
 
     /// Counts and logs something that arrived but could not be understood; `why` must not quote it.
