@@ -35,7 +35,7 @@ use std::future::Future;
 use bytes::Bytes;
 
 use crate::error::Result;
-use crate::guarantee::Keeping;
+use crate::guarantee::Durability;
 use crate::schedule::LONGEST_WAIT;
 
 pub use bare::BareDead;
@@ -115,8 +115,8 @@ pub trait Journal: Send + 'static {
 
     /// What it keeps, and how, for the table of [`Guarantees`](crate::guarantee::Guarantees). Say no more than what holds:
     /// unless told, it is taken for one in memory that knows no event again.
-    fn keeping(&self) -> Keeping {
-        Keeping::memory(0)
+    fn durability(&self) -> Durability {
+        Durability::memory(0)
     }
 
     /// Puts the record in order for the next start, after the last batch was answered. The bot waits for it, but at most for the

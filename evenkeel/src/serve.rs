@@ -398,7 +398,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             let about = About { name: bot_name.unwrap_or_else(program), transport: name, greeting };
             let Operator { letters, jobs } = operator.clone();
             let desk = Desk { status: status.clone(), letters, jobs };
-            Console::start(console, about, desk, journal.keeping().path())?
+            Console::start(console, about, desk, journal.durability().path())?
         };
         let limits = Limits::new(backlog_bytes, share_bytes, event_bytes);
         let drain = drain.unwrap_or(DRAIN);

@@ -1,14 +1,15 @@
 //! What holds while the bot runs, and what does not, with what can be done about it.
 
 use evenkeel::config::Config;
-use evenkeel::guarantee::{Guarantees, Keeping, OnUnknown, Reception, Row};
+use evenkeel::guarantee::{Durability, Guarantees, OnUnknown, Reception, Row};
 
 use super::report::{Finding, Mark};
 
 /// The table as findings: a limit is a warning.
-pub(super) fn of(reception: &Reception, resends_safely: bool, keeping: &Keeping) -> Vec<Finding> {
-    let promised = Guarantees::new(reception, resends_safely, keeping, OnUnknown::default());
-    promised.rows().iter().map(|row| finding(row, keeping.is_synced)).collect()
+pub(super) fn of(reception: &Reception, resends_safely: bool, durability: &Durability) -> Vec<Finding> {
+    let promised = Guarantees::new(reception, resends_safely, durability, OnUnknown::default());
+    let has_file = durability.path().is_some();
+    promised.rows().iter().map(|row| finding(row, has_file)).collect()
 }
 
 fn finding(row: &Row, has_file: bool) -> Finding {

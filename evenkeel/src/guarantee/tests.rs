@@ -8,11 +8,16 @@ fn connected() -> Reception {
 }
 
 fn usual() -> Guarantees {
-    Guarantees::new(&connected(), false, &Keeping::sqlite("evenkeel.db"), OnUnknown::Dead)
+    Guarantees::new(&connected(), false, &file(), OnUnknown::Dead)
 }
 
-fn volatile(path: &str) -> Keeping {
-    Keeping { kind: Kind::Volatile(path.into()), ..Keeping::sqlite(path) }
+/// As a bot has it unless told otherwise.
+fn file() -> Durability {
+    Durability::file("evenkeel.db").with_window(Some(30), 5_000_000)
+}
+
+fn encrypted() -> Durability {
+    Durability::encrypted_file("evenkeel.db").with_window(Some(30), 5_000_000)
 }
 
 /// The rows of `other` that say something else than the usual ones.
@@ -28,8 +33,8 @@ fn guide() -> String {
         text += &format!("| {} | {} | {} |\n", row.what, row.promise, row.why);
     }
     text += "\nWhere that differs:\n\n| with | | promise | why |\n|---|---|---|---|\n";
-    let sqlite = Keeping::sqlite("evenkeel.db");
-    let receive = |reception| Guarantees::new(&reception, false, &sqlite, OnUnknown::Dead);
+    let file_alone = file();
+    let receive = |reception| Guarantees::new(&reception, false, &file_alone, OnUnknown::Dead);
     let how = || "a queue".to_owned();
     let kept = Duration::from_secs(120);
     let two = Reception::AtMostOnceWhileConnected { how: "a WebSocket".into(), connections: 2 };
@@ -37,14 +42,14 @@ fn guide() -> String {
     text += &differing("acknowledgements", &receive(Reception::AcknowledgedAfterCommit { how: how() }));
     text += &differing("a network in memory", &receive(Reception::KeptInMemory { how: how() }));
     text += &differing("replay", &receive(Reception::ReplayedFrom { how: "a session".into(), kept }));
-    let replies = |is_safe, on_unknown| Guarantees::new(&connected(), is_safe, &sqlite, on_unknown);
+    let replies = |is_safe, on_unknown| Guarantees::new(&connected(), is_safe, &file_alone, on_unknown);
     text += &differing("keys that the network knows", &replies(true, OnUnknown::Dead));
     text += &differing("`on_unknown`", &replies(false, OnUnknown::Resend));
     text += &differing("`on_unknown`", &replies(false, OnUnknown::Drop));
-    let with = |keeping| Guarantees::new(&connected(), false, &keeping, OnUnknown::Dead);
-    text += &differing("encryption", &with(Keeping { is_encrypted: true, ..sqlite.clone() }));
-    text += &differing("a file in memory (tmpfs)", &with(volatile("evenkeel.db")));
-    text + &differing("a journal in memory", &with(Keeping::memory(65_536)))
+    let with = |durability| Guarantees::new(&connected(), false, &durability, OnUnknown::Dead);
+    text += &differing("encryption", &with(encrypted()));
+    text += &differing("a file in memory (tmpfs)", &with(file().with_file_in_memory()));
+    text + &differing("a journal in memory", &with(Durability::memory(65_536)))
 }
 
 #[test]
@@ -58,15 +63,16 @@ fn the_guide_has_the_same_table() {
 
 #[test]
 fn every_row_has_a_promise_and_a_reason_that_fit_into_a_table() {
-    let keepings = [
-        Keeping::memory(7),
-        Keeping::sqlite("a"),
-        Keeping { is_synced: false, ..Keeping::sqlite("a") },
-        volatile("a"),
+    let all = [
+        Durability::memory(7),
+        Durability::disk(Promise::kept("elsewhere", "it is far away")),
+        file(),
+        file().without_sync(),
+        file().with_file_in_memory(),
     ];
-    for keeping in keepings {
+    for durability in all {
         for choice in [OnUnknown::Dead, OnUnknown::Resend, OnUnknown::Drop] {
-            for row in Guarantees::new(&connected(), false, &keeping, choice).rows() {
+            for row in Guarantees::new(&connected(), false, &durability, choice).rows() {
                 assert!(!row.promise.is_empty() && !row.why.is_empty(), "{row:?}");
                 assert!(!format!("{}{}", row.promise, row.why).contains(['|', '\n']), "{row:?}");
             }
@@ -76,18 +82,20 @@ fn every_row_has_a_promise_and_a_reason_that_fit_into_a_table() {
 
 #[test]
 fn what_is_not_synced_or_not_kept_is_a_limit() {
-    let limits = |keeping: &Keeping| {
-        let promised = Guarantees::new(&connected(), true, keeping, OnUnknown::Dead);
+    let limits = |durability: &Durability| {
+        let promised = Guarantees::new(&connected(), true, durability, OnUnknown::Dead);
         let limits = promised.rows().iter().filter(|row| row.is_limit).map(|row| row.what);
         limits.collect::<Vec<_>>()
     };
-    let sqlite = Keeping { is_encrypted: true, ..Keeping::sqlite("a") };
-    assert_eq!(limits(&sqlite), ["while the bot is away", "a power cut", "what a handler does elsewhere"]);
-    let unsynced = limits(&Keeping { is_synced: false, ..sqlite });
+    assert_eq!(
+        limits(&encrypted()),
+        ["while the bot is away", "a power cut", "what a handler does elsewhere"]
+    );
+    let unsynced = limits(&encrypted().without_sync());
     assert!(unsynced.contains(&"acceptance"), "{unsynced:?}");
-    let volatile = limits(&volatile("a"));
+    let volatile = limits(&file().with_file_in_memory());
     assert!(volatile.contains(&"acceptance") && !volatile.contains(&"kill -9 or a crash"), "{volatile:?}");
-    let memory = limits(&Keeping::memory(65_536));
+    let memory = limits(&Durability::memory(65_536));
     assert!(memory.contains(&"kill -9 or a crash") && memory.contains(&"jobs"), "{memory:?}");
 }
 
@@ -95,7 +103,7 @@ fn what_is_not_synced_or_not_kept_is_a_limit() {
 fn only_a_network_that_outlives_the_process_keeps_what_comes_while_the_bot_is_away() {
     let how = || "a queue".to_owned();
     let away = |reception: &Reception| {
-        let promised = Guarantees::new(reception, true, &Keeping::sqlite("a"), OnUnknown::Dead);
+        let promised = Guarantees::new(reception, true, &file(), OnUnknown::Dead);
         promised.rows().iter().find(|row| row.what == AWAY).expect("there is such a row").is_limit
     };
     assert!(!away(&Reception::AcknowledgedAfterCommit { how: how() }));
@@ -103,7 +111,14 @@ fn only_a_network_that_outlives_the_process_keeps_what_comes_while_the_bot_is_aw
 }
 
 #[test]
-fn numbers_are_grouped_by_thousands() {
-    let grouped = [0, 7, 999, 1_000, 65_536, 5_000_000].map(thousands);
-    assert_eq!(grouped, ["0", "7", "999", "1,000", "65,536", "5,000,000"]);
+fn a_journal_of_another_kind_says_in_its_own_words_what_differs() {
+    let text = "as kill -9; another machine has it";
+    let record = Promise::limit("a database", "whoever reads its tables reads the texts");
+    let foreign =
+        Durability::disk(record).with_power_cut(Promise::kept(text, "each commit is on two machines"));
+    let promised = Guarantees::new(&connected(), false, &foreign, OnUnknown::Dead);
+    let told = |what: &str| promised.rows().iter().find(|row| row.what == what).map(|row| &*row.promise);
+    assert_eq!((told("a power cut"), told("the record itself")), (Some(text), Some("a database")));
+    assert_eq!(promised.rows().len(), usual().rows().len());
+    assert_eq!((foreign.path(), file().path()), (None, Some(std::path::Path::new("evenkeel.db"))));
 }

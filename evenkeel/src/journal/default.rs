@@ -11,7 +11,7 @@ use super::sqlite::{DeadLetters, Doubt, Jobs, SqliteJournal, SqliteOptions, Stoc
 use super::{Entry, Interrupt, Journal, Recovered, Written};
 use crate::config::{Secret, Settings};
 use crate::error::{Error, Result};
-use crate::guarantee::Keeping;
+use crate::guarantee::Durability;
 
 /// The file, where nobody says otherwise.
 const FILE: &str = "evenkeel.db";
@@ -52,11 +52,11 @@ impl Place {
     }
 
     /// What a journal there keeps; nothing is opened for it.
-    pub fn keeping(&self) -> Keeping {
+    pub fn durability(&self) -> Durability {
         match &self.path {
             #[cfg(feature = "sqlite")]
-            Some(path) => options(self.key.clone()).keeping(path),
-            _ => MemoryJournal::default().keeping(),
+            Some(path) => options(self.key.clone()).durability(path),
+            _ => MemoryJournal::default().durability(),
         }
     }
 
@@ -235,11 +235,11 @@ impl Journal for DefaultJournal {
         }
     }
 
-    fn keeping(&self) -> Keeping {
+    fn durability(&self) -> Durability {
         match &self.0 {
-            Kind::Memory(journal) => journal.keeping(),
+            Kind::Memory(journal) => journal.durability(),
             #[cfg(feature = "sqlite")]
-            Kind::Sqlite(journal) => journal.keeping(),
+            Kind::Sqlite(journal) => journal.durability(),
         }
     }
 

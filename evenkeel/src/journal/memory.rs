@@ -16,7 +16,7 @@ use super::store::{
 use super::whole::recover_whole;
 use super::{Dead, DeadFilter, DeadId, Entry, Job, Journal, Recovered, Written};
 use crate::error::Result;
-use crate::guarantee::Keeping;
+use crate::guarantee::Durability;
 use tables::Tables;
 
 /// How many events are remembered to tell a repeated delivery, unless told otherwise.
@@ -50,8 +50,8 @@ impl Journal for MemoryJournal {
         false
     }
 
-    fn keeping(&self) -> Keeping {
-        self.store().keeping()
+    fn durability(&self) -> Durability {
+        self.store().durability()
     }
 
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
@@ -116,8 +116,8 @@ impl Store for MemoryStore {
         Ok(self.clone())
     }
 
-    fn keeping(&self) -> Keeping {
-        Keeping::memory(self.tables().window() as u64)
+    fn durability(&self) -> Durability {
+        Durability::memory(self.tables().window() as u64)
     }
 
     fn is_kept(&self) -> bool {

@@ -15,7 +15,7 @@ use super::store::Store;
 use super::whole::recover_whole;
 use super::{Entry, Journal, Recovered, Written};
 use crate::error::{Error, Result};
-use crate::guarantee::Keeping;
+use crate::guarantee::Durability;
 
 /// How many batches may wait for the store; `serve` hands over one at a time. More are refused.
 const WAITING: usize = 64;
@@ -43,7 +43,7 @@ const IDLE: Duration = Duration::from_millis(20);
 /// ```
 pub struct StoreJournal {
     orders: mpsc::Sender<Order>,
-    keeping: Keeping,
+    durability: Durability,
     is_kept: bool,
     is_shared: bool,
     task: JoinHandle<()>,
@@ -64,10 +64,10 @@ impl StoreJournal {
     ///
     /// Outside of a tokio runtime.
     pub fn new<S: Store>(store: S) -> Self {
-        let (keeping, is_kept, is_shared) = (store.keeping(), store.is_kept(), store.is_shared());
+        let (durability, is_kept, is_shared) = (store.durability(), store.is_kept(), store.is_shared());
         let (orders, received) = mpsc::channel(WAITING);
         let task = tokio::spawn(run(Record::new(store), received));
-        Self { orders, keeping, is_kept, is_shared, task }
+        Self { orders, durability, is_kept, is_shared, task }
     }
 
     fn order(&self, order: Order) {
@@ -99,7 +99,7 @@ async fn run<S: Store>(mut record: Record<S>, mut orders: mpsc::Receiver<Order>)
 
 impl fmt::Debug for StoreJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreJournal").field("keeping", &self.keeping).finish_non_exhaustive()
+        f.debug_struct("StoreJournal").field("durability", &self.durability).finish_non_exhaustive()
     }
 }
 
@@ -114,8 +114,8 @@ impl Journal for StoreJournal {
         self.is_shared
     }
 
-    fn keeping(&self) -> Keeping {
-        self.keeping.clone()
+    fn durability(&self) -> Durability {
+        self.durability.clone()
     }
 
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {

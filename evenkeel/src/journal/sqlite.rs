@@ -30,7 +30,7 @@ use super::whole::recover_whole;
 use super::{Interrupt, Journal, Recovered, Written};
 use crate::config::Secret;
 use crate::error::Result;
-use crate::guarantee::{Keeping, Kind};
+use crate::guarantee::Durability;
 use lock::Lock;
 use open::Place;
 use seen::Retention;
@@ -82,17 +82,14 @@ impl SqliteOptions {
     }
 
     /// What a journal in this file, opened so, keeps.
-    pub fn keeping(&self, path: impl Into<PathBuf>) -> Keeping {
+    pub fn durability(&self, path: impl Into<PathBuf>) -> Durability {
         let Retention { hours, rows, .. } = self.retention;
         let path = path.into();
         let is_volatile = matches!(disk::kind_of(&path), disk::Kind::Memory(_));
-        Keeping {
-            kind: if is_volatile { Kind::Volatile(path) } else { Kind::Sqlite(path) },
-            is_synced: true,
-            known_days: u32::try_from(hours / 24).ok(),
-            known_rows: rows.unsigned_abs(),
-            is_encrypted: cfg!(feature = "sqlcipher") && self.key.is_some(),
-        }
+        let is_encrypted = cfg!(feature = "sqlcipher") && self.key.is_some();
+        let durability = if is_encrypted { Durability::encrypted_file(path) } else { Durability::file(path) };
+        let durability = durability.with_window(u32::try_from(hours / 24).ok(), rows.unsigned_abs());
+        if is_volatile { durability.with_file_in_memory() } else { durability }
     }
 
     /// Opens the file, and makes it and its folder if they are not there.
@@ -103,8 +100,8 @@ impl SqliteOptions {
     /// in use by another process, or does not open with the key. Nothing is touched then, and the hint says what to do.
     pub fn open(self, path: impl Into<PathBuf>) -> Result<SqliteJournal> {
         let (store, health, lock) = self.open_locked(path.into())?;
-        let keeping = store.keeping();
-        Ok(SqliteJournal { record: Record::new(store), health, keeping, is_settled: true, _lock: lock })
+        let durability = store.durability();
+        Ok(SqliteJournal { record: Record::new(store), health, durability, is_settled: true, _lock: lock })
     }
 
     /// Opens the store in the file alone, on the caller's own thread: for tests of stores. A bot has a [`SqliteJournal`].
@@ -120,7 +117,7 @@ impl SqliteOptions {
     }
 
     fn open_locked(self, path: PathBuf) -> Result<(SqliteStore, Health, Lock)> {
-        let keeping = self.keeping(&path);
+        let durability = self.durability(&path);
         let place = Place::new(path, self);
         place.check()?;
         place.make_folder()?;
@@ -141,7 +138,7 @@ impl SqliteOptions {
             }
         }
         let health = Health::default();
-        let store = SqliteStore::new(Writer::new(place, session, health.clone()), keeping);
+        let store = SqliteStore::new(Writer::new(place, session, health.clone()), durability);
         Ok((store, health, lock))
     }
 }
@@ -166,7 +163,7 @@ impl SqliteOptions {
 pub struct SqliteJournal {
     record: Record<SqliteStore>,
     health: Health,
-    keeping: Keeping,
+    durability: Durability,
     /// Whether that was done which has to follow a batch.
     is_settled: bool,
     /// Let go of after the file is closed.
@@ -219,8 +216,8 @@ impl Journal for SqliteJournal {
         true
     }
 
-    fn keeping(&self) -> Keeping {
-        self.keeping.clone()
+    fn durability(&self) -> Durability {
+        self.durability.clone()
     }
 
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {

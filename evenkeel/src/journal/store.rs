@@ -12,7 +12,7 @@ use std::future::Future;
 use bytes::Bytes;
 
 use crate::error::Result;
-use crate::guarantee::Keeping;
+use crate::guarantee::Durability;
 
 pub use super::body::Body;
 pub use super::id::{Epoch, EventId, Partition, ReplyId, Scope};
@@ -172,7 +172,7 @@ pub trait Store: Reader {
     fn reader(&self) -> Result<Self::Reader>;
 
     /// What it keeps, and how.
-    fn keeping(&self) -> Keeping;
+    fn durability(&self) -> Durability;
 
     /// Whether what is in it outlives the process.
     fn is_kept(&self) -> bool {

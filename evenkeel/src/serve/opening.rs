@@ -93,7 +93,7 @@ impl<T: Transport, J: Journal> Parts<T, J> {
         let receiving = Owned(tokio::spawn(foreign::receive(Arc::clone(&transport), inbox)));
         let (is_idempotent, on_unknown) = (transport.resends_safely(), app.tools().on_unknown);
         let guarantees =
-            Guarantees::new(&transport.reception(), is_idempotent, &journal.keeping(), on_unknown);
+            Guarantees::new(&transport.reception(), is_idempotent, &journal.durability(), on_unknown);
         tracing::info!("what is promised: {} (`evenkeel doctor` says all of it)", guarantees.summary());
         let policy = Policy {
             is_idempotent,

@@ -136,9 +136,9 @@ impl<T> Desk<T> {
     /// Owns the journal for a moment. What comes again is left to the next start.
     fn own(&self, commands: &[OperatorCommand], mut each: impl FnMut(usize, Outcome)) -> Result<()> {
         let session = self.place.open()?;
-        let keeping = self.options.keeping(&self.place.path);
+        let durability = self.options.durability(&self.place.path);
         let writer = Writer::new(self.place.clone(), session, Health::default());
-        let mut record = Record::new(SqliteStore::new(writer, keeping));
+        let mut record = Record::new(SqliteStore::new(writer, durability));
         at_once(record.claim())?;
         commands.iter().enumerate().try_for_each(|(at, command)| {
             let (_, outcome) = at_once(record.obey(command, None))?;

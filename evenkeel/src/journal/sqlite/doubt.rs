@@ -142,9 +142,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_journal_in_memory_is_not_said_to_be_on_the_disk() {
-        use crate::guarantee::Kind;
         let (options, path) = (SqliteOptions::new(), "/dev/no such folder/evenkeel.db");
-        assert!(matches!(options.keeping(path).kind, Kind::Volatile(_)));
+        assert_eq!(options.durability(path), options.durability(path).with_file_in_memory());
         let doubts = options.doubts(path);
         assert!(doubts.iter().any(|doubt| doubt.text.contains("in memory")), "{doubts:?}");
     }

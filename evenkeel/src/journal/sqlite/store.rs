@@ -13,7 +13,7 @@ use super::session::Session;
 use super::writer::Writer;
 use super::{dead, read};
 use crate::error::{Error, Result};
-use crate::guarantee::Keeping;
+use crate::guarantee::Durability;
 use crate::journal::record::OperatorCommand;
 use crate::journal::store::{
     Batch, Claims, Committed, Due, Epoch, EventId, Intake, JobFilter, JobKey, Loaded, NewRow, Partition,
@@ -24,7 +24,7 @@ use crate::journal::{Dead, DeadFilter, DeadId, Job};
 /// Keeps rows in one file of SQLite. One process owns all of it.
 pub struct SqliteStore {
     writer: Writer,
-    keeping: Keeping,
+    durability: Durability,
     /// Whether commands may wait, as far as this process knows.
     has_commands: bool,
     /// Let go of after the file is closed; `None` where somebody else holds it.
@@ -32,8 +32,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    pub(super) fn new(writer: Writer, keeping: Keeping) -> Self {
-        Self { writer, keeping, has_commands: true, _lock: None }
+    pub(super) fn new(writer: Writer, durability: Durability) -> Self {
+        Self { writer, durability, has_commands: true, _lock: None }
     }
 
     /// Keeps others out of the file for as long as it lives.
@@ -107,8 +107,8 @@ impl Store for SqliteStore {
         SqliteReader::open(self.writer.place().clone())
     }
 
-    fn keeping(&self) -> Keeping {
-        self.keeping.clone()
+    fn durability(&self) -> Durability {
+        self.durability.clone()
     }
 
     /// `evenkeel dead` leaves commands in the file of a running bot.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use evenkeel::Result;
-use evenkeel::guarantee::Keeping;
+use evenkeel::guarantee::Durability;
 use evenkeel::journal::memory::MemoryStore;
 use evenkeel::journal::store::{
     Batch, Body, Change, Claims, Committed, Due, Epoch, EventId, Intake, JobFilter, JobKey, Key, Loaded,
@@ -378,8 +378,8 @@ impl Store for Flawed {
         Ok(Self { is_stale: self.makes(Mistake::StaleReader), ..self.clone() })
     }
 
-    fn keeping(&self) -> Keeping {
-        self.store.keeping()
+    fn durability(&self) -> Durability {
+        self.store.durability()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use evenkeel::guarantee::Keeping;
+use evenkeel::guarantee::Durability;
 use evenkeel::journal::store::{
     Batch, Body, Change, Claims, Committed, DeadRow, Death, Due, Epoch, EventId, EventRow, EventStage,
     EventState, Intake, JobFilter, JobKey, Key, Loaded, Mark, NewRow, Partition, Parts, Reader, ReplyId,
@@ -341,8 +341,8 @@ impl Store for Plain {
         Ok(self.clone())
     }
 
-    fn keeping(&self) -> Keeping {
-        Keeping::memory(u64::MAX)
+    fn durability(&self) -> Durability {
+        Durability::memory(u64::MAX)
     }
 }
 

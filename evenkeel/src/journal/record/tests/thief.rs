@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
-use crate::guarantee::Keeping;
+use crate::guarantee::Durability;
 use crate::journal::memory::MemoryStore;
 use crate::journal::record::at_once;
 use crate::journal::store::{
@@ -221,8 +221,8 @@ impl Store for Thief {
         self.store.reader()
     }
 
-    fn keeping(&self) -> Keeping {
-        self.store.keeping()
+    fn durability(&self) -> Durability {
+        self.store.durability()
     }
 }
 
