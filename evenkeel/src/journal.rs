@@ -17,6 +17,7 @@ mod given_up;
 mod bare;
 mod planned;
 mod row;
+mod effect;
 mod entry;
 mod rules;
 pub mod store;

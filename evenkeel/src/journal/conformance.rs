@@ -31,6 +31,7 @@ mod shown;
 mod subject;
 mod numbers;
 mod work;
+mod effects;
 mod rows;
 mod lists;
 mod kept;
@@ -41,6 +42,7 @@ mod history;
 use super::store::Store;
 use crate::error::Result;
 pub use broken::Broken;
+use effects::Make;
 use subject::Subject;
 
 /// How the store under test is to be opened.
@@ -73,6 +75,75 @@ pub async fn check<S: Store>(open: impl AsyncFnMut(Opening) -> Result<S>) {
 /// As [`check`].
 pub async fn broken<S: Store>(open: impl AsyncFnMut(Opening) -> Result<S>) -> Vec<Broken> {
     broken_among(PROMISES, open).await
+}
+
+/// Looks at what a store promises of effects on a `T`, in addition to [`check`]: `write` writes a name where nothing else is, as an
+/// effect does, and `look` says whether it is there.
+///
+/// ```
+/// use evenkeel::journal::conformance::{self, Opening};
+/// use evenkeel::journal::memory::{MemoryStore, Notes};
+///
+/// # fn main() {
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// let mut kept = MemoryStore::default();
+/// let open = async |opening| {
+///     if opening == Opening::Fresh {
+///         kept = MemoryStore::default();
+///     }
+///     Ok(kept.clone())
+/// };
+/// let write = |notes: &Notes, name: &str| Ok(notes.put(name, "is here"));
+/// conformance::check_effects(open, write, async |store, name| Ok(store.notes().get(name).is_some())).await;
+/// # }) }
+/// ```
+///
+/// # Panics
+///
+/// When a promise is not kept, as [`check`]; and effects panic on purpose, which a hook for panics sees.
+///
+/// # Cancel safety
+///
+/// As [`check`].
+pub async fn check_effects<S: Store, T: 'static>(
+    open: impl AsyncFnMut(Opening) -> Result<S>,
+    write: impl Fn(&T, &str) -> Result<()> + Clone + Send + Sync + 'static,
+    look: impl AsyncFnMut(&mut S, &str) -> Result<bool>,
+) {
+    let broken: Vec<_> = broken_effects(open, write, look).await.iter().map(ToString::to_string).collect();
+    assert!(broken.is_empty(), "the store breaks promises of effects:\n{}", broken.join("\n"));
+}
+
+macro_rules! promises_of_effects {
+    ($($promise:ident)*) => {
+        /// The names of all promises of effects, in the order in which they are looked at.
+        pub const EFFECT_PROMISES: &[&str] = &[$(stringify!($promise)),*];
+
+        /// Looks at the promises of effects as [`check_effects`] does, and answers those that are not kept.
+        ///
+        /// # Cancel safety
+        ///
+        /// As [`check`].
+        pub async fn broken_effects<S: Store, T: 'static>(
+            open: impl AsyncFnMut(Opening) -> Result<S>,
+            write: impl Fn(&T, &str) -> Result<()> + Clone + Send + Sync + 'static,
+            mut look: impl AsyncFnMut(&mut S, &str) -> Result<bool>,
+        ) -> Vec<Broken> {
+            let (make, mut subject) = (Make::new(write), Subject::new(open));
+            let mut broken = Vec::new();
+            $(if let Err(found) = Box::pin(subject.$promise(&make, &mut look)).await {
+                broken.push(found.of(stringify!($promise)));
+            })*
+            broken
+        }
+    };
+}
+
+promises_of_effects! {
+    an_effect_is_kept_with_its_work
+    an_effect_that_fails_fails_its_work_alone
+    an_effect_of_a_fenced_work_is_not_kept
+    a_work_is_there_with_its_effect_or_not_at_all
 }
 
 macro_rules! promises {
@@ -122,6 +193,7 @@ promises! {
     a_change_of_what_is_not_there_is_no_error
     the_same_changes_may_be_made_twice
     an_empty_batch_is_answered
+    an_effect_on_something_else_fails_its_work_alone
     the_last_time_that_was_told_is_kept
     what_is_lazy_outlives_the_process
     a_commit_that_is_dropped_is_there_whole_or_not_at_all

@@ -1,5 +1,6 @@
 //! A store that keeps everything while the process lives, and no longer.
 
+mod notes;
 mod seen;
 mod tables;
 
@@ -10,13 +11,14 @@ use bytes::Bytes;
 
 use super::record::{Record, at_once};
 use super::store::{
-    Batch, Claims, Committed, Due, Epoch, EventId, JobFilter, JobKey, Loaded, Partition, Parts, Reader,
-    Scope, Store,
+    Batch, Claims, Committed, Due, EffectKind, Epoch, EventId, JobFilter, JobKey, Loaded, Partition, Parts,
+    Reader, Scope, Store,
 };
 use super::whole::recover_whole;
 use super::{Dead, DeadFilter, DeadId, Entry, Job, Journal, Recovered, Written};
 use crate::error::Result;
 use crate::guarantee::Durability;
+pub use notes::Notes;
 use tables::Tables;
 
 /// How many events are remembered to tell a repeated delivery, unless told otherwise.
@@ -67,7 +69,7 @@ impl Journal for MemoryJournal {
     }
 }
 
-/// Keeps rows in maps. Clones show the same.
+/// Keeps rows in maps. Clones show the same. It runs effects on [`Notes`].
 #[derive(Debug, Clone)]
 pub struct MemoryStore(Arc<Mutex<Tables>>);
 
@@ -81,6 +83,11 @@ impl MemoryStore {
     /// Remembers the last `window` events, to know them again.
     pub fn with_window(window: usize) -> Self {
         Self(Arc::new(Mutex::new(Tables::new(window))))
+    }
+
+    /// What effects have noted.
+    pub fn notes(&self) -> Notes {
+        self.tables().notes().clone()
     }
 
     /// Held for as long as a batch or a question takes.
@@ -118,6 +125,10 @@ impl Store for MemoryStore {
 
     fn durability(&self) -> Durability {
         Durability::memory(self.tables().window() as u64)
+    }
+
+    fn runs(&self, kind: EffectKind) -> bool {
+        kind == EffectKind::of::<Notes>()
     }
 
     fn is_kept(&self) -> bool {

@@ -122,12 +122,13 @@ impl<S: Store> Record<S> {
         }
         let (arrived, arrivals): (Vec<_>, Vec<_>) = accepted.into_iter().unzip();
         let (asked, intake): (Vec<_>, Vec<_>) = intake.into_iter().unzip();
-        let work = Work { partition: Partition::WHOLE, epoch: self.epoch, changes, intake };
+        let work = Work { partition: Partition::WHOLE, epoch: self.epoch, changes, intake, effect: None };
         // Also where there are no changes: an owner that only accepts has to hear that it is none any more.
         let batch = Batch { cursors: Vec::new(), intake: arrivals, work: vec![work], now_ms, sync };
         let Committed { intake: taken, work: verdicts } = self.store.commit(&batch).await?;
         let kept = match verdicts.into_iter().next() {
             Some(Verdict::Kept(kept)) => kept,
+            Some(Verdict::EffectFailed(error)) => return Err(error),
             Some(Verdict::Fenced) | None => return Err(fenced()),
         };
         if taken.len() != arrived.len() || kept.len() != asked.len() {

@@ -10,6 +10,7 @@ mod counters;
 mod seen;
 mod read;
 mod dead;
+mod effect;
 mod session;
 mod write;
 mod open;

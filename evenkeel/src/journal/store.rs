@@ -11,10 +11,11 @@ use std::future::Future;
 
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::guarantee::Durability;
 
 pub use super::body::Body;
+pub use super::effect::{Effect, EffectKind};
 pub use super::id::{Epoch, EventId, Partition, ReplyId, Scope};
 pub use super::row::{
     Change, DeadRow, Death, Due, EventRow, EventStage, EventState, JobKey, Key, Mark, NewRow, Parts,
@@ -43,7 +44,7 @@ pub enum Taken {
     Known(u64),
 }
 
-/// What the owner of a partition has to have written, all of it or nothing: first the changes, then the intake.
+/// What the owner of a partition has to have written, all of it or nothing: the effect, the changes, and then the intake.
 #[derive(Debug)]
 pub struct Work<'a> {
     /// Whose rows these are.
@@ -54,15 +55,30 @@ pub struct Work<'a> {
     pub changes: Vec<Change<'a>>,
     /// What comes in with it, perhaps to other partitions: a job that is due becomes an event.
     pub intake: Vec<Intake<'a>>,
+    /// What the author has written with it. Effects of other works may be run before.
+    pub effect: Option<Effect>,
 }
 
 /// What became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Verdict {
     /// It is kept, and so is what came in with it.
     Kept(Vec<Taken>),
     /// Somebody else owns the partition: nothing of it is.
     Fenced,
+    /// Its effect has failed: nothing of it is. All else in the batch is as if this work had not been there.
+    EffectFailed(Error),
+}
+
+/// No two errors are the same.
+impl PartialEq for Verdict {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Kept(own), Self::Kept(other)) => own == other,
+            (Self::Fenced, Self::Fenced) => true,
+            _ => false,
+        }
+    }
 }
 
 /// How much a batch has to survive.
@@ -90,7 +106,7 @@ pub struct Batch<'a> {
 }
 
 /// What became of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Committed {
     /// One answer for each that came in.
     pub intake: Vec<Taken>,
@@ -173,6 +189,13 @@ pub trait Store: Reader {
 
     /// What it keeps, and how.
     fn durability(&self) -> Durability;
+
+    /// Whether it runs effects of this kind. It is asked at the start: a bot that has others does not begin with it, and the effect of a
+    /// work that it does not know fails.
+    fn runs(&self, kind: EffectKind) -> bool {
+        let _none = kind;
+        false
+    }
 
     /// Whether what is in it outlives the process.
     fn is_kept(&self) -> bool {

@@ -3,9 +3,13 @@
 mod flawed;
 mod plain;
 
+use std::cell::RefCell;
+use std::path::PathBuf;
+
 use evenkeel::journal::conformance::{self, Broken, Opening};
-use evenkeel::journal::memory::MemoryStore;
+use evenkeel::journal::memory::{MemoryStore, Notes};
 use evenkeel::journal::sqlite::SqliteOptions;
+use rusqlite::Connection;
 
 use crate::made::Folder;
 use flawed::{Flawed, Mistake};
@@ -23,6 +27,44 @@ fn the_store_in_memory_keeps_all_promises() {
             kept = MemoryStore::default();
         }
         Ok(kept.clone())
+    }));
+}
+
+#[test]
+fn the_store_in_memory_keeps_the_promises_of_effects() {
+    let mut kept = MemoryStore::default();
+    block_on(conformance::check_effects(
+        async |opening| {
+            if opening == Opening::Fresh {
+                kept = MemoryStore::default();
+            }
+            Ok(kept.clone())
+        },
+        note,
+        async |store, name| Ok(store.notes().get(name).is_some()),
+    ));
+}
+
+#[test]
+fn the_store_on_a_file_keeps_the_promises_of_effects() {
+    let folder = Folder::new("effects");
+    let (mut count, path) = (0, RefCell::new(PathBuf::new()));
+    let beside = || Connection::open(&*path.borrow()).unwrap();
+    let open = async |opening| {
+        if opening == Opening::Fresh {
+            count += 1;
+            *path.borrow_mut() = folder.path().join(format!("{count}.db"));
+            drop(SqliteOptions::new().open_store(&*path.borrow())?);
+            beside().execute("CREATE TABLE note(name TEXT PRIMARY KEY)", []).unwrap();
+        }
+        SqliteOptions::new().open_store(&*path.borrow())
+    };
+    let write = |connection: &Connection, name: &str| {
+        connection.execute("INSERT OR REPLACE INTO note(name) VALUES (?1)", [name])?;
+        Ok(())
+    };
+    block_on(conformance::check_effects(open, write, async |_, name| {
+        Ok(beside().prepare("SELECT 1 FROM note WHERE name = ?1")?.exists([name])?)
     }));
 }
 
@@ -61,6 +103,21 @@ const LONG: [&str; 4] = [
 
 const HISTORIES: &str = "any_history_leaves_what_it_leaves_in_memory";
 
+fn note(notes: &Notes, name: &str) -> evenkeel::Result<()> {
+    notes.put(name, "noted");
+    Ok(())
+}
+
+fn broken_effects_by(mistake: Option<Mistake>) -> Vec<Broken> {
+    let mut kept = Flawed::new(mistake);
+    let open = async |opening| {
+        kept = if opening == Opening::Fresh { Flawed::new(mistake) } else { kept.again() };
+        Ok(kept.clone())
+    };
+    let look = async |store: &mut Flawed, name: &str| Ok(store.notes().get(name).is_some());
+    block_on(conformance::broken_effects(open, note, look))
+}
+
 fn broken_by(mistake: Option<Mistake>, promises: &[&str]) -> Vec<Broken> {
     let mut kept = Flawed::new(mistake);
     block_on(conformance::broken_among(promises, async |opening| {
@@ -72,6 +129,7 @@ fn broken_by(mistake: Option<Mistake>, promises: &[&str]) -> Vec<Broken> {
 #[test]
 fn what_only_passes_on_breaks_no_promise() {
     assert_eq!(broken_by(None, conformance::PROMISES), []);
+    assert_eq!(broken_effects_by(None), []);
 }
 
 #[test]
@@ -81,7 +139,8 @@ fn each_mistake_is_seen_and_named() {
     assert_eq!(promises.len() + LONG.len(), conformance::PROMISES.len());
     for mistake in Mistake::ALL {
         let promise = mistake.breaks();
-        let broken = broken_by(Some(mistake), &promises);
+        let mut broken = broken_by(Some(mistake), &promises);
+        broken.extend(broken_effects_by(Some(mistake)));
         let names: Vec<_> = broken.iter().map(|broken| broken.promise).collect();
         assert!(names.contains(&promise), "{mistake:?} breaks `{promise}`, and what was seen is {names:?}");
         assert!(broken.iter().all(|broken| broken.seen != broken.expected), "{broken:?}");
@@ -92,13 +151,19 @@ fn each_mistake_is_seen_and_named() {
 fn random_histories_see_mistakes_by_themselves() {
     let unseen =
         Mistake::ALL.into_iter().filter(|mistake| broken_by(Some(*mistake), &[HISTORIES]).is_empty());
-    // Nothing is dropped there in the middle; and numbers, epochs and readers are compared elsewhere.
+    // Nothing is dropped there in the middle, and nothing has effects; and numbers, epochs and readers are compared elsewhere.
     let expected = [
         Mistake::CursorBeforeItsEvents,
         Mistake::CursorAfterItsEvents,
         Mistake::WorkInTwo,
         Mistake::LoadsForAnybody,
         Mistake::StaleReader,
+        Mistake::FailedEffectStays,
+        Mistake::WorkOfFailedEffectStays,
+        Mistake::FailedEffectFailsOthers,
+        Mistake::FencedEffectStays,
+        Mistake::EffectFirst,
+        Mistake::UnknownEffectLeftOut,
     ];
     assert_eq!(unseen.collect::<Vec<_>>(), expected);
 }

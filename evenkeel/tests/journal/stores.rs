@@ -14,7 +14,7 @@ use evenkeel::{File, Reply};
 use crate::made::{Folder, reply};
 
 fn work<'a>(changes: Vec<Change<'a>>, intake: Vec<Intake<'a>>) -> Work<'a> {
-    Work { partition: Partition::WHOLE, epoch: Epoch(1), changes, intake }
+    Work { partition: Partition::WHOLE, epoch: Epoch(1), changes, intake, effect: None }
 }
 
 fn batch(work: Work<'_>) -> Batch<'_> {

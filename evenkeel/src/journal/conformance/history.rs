@@ -103,7 +103,9 @@ impl Step {
         match work.iter_mut().find(|work| work.partition == home.0) {
             Some(work) => work.intake = rows(with),
             None => {
-                work.push(Work { partition: home.0, epoch: home.1, changes: Vec::new(), intake: rows(with) });
+                let (partition, epoch) = home;
+                let (changes, intake) = (Vec::new(), rows(with));
+                work.push(Work { partition, epoch, changes, intake, effect: None });
             }
         }
         for work in work.iter_mut().filter(|_| self.is_fenced) {
@@ -118,7 +120,7 @@ impl Step {
 fn taken(intake: &[Taken], work: &[Verdict]) -> (Vec<Taken>, bool) {
     let with = work.iter().flat_map(|verdict| match verdict {
         Verdict::Kept(taken) => taken.clone(),
-        Verdict::Fenced => Vec::new(),
+        Verdict::Fenced | Verdict::EffectFailed(_) => Vec::new(),
     });
     (intake.iter().copied().chain(with).collect(), !work.contains(&Verdict::Fenced))
 }
@@ -158,8 +160,8 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         let changes = |names: &Names| step.ops.iter().flat_map(|op| op.changes(names)).collect::<Vec<_>>();
         let (alone, with) = step.intake();
         let home = (Partition::WHOLE, model.epoch);
-        let work =
-            Work { partition: home.0, epoch: home.1, changes: changes(&model.own), intake: Vec::new() };
+        let (changes_there, intake) = (changes(&model.own), Vec::new());
+        let work = Work { partition: home.0, epoch: home.1, changes: changes_there, intake, effect: None };
         let expected = model.store.commit(&step.batch(vec![work], home)).await?;
         let (expected, is_kept) = taken(&expected.intake, &expected.work);
 

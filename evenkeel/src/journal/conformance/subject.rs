@@ -165,7 +165,7 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         changes: Vec<Change<'a>>,
         intake: Vec<Intake<'a>>,
     ) -> Work<'a> {
-        Work { partition, epoch: self.epoch(partition), changes, intake }
+        Work { partition, epoch: self.epoch(partition), changes, intake, effect: None }
     }
 
     fn partition(&self, change: &Change<'_>) -> Partition {

@@ -83,7 +83,7 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         let late = event("late", ALICE);
         let before = self.everything(&sample.names).await?;
         let (changes, intake) = (sample.changes(), sample.intake(&late));
-        let work = vec![Work { partition, epoch, changes, intake }];
+        let work = vec![Work { partition, epoch, changes, intake, effect: None }];
         let committed = self.commit(&Batch { work, ..batch() }).await?;
         same(&what("the verdict"), &committed.work, &[Verdict::Fenced])?;
         same_lines(&what("what is left"), &self.everything(&sample.names).await?, &before)?;
@@ -351,7 +351,7 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
 }
 
 /// Polls a future so often at most, and drops it.
-async fn abandon(future: impl Future, polls: u8) {
+pub(super) async fn abandon(future: impl Future, polls: u8) {
     let (mut future, mut left) = (pin!(future), polls);
     poll_fn(|cx| {
         if left == 0 {

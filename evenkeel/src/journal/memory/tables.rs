@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+use super::notes::Notes;
 use super::seen::Seen;
 use crate::event::MessageId;
 use crate::journal::body::Body;
@@ -33,6 +34,7 @@ pub(super) struct Tables {
     due: BTreeSet<(u64, u64)>,
     names: HashMap<String, u64>,
     commands: BTreeMap<u64, (Bytes, Option<String>)>,
+    notes: Notes,
 }
 
 #[derive(Debug)]
@@ -70,11 +72,16 @@ impl Tables {
             due: BTreeSet::new(),
             names: HashMap::new(),
             commands: BTreeMap::new(),
+            notes: Notes::default(),
         }
     }
 
     pub(super) fn window(&self) -> usize {
         self.seen.window()
+    }
+
+    pub(super) fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     pub(super) fn claim(&mut self) -> Claims {
@@ -149,6 +156,14 @@ impl Tables {
     fn work(&mut self, work: &Work<'_>) -> Verdict {
         if !self.is_owned(work.partition, work.epoch) {
             return Verdict::Fenced;
+        }
+        if let Some(effect) = &work.effect {
+            // What it has half done goes with the copy.
+            let notes = self.notes.clone();
+            match effect.run(&notes) {
+                Ok(()) => self.notes = notes,
+                Err(error) => return Verdict::EffectFailed(error),
+            }
         }
         work.changes.iter().for_each(|change| self.change(change));
         Verdict::Kept(work.intake.iter().map(|intake| self.take(intake)).collect())

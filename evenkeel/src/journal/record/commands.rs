@@ -172,11 +172,13 @@ impl<S: Store> Record<S> {
         let mut taken = Vec::new();
         if !changes.is_empty() {
             let intake = again.iter().map(Again::intake).collect();
-            let work = vec![Work { partition: Partition::WHOLE, epoch: self.epoch, changes, intake }];
+            let (partition, epoch) = (Partition::WHOLE, self.epoch);
+            let work = vec![Work { partition, epoch, changes, intake, effect: None }];
             let batch = Batch { cursors: Vec::new(), intake: Vec::new(), work, now_ms, sync: Sync::Full };
             let Committed { work, .. } = self.store.commit(&batch).await?;
             match work.into_iter().next() {
                 Some(Verdict::Kept(kept)) => taken = kept,
+                Some(Verdict::EffectFailed(error)) => return Err(error),
                 Some(Verdict::Fenced) | None => return Err(fenced()),
             }
         }

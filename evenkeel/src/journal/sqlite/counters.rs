@@ -14,6 +14,8 @@ pub(super) struct Counters {
     pub(super) last_job: u64,
     pub(super) latest_ms: u64,
     pub(super) epoch: Epoch,
+    /// How many effects have been kept: what an author has written must not be written twice, and shows in no other of these.
+    pub(super) effects: u64,
 }
 
 impl Counters {
@@ -23,9 +25,9 @@ impl Counters {
 
     /// Writes them to where they are found though nothing was accepted.
     pub(super) fn keep(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let Self { last, last_job, latest_ms, epoch } = *self;
-        let sql = "UPDATE state SET last = ?1, last_job = ?2, latest_ms = ?3, epoch = ?4";
-        let row = (int(last), int(last_job), int(latest_ms), int(epoch.0));
+        let Self { last, last_job, latest_ms, epoch, effects } = *self;
+        let sql = "UPDATE state SET last = ?1, last_job = ?2, latest_ms = ?3, epoch = ?4, batch = ?5";
+        let row = (int(last), int(last_job), int(latest_ms), int(epoch.0), int(effects));
         connection.prepare_cached(sql)?.execute(row).map(drop)
     }
 }
@@ -33,9 +35,10 @@ impl Counters {
 /// What another program has put in the place of a number counts for nothing: it is found anew.
 fn load(connection: &Connection) -> rusqlite::Result<Counters> {
     let number = |row: &Row<'_>, at| row.get_ref(at).map(whole);
-    let sql = "SELECT last, last_job, latest_ms, epoch FROM state";
-    let state = connection
-        .query_row(sql, [], |row| Ok((number(row, 0)?, number(row, 1)?, number(row, 2)?, number(row, 3)?)))?;
+    let sql = "SELECT last, last_job, latest_ms, epoch, batch FROM state";
+    let state = connection.query_row(sql, [], |row| {
+        Ok((number(row, 0)?, number(row, 1)?, number(row, 2)?, number(row, 3)?, number(row, 4)?))
+    })?;
     let sql = "SELECT number, last_job, latest_ms FROM young ORDER BY number DESC LIMIT 1";
     let young = connection
         .query_row(sql, [], |row| Ok((number(row, 0)?, number(row, 1)?, number(row, 2)?)))
@@ -44,14 +47,20 @@ fn load(connection: &Connection) -> rusqlite::Result<Counters> {
         Some((number, last_job, latest_ms)) if number > state.0 => (number, last_job, latest_ms),
         _ => (state.0, state.1, state.2),
     };
-    let epoch = Epoch(state.3.unwrap_or(0));
+    let (epoch, effects) = (Epoch(state.3.unwrap_or(0)), state.4.unwrap_or(0));
     if let (Some(last), Some(last_job), Some(latest_ms)) = (last, last_job, latest_ms) {
-        return Ok(Counters { last, last_job, latest_ms, epoch });
+        return Ok(Counters { last, last_job, latest_ms, epoch, effects });
     }
     tracing::error!("the counters in the journal cannot be read: they are made anew");
     let (known_last, known_job) = count(connection)?;
     let (last, last_job) = (last.unwrap_or(known_last).max(known_last), last_job.unwrap_or(known_job));
-    Ok(Counters { last, last_job: last_job.max(known_job), latest_ms: latest_ms.unwrap_or(0), epoch })
+    Ok(Counters {
+        last,
+        last_job: last_job.max(known_job),
+        latest_ms: latest_ms.unwrap_or(0),
+        epoch,
+        effects,
+    })
 }
 
 /// The highest numbers that are in use, of events and of jobs.

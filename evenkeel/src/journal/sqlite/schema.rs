@@ -11,6 +11,22 @@ pub(super) const VERSION: i32 = 2;
 /// The oldest SQLite that may be linked: before it, two connections could corrupt a file by resetting the write-ahead log.
 pub(super) const OLDEST_SQLITE: i32 = 3_051_003;
 
+/// The tables of the present schema. Effects are kept from them.
+pub(super) const TABLES: [&str; 12] = [
+    "state",
+    "seen",
+    "seen_count",
+    "young",
+    "event",
+    "letter",
+    "file",
+    "step",
+    "value",
+    "job",
+    "cursor",
+    "command",
+];
+
 /// What becomes of an event. What is at or above `DEAD` is in the list of dead letters.
 pub(super) mod event {
     pub(in crate::journal::sqlite) const READY: i64 = 0;

@@ -1,10 +1,14 @@
 //! One connection with what is known of its file, and the transaction around a batch.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::counters::Counters;
+use super::effect::Effects;
 use super::seen::{Retention, Seen};
+use crate::error::Error;
 use crate::journal::store::{Batch, Committed, Epoch, Partition, Sync};
 
 /// So many free pages, 1 MiB, stay in the file: the next events take them.
@@ -31,6 +35,7 @@ pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) counters: Counters,
     pub(super) seen: Seen,
+    effects: Effects,
     /// For JSON, used again and again.
     pub(super) buffer: Vec<u8>,
     /// Changes whenever another process has changed the file; `None` before anybody has looked.
@@ -43,8 +48,9 @@ impl Session {
         connection.set_prepared_statement_cache_capacity(128);
         let counters = Counters::load(&connection)?;
         let seen = Seen::load(&connection, retention)?;
-        let (buffer, data_version, sync) = (Vec::with_capacity(1024), None, None);
-        Ok(Self { connection, counters, seen, buffer, data_version, sync })
+        let (effects, buffer, data_version, sync) =
+            (Effects::default(), Vec::with_capacity(1024), None, None);
+        Ok(Self { connection, counters, seen, effects, buffer, data_version, sync })
     }
 
     /// Whether another process may have changed the file since the last time.
@@ -56,10 +62,10 @@ impl Session {
     /// Writes a batch in one transaction.
     pub(super) fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed, Failure> {
         let before = self.counters;
-        self.begin(batch.sync)?;
-        let committed = self.write(batch)?;
+        let mut failed = self.begin_with_effects(batch)?;
+        let committed = self.write(batch, &mut failed)?;
         let Self { seen, connection, counters, .. } = self;
-        let are_kept = seen.settle(connection, counters)?;
+        let are_kept = seen.settle(connection, counters)? && counters.effects == before.effects;
         if !are_kept && self.counters != before {
             self.counters.keep(&self.connection)?;
         }
@@ -95,6 +101,35 @@ impl Session {
 
     fn end(&self) -> rusqlite::Result<()> {
         self.connection.prepare_cached("COMMIT")?.execute([]).map(drop)
+    }
+
+    /// Begins a transaction, and runs the effects of a batch before anything else is written in it. Answers those that have failed, by the
+    /// place of their works.
+    fn begin_with_effects(&mut self, batch: &Batch<'_>) -> rusqlite::Result<BTreeMap<usize, Error>> {
+        let mut failed = BTreeMap::new();
+        'anew: loop {
+            self.begin(batch.sync)?;
+            let mut count = 0;
+            for (at, work) in batch.work.iter().enumerate() {
+                let Some(effect) = work.effect.as_ref().filter(|_| self.owns(work.partition, work.epoch))
+                else {
+                    continue;
+                };
+                if failed.contains_key(&at) {
+                    continue;
+                }
+                match self.effects.run(&mut self.connection, effect)? {
+                    Ok(()) => count += 1,
+                    Err(error) => _ = failed.insert(at, error),
+                }
+                // One that ends the transaction has taken back what the others did: they are run again, without it.
+                if self.connection.is_autocommit() {
+                    continue 'anew;
+                }
+            }
+            self.counters.effects += count;
+            return Ok(failed);
+        }
     }
 
     /// Sorts a little of what is known into its place, while there is nothing else to do; whether there may be more.

@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 use crate::guarantee::Durability;
 use crate::journal::record::OperatorCommand;
 use crate::journal::store::{
-    Batch, Claims, Committed, Due, Epoch, EventId, Intake, JobFilter, JobKey, Loaded, NewRow, Partition,
-    Parts, Reader, Scope, Store,
+    Batch, Claims, Committed, Due, EffectKind, Epoch, EventId, Intake, JobFilter, JobKey, Loaded, NewRow,
+    Partition, Parts, Reader, Scope, Store,
 };
 use crate::journal::{Dead, DeadFilter, DeadId, Job};
 
@@ -109,6 +109,10 @@ impl Store for SqliteStore {
 
     fn durability(&self) -> Durability {
         self.durability.clone()
+    }
+
+    fn runs(&self, kind: EffectKind) -> bool {
+        kind == EffectKind::of::<Connection>()
     }
 
     /// `evenkeel dead` leaves commands in the file of a running bot.

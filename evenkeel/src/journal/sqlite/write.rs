@@ -1,10 +1,13 @@
 //! Changes and what comes in, as statements.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::content::{int, natural};
 use super::schema::{event, letter};
 use super::session::Session;
+use crate::error::Error;
 use crate::event::MessageId;
 use crate::journal::Fact;
 use crate::journal::store::{
@@ -16,13 +19,21 @@ use crate::journal::store::{
 type Done = rusqlite::Result<()>;
 
 impl Session {
-    /// Writes a batch within a transaction.
-    pub(super) fn write(&mut self, batch: &Batch<'_>) -> rusqlite::Result<Committed> {
+    /// Writes a batch within a transaction in which its effects have been run, and of some of its works have failed.
+    pub(super) fn write(
+        &mut self,
+        batch: &Batch<'_>,
+        failed: &mut BTreeMap<usize, Error>,
+    ) -> rusqlite::Result<Committed> {
         if let Some(now_ms) = batch.now_ms {
             self.counters.latest_ms = now_ms;
         }
         let intake = batch.intake.iter().map(|intake| self.take(intake)).collect::<rusqlite::Result<_>>()?;
-        let work = batch.work.iter().map(|work| self.work(work)).collect::<rusqlite::Result<_>>()?;
+        let verdict = |(at, work)| match failed.remove(&at) {
+            Some(error) => Ok(Verdict::EffectFailed(error)),
+            None => self.work(work),
+        };
+        let work = batch.work.iter().enumerate().map(verdict).collect::<rusqlite::Result<_>>()?;
         for (source, body) in &batch.cursors {
             let sql = "INSERT OR REPLACE INTO cursor(source, body) VALUES (?1, ?2)";
             self.execute(sql, (source, &body[..]))?;

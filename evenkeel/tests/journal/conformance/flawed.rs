@@ -4,14 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use evenkeel::Result;
 use evenkeel::guarantee::Durability;
-use evenkeel::journal::memory::MemoryStore;
+use evenkeel::journal::memory::{MemoryStore, Notes};
 use evenkeel::journal::store::{
-    Batch, Body, Change, Claims, Committed, Due, Epoch, EventId, Intake, JobFilter, JobKey, Key, Loaded,
-    Mark, NewRow, Partition, Parts, Reader, ReplyId, ReplyRow, Row, Scope, Store, Taken, Verdict, Work,
+    Batch, Body, Change, Claims, Committed, Due, Effect, EffectKind, Epoch, EventId, Intake, JobFilter,
+    JobKey, Key, Loaded, Mark, NewRow, Partition, Parts, Reader, ReplyId, ReplyRow, Row, Scope, Store, Sync,
+    Taken, Verdict, Work,
 };
 use evenkeel::journal::{Dead, DeadFilter, DeadId, Job};
+use evenkeel::{Error, Result};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mistake {
@@ -57,10 +58,22 @@ pub(super) enum Mistake {
     IntakeFirst,
     /// A reader has a copy of its own.
     StaleReader,
+    /// What an effect has written stays though it fails.
+    FailedEffectStays,
+    /// A work stays whose effect has failed.
+    WorkOfFailedEffectStays,
+    /// A failed effect fails whatever comes after it.
+    FailedEffectFailsOthers,
+    /// The effect of a fenced work is kept.
+    FencedEffectStays,
+    /// Effects are written, and then the works that they belong to.
+    EffectFirst,
+    /// An effect that nobody can run is left out.
+    UnknownEffectLeftOut,
 }
 
 impl Mistake {
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::UnsentRepliesGoWithTheirEvent,
         Self::IntakeOfFencedWorkStays,
         Self::CursorBeforeItsEvents,
@@ -82,6 +95,12 @@ impl Mistake {
         Self::LoadsForAnybody,
         Self::IntakeFirst,
         Self::StaleReader,
+        Self::FailedEffectStays,
+        Self::WorkOfFailedEffectStays,
+        Self::FailedEffectFailsOthers,
+        Self::FencedEffectStays,
+        Self::EffectFirst,
+        Self::UnknownEffectLeftOut,
     ];
 
     /// The promise that it breaks.
@@ -106,6 +125,12 @@ impl Mistake {
             Self::LoadsForAnybody => "nothing_is_loaded_under_another_epoch",
             Self::IntakeFirst => "changes_come_before_what_comes_in",
             Self::StaleReader => "a_reader_sees_what_is_committed_and_changes_nothing",
+            Self::FailedEffectStays | Self::WorkOfFailedEffectStays | Self::FailedEffectFailsOthers => {
+                "an_effect_that_fails_fails_its_work_alone"
+            }
+            Self::FencedEffectStays => "an_effect_of_a_fenced_work_is_not_kept",
+            Self::EffectFirst => "a_work_is_there_with_its_effect_or_not_at_all",
+            Self::UnknownEffectLeftOut => "an_effect_on_something_else_fails_its_work_alone",
         }
     }
 }
@@ -135,6 +160,11 @@ pub(super) struct Flawed {
 impl Flawed {
     pub(super) fn new(mistake: Option<Mistake>) -> Self {
         Self { store: MemoryStore::default(), mistake, memory: Arc::default(), is_stale: false }
+    }
+
+    /// What effects have noted.
+    pub(super) fn notes(&self) -> Notes {
+        self.store.notes()
     }
 
     /// The same, opened again.
@@ -228,11 +258,73 @@ impl Flawed {
                 changes.extend(self.bend(change).await);
             }
             let (partition, epoch) = (own.partition, self.epoch(own.epoch));
-            work.push(Work { partition, epoch, changes, intake });
+            work.push(Work { partition, epoch, changes, intake, effect: own.effect.clone() });
         }
         let cursors = batch.cursors.clone();
-        let whole = Batch { cursors, intake, work, now_ms: batch.now_ms, sync: batch.sync };
-        self.write(whole).await
+        let mut whole = Batch { cursors, intake, work, now_ms: batch.now_ms, sync: batch.sync };
+        let failed = self.bend_effects(&mut whole).await?;
+        let mut committed = self.write(whole).await?;
+        for (verdict, failed) in committed.work.iter_mut().zip(failed) {
+            if let Some(error) = failed {
+                *verdict = Verdict::EffectFailed(error);
+            }
+        }
+        Ok(committed)
+    }
+
+    /// What becomes of effects before they get to the store. Answers with what a work is said to have failed all the same.
+    async fn bend_effects(&mut self, whole: &mut Batch<'_>) -> Result<Vec<Option<Error>>> {
+        let own = self.memory().epoch.unwrap_or_default();
+        let mut told = Vec::new();
+        let mut has_failed = false;
+        for work in &mut whole.work {
+            let Some(effect) = work.effect.clone() else {
+                told.push(None);
+                continue;
+            };
+            let is_known = effect.kind() == EffectKind::of::<Notes>();
+            let fails = is_known && effect.run(&self.store.notes()).is_err();
+            let error = match self.mistake {
+                Some(Mistake::UnknownEffectLeftOut) if !is_known => {
+                    work.effect = None;
+                    None
+                }
+                Some(Mistake::FailedEffectStays) if fails => {
+                    self.alone(work.partition, own, deaf(&effect)).await?;
+                    None
+                }
+                Some(Mistake::WorkOfFailedEffectStays) if fails => {
+                    work.effect = None;
+                    effect.run(&self.store.notes()).err()
+                }
+                Some(Mistake::FailedEffectFailsOthers) if has_failed => {
+                    work.effect = Some(Effect::new(|_: &Notes| Err(Error::new("another one has failed"))));
+                    None
+                }
+                Some(Mistake::FencedEffectStays) if work.epoch != own => {
+                    self.alone(work.partition, own, effect).await?;
+                    None
+                }
+                Some(Mistake::EffectFirst) if is_known && !fails => {
+                    self.alone(work.partition, own, effect).await?;
+                    work.effect = None;
+                    tokio::task::yield_now().await;
+                    None
+                }
+                _ => None,
+            };
+            has_failed |= fails;
+            told.push(error);
+        }
+        Ok(told)
+    }
+
+    /// Has an effect written by itself.
+    async fn alone(&mut self, partition: Partition, epoch: Epoch, effect: Effect) -> Result<()> {
+        let (changes, intake, effect) = (Vec::new(), Vec::new(), Some(effect));
+        let work = vec![Work { partition, epoch, changes, intake, effect }];
+        let (cursors, intake, now_ms) = (Vec::new(), Vec::new(), None);
+        self.store.commit(&Batch { cursors, intake, work, now_ms, sync: Sync::Full }).await.map(drop)
     }
 
     /// Writes it at once, or not.
@@ -266,7 +358,7 @@ impl Flawed {
             Some(Mistake::IntakeFirst) if whole.work.len() == 1 => {
                 let Work { partition, epoch, .. } = whole.work[0];
                 let intake = std::mem::take(&mut whole.work[0].intake);
-                let first = Work { partition, epoch, changes: Vec::new(), intake };
+                let first = Work { partition, epoch, changes: Vec::new(), intake, effect: None };
                 let first = self.store.commit(&Batch { work: vec![first], ..part() }).await?;
                 let mut committed = self.store.commit(&whole).await?;
                 committed.work = first.work;
@@ -285,6 +377,15 @@ impl Flawed {
             }
         }
     }
+}
+
+/// The same, which never says that it has failed.
+fn deaf(effect: &Effect) -> Effect {
+    let effect = effect.clone();
+    Effect::new(move |notes: &Notes| {
+        let _unheard = effect.run(notes);
+        Ok(())
+    })
 }
 
 /// The keys of all that comes in, in order.
@@ -372,6 +473,10 @@ impl Store for Flawed {
         }
         drop(memory);
         Ok(committed)
+    }
+
+    fn runs(&self, kind: EffectKind) -> bool {
+        self.store.runs(kind)
     }
 
     fn reader(&self) -> Result<Self> {

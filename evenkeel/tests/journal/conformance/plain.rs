@@ -94,6 +94,9 @@ impl Map {
         if !self.is_owned(work.partition, work.epoch) {
             return Verdict::Fenced;
         }
+        if let Some(effect) = &work.effect {
+            return Verdict::EffectFailed(effect.kind().unknown());
+        }
         for change in &work.changes {
             match change {
                 Change::Put(row) => self.put(row),

@@ -182,12 +182,13 @@ impl Store for Thief {
         }
         let told = |work: &Work<'_>| if mistake == Some(Mistake::NoFence) { now } else { work.epoch };
         let work = batch.work.iter().map(|work| {
-            let Work { partition, changes, intake, .. } = work;
+            let Work { partition, changes, intake, effect, .. } = work;
             Work {
                 partition: *partition,
                 epoch: told(work),
                 changes: changes.clone(),
                 intake: intake.clone(),
+                effect: effect.clone(),
             }
         });
         let mut work: Vec<_> = work.collect();
