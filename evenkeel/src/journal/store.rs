@@ -136,6 +136,18 @@ pub struct Claims {
     pub latest_ms: u64,
 }
 
+/// What another process may have put into a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Changed {
+    /// Something came in to this partition.
+    Intake(Partition),
+    /// [`Store::claim`] may gain or lose partitions.
+    Claims,
+    /// [`Reader::commands`] may have one.
+    Command,
+}
+
 /// Keeps rows. One process may own all of it, as with a file; or several share it by partitions.
 ///
 /// Whatever fails with an error has failed for good: a store that can mend itself does so before it answers. A future that is
@@ -178,6 +190,20 @@ pub trait Store: Reader {
     /// Does a little of what can wait; whether there is more of it.
     fn tidy(&mut self) -> bool {
         false
+    }
+
+    /// Waits until another process may have put something in. It is a hint, which may come late, for nothing or not at all: whoever
+    /// depends on what it tells of asks for that now and then all the same. Without it, it waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses no hint, and delays none: whoever waits once more goes on waiting.
+    fn changed(&mut self) -> impl Future<Output = Result<Changed>> + Send {
+        std::future::pending()
     }
 
     /// A reader beside the owner.

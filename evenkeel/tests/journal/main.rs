@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
+mod changed;
 #[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(target_os = "linux")]

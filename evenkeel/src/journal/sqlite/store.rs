@@ -1,9 +1,11 @@
 //! The store on a file.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Connection;
+use tokio::time::{Instant, sleep_until};
 
 use super::content::natural;
 use super::lock::Lock;
@@ -16,10 +18,13 @@ use crate::error::{Error, Result};
 use crate::guarantee::Durability;
 use crate::journal::record::OperatorCommand;
 use crate::journal::store::{
-    Batch, Claims, Committed, Due, EffectKind, Epoch, EventId, Intake, JobFilter, JobKey, Loaded, NewRow,
-    Partition, Parts, Reader, Scope, Store,
+    Batch, Changed, Claims, Committed, Due, EffectKind, Epoch, EventId, Intake, JobFilter, JobKey, Loaded,
+    NewRow, Partition, Parts, Reader, Scope, Store,
 };
 use crate::journal::{Dead, DeadFilter, DeadId, Job};
+
+/// How often the file is looked at for what other processes have left in it.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Keeps rows in one file of SQLite. One process owns all of it.
 pub struct SqliteStore {
@@ -27,13 +32,15 @@ pub struct SqliteStore {
     durability: Durability,
     /// Whether commands may wait, as far as this process knows.
     has_commands: bool,
+    /// When that is looked at next; `None` while nobody waits for it.
+    next_look: Option<Instant>,
     /// Let go of after the file is closed; `None` where somebody else holds it.
     _lock: Option<Lock>,
 }
 
 impl SqliteStore {
     pub(super) fn new(writer: Writer, durability: Durability) -> Self {
-        Self { writer, durability, has_commands: true, _lock: None }
+        Self { writer, durability, has_commands: true, next_look: None, _lock: None }
     }
 
     /// Keeps others out of the file for as long as it lives.
@@ -101,6 +108,18 @@ impl Store for SqliteStore {
 
     fn tidy(&mut self) -> bool {
         self.writer.tidy()
+    }
+
+    /// Other processes leave commands, and nothing else.
+    async fn changed(&mut self) -> Result<Changed> {
+        loop {
+            sleep_until(*self.next_look.get_or_insert_with(|| Instant::now() + LOOK)).await;
+            self.next_look = None;
+            if self.writer.ask(Session::is_changed)? {
+                self.has_commands = true;
+                return Ok(Changed::Command);
+            }
+        }
     }
 
     fn reader(&self) -> Result<SqliteReader> {
