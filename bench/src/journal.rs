@@ -246,17 +246,17 @@ async fn dead(path: &Path) -> io::Result<()> {
     }
     let (start, cpu) = (Instant::now(), cpu_time());
     let answers = write(&mut journal, vec![Entry::ListDead(DeadFilter::default())]).await?;
+    let asked = start.elapsed();
+    let Some(Answer::Dead(dead)) = answers.into_iter().next() else { return Ok(()) };
+    let count = dead.await.map_err(|error| bots::told(&error))?.len();
     let (listed, cpu) = (start.elapsed(), cpu_time() - cpu);
-    let count = answers
-        .iter()
-        .map(|answer| if let Answer::Dead(dead) = answer { dead.len() } else { 0 })
-        .sum::<usize>();
     let start = Instant::now();
     write(&mut journal, vec![Entry::Replay { filter: DeadFilter::default(), now_ms: now_ms() }]).await?;
     println!(
-        "dead letters: {count} listed in {:.0} ms ({:.0} ms of CPU), replayed in {:.0} ms",
+        "dead letters: {count} listed in {:.0} ms ({:.0} ms of CPU), which held the writer up for {:.1} ms, replayed in {:.0} ms",
         millis(listed),
         millis(cpu),
+        millis(asked),
         millis(start.elapsed())
     );
     Ok(())

@@ -10,6 +10,7 @@
 
 pub(crate) mod owner;
 mod left;
+mod listing;
 mod id;
 mod body;
 mod content;
@@ -44,6 +45,7 @@ pub use default::{DefaultJournal, Place};
 pub use entry::{Acceptance, Answer, Entry};
 pub use given_up::{Dead, DeadFilter, DeadId, Reason, Replayed};
 pub use left::{Fact, Page, PendingEvent, PendingLetter};
+pub use listing::Listing;
 pub use owned::StoreJournal;
 pub use planned::{Job, NewJob};
 pub use record::{Outcome, Record};
@@ -76,7 +78,7 @@ pub trait Journal: Send + 'static {
 
     /// Writes the entries in one transaction, in order, and hands them back with an answer to each. An entry may name an
     /// event whose number an earlier batch was answered with. What only asks ([`Entry::is_question`]) is answered when all
-    /// else is written; a replay, a discarding and [`Entry::Adopt`] are transactions of their own.
+    /// else is written, or later, by a [`Listing`] that is read once it is awaited; a replay, a discarding and [`Entry::Adopt`] are transactions of their own.
     ///
     /// It returns once the batch is as durable as its entries ask for ([`Entry::is_lazy`]); until then nothing of it
     /// is promised to anybody.

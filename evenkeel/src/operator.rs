@@ -6,7 +6,8 @@
 use http::Extensions;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::journal::{Dead, DeadFilter, Job};
+use crate::error::Result;
+use crate::journal::{Dead, DeadFilter, Job, Listing};
 use crate::status::Status;
 
 /// Lists, replays and discards the dead letters of a running bot. Cloning is cheap.
@@ -66,15 +67,15 @@ pub struct Jobs {
 /// What an operator may want.
 #[derive(Debug)]
 pub(crate) enum OperatorCommand {
-    List(DeadFilter, oneshot::Sender<Vec<Dead>>),
-    Count(DeadFilter, oneshot::Sender<u64>),
+    List(DeadFilter, oneshot::Sender<Listing<Vec<Dead>>>),
+    Count(DeadFilter, oneshot::Sender<Listing<u64>>),
     Replay(DeadFilter, oneshot::Sender<u64>),
     Discard(DeadFilter, oneshot::Sender<u64>),
     Jobs {
         conversation: Option<String>,
         after: Option<(u64, u64)>,
         limit: usize,
-        answer: oneshot::Sender<Vec<Job>>,
+        answer: oneshot::Sender<Listing<Vec<Job>>>,
     },
     Cancel(String, oneshot::Sender<bool>),
     /// To look for what another process has put into the journal.
@@ -106,8 +107,9 @@ impl Operator {
 }
 
 impl DeadLetters {
-    /// Those that fit, the oldest first; `None` once the bot has stopped. A long list is better asked for in pages, by
-    /// [`DeadFilter::after`] and [`DeadFilter::limit`].
+    /// Those that fit, the oldest first; `None` once the bot has stopped, and where the journal cannot be read, which the log tells.
+    /// However many there are, no message waits for the list. A long one is better asked for in pages, by [`DeadFilter::after`] and
+    /// [`DeadFilter::limit`].
     ///
     /// # Cancel safety
     ///
@@ -115,10 +117,10 @@ impl DeadLetters {
     pub async fn list(&self, filter: DeadFilter) -> Option<Vec<Dead>> {
         let (answer, dead) = oneshot::channel();
         self.commands.send(OperatorCommand::List(filter, answer)).await.ok()?;
-        dead.await.ok()
+        read(dead.await.ok()?).await
     }
 
-    /// How many fit, at most as many as [`DeadFilter::limit`] says; `None` once the bot has stopped.
+    /// How many fit, at most as many as [`DeadFilter::limit`] says; `None` as in [`DeadLetters::list`].
     ///
     /// # Cancel safety
     ///
@@ -126,7 +128,7 @@ impl DeadLetters {
     pub async fn count(&self, filter: DeadFilter) -> Option<u64> {
         let (answer, count) = oneshot::channel();
         self.commands.send(OperatorCommand::Count(filter, answer)).await.ok()?;
-        count.await.ok()
+        read(count.await.ok()?).await
     }
 
     /// Gives those that fit another chance, all or none: events come after what their conversations hold now, except
@@ -156,7 +158,7 @@ impl DeadLetters {
 
 impl Jobs {
     /// Those that wait, the earliest first, at most `limit`: of the conversation with this id, or of all, after the job
-    /// that is due then and has this number ([`Job::due_ms`], [`Job::id`]). `None` once the bot has stopped.
+    /// that is due then and has this number ([`Job::due_ms`], [`Job::id`]). `None` as in [`DeadLetters::list`].
     ///
     /// # Cancel safety
     ///
@@ -170,7 +172,7 @@ impl Jobs {
         let (answer, jobs) = oneshot::channel();
         let conversation = conversation.map(str::to_owned);
         self.commands.send(OperatorCommand::Jobs { conversation, after, limit, answer }).await.ok()?;
-        jobs.await.ok()
+        read(jobs.await.ok()?).await
     }
 
     /// Forgets the job of this name ([`Job::name`]), whosever it is. Answers whether there was one; `None` once the bot
@@ -184,4 +186,13 @@ impl Jobs {
         self.commands.send(OperatorCommand::Cancel(name.into(), answer)).await.ok()?;
         was_there.await.ok()
     }
+}
+
+/// Reads what was asked for, as the one who asked. That it cannot be read costs nobody else anything.
+async fn read<T>(listing: Listing<T>) -> Option<T> {
+    let read: Result<T> = listing.await;
+    if let Err(error) = &read {
+        tracing::error!(error = error.chain(), "the journal cannot be read for the operator");
+    }
+    read.ok()
 }

@@ -82,6 +82,7 @@ async fn ask(mut journal: impl Journal) -> evenkeel::Result<Fates> {
     let written = journal.write(vec![Entry::ListDead(DeadFilter::default())]).await?;
     for answer in written.answers {
         let Answer::Dead(dead) = answer else { continue };
+        let dead = dead.await?;
         let event = |one: &Dead| message_in(one.event()?.text()?);
         let reply = |one: &Dead| in_action(&one.reply()?.action);
         fates.dead.extend(dead.iter().filter_map(|one| event(one).or_else(|| reply(one))));
@@ -130,7 +131,7 @@ mod tests {
         }
 
         fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
-            ready(Ok(Written { batch, answers: vec![Answer::Dead(Vec::new())] }))
+            ready(Ok(Written { batch, answers: vec![Answer::Dead(Vec::new().into())] }))
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::delivery::Delivery;
 use crate::error::{Error, Result};
-use crate::journal::{Acceptance, Answer, Dead, Entry, Job, Written};
+use crate::journal::{Acceptance, Answer, Dead, Entry, Job, Listing, Written};
 
 /// More room than this is given back once a batch is taken.
 const KEPT: usize = 1_024;
@@ -52,8 +52,10 @@ pub(super) enum Continuation {
     Schedules(Vec<String>),
     JobsListed(oneshot::Sender<Vec<Job>>),
     JobCancelled(oneshot::Sender<bool>),
-    DeadListed(oneshot::Sender<Vec<Dead>>),
-    DeadCounted(oneshot::Sender<u64>),
+    /// What the operator is told is read by whoever waits for it.
+    JobsRead(oneshot::Sender<Listing<Vec<Job>>>),
+    DeadListed(oneshot::Sender<Listing<Vec<Dead>>>),
+    DeadCounted(oneshot::Sender<Listing<u64>>),
     /// Take up what was replayed, and tell the operator if it was one who asked.
     Replayed(Option<oneshot::Sender<u64>>),
     Discarded(oneshot::Sender<u64>),

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::given_up::{Dead, DeadFilter, Reason, Replayed};
 use super::id::EventId;
 use super::left::Page;
+use super::listing::Listing;
 use super::planned::{Job, NewJob};
 use crate::event::{Event, MessageId};
 use crate::reply::{Outbound, SendKey};
@@ -179,9 +180,18 @@ pub enum Entry {
         /// At most so many.
         limit: usize,
     },
+    /// The same for an operator, who may ask for many. Answered by [`Answer::Jobs`].
+    ListJobs {
+        /// As in [`Entry::Jobs`].
+        conversation: Option<String>,
+        /// As in [`Entry::Jobs`].
+        after: Option<(u64, u64)>,
+        /// As in [`Entry::Jobs`].
+        limit: usize,
+    },
     /// Asks for dead letters, the oldest first. Answered by [`Answer::Dead`].
     ListDead(DeadFilter),
-    /// Asks how many dead letters there are. Answered by [`Answer::Count`].
+    /// Asks how many dead letters there are. Answered by [`Answer::DeadCount`].
     CountDead(DeadFilter),
     /// Gives dead letters another chance, at the end of their lanes. Answered by [`Answer::Replayed`].
     ///
@@ -226,6 +236,7 @@ impl Entry {
             | Self::Recall { .. }
             | Self::Due { .. }
             | Self::Jobs { .. }
+            | Self::ListJobs { .. }
             | Self::ListDead(_)
             | Self::CountDead(_)
             | Self::Adopt
@@ -278,6 +289,7 @@ impl Entry {
             Self::Recall { .. }
                 | Self::Due { .. }
                 | Self::Jobs { .. }
+                | Self::ListJobs { .. }
                 | Self::ListDead(_)
                 | Self::CountDead(_)
                 | Self::Load { .. }
@@ -304,8 +316,12 @@ pub enum Answer {
         /// In milliseconds since 1970.
         next_ms: Option<u64>,
     },
-    /// Dead letters, the oldest first.
-    Dead(Vec<Dead>),
+    /// Jobs, the earliest first, once somebody awaits them.
+    Jobs(Listing<Vec<Job>>),
+    /// Dead letters, the oldest first, once somebody awaits them.
+    Dead(Listing<Vec<Dead>>),
+    /// How many dead letters there are, once somebody awaits it.
+    DeadCount(Listing<u64>),
     /// What has another chance now.
     Replayed(Replayed),
     /// What is gone for good.

@@ -149,6 +149,11 @@ impl<'a> Scope<'a> {
         Self(format!("\0network:{name}").into())
     }
 
+    /// The same, to keep.
+    pub fn into_owned(self) -> Scope<'static> {
+        Scope(Cow::Owned(self.0.into_owned()))
+    }
+
     /// As it lies in a store: the id of a conversation as it is, everything else with a prefix that no id has.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -13,9 +13,9 @@ use std::task::{Context, Poll, Waker};
 
 use super::rules::Known;
 use super::store::{
-    Batch, Committed, Epoch, EventId, JobFilter, Partition, Scope, Store, Sync, Verdict, Work,
+    Batch, Committed, Epoch, EventId, JobFilter, Partition, Reader, Scope, Store, Sync, Verdict, Work,
 };
-use super::{Answer, Entry, latest};
+use super::{Answer, Entry, Listing, latest};
 use crate::error::{Error, Result};
 #[cfg(feature = "sqlite")]
 pub(super) use commands::OperatorCommand;
@@ -155,10 +155,39 @@ impl<S: Store> Record<S> {
                     .await?
             }
             Entry::Load { limit, limit_bytes } => Answer::Loaded(self.load(*limit, *limit_bytes).await?),
-            Entry::ListDead(filter) => Answer::Dead(self.store.dead(filter).await?),
-            Entry::CountDead(filter) => Answer::Count(self.store.dead_names(filter).await?.len() as u64),
-            _ => Answer::Noted,
+            _ => self.list(question),
         })
+    }
+
+    /// What an operator asks for is read beside the writer, once somebody awaits it.
+    fn list(&self, question: &Entry) -> Answer {
+        match question.clone() {
+            Entry::ListJobs { conversation, after, limit } => {
+                Answer::Jobs(self.beside(move |mut reader| async move {
+                    let conversation = conversation.as_deref();
+                    let which = JobFilter { conversation, after, until_ms: u64::MAX, limit };
+                    Ok(reader.jobs(&which).await?.0)
+                }))
+            }
+            Entry::ListDead(filter) => {
+                Answer::Dead(self.beside(move |mut reader| async move { reader.dead(&filter).await }))
+            }
+            Entry::CountDead(filter) => {
+                Answer::DeadCount(self.beside(move |mut reader| async move {
+                    Ok(reader.dead_names(&filter).await?.len() as u64)
+                }))
+            }
+            _ => Answer::Noted,
+        }
+    }
+
+    fn beside<T, F>(&self, read: impl FnOnce(S::Reader) -> F + Send + 'static) -> Listing<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+    {
+        // One that cannot be opened fails whoever wants to read, and nobody else.
+        let reader = self.store.reader();
+        Listing::new(async move { read(reader?).await })
     }
 
     async fn jobs(&mut self, which: JobFilter<'_>) -> Result<Answer> {

@@ -1,6 +1,6 @@
 //! Every store keeps the promises of the suite, and the suite sees whoever does not.
 
-mod flawed;
+pub(crate) mod flawed;
 mod plain;
 
 use std::cell::RefCell;

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use evenkeel::journal::{Acceptance, Answer, Entry, Journal, Page, Reason, Recovered, Replayed};
+use evenkeel::journal::{
+    Acceptance, Answer, Dead, DeadFilter, Entry, Journal, Page, Reason, Recovered, Replayed,
+};
 use evenkeel::{Conversation, Event, Message, Outbound, Reply, SendKey, Sender};
 
 /// A folder that goes with the test.
@@ -113,6 +115,14 @@ pub(crate) async fn write<J: Journal>(journal: &mut J, batch: Vec<Entry>) -> Vec
 /// Writes one entry.
 pub(crate) async fn ask<J: Journal>(journal: &mut J, entry: Entry) -> Answer {
     write(journal, vec![entry]).await.remove(0)
+}
+
+/// The dead letters that are meant, read as the operator reads them.
+pub(crate) async fn listed<J: Journal>(journal: &mut J, filter: DeadFilter) -> Vec<Dead> {
+    match ask(journal, Entry::ListDead(filter)).await {
+        Answer::Dead(dead) => dead.await.unwrap(),
+        other => panic!("no list: {other:?}"),
+    }
 }
 
 pub(crate) fn number(answer: &Answer) -> u64 {

@@ -9,6 +9,7 @@ mod conformance;
 mod disk;
 #[cfg(target_os = "linux")]
 mod faults;
+mod listed;
 mod looked;
 mod made;
 mod model;

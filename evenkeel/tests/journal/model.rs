@@ -129,6 +129,8 @@ fn of_jobs() -> impl Strategy<Value = Entry> {
         1 => (time(), 0_usize..4).prop_map(|(until_ms, limit)| Entry::Due { until_ms, limit }),
         1 => (option::of(conversation()), option::of((time(), sequence())), 0_usize..4)
             .prop_map(|(conversation, after, limit)| Entry::Jobs { conversation, after, limit }),
+        1 => (option::of(conversation()), option::of((time(), sequence())), 0_usize..4)
+            .prop_map(|(conversation, after, limit)| Entry::ListJobs { conversation, after, limit }),
         2 => (sequence(), time(), option::of(some_event()), any::<bool>(), option::of(time()), time()).prop_map(
             |(job, due_ms, event, begins, next_ms, now_ms)| {
                 Entry::Fire { job, due_ms, event, begins, next_ms, now_ms }
@@ -191,10 +193,12 @@ fn shown_replayed(replayed: &Replayed) -> String {
     format!("{events:?} {letters:?} {anew:?} {unparked:?} {discarded:?}")
 }
 
-fn shown_answer(answer: &Answer) -> String {
+async fn shown_answer(answer: Answer) -> String {
     match answer {
-        Answer::Dead(dead) => dead.iter().map(shown_dead).collect::<Vec<_>>().join("\n"),
-        Answer::Replayed(replayed) => shown_replayed(replayed),
+        Answer::Dead(dead) => dead.await.unwrap().iter().map(shown_dead).collect::<Vec<_>>().join("\n"),
+        Answer::Jobs(jobs) => format!("{:?}", jobs.await.unwrap()),
+        Answer::DeadCount(count) => format!("{}", count.await.unwrap()),
+        Answer::Replayed(replayed) => shown_replayed(&replayed),
         other => format!("{other:?}"),
     }
 }
@@ -215,8 +219,9 @@ async fn compare(moves: Vec<Move>, folder: &Folder) -> Result<(), TestCaseError>
             Move::Write(batch) => {
                 let expected = model.write(batch.clone()).await.unwrap().answers;
                 let found = journal.write(batch).await.unwrap();
-                for ((entry, expected), found) in found.batch.iter().zip(&expected).zip(&found.answers) {
-                    prop_assert_eq!(shown_answer(found), shown_answer(expected), "to {:?}", entry);
+                for ((entry, expected), found) in found.batch.iter().zip(expected).zip(found.answers) {
+                    let (found, expected) = (shown_answer(found).await, shown_answer(expected).await);
+                    prop_assert_eq!(found, expected, "to {:?}", entry);
                 }
             }
             Move::Restart { is_closed, page } => {

@@ -8,7 +8,8 @@ use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions}
 use evenkeel::journal::{Acceptance, Answer, DeadFilter, DeadId, Entry, Journal, NewJob, Reason, Recovered};
 
 use crate::made::{
-    Folder, accept, ask, begin_at_once, beside, bury, bury_reply, key, number, promise, replayed, write,
+    Folder, accept, ask, begin_at_once, beside, bury, bury_reply, key, listed, number, promise, replayed,
+    write,
 };
 use crate::released::fill;
 
@@ -29,10 +30,7 @@ fn columns(file: &Path) -> Vec<(String, String, String)> {
 }
 
 async fn list(journal: &mut SqliteJournal) -> Vec<(DeadId, Reason)> {
-    match ask(journal, Entry::ListDead(DeadFilter::default())).await {
-        Answer::Dead(dead) => dead.iter().map(|dead| (dead.id, dead.reason)).collect(),
-        other => panic!("{other:?}"),
-    }
+    listed(journal, DeadFilter::default()).await.iter().map(|dead| (dead.id, dead.reason)).collect()
 }
 
 /// What is pending or dead, or, for events only, their numbers.

@@ -10,7 +10,7 @@ use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions}
 use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Journal, NewJob, Outcome, Reason};
 
 use crate::made::{
-    Folder, accept, ask, begin_at_once, beside, bury, bury_reply, key, promise, replayed, write,
+    Folder, accept, ask, begin_at_once, beside, bury, bury_reply, key, listed, promise, replayed, write,
 };
 
 /// Opening fails with this line, as does looking, and nothing in the folder changes.
@@ -299,9 +299,7 @@ async fn what_cannot_be_read_becomes_a_dead_letter() {
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
     let left = journal.recover().await.unwrap();
     assert_eq!((left.events.len(), left.letters.len()), (1, 0));
-    let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else {
-        panic!()
-    };
+    let dead = listed(&mut journal, DeadFilter::default()).await;
     assert_eq!(dead.iter().map(|dead| dead.reason).collect::<Vec<_>>(), [Reason::Unreadable; 2]);
     let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
     let again = replayed(ask(&mut journal, replay).await);

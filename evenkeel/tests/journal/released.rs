@@ -12,7 +12,7 @@ use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Fact, Journal, NewJob
 use evenkeel::{File, MessageId, Reply};
 
 use crate::made::{
-    Folder, accept, ask, begin_at_once, bury, bury_reply, key, outbound, promise, reply, write,
+    Folder, accept, ask, begin_at_once, bury, bury_reply, key, listed, outbound, promise, reply, write,
 };
 
 fn fixture(version: i32) -> PathBuf {
@@ -104,9 +104,7 @@ async fn check(file: PathBuf) {
     assert_eq!(left.letters[2].outbound, outbound(5, 1, "under way"));
     assert_eq!(left.next_job_ms, Some(8000));
 
-    let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else {
-        panic!()
-    };
+    let dead = listed(&mut journal, DeadFilter::default()).await;
     let dead: Vec<_> = dead.iter().map(|dead| (dead.id, dead.reason, &*dead.error)).collect();
     let (panicked, parked) =
         ((DeadId::Event(6), Reason::Panicked, "no"), (DeadId::Event(7), Reason::Parked, "no"));

@@ -9,8 +9,8 @@ use evenkeel::journal::{
 use evenkeel::{File, MessageId, Reply};
 
 use crate::made::{
-    Folder, accept, ask, begin_at_once, bury, bury_reply, event, key, number, outbound, promise, replayed,
-    reply, write,
+    Folder, accept, ask, begin_at_once, bury, bury_reply, event, key, listed, number, outbound, promise,
+    replayed, reply, write,
 };
 
 /// A journal that can be taken away and come back.
@@ -304,10 +304,10 @@ promises! {
         let alice = Some("alice".to_owned());
         cases.push((DeadFilter { conversation: alice, limit: Some(9), ..DeadFilter::default() }, vec![one, two, three, nine]));
         for (filter, expected) in cases {
-            let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(filter.clone())).await else { panic!() };
+            let dead = listed(&mut journal, filter.clone()).await;
             assert_eq!(dead.iter().map(|dead| dead.id).collect::<Vec<_>>(), expected, "{filter:?}");
         }
-        let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else { panic!() };
+        let dead = listed(&mut journal, DeadFilter::default()).await;
         assert_eq!((dead[0].attempts, dead[0].at_ms, &*dead[0].error, &*dead[0].command), (1, 2000, "no", "!ping"));
         assert_eq!(dead[0].event().map(evenkeel::Event::id), Some("a"));
         assert_eq!(dead[3].reply(), Some(&outbound(9, 1, "pong")));
@@ -329,7 +329,7 @@ promises! {
         let events: Vec<_> = left.events.iter().map(|e| (e.sequence, e.is_parked, e.facts.len())).collect();
         assert_eq!(events, [(2, false, 0), (9, false, 2)]);
         assert_eq!(left.letters.len(), 1);
-        let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else { panic!() };
+        let dead = listed(&mut journal, DeadFilter::default()).await;
         assert!(dead.is_empty());
         assert!(matches!(ask(&mut journal, accept("a")).await, Answer::Accepted(Acceptance::Duplicate)));
     }
@@ -352,7 +352,7 @@ promises! {
         let buried = |index| Fact::Buried { index };
         assert_eq!(facts, [(1, vec![buried(0), buried(1)]), (2, vec![buried(0)])]);
         assert!(left.letters.is_empty());
-        let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else { panic!() };
+        let dead = listed(&mut journal, DeadFilter::default()).await;
         assert_eq!(dead.iter().map(|dead| dead.id).collect::<Vec<_>>(), [DeadId::Event(3), DeadId::Reply(2, 0)]);
         // With the event, the fact is gone: its replay has all replies to send.
         write(&mut journal, vec![bury(1, Reason::Failed)]).await;
@@ -392,7 +392,7 @@ promises! {
         let replay = Entry::Replay { filter: one(DeadId::Event(4)), now_ms: 3000 };
         let again = replayed(ask(&mut journal, replay).await);
         assert_eq!((again.events.len(), again.letters.len(), again.anew), (1, 0, vec![DeadId::Reply(4, 1)]));
-        let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else { panic!() };
+        let dead = listed(&mut journal, DeadFilter::default()).await;
         assert!(dead.is_empty());
     }
 

@@ -69,7 +69,8 @@ impl Engine {
             (Continuation::JobsListed(told), Answer::Due { jobs, .. }) => tell(told, jobs),
             (Continuation::JobCancelled(told), Answer::Count(count)) => tell(told, count > 0),
             (Continuation::DeadListed(told), Answer::Dead(dead)) => tell(told, dead),
-            (Continuation::DeadCounted(told), Answer::Count(count)) => tell(told, count),
+            (Continuation::DeadCounted(told), Answer::DeadCount(count)) => tell(told, count),
+            (Continuation::JobsRead(told), Answer::Jobs(jobs)) => tell(told, jobs),
             (Continuation::Replayed(told), Answer::Replayed(replayed)) => {
                 let count = self.replayed(replayed);
                 if let Some(told) = told {

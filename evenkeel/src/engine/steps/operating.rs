@@ -18,7 +18,7 @@ impl Engine {
             }
             OperatorCommand::Discard(filter, told) => (Entry::Discard(filter), Continuation::Discarded(told)),
             OperatorCommand::Jobs { conversation, after, limit, answer } => {
-                (Entry::Jobs { conversation, after, limit }, Continuation::JobsListed(answer))
+                (Entry::ListJobs { conversation, after, limit }, Continuation::JobsRead(answer))
             }
             OperatorCommand::Cancel(name, told) => {
                 (Entry::Cancel { name, conversation: None }, Continuation::JobCancelled(told))

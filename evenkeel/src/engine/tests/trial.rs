@@ -437,7 +437,8 @@ impl Trial {
 
     /// What the journal does, noted.
     fn apply(&mut self, batch: Vec<Entry>) -> Written {
-        let written = ready(self.journal.write(batch)).unwrap();
+        let mut written = ready(self.journal.write(batch)).unwrap();
+        written.answers = written.answers.into_iter().map(operator::read_now).collect();
         // Questions are answered when all else is written; what is said to the operator comes in the order of the entries.
         let all = || written.batch.iter().zip(&written.answers).enumerate();
         let (asked, done): (Vec<_>, Vec<_>) = all().partition(|(_, (entry, _))| entry.is_question());

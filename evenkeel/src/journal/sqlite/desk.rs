@@ -10,15 +10,15 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::SqliteOptions;
 use super::health::Health;
 use super::lock::{self, Lock};
 use super::open::Place;
 use super::store::{SqliteReader, SqliteStore};
 use super::writer::Writer;
+use super::{SqliteOptions, dead, read};
 use crate::error::{Error, Result};
 use crate::journal::record::{OperatorCommand, Outcome, Record, at_once};
-use crate::journal::store::{JobFilter, Reader};
+use crate::journal::store::JobFilter;
 use crate::journal::{Dead, DeadFilter, Job};
 
 /// For so long a running bot is waited for: it looks once a second.
@@ -150,7 +150,9 @@ impl<T> Desk<T> {
     /// Waits for what becomes of a command that was left.
     fn wait(&mut self, number: u64, until: Instant) -> Result<Outcome> {
         loop {
-            if let Some(outcome) = at_once(self.reader.get_mut().outcome(number))? {
+            if let Some(outcome) =
+                self.reader.get_mut().ask(|connection| read::outcome(connection, number))?
+            {
                 return serde_json::from_str(&outcome).map_err(|_| {
                     Error::new("the bot could not read the command")
                         .with_hint("restart the bot with the version of this command")
@@ -172,7 +174,7 @@ impl Desk<Dead> {
     ///
     /// When the file cannot be read.
     pub fn list(&self, filter: &DeadFilter) -> Result<Vec<Dead>> {
-        at_once(self.reader.borrow_mut().dead(filter))
+        self.reader.borrow_mut().ask(|connection| dead::list(connection, filter))
     }
 
     /// How many dead letters are meant.
@@ -181,7 +183,8 @@ impl Desk<Dead> {
     ///
     /// When the file cannot be read.
     pub fn count(&self, filter: &DeadFilter) -> Result<u64> {
-        at_once(self.reader.borrow_mut().dead_names(filter)).map(|names| names.len() as u64)
+        let names = self.reader.borrow_mut().ask(|connection| dead::names(connection, filter));
+        names.map(|names| names.len() as u64)
     }
 
     /// Gives those that are meant another chance, at the end of their lanes, as [`Entry::Replay`](crate::journal::Entry::Replay)
@@ -245,7 +248,7 @@ impl Desk<Job> {
         limit: usize,
     ) -> Result<Vec<Job>> {
         let which = JobFilter { conversation, after, until_ms: u64::MAX, limit };
-        at_once(self.reader.borrow_mut().jobs(&which)).map(|(jobs, _)| jobs)
+        self.reader.borrow_mut().ask(|connection| read::jobs(connection, &which)).map(|(jobs, _)| jobs)
     }
 
     /// Forgets the job of this name; [`Outcome::cancelled`] says whether there was one. One that has been fired already goes on.

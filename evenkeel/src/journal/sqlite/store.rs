@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
 use super::content::natural;
@@ -22,13 +23,19 @@ use crate::journal::store::{
     NewRow, Partition, Parts, Reader, Scope, Store,
 };
 use crate::journal::{Dead, DeadFilter, DeadId, Job};
+use crate::offload::Pool;
 
 /// How often the file is looked at for what other processes have left in it.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// So many read beside the owner at once; others queue.
+const READERS: usize = 2;
+
 /// Keeps rows in one file of SQLite. One process owns all of it.
 pub struct SqliteStore {
     writer: Writer,
+    /// The threads of those who read beside it.
+    readers: Pool,
     durability: Durability,
     /// Whether commands may wait, as far as this process knows.
     has_commands: bool,
@@ -40,7 +47,8 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     pub(super) fn new(writer: Writer, durability: Durability) -> Self {
-        Self { writer, durability, has_commands: true, next_look: None, _lock: None }
+        let readers = Pool::new(READERS);
+        Self { writer, readers, durability, has_commands: true, next_look: None, _lock: None }
     }
 
     /// Keeps others out of the file for as long as it lives.
@@ -48,7 +56,8 @@ impl SqliteStore {
         Self { _lock: Some(lock), ..self }
     }
 
-    fn read<T>(&mut self, question: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+    /// Reads on the thread that writes: nothing comes in between.
+    async fn read<T>(&mut self, question: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         self.writer.ask(|session| question(&session.connection))
     }
 }
@@ -123,7 +132,8 @@ impl Store for SqliteStore {
     }
 
     fn reader(&self) -> Result<SqliteReader> {
-        SqliteReader::open(self.writer.place().clone())
+        let (place, threads) = (self.writer.place().clone(), self.readers.clone());
+        Ok(SqliteReader { place, connection: None, threads })
     }
 
     fn durability(&self) -> Durability {
@@ -144,26 +154,32 @@ impl Store for SqliteStore {
     }
 }
 
-/// Reads a file beside the process that writes it.
+/// Reads a file beside the process that writes it, on a thread of its own where there is a tokio runtime.
 pub struct SqliteReader {
     place: Place,
-    connection: Connection,
+    /// `None` before the first question, and after one that nobody waited for.
+    connection: Option<Connection>,
+    threads: Pool,
 }
 
 impl SqliteReader {
+    /// Opens the file.
     pub(super) fn open(place: Place) -> Result<Self> {
-        let connection = place.open_beside()?;
-        Ok(Self { place, connection })
+        let connection = Some(place.open_beside()?);
+        Ok(Self { place, connection, threads: Pool::new(1) })
     }
 
     /// Leaves commands for the owner, on the disk when it returns, and says their numbers.
     pub(super) fn leave(&mut self, commands: &[OperatorCommand]) -> Result<Vec<u64>> {
-        let version = self.connection.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
-        if version.map_err(|error| self.place.explain(&error))? < VERSION {
+        if self.ask(|connection| {
+            connection.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
+        })? < VERSION
+        {
             return Err(Error::new("the bot that has the journal open is of an earlier version")
                 .with_hint("restart the bot with the version of this command, then try again"));
         }
-        let written = self.connection.transaction().and_then(|transaction| {
+        self.ask(|connection| {
+            let transaction = connection.transaction()?;
             let insert = |command: &OperatorCommand| {
                 transaction.execute("INSERT INTO command(body) VALUES (?1)", [&command.to_bytes()[..]])?;
                 Ok(natural(transaction.last_insert_rowid()))
@@ -171,12 +187,37 @@ impl SqliteReader {
             let numbers = commands.iter().map(insert).collect::<rusqlite::Result<_>>()?;
             transaction.commit()?;
             Ok(numbers)
-        });
-        written.map_err(|error| self.place.explain(&error))
+        })
     }
 
-    fn read<T>(&mut self, question: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        question(&self.connection).map_err(|error| self.place.explain(&error))
+    /// Reads on the caller's own thread.
+    pub(super) fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.place.open_beside()?),
+        };
+        question(connection).map_err(|error| self.place.explain(&error))
+    }
+
+    async fn read<T: Send + 'static>(
+        &mut self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if Handle::try_current().is_err() {
+            return self.ask(|connection| question(connection));
+        }
+        let (place, threads) = (self.place.clone(), self.threads.clone());
+        let mut reader = Self { place, connection: self.connection.take(), threads };
+        let reading = self.threads.run(move || {
+            let answer = reader.ask(|connection| question(connection));
+            (reader.connection, answer)
+        });
+        let (connection, answer) = reading.await?;
+        self.connection = connection;
+        answer
     }
 }
 
@@ -186,39 +227,55 @@ impl fmt::Debug for SqliteReader {
     }
 }
 
-/// The same questions, over whichever connection.
+/// The same questions, over whichever connection. A reader takes them to another thread.
 macro_rules! reads {
     () => {
         async fn parts(&mut self, id: EventId) -> Result<Parts> {
-            self.read(|connection| read::parts(connection, id))
+            self.read(move |connection| read::parts(connection, id)).await
         }
 
         async fn dead(&mut self, filter: &DeadFilter) -> Result<Vec<Dead>> {
-            self.read(|connection| dead::list(connection, filter))
+            let filter = filter.clone();
+            self.read(move |connection| dead::list(connection, &filter)).await
         }
 
         async fn dead_names(&mut self, filter: &DeadFilter) -> Result<Vec<DeadId>> {
-            self.read(|connection| dead::names(connection, filter))
+            let filter = filter.clone();
+            self.read(move |connection| dead::names(connection, &filter)).await
         }
 
         async fn job(&mut self, key: JobKey<'_>) -> Result<Option<Job>> {
-            self.read(|connection| read::job(connection, key))
+            match key {
+                JobKey::Id(id) => self.read(move |connection| read::job(connection, JobKey::Id(id))).await,
+                JobKey::Name(name) => {
+                    let name = name.to_owned();
+                    self.read(move |connection| read::job(connection, JobKey::Name(&name))).await
+                }
+            }
         }
 
         async fn jobs(&mut self, which: &JobFilter<'_>) -> Result<Due> {
-            self.read(|connection| read::jobs(connection, which))
+            let JobFilter { conversation, after, until_ms, limit } = *which;
+            let conversation = conversation.map(str::to_owned);
+            self.read(move |connection| {
+                let conversation = conversation.as_deref();
+                read::jobs(connection, &JobFilter { conversation, after, until_ms, limit })
+            })
+            .await
         }
 
         async fn value(&mut self, scope: &Scope<'_>, name: &str) -> Result<Option<Bytes>> {
-            self.read(|connection| read::value(connection, scope, name))
+            let (scope, name) = (scope.clone().into_owned(), name.to_owned());
+            self.read(move |connection| read::value(connection, &scope, &name)).await
         }
 
         async fn values(&mut self, scope: &Scope<'_>) -> Result<Vec<(String, Bytes)>> {
-            self.read(|connection| read::values(connection, scope))
+            let scope = scope.clone().into_owned();
+            self.read(move |connection| read::values(connection, &scope)).await
         }
 
         async fn outcome(&mut self, command: u64) -> Result<Option<String>> {
-            self.read(|connection| read::outcome(connection, command))
+            self.read(move |connection| read::outcome(connection, command)).await
         }
     };
 }
@@ -231,7 +288,7 @@ impl Reader for SqliteStore {
         if !self.has_commands {
             return Ok(Vec::new());
         }
-        let commands = self.read(read::commands)?;
+        let commands = self.read(read::commands).await?;
         // They wait until they have an outcome.
         self.has_commands = !commands.is_empty();
         Ok(commands)
@@ -242,6 +299,6 @@ impl Reader for SqliteReader {
     reads!();
 
     async fn commands(&mut self) -> Result<Vec<(u64, Bytes)>> {
-        self.read(read::commands)
+        self.read(read::commands).await
     }
 }

@@ -150,16 +150,31 @@ struct Memory {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Flawed {
+pub(crate) struct Flawed {
     store: MemoryStore,
     mistake: Option<Mistake>,
     memory: Arc<Mutex<Memory>>,
     is_stale: bool,
+    /// Whether a reader never answers.
+    reader_hangs: bool,
+    is_hanging: bool,
 }
 
 impl Flawed {
     pub(super) fn new(mistake: Option<Mistake>) -> Self {
-        Self { store: MemoryStore::default(), mistake, memory: Arc::default(), is_stale: false }
+        Self {
+            store: MemoryStore::default(),
+            mistake,
+            memory: Arc::default(),
+            is_stale: false,
+            reader_hangs: false,
+            is_hanging: false,
+        }
+    }
+
+    /// A store without a mistake whose readers never answer.
+    pub(crate) fn with_readers_that_hang() -> Self {
+        Self { reader_hangs: true, ..Self::new(None) }
     }
 
     /// What effects have noted.
@@ -480,7 +495,7 @@ impl Store for Flawed {
     }
 
     fn reader(&self) -> Result<Self> {
-        Ok(Self { is_stale: self.makes(Mistake::StaleReader), ..self.clone() })
+        Ok(Self { is_stale: self.makes(Mistake::StaleReader), is_hanging: self.reader_hangs, ..self.clone() })
     }
 
     fn durability(&self) -> Durability {
@@ -494,6 +509,9 @@ impl Reader for Flawed {
     }
 
     async fn dead(&mut self, filter: &DeadFilter) -> Result<Vec<Dead>> {
+        if self.is_hanging {
+            return std::future::pending().await;
+        }
         if !self.makes(Mistake::DeadByNameAlone) {
             return self.store.dead(filter).await;
         }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use crate::engine::JobBody;
 use crate::event::Event;
-use crate::journal::{Acceptance, Answer, Dead, DeadFilter, DeadId, Entry, Job, NewJob, Reason};
+use crate::journal::{Acceptance, Answer, Dead, DeadFilter, DeadId, Entry, Job, Listing, NewJob, Reason};
 
 /// Why something was given up, and where.
 struct Grave {
@@ -40,9 +41,9 @@ pub(super) enum Told {
 
 /// Where the operator waits for it.
 pub(super) enum Asked {
-    Dead(oneshot::Receiver<Vec<Dead>>),
+    Dead(oneshot::Receiver<Listing<Vec<Dead>>>),
     Count(oneshot::Receiver<u64>),
-    Jobs(oneshot::Receiver<Vec<Job>>),
+    Jobs(oneshot::Receiver<Listing<Vec<Job>>>),
     Cancelled(oneshot::Receiver<bool>),
 }
 
@@ -51,16 +52,31 @@ impl Asked {
     pub(super) fn heard(&mut self) -> Option<Told> {
         match self {
             Self::Dead(answer) => {
-                let dead = answer.try_recv().ok()?;
+                let dead = read(answer.try_recv().ok()?);
                 Some(Told::Dead(dead.iter().map(|dead| dead.id).collect()))
             }
             Self::Count(answer) => answer.try_recv().ok().map(Told::Count),
             Self::Jobs(answer) => {
-                let jobs = answer.try_recv().ok()?;
+                let jobs = read(answer.try_recv().ok()?);
                 Some(Told::Jobs(jobs.into_iter().map(|job| job.name).collect()))
             }
             Self::Cancelled(answer) => answer.try_recv().ok().map(Told::Cancelled),
         }
+    }
+}
+
+/// What is read in memory is there at once.
+fn read<T>(listing: Listing<T>) -> T {
+    listing.now_or_never().expect("it is in memory").expect("memory can be read")
+}
+
+/// The same answer, which does not change any more.
+pub(super) fn read_now(answer: Answer) -> Answer {
+    match answer {
+        Answer::Dead(dead) => Answer::Dead(read(dead).into()),
+        Answer::Jobs(jobs) => Answer::Jobs(read(jobs).into()),
+        Answer::DeadCount(count) => Answer::DeadCount(read(count).into()),
+        other => other,
     }
 }
 
@@ -177,8 +193,7 @@ impl Desk {
                 let planned = Planned { name, conversation, due_ms: *due_ms, plan: Plan::Waiting };
                 assert!(self.jobs.insert(*id, planned).is_none(), "job {id} is planned twice");
             }
-            // The operator's; those that look for schedules want all there are.
-            (Entry::Jobs { conversation, after, limit }, _) if *limit < 1_000_000 => {
+            (Entry::ListJobs { conversation, after, limit }, _) => {
                 let waiting = self.waiting(conversation.as_deref());
                 let rest =
                     waiting.iter().filter(|(due_ms, id, _)| after.is_none_or(|after| after < (*due_ms, *id)));
