@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use evenkeel::Error;
 use evenkeel::job::Waiting;
-use evenkeel::journal::Job;
 use evenkeel::journal::sqlite::Jobs;
+use evenkeel::journal::{Job, is_schedule, title};
 use serde::Serialize;
 
 use crate::command::JobAction;
@@ -19,9 +19,6 @@ const PAGE: usize = 1_000;
 
 /// So many names are listed where one was not clear.
 const SHOWN: usize = 5;
-
-/// The name of a schedule of the router's begins so, after a letter that nobody can type.
-const SCHEDULE: &str = "schedule ";
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -76,7 +73,7 @@ fn row(width: usize, job: &Job, now_ms: u64) -> String {
         Some(ms) => span(ms),
         None => "now".into(),
     };
-    let chat = short(chat(job).unwrap_or("-"));
+    let chat = short(job.chat().unwrap_or("-"));
     let cell = [&line(&job.name), &time(job.due_ms), &wait, &cut(again, 30), &chat, &cut(function, 60)];
     cells(width, cell.map(String::as_str))
 }
@@ -90,19 +87,14 @@ fn cells(width: usize, [name, due, wait, again, conversation, function]: [&str; 
 fn json(job: &Job) -> Result<String, Error> {
     let waiting = Waiting::read(job);
     let line = Line {
-        name: job.name.trim_start_matches('\0'),
+        name: title(&job.name),
         due_ms: job.due_ms,
         function: waiting.as_ref().map(|waiting| &*waiting.function),
         is_repeated: waiting.as_ref().is_some_and(|waiting| waiting.schedule.is_some()),
         schedule: waiting.as_ref().and_then(|waiting| waiting.schedule.as_deref()),
-        conversation: chat(job),
+        conversation: job.chat(),
     };
     Ok(format!("{}\n", serde_json::to_string(&line)?))
-}
-
-/// The conversation; the router's schedules have none.
-fn chat(job: &Job) -> Option<&str> {
-    Some(&*job.conversation).filter(|id| !id.is_empty() && !id.starts_with('\0'))
 }
 
 /// Cancels the job that is meant: by the name that the list shows, or, where that is one job alone, by the number of its
@@ -125,11 +117,8 @@ fn cancel(jobs: &mut Jobs, name: &str) -> Result<(), Failure> {
         say(&format!("{shown}: {told}\n"))?;
         return Ok(());
     }
-    let again = if shown.starts_with(SCHEDULE) {
-        ": the program has it still, and its next start brings it back"
-    } else {
-        ""
-    };
+    let again =
+        if is_schedule(&name) { ": the program has it still, and its next start brings it back" } else { "" };
     say(&format!("cancelled {shown}{again}\n"))?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use evenkeel::journal::title;
 use evenkeel::visible;
 use jiff::Timestamp;
 
@@ -40,8 +41,7 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// The text on one line, with everything in it visible.
 pub(crate) fn line(text: &str) -> String {
-    // Names of the framework's own begin with what no person can type.
-    let words = text.trim_start_matches('\0').split([' ', '\n', '\r', '\t']).filter(|word| !word.is_empty());
+    let words = title(text).split([' ', '\n', '\r', '\t']).filter(|word| !word.is_empty());
     visible(&words.collect::<Vec<_>>().join(" ")).into_owned()
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::spelling::is_same;
+use crate::reserved;
 
 /// Something that came in. Cloning is cheap: the content is shared.
 ///
@@ -297,7 +298,7 @@ impl Conversation {
 
     /// Whether nobody is there: schedules belong to such a one.
     pub(crate) fn is_nowhere(&self) -> bool {
-        self.id.starts_with('\0')
+        reserved::is_reserved(&self.id)
     }
 }
 

@@ -38,6 +38,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 use crate::guarantee::Durability;
+use crate::reserved;
 use crate::schedule::LONGEST_WAIT;
 
 pub use bare::BareDead;
@@ -164,7 +165,18 @@ pub struct Recovered {
 }
 
 /// The conversation in which a transport keeps what it wants to have again at its next start. No network has one of this name.
-pub const TRANSPORT: &str = "\0transport";
+pub const TRANSPORT: &str = reserved::TRANSPORT;
+
+/// A name in a record as people read it: those of our own begin with a mark that nobody can type. `schedule my_bot::sweep` is
+/// the job that is a schedule of the router's.
+pub fn title(name: &str) -> &str {
+    reserved::shown(name)
+}
+
+/// Whether a job of this name is a schedule of the router's, which each start of the bot plans again.
+pub fn is_schedule(job: &str) -> bool {
+    reserved::is_schedule(job)
+}
 
 /// The latest time in a record once it has heard of this one.
 pub(crate) fn latest(known_ms: u64, now_ms: u64) -> u64 {

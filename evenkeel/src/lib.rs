@@ -45,6 +45,7 @@
 //! | [`backoff`] | how long to wait before the next attempt |
 //! | [`retry`] | what happens to an event whose handler failed |
 //! | [`schedule`] | when something happens again, and what of it was missed |
+//! | `reserved` | names of our own beside those of others |
 //! | [`Event`] | what came in: who, where, what |
 //! | [`Reply`], [`IntoReply`] | what goes out, and what a handler may return |
 //! | [`guarantee`] | what is promised with this transport and this journal, and what cannot be |
@@ -87,6 +88,7 @@ pub mod retry;
 pub mod schedule;
 
 mod text;
+mod reserved;
 mod event;
 mod reply;
 pub mod guarantee;

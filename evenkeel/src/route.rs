@@ -23,6 +23,7 @@ use crate::handler::{self, FromEventAll, Handler};
 use crate::job::{Repeat, Unspoken, name_of};
 use crate::layer::{HandlerLayer, Route};
 use crate::reply::IntoReply;
+use crate::reserved;
 use crate::schedule::Schedule;
 use crate::text::tidy;
 use crate::trigger::{Facts, Kind, Trigger};
@@ -279,7 +280,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         let name = name_of::<H>();
         // Counted from 1970, so that its times are the same in each run.
         let body = JobBody::scheduled(name, repeat.counted_from(0));
-        router.schedules.push((format!("\u{0}schedule {name}"), body));
+        router.schedules.push((reserved::schedule(name), body));
         router
     }
 
@@ -381,16 +382,15 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// Gives the handlers their state and closes the router.
     pub fn with_state(self, state: S) -> App {
         let state = Arc::new(state);
-        let jobs = Arc::new(self.jobs.iter().copied().collect());
-        let schedules = self.schedules.clone().into();
+        let (jobs, schedules) = (self.jobs.iter().copied().collect(), self.schedules.clone());
         let mut compiler = Compiler::new(&state);
         let matcher = compiler.router(self, &[], 0);
         let routes = compiler.finish().into();
         App {
             matcher: Arc::new(matcher),
             routes,
-            tools: Arc::new(Tools { jobs, ..Tools::default() }),
-            schedules,
+            tools: Arc::new(Tools { jobs: Arc::new(jobs), ..Tools::default() }),
+            schedules: schedules.into(),
         }
     }
 

@@ -225,13 +225,12 @@ impl<'a> Planned<'a> {
         let args = waiting.as_ref().and_then(|waiting| waiting.args::<serde_json::Value>().ok());
         let args = args.filter(|args| !args.is_null());
         let (function, schedule) = waiting.map(|waiting| (waiting.function, waiting.schedule)).unzip();
-        let conversation = Some(&*job.conversation).filter(|id| !id.is_empty() && !id.starts_with('\0'));
         Self {
             name: &job.name,
             due_ms: job.due_ms,
             function,
             schedule: schedule.flatten(),
-            conversation,
+            conversation: job.chat(),
             args,
         }
     }

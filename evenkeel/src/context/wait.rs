@@ -13,6 +13,7 @@ use crate::engine::{HandlerRequest, HandlerRequests, Offer};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::reply::IntoReply;
+use crate::reserved;
 
 /// How long [`Context::ask`] waits.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -104,7 +105,7 @@ impl Context {
     }
 
     async fn waited_for(&self, filter: impl Fn(&Event) -> bool + Send, within: Duration) -> Result<Event> {
-        let name = format!("\0wait {}", self.call.waits.fetch_add(1, Ordering::Relaxed));
+        let name = reserved::wait(self.call.waits.fetch_add(1, Ordering::Relaxed));
         if let Some(value) = self.known_step(&name) {
             return serde_json::from_slice(value)
                 .map_err(|error| Error::from(error).context("reading what was waited for"));

@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::event::{Conversation, Due, Event, Sender};
 use crate::journal::Job;
+use crate::reserved::{self, SCHEDULES};
 use crate::schedule::{Firings, Misfire, Overlap, Schedule, due};
-
-/// The conversation to which the schedules of the router belong; no network can name one so.
-pub(crate) const SCHEDULES: &str = "\u{0}schedules";
 
 /// What is to be done, for whom, and whether again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,18 +76,14 @@ impl JobBody {
     /// The event that a firing becomes.
     pub(crate) fn event(&self, kept: &Job, due_ms: u64) -> Event {
         let is_beside = self.again.as_ref().is_some_and(|again| again.overlap == Overlap::Allow);
-        let lane = if is_beside {
-            format!("\u{0}job {} {due_ms}", kept.name)
-        } else {
-            format!("\u{0}job {}", kept.name)
-        };
-        let id = format!("\u{0}job {} {due_ms}", kept.id);
+        let lane = if is_beside { reserved::firing(&kept.name, due_ms) } else { Self::lane(kept) };
+        let id = reserved::firing(kept.id, due_ms);
         let what = Due::new(kept.name.clone(), self.function.clone(), self.args.clone(), due_ms, lane);
         Event::new(id, self.conversation.clone(), self.sender.clone(), what).with_sent_ms(due_ms)
     }
 
     /// The lane of its firings, where they do not run beside one another.
     pub(crate) fn lane(kept: &Job) -> String {
-        format!("\u{0}job {}", kept.name)
+        reserved::lane_of_job(&kept.name)
     }
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::batch::Continuation;
 use super::effects::Effects;
-use super::job::{JobBody, SCHEDULES};
+use super::job::JobBody;
 use super::port::Now;
 use crate::journal::{Entry, Job, NewJob};
+use crate::reserved::SCHEDULES;
 use crate::schedule::Firings;
 
 /// Jobs that are taken from the journal at once.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::reply::SendKey;
+use crate::reserved;
 
 /// How many bits of an [`EventId`] are its number; those above are its partition.
 const NUMBER_BITS: u32 = 54;
@@ -141,12 +142,12 @@ impl<'a> Scope<'a> {
 
     /// A person's, by their id, wherever they write. Two partitions may write it at once: the last one wins.
     pub fn person(id: &str) -> Self {
-        Self(format!("\0person:{id}").into())
+        Self(reserved::person(id).into())
     }
 
     /// A network's, by its name.
     pub fn network(name: &str) -> Self {
-        Self(format!("\0network:{name}").into())
+        Self(reserved::network(name).into())
     }
 
     /// The same, to keep.

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::reserved;
+
 /// A job to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
@@ -30,4 +32,11 @@ pub struct Job {
     pub due_ms: u64,
     /// What is to be done.
     pub body: Bytes,
+}
+
+impl Job {
+    /// The id of the conversation that it belongs to; `None` for schedules of the router, which belong to nobody.
+    pub fn chat(&self) -> Option<&str> {
+        Some(&*self.conversation).filter(|id| !id.is_empty() && !reserved::is_reserved(id))
+    }
 }

@@ -1,0 +1,98 @@
+//! Names of our own that stand beside those of others, in files too: they begin with a letter that nobody can type and that no
+//! network uses in its names.
+
+use std::fmt::Display;
+
+const MARK: char = '\0';
+/// What the name of a schedule of the router's begins with.
+const SCHEDULE: &str = "\0schedule ";
+
+/// The conversation to which the schedules of the router belong, and their sender.
+pub(crate) const SCHEDULES: &str = "\0schedules";
+/// The conversation in which a transport keeps what it wants to have again at its next start.
+pub(crate) const TRANSPORT: &str = "\0transport";
+
+/// Whether a name is one of ours.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    name.starts_with(MARK)
+}
+
+/// A name as people read it.
+pub(crate) fn shown(name: &str) -> &str {
+    name.trim_start_matches(MARK)
+}
+
+/// The name of the job that is a schedule of the router's.
+pub(crate) fn schedule(function: &str) -> String {
+    format!("{SCHEDULE}{function}")
+}
+
+pub(crate) fn is_schedule(job: &str) -> bool {
+    job.starts_with(SCHEDULE)
+}
+
+/// The lane of a job's firings.
+pub(crate) fn lane_of_job(job: &str) -> String {
+    format!("\0job {job}")
+}
+
+/// One firing of a job, by the job's name or number: its event, or a lane of its own.
+pub(crate) fn firing(job: impl Display, due_ms: u64) -> String {
+    format!("\0job {job} {due_ms}")
+}
+
+/// The step in which a handler keeps what it has waited for, counted from the handler's beginning.
+pub(crate) fn wait(number: u32) -> String {
+    format!("\0wait {number}")
+}
+
+/// The scope of a person's values.
+pub(crate) fn person(id: &str) -> String {
+    format!("\0person:{id}")
+}
+
+/// The scope of a network's values.
+pub(crate) fn network(name: &str) -> String {
+    format!("\0network:{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_in_files_never_change() {
+        let names = [
+            schedule("bot::sweep"),
+            SCHEDULES.to_owned(),
+            TRANSPORT.to_owned(),
+            lane_of_job("7.1"),
+            firing("7.1", 60_000),
+            firing(7, 60_000),
+            wait(0),
+            person("alice"),
+            network("signal"),
+        ];
+        let kept = [
+            "\0schedule bot::sweep",
+            "\0schedules",
+            "\0transport",
+            "\0job 7.1",
+            "\0job 7.1 60000",
+            "\0job 7 60000",
+            "\0wait 0",
+            "\0person:alice",
+            "\0network:signal",
+        ];
+        assert_eq!(names, kept);
+        assert!(names.iter().all(|name| is_reserved(name) && !is_reserved(shown(name))));
+    }
+
+    #[test]
+    fn only_schedules_are_schedules() {
+        assert!(is_schedule(&schedule("bot::sweep")));
+        for other in ["schedule bot::sweep", SCHEDULES, "7.1", ""] {
+            assert!(!is_schedule(other), "{other}");
+        }
+    }
+}
