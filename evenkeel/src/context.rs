@@ -7,11 +7,8 @@ mod step;
 mod wait;
 
 use std::collections::HashSet;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use regex::Regex;
 
@@ -19,12 +16,10 @@ use crate::breaker::{Breaker, Breakers};
 use crate::engine::{Attempt, HandlerRequest, HandlerRequests};
 use crate::error::Error;
 use crate::event::{Conversation, Event, MessageId, Quote};
-use crate::guarantee::OnUnknown;
-use crate::journal::{Dead, Entry};
+use crate::journal::Entry;
 use crate::limit::RateLimit;
 use crate::progress::{Hold, Progress};
 use crate::reply::{Action, Draft, IntoReply, Outbound, Quoting, Reply, SendKey};
-use crate::retry::Retry;
 use crate::text::{after_words, trim};
 use crate::trigger::Facts;
 pub(crate) use judge::judge;
@@ -87,28 +82,16 @@ pub(crate) struct Matched {
     pub(crate) nest_words: usize,
 }
 
-/// What all handlers of a bot share.
+/// What handlers of a bot share and reach by their [`Context`].
 #[derive(Clone, Default)]
 pub(crate) struct Tools {
     #[cfg(feature = "http")]
     pub(crate) http: crate::http::Client,
     pub(crate) rate_limit: RateLimit,
     pub(crate) breakers: Breakers,
-    /// What happens to an event whose handler failed, unless its trigger says otherwise.
-    pub(crate) retry: Retry,
-    /// How long a handler may take, where nothing of its own says so; what the settings say, unless told.
-    pub(crate) within: Option<Duration>,
-    pub(crate) on_unknown: OnUnknown,
-    /// Whether the same may be said to the same conversation again and again.
-    pub(crate) is_unbraked: bool,
-    /// Told of each dead letter.
-    pub(crate) on_dead: Option<OnDead>,
     /// The functions that jobs may call.
     pub(crate) jobs: Arc<HashSet<&'static str>>,
 }
-
-/// What the author wants done when something is given up.
-pub(crate) type OnDead = Arc<dyn Fn(Dead) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 impl Context {
     pub(crate) fn new(

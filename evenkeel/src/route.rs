@@ -7,6 +7,7 @@ mod help;
 mod compile;
 mod time;
 mod limited;
+mod failure;
 mod app;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::context::{Context, Matched, Tools};
+use crate::context::{Context, Matched};
 use crate::engine::JobBody;
 use crate::event::Event;
 use crate::extract::FromEvent;
@@ -28,6 +29,7 @@ use crate::schedule::Schedule;
 use crate::text::tidy;
 use crate::trigger::{Facts, Kind, Trigger};
 pub use app::{App, IntoApp};
+pub(crate) use failure::OnDead;
 
 use claims::Claims;
 use compile::Compiler;
@@ -385,13 +387,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         let (jobs, schedules) = (self.jobs.iter().copied().collect(), self.schedules.clone());
         let mut compiler = Compiler::new(&state);
         let matcher = compiler.router(self, &[], 0);
-        let routes = compiler.finish().into();
-        App {
-            matcher: Arc::new(matcher),
-            routes,
-            tools: Arc::new(Tools { jobs: Arc::new(jobs), ..Tools::default() }),
-            schedules: schedules.into(),
-        }
+        App::new(matcher, compiler.finish(), jobs, schedules)
     }
 
     #[track_caller]

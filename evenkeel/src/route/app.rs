@@ -1,5 +1,6 @@
 //! A finished bot: what an event goes through once its handler is found.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::compile::Compiled;
+use super::failure::FailurePolicy;
 use super::limited::{LIMIT, limited};
 use super::matcher::Matcher;
 use crate::breaker::Breakers;
@@ -28,11 +30,27 @@ pub struct App {
     pub(super) matcher: Arc<Matcher>,
     pub(super) routes: Arc<[Compiled]>,
     pub(super) tools: Arc<Tools>,
+    pub(super) failure: FailurePolicy,
     /// What happens again and again, by name.
     pub(super) schedules: Arc<[(String, JobBody)]>,
 }
 
 impl App {
+    pub(super) fn new(
+        matcher: Matcher,
+        routes: Vec<Compiled>,
+        jobs: HashSet<&'static str>,
+        schedules: Vec<(String, JobBody)>,
+    ) -> Self {
+        Self {
+            matcher: Arc::new(matcher),
+            routes: routes.into(),
+            tools: Arc::new(Tools { jobs: Arc::new(jobs), ..Tools::default() }),
+            failure: FailurePolicy::default(),
+            schedules: schedules.into(),
+        }
+    }
+
     /// Replaces the shared rate limit behind [`Context::rate_limit`]; 50 per second unless told.
     #[must_use]
     pub fn with_rate_limit(self, limit: RateLimit) -> Self {
@@ -54,21 +72,23 @@ impl App {
 
     /// What happens to an event whose handler failed, where its trigger does not say; [`Retry::strict`] unless told.
     #[must_use]
-    pub fn with_retry(self, retry: Retry) -> Self {
-        self.with_tools(|tools| tools.retry = retry)
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.failure.retry = retry;
+        self
     }
 
     /// How long each handler may take, where neither its trigger nor its router says
     /// ([`Trigger::within`](crate::Trigger::within)), in place of `EVENKEEL_HANDLER_LIMIT_SECONDS`; [`Duration::MAX`] for as long as
     /// it likes.
     #[must_use]
-    pub fn with_handler_limit(self, limit: Duration) -> Self {
-        self.with_tools(|tools| tools.within = Some(limit))
+    pub fn with_handler_limit(mut self, limit: Duration) -> Self {
+        self.failure.within = Some(limit);
+        self
     }
 
     /// The same, unless the author has said something else.
     pub(crate) fn with_usual_handler_limit(self, limit: Option<Duration>) -> Self {
-        match (self.tools.within, limit) {
+        match (self.failure.within, limit) {
             (None, Some(limit)) => self.with_handler_limit(limit),
             _ => self,
         }
@@ -76,8 +96,9 @@ impl App {
 
     /// What is done with a reply when nobody knows whether it arrived; [`OnUnknown::Dead`] unless told.
     #[must_use]
-    pub fn with_on_unknown(self, on_unknown: OnUnknown) -> Self {
-        self.with_tools(|tools| tools.on_unknown = on_unknown)
+    pub fn with_on_unknown(mut self, on_unknown: OnUnknown) -> Self {
+        self.failure.on_unknown = on_unknown;
+        self
     }
 
     /// Slows no reply down. Without this, the same text that goes to the same conversation in answer to the same person for the
@@ -85,19 +106,20 @@ impl App {
     /// once more: two bots that answer each other do so for ever. Only replies to what came after the last one count, and
     /// none of a job.
     #[must_use]
-    pub fn without_loop_brake(self) -> Self {
-        self.with_tools(|tools| tools.is_unbraked = true)
+    pub fn without_loop_brake(mut self) -> Self {
+        self.failure.is_unbraked = true;
+        self
     }
 
     /// Runs `hook` for each event and each reply that is given up, once it is among the dead letters. It runs beside the
     /// handlers; what it does is not kept.
     #[must_use]
-    pub fn on_dead<F>(self, hook: impl Fn(Dead) -> F + Send + Sync + 'static) -> Self
+    pub fn on_dead<F>(mut self, hook: impl Fn(Dead) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let hook = move |dead| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> { Box::pin(hook(dead)) };
-        self.with_tools(|tools| tools.on_dead = Some(Arc::new(hook)))
+        self.failure.on_dead = Some(Arc::new(move |dead| Box::pin(hook(dead))));
+        self
     }
 
     /// Which settings of retries and of the HTTP client do not fit each other, each with what to change.
@@ -111,7 +133,7 @@ impl App {
             Some(format!("the retries of `{}` do not fit: {why}", label.name()))
         });
         let all =
-            self.tools.retry.misfit(timeout).map(|why| format!("the retries of the bot do not fit: {why}"));
+            self.failure.retry.misfit(timeout).map(|why| format!("the retries of the bot do not fit: {why}"));
         all.into_iter().chain(own).collect()
     }
 
@@ -120,9 +142,9 @@ impl App {
         &self.schedules
     }
 
-    /// What all handlers share.
-    pub(crate) fn tools(&self) -> &Tools {
-        &self.tools
+    /// What becomes of what goes wrong.
+    pub(crate) fn failure(&self) -> &FailurePolicy {
+        &self.failure
     }
 
     fn with_tools(mut self, change: impl FnOnce(&mut Tools)) -> Self {
@@ -168,7 +190,7 @@ impl App {
         let Some((Compiled { matched, label, route }, command_words)) = found else {
             return unwanted(&attempt);
         };
-        let retry = matched.facts.retry.unwrap_or(self.tools.retry);
+        let retry = matched.facts.retry.unwrap_or(self.failure.retry);
         let matched = (Arc::clone(matched), command_words);
         progress.label.get_or_init(|| label.clone());
         let cx = Context::new(attempt, progress, Arc::clone(&self.tools), requests, matched);
@@ -199,14 +221,14 @@ impl App {
     fn panicked_in_filter(&self, sequence: u64, panic: Box<dyn std::any::Any + Send>) -> HandlerOutcome {
         let error = Error::new(format!("a filter of `Router::on` panicked: {}", panic_message(panic)))
             .with_hint("a filter gives `None` for whatever it does not know");
-        let failure = judge(error, Reason::Panicked, self.tools.retry);
+        let failure = judge(error, Reason::Panicked, self.failure.retry);
         HandlerOutcome::without_reply(sequence, Ending::Failed(failure))
     }
 
     /// How long the handler of this call may take.
     fn limit(&self, cx: &Context) -> Duration {
         let facts = cx.facts();
-        let usual = if facts.is_unhurried { Duration::MAX } else { self.tools.within.unwrap_or(LIMIT) };
+        let usual = if facts.is_unhurried { Duration::MAX } else { self.failure.within.unwrap_or(LIMIT) };
         facts.within.unwrap_or(usual)
     }
 }

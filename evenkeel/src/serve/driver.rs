@@ -124,7 +124,7 @@ impl<J: Journal> Driver<J> {
     fn notify_dead(&mut self, dead: Dead) {
         let (id, reason, command) = (dead.id, dead.reason, &dead.command);
         tracing::warn!(%id, %reason, command, "given up: kept as a dead letter");
-        if let Some(hook) = &self.app.tools().on_dead {
+        if let Some(hook) = &self.app.failure().on_dead {
             let hooks = &mut self.begun.hooks;
             hooks.retain(|hook| !hook.is_finished());
             if hooks.len() >= HOOKS {

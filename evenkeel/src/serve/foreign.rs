@@ -13,11 +13,11 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Backoff;
-use crate::context::OnDead;
 use crate::error::{Error, Result, panic_message};
 use crate::event::Attachment;
 use crate::journal::Dead;
 use crate::reply::Outbound;
+use crate::route::OnDead;
 use crate::transport::{Inbox, SendError, Sent, Transport};
 
 /// A transport whose `receive` panics so often, with less than [`SOUND`] between, is given up.

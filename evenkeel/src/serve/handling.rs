@@ -25,7 +25,7 @@ pub(super) fn handle(
     progress: Arc<Progress>,
     outcomes: mpsc::UnboundedSender<HandlerOutcome>,
 ) -> impl Future<Output = ()> + Send {
-    let (sequence, retry) = (attempt.sequence, app.tools().retry);
+    let (sequence, retry) = (attempt.sequence, app.failure().retry);
     // Before the first poll, which may never come.
     let mut report = Report { sequence: Some(sequence), retry, outcomes };
     async move {
