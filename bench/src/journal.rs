@@ -83,7 +83,7 @@ pub(crate) fn event(number: u64, text: String) -> Event {
     let id = format!("{who}:1:{}", 1_700_000_000_000 + number);
     let message = Message::text(id.clone(), text);
     Event::new(id, Conversation::direct(who.clone()), Sender::new(who), message)
-        .with_sent_ms(1_700_000_000_000)
+        .with_sent(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000))
 }
 
 fn now_ms() -> u64 {

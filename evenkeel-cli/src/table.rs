@@ -8,8 +8,13 @@ use jiff::Timestamp;
 
 /// The present time, in milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    to_ms(SystemTime::now())
+}
+
+/// A time as journals have it.
+pub(crate) fn to_ms(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How long something takes or took, in one unit: `40 s`, `12 min`, `5 h`, `3 d`.

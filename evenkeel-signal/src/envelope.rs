@@ -20,6 +20,7 @@ mod people;
 mod content;
 
 use std::fmt::Write;
+use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel::{Conversation, Event, Sender, What};
 use serde_json::value::RawValue;
@@ -137,7 +138,11 @@ impl Reader<'_> {
         let sender = Sender::known_as(sender, source.name, alias);
         let names_somebody =
             matches!(&content.what, What::Message(m) if !m.mentions.is_empty() || m.quote.is_some());
-        let event = Event::new(id, conversation, sender, content.what).with_sent_ms(source.timestamp);
+        let event = Event::new(id, conversation, sender, content.what);
+        let event = match UNIX_EPOCH.checked_add(Duration::from_millis(source.timestamp)) {
+            Some(sent) => event.with_sent(sent),
+            None => event,
+        };
         // Most name nobody: what they need not know is not kept with them.
         Parsed::Event(if names_somebody { event.with_bot(self.account.person()) } else { event })
     }

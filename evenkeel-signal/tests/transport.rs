@@ -4,7 +4,7 @@
 use std::future::pending;
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel::config::Config;
 use evenkeel::retry::is_passing;
@@ -88,7 +88,7 @@ async fn direct_and_group_messages_arrive_in_order() {
     assert_eq!((one.text(), two.text()), (Some("one"), Some("two")));
     assert_eq!(one.conversation(), &Conversation::direct(Person::alice().uuid));
     assert_eq!(one.sender(), &Sender::known_as(Person::alice().uuid, Some("Alice"), Some("+15550100001")));
-    assert_eq!(one.sent_ms(), at as u64);
+    assert_eq!(one.sent(), Some(UNIX_EPOCH + Duration::from_millis(at as u64)));
     assert_eq!(two.conversation(), &Conversation::group(Group::test().internal_id));
 }
 

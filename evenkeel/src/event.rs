@@ -6,11 +6,12 @@ pub(crate) mod spelling;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use self::spelling::is_same;
-use crate::reserved;
+use crate::{moment, reserved};
 
 /// Something that came in. Cloning is cheap: the content is shared.
 ///
@@ -76,9 +77,13 @@ impl Event {
         Self(Arc::new(Content { id, conversation, sender, what, sent_ms: 0, bot: None }))
     }
 
-    /// Sets when it was sent, in milliseconds since 1970 by the sender's clock.
+    /// Sets when it was sent, by the sender's clock. It is kept to the millisecond.
     #[must_use]
-    pub fn with_sent_ms(mut self, sent_ms: u64) -> Self {
+    pub fn with_sent(self, sent: SystemTime) -> Self {
+        self.with_sent_ms(moment::to_ms(sent))
+    }
+
+    pub(crate) fn with_sent_ms(mut self, sent_ms: u64) -> Self {
         Arc::make_mut(&mut self.0).sent_ms = sent_ms;
         self
     }
@@ -114,9 +119,13 @@ impl Event {
         &self.0.what
     }
 
-    /// When it was sent, in milliseconds since 1970 by the sender's clock; 0 if unknown.
-    pub fn sent_ms(&self) -> u64 {
-        self.0.sent_ms
+    /// When it was sent, by the sender's clock; `None` if unknown.
+    pub fn sent(&self) -> Option<SystemTime> {
+        self.sent_ms().map(moment::from_ms)
+    }
+
+    pub(crate) fn sent_ms(&self) -> Option<u64> {
+        Some(self.0.sent_ms).filter(|sent_ms| *sent_ms > 0)
     }
 
     /// The text of a new message. Edits, captions of nothing and other kinds have none.
@@ -559,9 +568,9 @@ impl Due {
         &self.function
     }
 
-    /// When it was due, in milliseconds since 1970.
-    pub fn due_ms(&self) -> u64 {
-        self.due_ms
+    /// When it was due.
+    pub fn due(&self) -> SystemTime {
+        moment::from_ms(self.due_ms)
     }
 
     /// Its arguments in JSON.

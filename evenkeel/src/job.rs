@@ -31,7 +31,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::str::FromStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,7 @@ use crate::engine::{Again, HandlerRequest, JobBody};
 use crate::error::{Error, Result};
 use crate::extract::{FromEvent, Rejection};
 use crate::journal::{Entry, Job as Kept, NewJob};
+use crate::moment;
 use crate::schedule::{Misfire, Overlap, Schedule};
 use crate::trigger::{Kind, Trigger};
 pub(crate) use function::name_of;
@@ -82,7 +83,7 @@ impl Waiting {
         Some(Self {
             id: JobId(kept.name.clone()),
             function: body.function,
-            due: UNIX_EPOCH + Duration::from_millis(kept.due_ms),
+            due: moment::from_ms(kept.due_ms),
             args: body.args,
             schedule: body.again.map(|again| again.schedule.to_string()),
         })
@@ -227,7 +228,7 @@ impl Context {
         F: JobFunction<A, T>,
         T: Serialize,
     {
-        self.plan(millis(time.duration_since(UNIX_EPOCH).unwrap_or_default()), function, args, None)
+        self.plan(moment::to_ms(time), function, args, None)
     }
 
     /// Calls `function` with `args` again and again; kept once this handler has succeeded, until it is cancelled.
@@ -242,7 +243,7 @@ impl Context {
         T: Serialize,
     {
         let (repeat, now_ms) = (repeat.into(), self.now_ms());
-        let Some(due_ms) = repeat.schedule.next_after(now_ms, now_ms) else {
+        let Some(due_ms) = repeat.schedule.next_ms_after(now_ms, now_ms) else {
             return Err(Error::new(format!("`{}` never comes", repeat.schedule)));
         };
         self.plan(due_ms, function, args, Some(repeat))

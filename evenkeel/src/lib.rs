@@ -35,6 +35,7 @@
 //! |---|---|
 //! | [`visible()`] | text of others, fit for a terminal |
 //! | [`Error`], [`Result`] | what went wrong, where, and what to do about it |
+//! | `moment` | moments, as authors have them and as rows have them |
 //! | [`config`] | settings from the environment, `.env` and `evenkeel.toml` |
 //! | [`mod@retry_after`] | when a server says that it may be asked again |
 //! | [`http`] | one pooled HTTP client with limits (feature `http`, on by default) |
@@ -74,6 +75,7 @@
 
 mod visible;
 mod error;
+mod moment;
 pub mod config;
 pub mod retry_after;
 

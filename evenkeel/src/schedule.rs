@@ -1,7 +1,7 @@
 //! When something happens again, what of it was missed, and what time it is when the clock was set.
 //!
-//! Nothing here reads a clock or waits: times go in and come out as milliseconds since 1970. A [`Schedule`] names times,
-//! [`due`] says which of them to fire after however long a pause, and [`Hands`] tells the time that both are asked with.
+//! Nothing here reads a clock or waits: times go in and come out. A [`Schedule`] names times; in milliseconds since 1970, as
+//! a table keeps them, [`due`] says which of them to fire after however long a pause, and [`Hands`] tells the time that both are asked with.
 
 mod field;
 mod text;
@@ -14,11 +14,12 @@ mod tests;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
+use crate::moment;
 use cron::Cron;
 use zone::Zone;
 
@@ -35,14 +36,16 @@ pub use hands::{BACKWARD_TOLERANCE, CONFIRMATION, Hands, LONGEST_WAIT, Reading, 
 /// [`Schedule::cron`]. The rules of the zones are those compiled in.
 ///
 /// ```
+/// use std::time::{Duration, UNIX_EPOCH};
 /// use evenkeel::schedule::Schedule;
 ///
 /// # fn main() -> evenkeel::Result<()> {
+/// let next = |schedule: &Schedule| schedule.next_after(UNIX_EPOCH, UNIX_EPOCH);
 /// let mornings = Schedule::daily("09:30")?.in_zone("Europe/Berlin")?;
-/// assert_eq!(mornings.next_after(0, 0), Some(30_600_000)); // 08:30 in UTC
+/// assert_eq!(next(&mornings), Some(UNIX_EPOCH + Duration::from_secs(30_600))); // 08:30 in UTC
 /// assert_eq!(mornings.to_string(), "daily 09:30 Europe/Berlin");
 /// let often: Schedule = "every 90s | cron 0 12 * * SUN".parse()?;
-/// assert_eq!(often.next_after(0, 0), Some(90_000));
+/// assert_eq!(next(&often), Some(UNIX_EPOCH + Duration::from_secs(90)));
 /// # Ok(())
 /// # }
 /// ```
@@ -143,12 +146,17 @@ impl Schedule {
         )))
     }
 
-    /// The first time after `after_ms`, which is never among the answers itself; `None` when there is none before the
-    /// year 5000. Both are milliseconds since 1970.
+    /// The first time after `after`, which is never among the answers itself; `None` when there is none before the
+    /// year 5000. Times are whole milliseconds.
     ///
-    /// Intervals count from `anchor_ms`; local times do not depend on it.
+    /// Intervals count from `anchor`; local times do not depend on it.
     #[must_use]
-    pub fn next_after(&self, after_ms: u64, anchor_ms: u64) -> Option<u64> {
+    pub fn next_after(&self, after: SystemTime, anchor: SystemTime) -> Option<SystemTime> {
+        self.next_ms_after(moment::to_ms(after), moment::to_ms(anchor)).map(moment::from_ms)
+    }
+
+    /// The same in milliseconds since 1970.
+    pub(crate) fn next_ms_after(&self, after_ms: u64, anchor_ms: u64) -> Option<u64> {
         self.parts.iter().filter_map(|part| part.next_after(after_ms, anchor_ms)).min()
     }
 }

@@ -25,7 +25,7 @@ mod opening;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use evenkeel_guard::{Executor, Label, Task};
 use tokio::runtime::{Builder, Handle};
@@ -37,6 +37,7 @@ use crate::console::{About, Console, Desk, program};
 use crate::error::{Error, Result};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
+use crate::moment;
 use crate::operator::{DeadLetters, Jobs, Operator, OperatorCommand};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
@@ -201,19 +202,19 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         self
     }
 
-    /// Tells the time by another clock than the system's, in milliseconds since 1970. Jobs go by it.
+    /// Tells the time by another clock than the system's. Jobs go by it, to the millisecond.
     ///
     /// It runs where handlers run, and is read once a second; in between, time goes on by the monotonic clock. One that
     /// panics or blocks is named in the log, and time goes on from its last reading.
     ///
     /// Under tokio's paused clock, give one that moves with it: `tokio::time::Instant` is what pauses, and the system's
     /// clock is not.
-    pub fn with_clock(mut self, clock: impl Fn() -> u64 + Send + 'static) -> Self {
-        self.clock = Source::Authors(Box::new(clock));
+    pub fn with_clock(mut self, clock: impl Fn() -> SystemTime + Send + 'static) -> Self {
+        self.clock = Source::Authors(Box::new(move || moment::to_ms(clock())));
         self
     }
 
-    /// The same, with a clock that is known neither to panic nor to block, and is read whenever the time is asked for.
+    /// The same in milliseconds since 1970, with a clock that is known neither to panic nor to block, and is read whenever the time is asked for.
     pub(crate) fn with_own_clock(mut self, clock: impl Fn() -> u64 + Send + 'static) -> Self {
         self.clock = Source::Own(Box::new(clock));
         self

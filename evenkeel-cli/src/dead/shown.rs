@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use evenkeel::journal::Dead;
 use evenkeel::{Error, visible};
 
-use crate::table::{cut, short, span, time};
+use crate::table::{cut, short, span, time, to_ms};
 
 /// The names of the columns.
 pub(super) fn head() -> String {
@@ -49,8 +49,8 @@ pub(super) fn whole(dead: &Dead, now_ms: u64, has_text: bool) -> String {
     lines.add("conversation", &dead.conversation);
     if let Some(event) = dead.event() {
         lines.add("sender", event.sender().id());
-        if event.sent_ms() > 0 {
-            lines.add("sent", &time(event.sent_ms()));
+        if let Some(sent) = event.sent() {
+            lines.add("sent", &time(to_ms(sent)));
         }
     }
     lines.add("attempts", &dead.attempts.to_string());

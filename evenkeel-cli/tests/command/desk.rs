@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel::journal::sqlite::{SqliteJournal, SqliteOptions};
 use evenkeel::journal::{DeadFilter, Entry, Journal, Reason};
@@ -95,7 +95,7 @@ impl Tended {
         let clock_ms = Arc::clone(&world.clock_ms);
         let journal = SqliteJournal::open(&file).expect("the folder is there");
         let bot = Bot::new(sandbox.clone(), app(world.clone())).with_journal(journal);
-        let bot = bot.with_clock(move || clock_ms.load(Ordering::SeqCst));
+        let bot = bot.with_clock(move || UNIX_EPOCH + Duration::from_millis(clock_ms.load(Ordering::SeqCst)));
         let bot = bot.with_shutdown(async { drop(stopped.await) });
         let letters = bot.dead_letters();
         let bot = tokio::spawn(bot.serve());

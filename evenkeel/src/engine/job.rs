@@ -55,7 +55,7 @@ impl JobBody {
     /// When it is due for the first time.
     pub(crate) fn first_ms(&self, now_ms: u64) -> Option<u64> {
         let Again { schedule, anchor_ms, .. } = self.again.as_ref()?;
-        schedule.next_after(now_ms, *anchor_ms)
+        schedule.next_ms_after(now_ms, *anchor_ms)
     }
 
     /// What is to be fired now, and when it is due again.

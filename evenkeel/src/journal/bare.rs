@@ -47,7 +47,7 @@ impl Dead {
             command: &self.command,
             conversation: &self.conversation,
             sender: event.map(|event| event.sender().id()),
-            sent_ms: event.map(Event::sent_ms).filter(|sent_ms| *sent_ms > 0),
+            sent_ms: event.and_then(Event::sent_ms),
             attempts: self.attempts,
             at_ms: self.at_ms,
         }

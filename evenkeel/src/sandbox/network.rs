@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -10,6 +9,7 @@ use tokio::time::Instant;
 use super::changes::{Change, Recent, Room};
 use super::log::{Entry, Files, LIMIT_FILE_BYTES, Log, Tally};
 use crate::event::{Attachment, Conversation, Event, Mention, Message, MessageId, Quote, Sender, What};
+use crate::moment;
 use crate::reply::{Draft, File, Quoting};
 use crate::transport::FreshIds;
 
@@ -56,8 +56,7 @@ pub(super) struct State {
 
 impl Network {
     pub(super) fn new() -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let began_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+        let began_ms = moment::now_ms();
         let state = State {
             bot: Sender::known_as("bot", Some("Evenkeel"), None::<&str>),
             rooms: Vec::new(),

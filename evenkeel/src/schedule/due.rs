@@ -109,7 +109,7 @@ struct Times<'a> {
 
 impl Times<'_> {
     fn next_after(&self, after_ms: u64) -> Option<u64> {
-        self.schedule.next_after(after_ms, self.anchor_ms)
+        self.schedule.next_ms_after(after_ms, self.anchor_ms)
     }
 
     /// The last one that is not later than `until_ms`, looked for from `near_ms` before that on.

@@ -20,8 +20,8 @@ fn shown(ms: u64) -> String {
 }
 
 fn times(schedule: &Schedule, after_ms: u64, until_ms: u64) -> Vec<u64> {
-    let next = |time: &u64| schedule.next_after(*time, 0);
-    std::iter::successors(schedule.next_after(after_ms, 0), next)
+    let next = |time: &u64| schedule.next_ms_after(*time, 0);
+    std::iter::successors(schedule.next_ms_after(after_ms, 0), next)
         .take_while(|time| *time <= until_ms)
         .collect()
 }
@@ -170,11 +170,11 @@ fn days_are_those_of_the_calendar() {
 fn intervals_count_from_their_anchor() {
     let schedule = Schedule::every(Duration::from_secs(90));
     for (after_ms, next_ms) in [(0, 91_000), (1_000, 91_000), (90_999, 91_000), (91_000, 181_000)] {
-        assert_eq!(schedule.next_after(after_ms, 1_000), Some(next_ms), "after {after_ms}");
+        assert_eq!(schedule.next_ms_after(after_ms, 1_000), Some(next_ms), "after {after_ms}");
     }
-    assert_eq!(schedule.next_after(u64::MAX, 0), None);
-    assert_eq!(Schedule::every(Duration::MAX).next_after(5, 1), None);
-    assert_eq!(Schedule::every(Duration::from_nanos(1)).next_after(5, 1), Some(6));
+    assert_eq!(schedule.next_ms_after(u64::MAX, 0), None);
+    assert_eq!(Schedule::every(Duration::MAX).next_ms_after(5, 1), None);
+    assert_eq!(Schedule::every(Duration::from_nanos(1)).next_ms_after(5, 1), Some(6));
 }
 
 #[test]
@@ -190,10 +190,10 @@ fn the_earliest_of_several_comes_first_and_those_that_meet_are_one() {
 #[test]
 fn a_time_between_seconds_does_not_repeat_its_second() {
     let schedule: Schedule = "cron * * * * * *".parse().unwrap();
-    assert_eq!(schedule.next_after(10_999, 0), Some(11_000));
-    assert_eq!(schedule.next_after(11_000, 0), Some(12_000));
-    assert_eq!(schedule.next_after(u64::MAX, 0), None);
-    assert_eq!("daily 00:00".parse::<Schedule>().unwrap().next_after(1 << 62, 0), None);
+    assert_eq!(schedule.next_ms_after(10_999, 0), Some(11_000));
+    assert_eq!(schedule.next_ms_after(11_000, 0), Some(12_000));
+    assert_eq!(schedule.next_ms_after(u64::MAX, 0), None);
+    assert_eq!("daily 00:00".parse::<Schedule>().unwrap().next_ms_after(1 << 62, 0), None);
 }
 
 #[test]
@@ -525,7 +525,7 @@ proptest! {
             return Ok(());
         };
         let until_ms = after_ms + 400 * DAY_MS;
-        let next = schedule.next_after(after_ms, 0).filter(|next| *next <= until_ms);
+        let next = schedule.next_ms_after(after_ms, 0).filter(|next| *next <= until_ms);
         prop_assert_eq!(next, brute_force(&sets, is_either, after_ms, until_ms), "{}", text);
     }
 
@@ -569,10 +569,10 @@ proptest! {
         let anchor_ms = ms("1999-12-31T23:59:59Z");
         let mut last = after_ms;
         for _ in 0..50 {
-            let next = schedule.next_after(last, anchor_ms).expect("these never end");
+            let next = schedule.next_ms_after(last, anchor_ms).expect("these never end");
             prop_assert!(next > last, "{schedule}: {next} after {last}");
             let between = last + (next - last) * share / 1_000;
-            prop_assert_eq!(schedule.next_after(between, anchor_ms), Some(next), "{}", schedule);
+            prop_assert_eq!(schedule.next_ms_after(between, anchor_ms), Some(next), "{}", schedule);
             last = next;
         }
     }
@@ -595,7 +595,7 @@ proptest! {
         schedule in any_schedule(), misfire in any_misfire(), start_ms in any_instant(),
         pauses in prop::collection::vec(prop_oneof![0..2_000_u64, 0..180_000_u64, 0..2 * DAY_MS], 1..12),
     ) {
-        let mut due_ms = schedule.next_after(start_ms, start_ms).expect("these never end");
+        let mut due_ms = schedule.next_ms_after(start_ms, start_ms).expect("these never end");
         let (mut now_ms, mut seen) = (start_ms, Vec::new());
         for pause_ms in pauses {
             now_ms += pause_ms;
@@ -603,7 +603,7 @@ proptest! {
             prop_assert!(found.fire.len() <= MOST_FIRINGS);
             if let Some(Skipped { first_ms, last_ms }) = found.skipped {
                 prop_assert_eq!(first_ms, due_ms);
-                let next = |time: &u64| schedule.next_after(*time, start_ms);
+                let next = |time: &u64| schedule.next_ms_after(*time, start_ms);
                 seen.extend(std::iter::successors(Some(first_ms), next).take_while(|time| *time <= last_ms));
                 prop_assert_eq!(seen.last(), Some(&last_ms));
             }
@@ -611,8 +611,8 @@ proptest! {
             due_ms = found.next_ms.expect("these never end");
             prop_assert!(due_ms > now_ms);
         }
-        let next = |time: &u64| schedule.next_after(*time, start_ms);
-        let all = std::iter::successors(schedule.next_after(start_ms, start_ms), next);
+        let next = |time: &u64| schedule.next_ms_after(*time, start_ms);
+        let all = std::iter::successors(schedule.next_ms_after(start_ms, start_ms), next);
         let all: Vec<_> = all.take_while(|time| *time <= now_ms).collect();
         prop_assert_eq!(seen, all, "{}", schedule);
     }

@@ -2,13 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use evenkeel_guard::{Executor, Label, Task};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::panic_message;
+use crate::moment;
 
 /// Tells the time in milliseconds since 1970.
 pub(super) type Clock = Box<dyn Fn() -> u64 + Send>;
@@ -28,7 +29,7 @@ pub(super) enum Source {
 
 impl Source {
     pub(super) fn system() -> Self {
-        Self::Own(Box::new(wall_ms))
+        Self::Own(Box::new(moment::now_ms))
     }
 
     /// Begins to tell the time.
@@ -38,12 +39,6 @@ impl Source {
             Self::Authors(clock) => WallClock::read(clock, executor).await,
         }
     }
-}
-
-/// The time by the system's clock.
-fn wall_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The clock that the wire looks at. It neither panics nor blocks.
@@ -70,7 +65,7 @@ impl Reading {
 
 impl WallClock {
     async fn read(clock: Clock, executor: &Executor) -> Self {
-        let last = Arc::new(Mutex::new(Reading::new(wall_ms())));
+        let last = Arc::new(Mutex::new(Reading::new(moment::now_ms())));
         let (first, has_read) = oneshot::channel();
         let reader = executor.spawn(&Label::new("clock"), keep_reading(clock, Arc::clone(&last), first));
         if timeout(PATIENCE, has_read).await.is_err() {

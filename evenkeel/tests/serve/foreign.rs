@@ -6,7 +6,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use evenkeel::journal::{DeadFilter, Reason};
@@ -322,7 +322,7 @@ async fn a_clock_that_panics_stops_no_bot_and_no_job() {
         let (count, began) = (AtomicU64::new(0), tokio::time::Instant::now());
         let clock = move || {
             assert!(count.fetch_add(1, Ordering::SeqCst) < good, "in the clock");
-            1_700_000_000_000 + u64::try_from(began.elapsed().as_millis()).unwrap()
+            UNIX_EPOCH + Duration::from_secs(1_700_000_000) + began.elapsed()
         };
         let app = Router::new().command("!remind", remind).job(ring);
         let bot = tokio::spawn(Bot::new(transport, app).in_memory().with_clock(clock).serve());
@@ -601,7 +601,7 @@ fn a_shutdown_future_or_a_clock_that_blocks_holds_up_nobody() {
         let bot = bot.with_shutdown(async move { frozen.recv().unwrap_or_default() });
         bot.with_clock(move || {
             stuck.recv().unwrap_or_default();
-            1_700_000_000_000
+            UNIX_EPOCH + Duration::from_secs(1_700_000_000)
         })
         .run()
     });

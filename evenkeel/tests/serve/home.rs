@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{Entry, Journal, Recovered};
@@ -66,7 +66,9 @@ impl Home {
     pub(crate) fn bot(&self, transport: Line, app: App) -> Bot<Line, Still> {
         let began = self.began;
         let journal = Still(SqliteJournal::open(self.file()).unwrap());
-        Bot::new(transport, app).with_journal(journal).with_clock(move || now_ms(began))
+        Bot::new(transport, app)
+            .with_journal(journal)
+            .with_clock(move || UNIX_EPOCH + Duration::from_millis(now_ms(began)))
     }
 
     pub(crate) fn start(&self, app: App) -> Stay<'_> {

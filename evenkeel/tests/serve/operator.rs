@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use evenkeel::guarantee::{Guarantees, Reception};
 use evenkeel::job::Waiting;
@@ -29,9 +29,9 @@ async fn ring(Job((minutes,)): Job<(u64,)>) -> String {
 async fn sweep(_: Job<()>) {}
 
 /// The system's clock does not pause with tokio's.
-fn paused_clock() -> impl Fn() -> u64 + Send {
+fn paused_clock() -> impl Fn() -> SystemTime + Send {
     let began = tokio::time::Instant::now();
-    move || 1_700_000_000_000 + u64::try_from(began.elapsed().as_millis()).unwrap()
+    move || UNIX_EPOCH + Duration::from_secs(1_700_000_000) + began.elapsed()
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +71,7 @@ async fn a_wrong_reading_of_the_clock_moves_no_job() {
     let app = Router::new().schedule("daily 03:00 Europe/Berlin", sweep).with_state(());
     let ahead = Arc::new(AtomicU64::new(0));
     let (clock, set) = (paused_clock(), Arc::clone(&ahead));
-    let clock = move || clock() + set.load(Ordering::Relaxed);
+    let clock = move || clock() + Duration::from_millis(set.load(Ordering::Relaxed));
     let bot = Bot::new(transport, app).in_memory().with_clock(clock);
     let jobs = bot.jobs();
     let bot = tokio::spawn(bot.serve());

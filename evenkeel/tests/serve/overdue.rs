@@ -1,6 +1,7 @@
 //! Handlers that wait for ever. Time is paused.
 
 use std::sync::atomic::AtomicBool;
+use std::time::UNIX_EPOCH;
 
 use evenkeel::Trigger;
 use evenkeel::journal::{DeadFilter, Reason};
@@ -229,7 +230,7 @@ async fn what_comes_of_a_schedule_takes_as_long_as_it_likes_unless_told() {
     let (transport, far) = line();
     let app = Router::new().schedule("every 24h", nightly).with_state(());
     let began = Instant::now();
-    let clock = move || 1_767_268_800_000 + u64::try_from(began.elapsed().as_millis()).unwrap();
+    let clock = move || UNIX_EPOCH + Duration::from_secs(1_767_268_800) + began.elapsed();
     let bot = tokio::spawn(Bot::new(transport, app).in_memory().with_clock(clock).serve());
     sleep(Duration::from_secs(27 * 3600)).await;
     assert!(IS_DONE.load(Ordering::Relaxed));

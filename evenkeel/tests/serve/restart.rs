@@ -180,8 +180,10 @@ async fn what_was_deferred_runs_again_when_the_process_ended_in_it() {
 
 /// Says for which hour after the beginning it came.
 async fn tick(cx: Context) {
-    let due_ms = cx.event().job().expect("a job").due_ms();
-    cx.send(&Conversation::direct("alice"), ((due_ms - BEGAN_MS) / HOUR_MS).to_string());
+    let due = cx.event().job().expect("a job").due();
+    let since =
+        due.duration_since(UNIX_EPOCH + Duration::from_millis(BEGAN_MS)).expect("after the beginning");
+    cx.send(&Conversation::direct("alice"), (since.as_secs() / 3_600).to_string());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Nobody is spoken to who did not speak: apologies answer messages, and loops are slowed down.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel::journal::{DeadFilter, Reason};
 use evenkeel::transport::{Inbox, SendError, Sent};
@@ -168,7 +168,7 @@ async fn what_a_schedule_says_to_nobody_is_a_dead_letter_and_is_sent_nowhere() {
     let (transport, mut far) = line();
     let began = Instant::now();
     let bot = Bot::new(transport, router).in_memory();
-    let bot = bot.with_clock(move || 1_700_000_000_000 + u64::try_from(began.elapsed().as_millis()).unwrap());
+    let bot = bot.with_clock(move || UNIX_EPOCH + Duration::from_secs(1_700_000_000) + began.elapsed());
     let (letters, status) = (bot.dead_letters(), bot.status());
     let bot = tokio::spawn(bot.serve());
     assert_eq!(far.reply().await, ("alice".into(), "good morning".into()));
