@@ -47,6 +47,7 @@
 //! | [`retry`] | what happens to an event whose handler failed |
 //! | [`schedule`] | when something happens again, and what of it was missed |
 //! | `reserved` | names of our own beside those of others |
+//! | `sqlite` | a file of SQLite that one process writes, whatever is kept in it (feature `sqlite`) |
 //! | [`Event`] | what came in: who, where, what |
 //! | [`Reply`], [`IntoReply`] | what goes out, and what a handler may return |
 //! | [`guarantee`] | what is promised with this transport and this journal, and what cannot be |
@@ -91,6 +92,8 @@ pub mod schedule;
 
 mod text;
 mod reserved;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod event;
 mod reply;
 pub mod guarantee;

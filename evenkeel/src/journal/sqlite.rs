@@ -1,10 +1,5 @@
 //! The journal on a file: one process, one commit for all that waits.
 
-mod content;
-mod disk;
-mod lock;
-mod log;
-mod health;
 mod schema;
 mod counters;
 mod seen;
@@ -13,7 +8,6 @@ mod dead;
 mod effect;
 mod session;
 mod write;
-mod open;
 mod writer;
 mod store;
 mod look;
@@ -32,14 +26,16 @@ use super::{Interrupt, Journal, Recovered, Written};
 use crate::config::Secret;
 use crate::error::Result;
 use crate::guarantee::Durability;
-use lock::Lock;
-use open::Place;
+use crate::sqlite::disk;
+use crate::sqlite::lock::Lock;
+use crate::sqlite::open::Place;
+use schema::LAYOUT;
 use seen::Retention;
 use writer::Writer;
 
+pub use crate::sqlite::health::{Health, Vitals};
 pub use desk::{DeadLetters, Desk, Jobs};
 pub use doubt::Doubt;
-pub use health::{Health, Vitals};
 pub use look::Stock;
 pub use store::{SqliteReader, SqliteStore};
 
@@ -82,6 +78,10 @@ impl SqliteOptions {
         self
     }
 
+    fn place(&self, path: PathBuf) -> Place {
+        Place::new(path, self.key.clone(), LAYOUT)
+    }
+
     /// What a journal in this file, opened so, keeps.
     pub fn durability(&self, path: impl Into<PathBuf>) -> Durability {
         let Retention { hours, rows, .. } = self.retention;
@@ -119,13 +119,14 @@ impl SqliteOptions {
 
     fn open_locked(self, path: PathBuf) -> Result<(SqliteStore, Health, Lock)> {
         let durability = self.durability(&path);
-        let place = Place::new(path, self);
+        let place = self.place(path);
         place.check()?;
         place.make_folder()?;
         place.check()?;
         let lock = Lock::take(&place.path)?;
-        let session = match place.open() {
-            Ok(session) => session,
+        let health = Health::default();
+        let writer = match Writer::open(place.clone(), self.retention, health.clone()) {
+            Ok(writer) => writer,
             Err(error) => {
                 lock.withdraw();
                 return Err(error);
@@ -138,9 +139,7 @@ impl SqliteOptions {
                 tracing::warn!("{text}; {fix}");
             }
         }
-        let health = Health::default();
-        let store = SqliteStore::new(Writer::new(place, session, health.clone()), durability);
-        Ok((store, health, lock))
+        Ok((SqliteStore::new(writer, durability), health, lock))
     }
 }
 

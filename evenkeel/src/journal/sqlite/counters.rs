@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::content::{int, natural, whole};
 use crate::journal::store::Epoch;
+use crate::sqlite::content::{int, natural, whole};
 
 /// The counters of the file. They lie in its one row of `state`, or in the last row of `young`, whichever was written later:
 /// what accepts an event writes the second, which it needs anyway.

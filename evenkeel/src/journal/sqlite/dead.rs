@@ -4,12 +4,12 @@ use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use super::content::{int, natural, raw, small, text, whole};
 use super::read::files;
 use crate::journal::body::Body;
 use crate::journal::content::Content;
 use crate::journal::store::{EventId, ReplyId};
 use crate::journal::{Dead, DeadFilter, DeadId, Reason};
+use crate::sqlite::content::{int, natural, raw, small, text, whole};
 
 /// When it was given up, as the indices have it: another program may have put in anything.
 const AT: &str = "iif(typeof(at_ms) = 'integer', at_ms, 0)";

@@ -10,9 +10,6 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::health::Health;
-use super::lock::{self, Lock};
-use super::open::Place;
 use super::store::{SqliteReader, SqliteStore};
 use super::writer::Writer;
 use super::{SqliteOptions, dead, read};
@@ -20,6 +17,9 @@ use crate::error::{Error, Result};
 use crate::journal::record::{OperatorCommand, Outcome, Record, at_once};
 use crate::journal::store::JobFilter;
 use crate::journal::{Dead, DeadFilter, Job};
+use crate::sqlite::health::Health;
+use crate::sqlite::lock::{self, Lock};
+use crate::sqlite::open::Place;
 
 /// For so long a running bot is waited for: it looks once a second.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -93,7 +93,7 @@ impl<T> Desk<T> {
     ///
     /// As [`Desk::open`].
     pub fn open_with(path: impl Into<PathBuf>, options: SqliteOptions) -> Result<Self> {
-        let place = Place::new(path.into(), options.clone());
+        let place = options.place(path.into());
         if !place.path.exists() {
             return Err(Error::config(format!("there is no journal {}", place.path.display()))
                 .with_hint("name the file that the bot writes"));
@@ -135,9 +135,8 @@ impl<T> Desk<T> {
 
     /// Owns the journal for a moment. What comes again is left to the next start.
     fn own(&self, commands: &[OperatorCommand], mut each: impl FnMut(usize, Outcome)) -> Result<()> {
-        let session = self.place.open()?;
         let durability = self.options.durability(&self.place.path);
-        let writer = Writer::new(self.place.clone(), session, Health::default());
+        let writer = Writer::open(self.place.clone(), self.options.retention, Health::default())?;
         let mut record = Record::new(SqliteStore::new(writer, durability));
         at_once(record.claim())?;
         commands.iter().enumerate().try_for_each(|(at, command)| {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::SqliteOptions;
-use super::disk::{self, Kind};
-use super::lock::beside;
-use super::open::Place;
+use crate::sqlite::disk::{self, Kind};
+use crate::sqlite::lock::beside;
+use crate::sqlite::open::Place;
 
 /// With less room than this, an operator should know: what a busy bot writes in minutes.
 const LITTLE_BYTES: u64 = 64 << 20;
@@ -25,7 +25,7 @@ pub struct Doubt {
 impl SqliteOptions {
     /// What speaks against this place of a journal, whether there is a file or not. Looks, and changes nothing.
     pub fn doubts(&self, path: impl Into<PathBuf>) -> Vec<Doubt> {
-        of(&Place::new(path.into(), self.clone()))
+        of(&self.place(path.into()))
     }
 }
 

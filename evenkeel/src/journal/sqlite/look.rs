@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::lock::{self, beside};
-use super::open::Place;
+use super::SqliteOptions;
 use super::schema::{event, letter};
-use super::{SqliteOptions, disk};
 use crate::error::Result;
 use crate::journal::owner;
+use crate::sqlite::disk;
+use crate::sqlite::lock::{self, beside};
+use crate::sqlite::open::Place;
 
 /// What a journal holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl SqliteOptions {
     ///
     /// As [`SqliteOptions::open`], as far as one can know without opening it to write; but a file that is in use is none.
     pub fn look(self, path: impl Into<PathBuf>) -> Result<Option<Stock>> {
-        let place = Place::new(path.into(), self);
+        let place = self.place(path.into());
         place.check()?;
         check_surroundings(&place)?;
         let length = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
@@ -109,7 +110,7 @@ fn connect(place: &Place) -> rusqlite::Result<Connection> {
 fn count(connection: &Connection, bytes: u64, is_in_use: bool) -> rusqlite::Result<Stock> {
     let number = |sql: &str, state: &[i64]| {
         let params = rusqlite::params_from_iter(state);
-        connection.query_row(sql, params, |row| row.get(0)).map(super::content::natural)
+        connection.query_row(sql, params, |row| row.get(0)).map(crate::sqlite::content::natural)
     };
     // All numbers are of one moment; the transaction ends with the connection.
     connection.execute_batch("BEGIN")?;
@@ -117,7 +118,7 @@ fn count(connection: &Connection, bytes: u64, is_in_use: bool) -> rusqlite::Resu
     let dead_letters = number("SELECT count(*) FROM letter INDEXED BY letter_dead WHERE state = 3", &[])?;
     let kept = "SELECT value FROM value WHERE conversation = '' AND name = ?1";
     let account = connection
-        .query_row(kept, [owner::NAME], |row| Ok(super::content::bytes(row.get_ref(0)?)))
+        .query_row(kept, [owner::NAME], |row| Ok(crate::sqlite::content::bytes(row.get_ref(0)?)))
         .optional()?;
     Ok(Stock {
         bytes,

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::content::{bytes, int, natural, raw, small, text, whole};
 use super::schema::{event, letter};
 use crate::event::MessageId;
 use crate::journal::Job;
@@ -15,6 +14,7 @@ use crate::journal::store::{
     Body, Due, EventId, EventRow, EventStage, EventState, JobFilter, JobKey, Parts, ReplyId, ReplyRow,
     ReplyStage, ReplyState, Scope,
 };
+use crate::sqlite::content::{bytes, int, natural, raw, small, text, whole};
 
 const EVENT: &str = "sequence, state, attempts, crashes, begun, due_ms, content";
 const REPLY: &str = "sequence, number, state, attempts, due_ms, files, command, sent_id, content";

@@ -2,14 +2,19 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::sqlite::open::Layout;
+
 /// Marks a file as ours: "EVKL".
-pub(super) const APPLICATION: i32 = 0x4556_4b4c;
+const APPLICATION: i32 = 0x4556_4b4c;
 
 /// The schema that this version writes. Forward only: [`STEPS`] leads to it from every earlier one.
 pub(super) const VERSION: i32 = 2;
 
-/// The oldest SQLite that may be linked: before it, two connections could corrupt a file by resetting the write-ahead log.
-pub(super) const OLDEST_SQLITE: i32 = 3_051_003;
+/// What the file of a journal holds.
+pub(super) const LAYOUT: Layout = Layout { application: APPLICATION, version: VERSION, create, migrate };
+
+/// What every file of ours can be asked, of whichever schema.
+pub(super) const PROBE: &str = "SELECT last FROM state";
 
 /// The tables of the present schema. Effects are kept from them.
 pub(super) const TABLES: [&str; 12] = [

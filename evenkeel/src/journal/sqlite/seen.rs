@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use siphasher::sip128::SipHasher13;
 
-use super::content::{bytes, int, natural, raw, whole};
 use super::counters::Counters;
+use crate::sqlite::content::{bytes, int, natural, raw, whole};
 use filter::Key;
 use sorted::Sorted;
 
@@ -356,7 +356,8 @@ fn sorted_in(connection: &Connection, sorting: &[(Key, i64)]) -> rusqlite::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::sqlite::{content::natural, schema};
+    use crate::journal::sqlite::schema;
+    use crate::sqlite::content::natural;
 
     const HOUR: u64 = 3_600_000;
 

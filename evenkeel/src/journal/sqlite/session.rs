@@ -1,5 +1,6 @@
 //! One connection with what is known of its file, and the transaction around a batch.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
@@ -41,6 +42,12 @@ pub(super) struct Session {
     /// Changes whenever another process has changed the file; `None` before anybody has looked.
     data_version: Option<i64>,
     sync: Option<Sync>,
+}
+
+impl Borrow<Connection> for Session {
+    fn borrow(&self) -> &Connection {
+        &self.connection
+    }
 }
 
 impl Session {
@@ -154,15 +161,6 @@ impl Session {
     pub(super) fn frames(&self) -> rusqlite::Result<(i64, i64)> {
         let mut statement = self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
         statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
-    }
-
-    /// Moves the write-ahead log into the file; whether all of it is there.
-    pub(super) fn checkpoint(&self, how: &str) -> rusqlite::Result<bool> {
-        let sql = format!("PRAGMA wal_checkpoint({how})");
-        self.connection.query_row(&sql, [], |row| {
-            let (is_busy, frames, moved): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(is_busy == 0 && frames == moved)
-        })
     }
 
     /// Gives back a few pages that hold nothing any more; whether there were any. The file gets shorter with the next

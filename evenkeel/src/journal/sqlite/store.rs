@@ -8,10 +8,7 @@ use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use super::content::natural;
-use super::lock::Lock;
-use super::open::Place;
-use super::schema::VERSION;
+use super::schema::{PROBE, VERSION};
 use super::session::Session;
 use super::writer::Writer;
 use super::{dead, read};
@@ -24,6 +21,9 @@ use crate::journal::store::{
 };
 use crate::journal::{Dead, DeadFilter, DeadId, Job};
 use crate::offload::Pool;
+use crate::sqlite::content::natural;
+use crate::sqlite::lock::Lock;
+use crate::sqlite::open::Place;
 
 /// How often the file is looked at for what other processes have left in it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -165,7 +165,7 @@ pub struct SqliteReader {
 impl SqliteReader {
     /// Opens the file.
     pub(super) fn open(place: Place) -> Result<Self> {
-        let connection = Some(place.open_beside()?);
+        let connection = Some(place.open_beside(PROBE)?);
         Ok(Self { place, connection, threads: Pool::new(1) })
     }
 
@@ -197,7 +197,7 @@ impl SqliteReader {
     ) -> Result<T> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.place.open_beside()?),
+            none => none.insert(self.place.open_beside(PROBE)?),
         };
         question(connection).map_err(|error| self.place.explain(&error))
     }

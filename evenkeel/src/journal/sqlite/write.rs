@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::content::{int, natural};
 use super::schema::{event, letter};
 use super::session::Session;
 use crate::error::Error;
@@ -14,6 +13,7 @@ use crate::journal::store::{
     Batch, Body, Change, Committed, Death, EventId, EventStage, EventState, Intake, Key, Mark, NewRow,
     Partition, ReplyId, ReplyStage, ReplyState, Row, Taken, Verdict, Work,
 };
+use crate::sqlite::content::{int, natural};
 
 /// What a statement answers of which nobody wants to know the number of rows.
 type Done = rusqlite::Result<()>;

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 
-use super::disk;
-use super::health::Health;
-use super::open::Place;
+use super::seen::Retention;
 use super::session::{Failure, Session};
 use crate::error::{Error, Result};
-use crate::journal::store::{Batch, Committed};
+use crate::journal::store::{Batch, Committed, Sync};
+use crate::sqlite::disk;
+use crate::sqlite::health::Health;
+use crate::sqlite::open::{Place, checkpoint};
 
 /// The pages of the file, and the frames of its log, which have a header.
 const FRAME_BYTES: i64 = 4096 + 24;
@@ -35,6 +36,7 @@ const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 /// The connection that writes, for as long as there is one.
 pub(super) struct Writer {
     place: Place,
+    retention: Retention,
     /// `None` after a failure that could not be mended.
     session: Option<Session>,
     health: Health,
@@ -46,10 +48,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(place: Place, session: Session, health: Health) -> Self {
+    pub(super) fn open(place: Place, retention: Retention, health: Health) -> Result<Self> {
+        let session = place.open(|connection| Session::new(connection, retention))?;
         let file = disk::identity(&place.path).map(|file| (file, Instant::now()));
         let failures = VecDeque::new();
-        Self { place, session: Some(session), health, failures, has_shrunk: false, file }
+        Ok(Self { place, retention, session: Some(session), health, failures, has_shrunk: false, file })
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -65,7 +68,11 @@ impl Writer {
             Err(failure) => self.mend(failure, |session| session.commit(batch))?,
         };
         let work = batch.work.iter().map(|work| work.changes.len() + work.intake.len()).sum::<usize>();
-        self.health.wrote(batch.intake.len() + work, batch.sync, start.elapsed());
+        self.health.wrote(batch.intake.len() + work, start.elapsed());
+        match batch.sync {
+            Sync::Full => self.health.synced(),
+            Sync::Lazy => self.health.unsynced(),
+        }
         self.look_at_file();
         Ok(committed)
     }
@@ -99,7 +106,7 @@ impl Writer {
 
     pub(super) fn close(&mut self) {
         let Some(session) = self.session.take() else { return };
-        let done = session.checkpoint("TRUNCATE").and_then(|_| session.tidy_on_close());
+        let done = checkpoint(&session.connection, "TRUNCATE").and_then(|_| session.tidy_on_close());
         if let Err(error) = done {
             // Nothing is lost by that: the next start reads the log.
             tracing::warn!(path = %self.place.path.display(), %error, "the journal's log stays as it is");
@@ -139,7 +146,7 @@ impl Writer {
             self.session = None;
             pending = failure.done.take().or(pending);
             self.note(&failure.error, is_limited)?;
-            let written = self.place.reopen().map_err(Failure::from).and_then(|session| {
+            let written = self.reopen().map_err(Failure::from).and_then(|session| {
                 let session = self.session.insert(session);
                 match pending.take() {
                     Some(done) if session.counters == done.0 => Ok(done.1),
@@ -155,6 +162,10 @@ impl Writer {
                 Err(next) => failure = next,
             }
         }
+    }
+
+    fn reopen(&self) -> rusqlite::Result<Session> {
+        self.place.reopen(|connection| Session::new(connection, self.retention))
     }
 
     /// Whether a file of the journal may not grow any more. SQLite has no word of its own for that.
@@ -214,9 +225,9 @@ impl Writer {
                 return Ok(());
             }
             self.health.checkpointed();
-            let is_done = session.checkpoint("PASSIVE")?;
+            let is_done = checkpoint(&session.connection, "PASSIVE")?;
             if !is_done && bytes > LONG_BYTES {
-                session.checkpoint("TRUNCATE")?;
+                checkpoint(&session.connection, "TRUNCATE")?;
             }
             Ok(())
         });
@@ -254,7 +265,7 @@ impl Writer {
         let mut is_limited = self.is_limited(&error);
         self.session = None;
         while let Ok(()) = self.note(&error, is_limited) {
-            match self.place.reopen() {
+            match self.reopen() {
                 Ok(session) => {
                     self.session = Some(session);
                     self.health.mended();

@@ -11,7 +11,7 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// Writes a log over itself and syncs it, so that all of it reaches the disk whatever became of earlier syncs. Stopping
 /// anywhere does no harm: each byte is what it was.
-pub(super) fn write_again(path: &Path) -> rusqlite::Result<()> {
+pub(crate) fn write_again(path: &Path) -> rusqlite::Result<()> {
     match disk::open_plain(path, OpenOptions::new().read(true).write(true)) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         opened => opened.and_then(|file| rewrite(&file)).map_err(|error| failure(&error)),

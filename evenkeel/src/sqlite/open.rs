@@ -1,5 +1,6 @@
 //! Opening a file: everything that can be wrong with it is found here, before anything is touched.
 
+use std::borrow::Borrow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -8,13 +9,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::SqliteOptions;
 use super::disk::{self, Distrust};
 use super::lock::beside;
 use super::log;
-use super::schema::{self, APPLICATION, OLDEST_SQLITE, VERSION};
-use super::seen::Retention;
-use super::session::Session;
 use crate::config::Secret;
 use crate::error::{Error, Result};
 
@@ -27,12 +24,28 @@ const FILES: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
 /// Those of a journal that is being made, and of what SQLite keeps beside that.
 const DRAFTS: [&str; 2] = [".new", ".new-journal"];
 
+/// The oldest SQLite that may be linked: before it, two connections could corrupt a file by resetting the write-ahead log.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// What a file holds.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout {
+    /// Marks a file as ours.
+    pub(crate) application: i32,
+    /// The schema that this version writes; a newer one is refused.
+    pub(crate) version: i32,
+    /// Fills an empty file at this time, in milliseconds since 1970, once page layout and journal mode are chosen.
+    pub(crate) create: fn(&mut Connection, i64) -> rusqlite::Result<()>,
+    /// Makes a file of an earlier schema one of this.
+    pub(crate) migrate: fn(&mut Connection) -> rusqlite::Result<()>,
+}
+
 /// A file, and how to open it.
 #[derive(Clone)]
-pub(super) struct Place {
-    pub(super) path: PathBuf,
-    pub(super) key: Option<Secret>,
-    pub(super) retention: Retention,
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    pub(crate) key: Option<Secret>,
+    layout: Layout,
 }
 
 /// What a look at the first bytes says.
@@ -45,16 +58,16 @@ enum Found {
 
 impl Place {
     /// A link is followed here, so that what lies beside the file lies beside the file itself.
-    pub(super) fn new(path: PathBuf, options: SqliteOptions) -> Self {
+    pub(crate) fn new(path: PathBuf, key: Option<Secret>, layout: Layout) -> Self {
         let path = if path.is_symlink() { fs::canonicalize(&path).unwrap_or(path) } else { path };
         // What begins like an address is a path all the same.
         let is_like_address = path.as_os_str().as_encoded_bytes().starts_with(b"file:");
         let path = if is_like_address { Path::new(".").join(path) } else { path };
-        Self { path, key: options.key, retention: options.retention }
+        Self { path, key, layout }
     }
 
     /// Finds what is wrong without touching anything.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let shown = self.path.display();
         if rusqlite::version_number() < OLDEST_SQLITE {
             let version = rusqlite::version();
@@ -82,16 +95,16 @@ impl Place {
     }
 
     /// Makes the folder, if it is not there.
-    pub(super) fn make_folder(&self) -> Result<()> {
+    pub(crate) fn make_folder(&self) -> Result<()> {
         fs::create_dir_all(self.folder()).map_err(|error| self.no_folder(&error))
     }
 
-    pub(super) fn no_folder(&self, error: &std::io::Error) -> Error {
+    pub(crate) fn no_folder(&self, error: &std::io::Error) -> Error {
         Error::config(format!("cannot make the folder {}: {error}", self.folder().display()))
             .with_hint(disk::advice(error))
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         match self.path.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
@@ -168,20 +181,21 @@ impl Place {
     /// Whether the numbers in a file's header are ours (<https://sqlite.org/fileformat2.html#the_database_header>).
     fn judge(&self, application: i32, version: i32) -> Result<()> {
         let shown = self.path.display();
-        if application != APPLICATION {
+        if application != self.layout.application {
             return Err(Error::config(format!("{shown} is a database of another program"))
                 .with_hint("name another file for the journal; this one was not touched"));
         }
-        if version > VERSION {
+        let known = self.layout.version;
+        if version > known {
             return Err(Error::config(format!(
-                "the journal {shown} was written by a newer version (schema {version}, this one knows {VERSION})"
+                "the journal {shown} was written by a newer version (schema {version}, this one knows {known})"
             ))
             .with_hint("run the newer version; this file was not touched"));
         }
         Ok(())
     }
 
-    pub(super) fn unusable(&self, error: &std::io::Error) -> Error {
+    pub(crate) fn unusable(&self, error: &std::io::Error) -> Error {
         Error::config(format!("cannot write the journal {}: {error}", self.path.display()))
             .with_hint(disk::advice(error))
     }
@@ -193,22 +207,25 @@ impl Place {
         }
     }
 
-    pub(super) fn full(&self) -> Error {
+    pub(crate) fn full(&self) -> Error {
         Error::config(format!("the disk of the journal {} is full", self.path.display()))
             .with_hint("make room on it, then start again")
     }
 
     /// Opens the file, makes it if it is not there, and looks at it again from inside.
-    pub(super) fn open(&self) -> Result<Session> {
+    pub(crate) fn open<T: Borrow<Connection>>(
+        &self,
+        finish: impl FnOnce(Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
         if self.is_unmade() {
             self.create()?;
         }
         self.open_there(|mut connection| {
             self.write_log_again(&connection)?;
-            schema::migrate(&mut connection)?;
-            let session = Session::new(connection, self.retention)?;
-            keep_log(&session.connection, true)?;
-            Ok(session)
+            (self.layout.migrate)(&mut connection)?;
+            let opened = finish(connection)?;
+            keep_log(opened.borrow(), true)?;
+            Ok(opened)
         })
     }
 
@@ -216,11 +233,10 @@ impl Place {
         fs::metadata(&self.path).map_or(true, |data| data.len() == 0)
     }
 
-    /// Opens a file that is there, beside the bot that has it open.
-    pub(super) fn open_beside(&self) -> Result<Connection> {
+    /// Opens a file that is there, beside the bot that has it open. One that is damaged shows it by this question.
+    pub(crate) fn open_beside(&self, question: &str) -> Result<Connection> {
         self.open_there(|connection| {
-            // A file that is damaged shows it here.
-            connection.query_row("SELECT last FROM state", [], |_| Ok(()))?;
+            connection.query_row(question, [], |_| Ok(()))?;
             keep_log(&connection, true)?;
             Ok(connection)
         })
@@ -238,7 +254,10 @@ impl Place {
 
     /// Opens the file after a failure, and trusts nothing that a failed sync may have left behind: the log is written and
     /// read anew, and moved into the file.
-    pub(super) fn reopen(&self) -> rusqlite::Result<Session> {
+    pub(crate) fn reopen<T: Borrow<Connection>>(
+        &self,
+        finish: impl FnOnce(Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         let connection = self.connect(&self.path)?;
         Self::tune(&connection)?;
         self.write_log_again(&connection)?;
@@ -247,15 +266,15 @@ impl Place {
             let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
             return Err(rusqlite::Error::SqliteFailure(damage, Some("the file is damaged".to_owned())));
         }
-        let session = Session::new(connection, self.retention)?;
-        if !session.checkpoint("TRUNCATE")? {
+        let opened = finish(connection)?;
+        if !checkpoint(opened.borrow(), "TRUNCATE")? {
             let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
             return Err(rusqlite::Error::SqliteFailure(
                 busy,
                 Some("another process reads the file".to_owned()),
             ));
         }
-        Ok(session)
+        Ok(opened)
     }
 
     /// Writes the log over itself, and syncs it.
@@ -275,7 +294,7 @@ impl Place {
         self.connect_as(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
-    pub(super) fn connect_as(&self, path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    pub(crate) fn connect_as(&self, path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         if let Some(key) = &self.key {
             // Sixty-four digits are the key itself; anything else is a passphrase, from which one is derived.
@@ -319,10 +338,10 @@ impl Place {
         let born = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let mut connection = self.connect(draft)?;
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-        schema::create(&mut connection, i64::try_from(born.as_millis()).unwrap_or(0))
+        (self.layout.create)(&mut connection, i64::try_from(born.as_millis()).unwrap_or(0))
     }
 
-    pub(super) fn check_inside(&self, connection: &Connection) -> Result<()> {
+    pub(crate) fn check_inside(&self, connection: &Connection) -> Result<()> {
         let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
         let application = number("application_id").map_err(|error| self.explain(&error))?;
         let version = number("user_version").map_err(|error| self.explain(&error))?;
@@ -340,7 +359,7 @@ impl Place {
     }
 
     /// One line for an error of SQLite.
-    pub(super) fn explain(&self, error: &rusqlite::Error) -> Error {
+    pub(crate) fn explain(&self, error: &rusqlite::Error) -> Error {
         self.explain_on(error, || disk::is_full(&self.path))
     }
 
@@ -374,6 +393,15 @@ impl Place {
     }
 }
 
+/// Moves the write-ahead log into the file; whether all of it is there.
+pub(crate) fn checkpoint(connection: &Connection, how: &str) -> rusqlite::Result<bool> {
+    let sql = format!("PRAGMA wal_checkpoint({how})");
+    connection.query_row(&sql, [], |row| {
+        let (is_busy, frames, moved): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(is_busy == 0 && frames == moved)
+    })
+}
+
 /// Whether the log stays when the connection is closed.
 fn keep_log(connection: &Connection, is_kept: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_kept).map(drop)
@@ -390,17 +418,18 @@ mod tests {
 
     use super::*;
 
+    const NOTHING: Layout = Layout { application: 0, version: 0, create: |_, _| Ok(()), migrate: |_| Ok(()) };
+
     #[test]
     fn a_path_that_begins_like_an_address_is_a_path() {
-        let place = Place::new("file:ro.db?mode=ro".into(), SqliteOptions::new());
+        let place = Place::new("file:ro.db?mode=ro".into(), None, NOTHING);
         assert_eq!(place.path, Path::new("./file:ro.db?mode=ro"));
-        assert_eq!(Place::new("evenkeel.db".into(), SqliteOptions::new()).path, Path::new("evenkeel.db"));
+        assert_eq!(Place::new("evenkeel.db".into(), None, NOTHING).path, Path::new("evenkeel.db"));
     }
 
     #[test]
     fn an_error_of_input_or_output_on_a_full_disk_is_told_as_a_full_disk() {
-        let retention = Retention { hours: 1, rows: 1, young: 1 };
-        let place = Place { path: "bot/evenkeel.db".into(), key: None, retention };
+        let place = Place::new("bot/evenkeel.db".into(), None, NOTHING);
         let told = |code, is_full: bool| {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
             place.explain_on(&error, || is_full).to_string()

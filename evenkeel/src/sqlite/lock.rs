@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Held for as long as the journal is open. The system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     /// The lock is held by holding the file.
     file: File,
     side: PathBuf,
@@ -24,7 +24,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    pub(super) fn take(path: &Path) -> Result<Self> {
+    pub(crate) fn take(path: &Path) -> Result<Self> {
         Self::take_within(path, TRIES)?.ok_or_else(|| {
             Error::config(format!("the journal {} is in use by another process", path.display()))
                 .with_hint("stop the other bot, or give this one a file of its own")
@@ -32,7 +32,7 @@ impl Lock {
     }
 
     /// `None` where another process has it open.
-    pub(super) fn try_take(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
         Self::take_within(path, 0)
     }
 
@@ -63,7 +63,7 @@ impl Lock {
     }
 
     /// Lets go of a journal that cannot be opened, and leaves nothing beside it that was not there before.
-    pub(super) fn withdraw(self) {
+    pub(crate) fn withdraw(self) {
         // Only where another process sees that the file it waits for is gone.
         if self.is_new && disk::identity_of(&self.file).is_some() {
             let _ = std::fs::remove_file(&self.side);
@@ -83,7 +83,7 @@ fn open(side: &Path, journal: &Path) -> std::io::Result<(File, bool)> {
 }
 
 /// Finds what would keep a process from taking the lock, other than a process that holds it; makes nothing.
-pub(super) fn check(path: &Path, folder: &Path) -> Result<()> {
+pub(crate) fn check(path: &Path, folder: &Path) -> Result<()> {
     let side = beside(path, ".lock");
     let found = match disk::open_plain(&side, OpenOptions::new().write(true)) {
         Err(error) if error.kind() == ErrorKind::NotFound => disk::check_folder(folder),
@@ -97,7 +97,7 @@ fn unopened(side: &Path, error: &std::io::Error) -> Error {
 }
 
 /// Whether a journal is open in some process. Looking takes part in the lock for a moment, which a bot that starts outwaits.
-pub(super) fn is_held(path: &Path) -> bool {
+pub(crate) fn is_held(path: &Path) -> bool {
     // Without that file, no process has ever opened the journal here.
     let opened = disk::open_plain(&beside(path, ".lock"), OpenOptions::new().read(true));
     let Ok(file) = opened else { return false };
@@ -105,7 +105,7 @@ pub(super) fn is_held(path: &Path) -> bool {
 }
 
 /// A file with the same name and something after it.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

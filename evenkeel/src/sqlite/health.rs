@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::journal::store::Sync;
-
 /// How a journal is. Cloning is cheap; all clones show the same.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Gauges>);
@@ -78,50 +76,57 @@ impl Health {
         }
     }
 
-    pub(super) fn wrote(&self, entries: usize, sync: Sync, busy: Duration) {
+    /// A batch was written.
+    pub(crate) fn wrote(&self, entries: usize, busy: Duration) {
         self.0.batches.fetch_add(1, Relaxed);
         self.0.entries.fetch_add(entries as u64, Relaxed);
-        match sync {
-            Sync::Full => self.0.full_commits.fetch_add(1, Relaxed),
-            Sync::Lazy => self.0.normal_commits.fetch_add(1, Relaxed),
-        };
         self.busy(busy);
     }
 
-    pub(super) fn busy(&self, busy: Duration) {
+    /// It waited for the disk.
+    pub(crate) fn synced(&self) {
+        self.0.full_commits.fetch_add(1, Relaxed);
+    }
+
+    /// It did not.
+    pub(crate) fn unsynced(&self) {
+        self.0.normal_commits.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn busy(&self, busy: Duration) {
         self.0.busy_micros.fetch_add(u64::try_from(busy.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    pub(super) fn checkpointed(&self) {
+    pub(crate) fn checkpointed(&self) {
         self.0.checkpoints.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn wal(&self, bytes: u64) {
+    pub(crate) fn wal(&self, bytes: u64) {
         self.0.wal_bytes.store(bytes, Relaxed);
         self.0.wal_peak_bytes.fetch_max(bytes, Relaxed);
     }
 
     /// Whether this is the first failure in a row.
-    pub(super) fn failed(&self, error: String) -> bool {
+    pub(crate) fn failed(&self, error: String) -> bool {
         self.0.failures.fetch_add(1, Relaxed);
         *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         !self.0.is_failing.swap(true, Relaxed)
     }
 
-    pub(super) fn mended(&self) {
+    pub(crate) fn mended(&self) {
         self.0.is_failing.store(false, Relaxed);
     }
 
     /// The file was taken away.
-    pub(super) fn removed(&self) {
+    pub(crate) fn removed(&self) {
         self.0.is_removed.store(true, Relaxed);
     }
 
-    pub(super) fn stop_trying(&self) {
+    pub(crate) fn stop_trying(&self) {
         self.0.is_closing.store(true, Relaxed);
     }
 
-    pub(super) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.0.is_closing.load(Relaxed)
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// What is known of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Nothing is said against it.
     Local,
     /// A lock or a sync is not to be trusted.
@@ -22,10 +22,10 @@ pub(super) enum Kind {
 }
 
 /// What SQLite takes at once when it opens a journal that was closed: the index of the log, and a few pages.
-pub(super) const LEAST_BYTES: u64 = 64 << 10;
+pub(crate) const LEAST_BYTES: u64 = 64 << 10;
 
 /// Refuses a file on a network, and where no file can be.
-pub(super) fn check(path: &Path) -> Result<()> {
+pub(crate) fn check(path: &Path) -> Result<()> {
     judge(path, kind_of(path))
 }
 
@@ -43,7 +43,7 @@ fn judge(path: &Path, kind: Kind) -> Result<()> {
 
 /// On which kind of file system this file lies, or would lie.
 #[cfg(target_os = "linux")]
-pub(super) fn kind_of(path: &Path) -> Kind {
+pub(crate) fn kind_of(path: &Path) -> Kind {
     magic_of(path).map_or(Kind::Local, kind)
 }
 
@@ -56,7 +56,7 @@ fn magic_of(path: &Path) -> Option<u32> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn kind_of(_: &Path) -> Kind {
+pub(crate) fn kind_of(_: &Path) -> Kind {
     Kind::Local
 }
 
@@ -66,14 +66,14 @@ fn nearest<T>(path: &Path, look: impl FnMut(&Path) -> Option<T>) -> Option<T> {
 }
 
 /// Whether there is hardly room for anything where this file lies.
-pub(super) fn is_full(path: &Path) -> bool {
+pub(crate) fn is_full(path: &Path) -> bool {
     room(path).is_some_and(|bytes| bytes < LEAST_BYTES) || is_at_limit(path)
 }
 
 /// Whether a file of the journal has reached the size that the process may give a file: SQLite says no more of it than that
 /// it could not write.
 #[cfg(target_os = "linux")]
-pub(super) fn is_at_limit(path: &Path) -> bool {
+pub(crate) fn is_at_limit(path: &Path) -> bool {
     let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Fsize).current else {
         return false;
     };
@@ -85,13 +85,13 @@ pub(super) fn is_at_limit(path: &Path) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_at_limit(_: &Path) -> bool {
+pub(crate) fn is_at_limit(_: &Path) -> bool {
     false
 }
 
 /// How many bytes there is room for where this file lies, or would lie; `None` where there is no end of it, or nobody says.
 #[cfg(target_os = "linux")]
-pub(super) fn room(path: &Path) -> Option<u64> {
+pub(crate) fn room(path: &Path) -> Option<u64> {
     let system = nearest(path, |at| rustix::fs::statvfs(at).ok())?;
     // A file system that counts no blocks or no files has no end of them.
     if system.f_files > 0 && system.f_favail == 0 {
@@ -101,24 +101,24 @@ pub(super) fn room(path: &Path) -> Option<u64> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn room(_: &Path) -> Option<u64> {
+pub(crate) fn room(_: &Path) -> Option<u64> {
     None
 }
 
 /// Whether a file could be made in a folder that is there, as far as one can know without making one.
 #[cfg(target_os = "linux")]
-pub(super) fn check_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn check_folder(folder: &Path) -> io::Result<()> {
     use rustix::fs::Access;
     Ok(rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn check_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn check_folder(folder: &Path) -> io::Result<()> {
     std::fs::metadata(folder).map(drop)
 }
 
 /// What to do about a file of the journal that cannot be opened or made.
-pub(super) fn advice(error: &io::Error) -> &'static str {
+pub(crate) fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::IsADirectory => "this is a folder: name a file in it, for example `evenkeel.db`",
         ErrorKind::NotADirectory => "a part of the path is a file and no folder: name another file",
@@ -135,7 +135,7 @@ pub(super) fn advice(error: &io::Error) -> &'static str {
 
 /// Knows a file system by its magic number (linux/magic.h, and the sources of each).
 #[cfg(any(target_os = "linux", test))]
-pub(super) fn kind(magic: u32) -> Kind {
+pub(crate) fn kind(magic: u32) -> Kind {
     Kind::Network(match magic {
         0x0000_6969 => "NFS",
         0x0000_517b => "SMB",
@@ -159,7 +159,7 @@ pub(super) fn kind(magic: u32) -> Kind {
 }
 
 /// Makes a file for its owner alone, or with the mode of another that is there: as SQLite makes what lies beside its file.
-pub(super) fn make(path: &Path, like: &Path) -> io::Result<File> {
+pub(crate) fn make(path: &Path, like: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -176,18 +176,18 @@ pub(super) fn make(path: &Path, like: &Path) -> io::Result<File> {
 
 /// Whether everybody on this computer may read this file, or write it.
 #[cfg(unix)]
-pub(super) fn is_open_to_all(path: &Path) -> bool {
+pub(crate) fn is_open_to_all(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).is_ok_and(|data| data.mode() & 0o006 != 0)
 }
 
 #[cfg(not(unix))]
-pub(super) fn is_open_to_all(_: &Path) -> bool {
+pub(crate) fn is_open_to_all(_: &Path) -> bool {
     false
 }
 
 /// Opens a file that was looked at before, without waiting: a pipe or a link may have taken its name since.
-pub(super) fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub(crate) fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::OFlags;
@@ -200,7 +200,7 @@ pub(super) fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<F
 
 /// Why a file is not to be trusted with what people write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Distrust {
+pub(crate) enum Distrust {
     /// It leads elsewhere.
     Link,
     /// It is a folder, a pipe or a device, and keeps nothing.
@@ -225,7 +225,7 @@ impl std::fmt::Display for Distrust {
 }
 
 impl Distrust {
-    pub(super) fn advice(self, file: &Path) -> String {
+    pub(crate) fn advice(self, file: &Path) -> String {
         let shown = file.display();
         match self {
             Self::Link => format!("remove it, if no bot runs: `rm {shown}`"),
@@ -249,7 +249,7 @@ impl Distrust {
 }
 
 /// Looks at a file that may be there, without following a link.
-pub(super) fn distrust(path: &Path) -> Option<Distrust> {
+pub(crate) fn distrust(path: &Path) -> Option<Distrust> {
     let data = std::fs::symlink_metadata(path).ok()?;
     if data.is_symlink() {
         return Some(Distrust::Link);
@@ -278,12 +278,12 @@ fn distrust_mode(_: &Metadata) -> Option<Distrust> {
 
 /// Whether `chmod` and `chown` have an effect where this file lies, or would lie.
 #[cfg(target_os = "linux")]
-pub(super) fn has_modes(path: &Path) -> bool {
+pub(crate) fn has_modes(path: &Path) -> bool {
     magic_of(path).is_none_or(keeps_modes)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn has_modes(_: &Path) -> bool {
+pub(crate) fn has_modes(_: &Path) -> bool {
     cfg!(unix)
 }
 
@@ -300,54 +300,54 @@ fn keeps_modes(magic: u32) -> bool {
 
 /// How many names a file has that is there.
 #[cfg(unix)]
-pub(super) fn count_names(path: &Path) -> u64 {
+pub(crate) fn count_names(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).map_or(1, |data| data.nlink())
 }
 
 #[cfg(not(unix))]
-pub(super) fn count_names(_: &Path) -> u64 {
+pub(crate) fn count_names(_: &Path) -> u64 {
     1
 }
 
 /// Whether something is mounted at this very path, and not only above it; an old system does not say.
 #[cfg(target_os = "linux")]
-pub(super) fn is_mount(path: &Path) -> bool {
+pub(crate) fn is_mount(path: &Path) -> bool {
     use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
     let found = statx(CWD, path, AtFlags::empty(), StatxFlags::empty());
     found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_mount(_: &Path) -> bool {
+pub(crate) fn is_mount(_: &Path) -> bool {
     false
 }
 
 /// Tells files apart that have the same name, one after the other.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Identity(u64, u64);
+pub(crate) struct Identity(u64, u64);
 
 /// Which file has this name; `None` if there is none, or where files are not numbered.
 #[cfg(unix)]
-pub(super) fn identity(path: &Path) -> Option<Identity> {
+pub(crate) fn identity(path: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).ok().map(|data| Identity(data.dev(), data.ino()))
 }
 
 /// Which file this is.
 #[cfg(unix)]
-pub(super) fn identity_of(file: &File) -> Option<Identity> {
+pub(crate) fn identity_of(file: &File) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
     file.metadata().ok().map(|data| Identity(data.dev(), data.ino()))
 }
 
 #[cfg(not(unix))]
-pub(super) fn identity_of(_: &File) -> Option<Identity> {
+pub(crate) fn identity_of(_: &File) -> Option<Identity> {
     None
 }
 
 #[cfg(not(unix))]
-pub(super) fn identity(_: &Path) -> Option<Identity> {
+pub(crate) fn identity(_: &Path) -> Option<Identity> {
     None
 }
 

@@ -1,0 +1,10 @@
+//! A file of SQLite that is written by one process: what can be wrong with its place and its disk, the lock, and its opening.
+//!
+//! What is kept in it is told by a [`Layout`](open::Layout): the journal's tables, at present.
+
+pub(crate) mod content;
+pub(crate) mod disk;
+pub(crate) mod lock;
+pub(crate) mod log;
+pub(crate) mod health;
+pub(crate) mod open;
