@@ -8,7 +8,6 @@ mod dead;
 mod effect;
 mod session;
 mod write;
-mod writer;
 mod store;
 mod look;
 mod doubt;
@@ -29,9 +28,9 @@ use crate::guarantee::Durability;
 use crate::sqlite::disk;
 use crate::sqlite::lock::Lock;
 use crate::sqlite::open::Place;
+use crate::sqlite::writer::Writer;
 use schema::LAYOUT;
 use seen::Retention;
-use writer::Writer;
 
 pub use crate::sqlite::health::{Health, Vitals};
 pub use desk::{DeadLetters, Desk, Jobs};

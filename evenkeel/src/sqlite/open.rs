@@ -403,7 +403,7 @@ pub(crate) fn checkpoint(connection: &Connection, how: &str) -> rusqlite::Result
 }
 
 /// Whether the log stays when the connection is closed.
-fn keep_log(connection: &Connection, is_kept: bool) -> rusqlite::Result<()> {
+pub(crate) fn keep_log(connection: &Connection, is_kept: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_kept).map(drop)
 }
 

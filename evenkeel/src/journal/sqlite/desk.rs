@@ -11,7 +11,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::store::{SqliteReader, SqliteStore};
-use super::writer::Writer;
 use super::{SqliteOptions, dead, read};
 use crate::error::{Error, Result};
 use crate::journal::record::{OperatorCommand, Outcome, Record, at_once};
@@ -20,6 +19,7 @@ use crate::journal::{Dead, DeadFilter, Job};
 use crate::sqlite::health::Health;
 use crate::sqlite::lock::{self, Lock};
 use crate::sqlite::open::Place;
+use crate::sqlite::writer::Writer;
 
 /// For so long a running bot is waited for: it looks once a second.
 const PATIENCE: Duration = Duration::from_secs(3);

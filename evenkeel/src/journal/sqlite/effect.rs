@@ -124,12 +124,13 @@ mod tests {
     use crate::journal::sqlite::seen::Retention;
     use crate::journal::sqlite::session::Session;
     use crate::journal::store::{Batch, Epoch, Partition, Sync, Verdict, Work};
+    use crate::sqlite::writer::Session as _;
 
     fn session() -> Session {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::create(&mut connection, 0).unwrap();
         connection.execute_batch("CREATE TABLE note(name TEXT PRIMARY KEY)").unwrap();
-        Session::new(connection, Retention { hours: 1, rows: 1, young: 1 }).unwrap()
+        Session::open(connection, &Retention { hours: 1, rows: 1, young: 1 }).unwrap()
     }
 
     fn sql(text: &'static str) -> Effect {

@@ -4,32 +4,19 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 
 use super::counters::Counters;
 use super::effect::Effects;
 use super::seen::{Retention, Seen};
 use crate::error::Error;
 use crate::journal::store::{Batch, Committed, Epoch, Partition, Sync};
+use crate::sqlite::writer::{self, Failure};
 
 /// So many free pages, 1 MiB, stay in the file: the next events take them.
 const SPARE_PAGES: i64 = 256;
 
 /// So many pages are given back at a time: a batch that comes meanwhile waits for no more than these.
 const STEP_PAGES: i64 = 64;
-
-/// Why a batch was not written.
-pub(super) struct Failure {
-    pub(super) error: rusqlite::Error,
-    /// A commit may fail and be in the file all the same: then its counters are these, and this is its answer.
-    pub(super) done: Option<Box<(Counters, Committed)>>,
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self { error, done: None }
-    }
-}
 
 /// An open file.
 pub(super) struct Session {
@@ -50,16 +37,42 @@ impl Borrow<Connection> for Session {
     }
 }
 
-impl Session {
-    pub(super) fn new(connection: Connection, retention: Retention) -> rusqlite::Result<Self> {
+impl writer::Session for Session {
+    type Options = Retention;
+    type Mark = Counters;
+
+    fn open(connection: Connection, retention: &Retention) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(128);
         let counters = Counters::load(&connection)?;
-        let seen = Seen::load(&connection, retention)?;
+        let seen = Seen::load(&connection, *retention)?;
         let (effects, buffer, data_version, sync) =
             (Effects::default(), Vec::with_capacity(1024), None, None);
         Ok(Self { connection, counters, seen, effects, buffer, data_version, sync })
     }
 
+    fn mark(&self) -> Counters {
+        self.counters
+    }
+
+    fn shrink(&mut self) -> rusqlite::Result<bool> {
+        let free: i64 = self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        let step = (free - SPARE_PAGES).min(STEP_PAGES);
+        if step <= 0 {
+            return Ok(false);
+        }
+        // Nobody relies on it: after a power cut the pages may be free again.
+        self.begin(Sync::Lazy)?;
+        let mut statement = self.connection.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
+        let mut pages = statement.query([])?;
+        while pages.next()?.is_some() {}
+        drop(pages);
+        drop(statement);
+        self.end()?;
+        Ok(true)
+    }
+}
+
+impl Session {
     /// Whether another process may have changed the file since the last time.
     pub(super) fn is_changed(&mut self) -> rusqlite::Result<bool> {
         let version = data_version(&self.connection)?;
@@ -67,7 +80,7 @@ impl Session {
     }
 
     /// Writes a batch in one transaction.
-    pub(super) fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed, Failure> {
+    pub(super) fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed, Failure<Counters, Committed>> {
         let before = self.counters;
         let mut failed = self.begin_with_effects(batch)?;
         let committed = self.write(batch, &mut failed)?;
@@ -156,37 +169,6 @@ impl Session {
     pub(super) fn read_seen(&mut self) -> rusqlite::Result<bool> {
         self.seen.read(&self.connection)
     }
-
-    /// Frames in the write-ahead log, and how many of them are in the file itself.
-    pub(super) fn frames(&self) -> rusqlite::Result<(i64, i64)> {
-        let mut statement = self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
-        statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
-    }
-
-    /// Gives back a few pages that hold nothing any more; whether there were any. The file gets shorter with the next
-    /// checkpoint.
-    pub(super) fn shrink(&mut self) -> rusqlite::Result<bool> {
-        let free: i64 = self.connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-        let step = (free - SPARE_PAGES).min(STEP_PAGES);
-        if step <= 0 {
-            return Ok(false);
-        }
-        // Nobody relies on it: after a power cut the pages may be free again.
-        self.begin(Sync::Lazy)?;
-        let mut statement = self.connection.prepare(&format!("PRAGMA incremental_vacuum({step})"))?;
-        let mut pages = statement.query([])?;
-        while pages.next()?.is_some() {}
-        drop(pages);
-        drop(statement);
-        self.end()?;
-        Ok(true)
-    }
-
-    /// Lets the closing of the connection take the empty log away.
-    pub(super) fn tidy_on_close(&self) -> rusqlite::Result<()> {
-        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        Ok(())
-    }
 }
 
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
@@ -197,6 +179,7 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
 mod tests {
     use super::*;
     use crate::journal::sqlite::schema;
+    use crate::sqlite::writer::Session as _;
 
     fn pages(session: &Session) -> (i64, i64) {
         let number = |name| session.connection.pragma_query_value(None, name, |row| row.get(0)).unwrap();
@@ -209,7 +192,7 @@ mod tests {
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
         schema::create(&mut connection, 0).unwrap();
         let retention = Retention { hours: 1, rows: 1, young: 1 };
-        let mut store = Session::new(connection, retention).unwrap();
+        let mut store = Session::open(connection, &retention).unwrap();
         assert!(!store.shrink().unwrap(), "a small file has nothing to give");
         let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
             INSERT INTO job SELECT i, i, 'job ' || i, 'kitchen', zeroblob(300) FROM n";

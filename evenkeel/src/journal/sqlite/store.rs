@@ -10,20 +10,20 @@ use tokio::time::{Instant, sleep_until};
 
 use super::schema::{PROBE, VERSION};
 use super::session::Session;
-use super::writer::Writer;
 use super::{dead, read};
 use crate::error::{Error, Result};
 use crate::guarantee::Durability;
 use crate::journal::record::OperatorCommand;
 use crate::journal::store::{
     Batch, Changed, Claims, Committed, Due, EffectKind, Epoch, EventId, Intake, JobFilter, JobKey, Loaded,
-    NewRow, Partition, Parts, Reader, Scope, Store,
+    NewRow, Partition, Parts, Reader, Scope, Store, Sync,
 };
 use crate::journal::{Dead, DeadFilter, DeadId, Job};
 use crate::offload::Pool;
 use crate::sqlite::content::natural;
 use crate::sqlite::lock::Lock;
 use crate::sqlite::open::Place;
+use crate::sqlite::writer::Writer;
 
 /// How often the file is looked at for what other processes have left in it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ const READERS: usize = 2;
 
 /// Keeps rows in one file of SQLite. One process owns all of it.
 pub struct SqliteStore {
-    writer: Writer,
+    writer: Writer<Session>,
     /// The threads of those who read beside it.
     readers: Pool,
     durability: Durability,
@@ -46,7 +46,7 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    pub(super) fn new(writer: Writer, durability: Durability) -> Self {
+    pub(super) fn new(writer: Writer<Session>, durability: Durability) -> Self {
         let readers = Pool::new(READERS);
         Self { writer, readers, durability, has_commands: true, next_look: None, _lock: None }
     }
@@ -108,7 +108,16 @@ impl Store for SqliteStore {
         let with_work = batch.work.iter().flat_map(|work| &work.intake);
         let is_command = |intake: &Intake<'_>| matches!(intake.row, NewRow::Command(_));
         self.has_commands |= batch.intake.iter().chain(with_work).any(is_command);
-        self.writer.commit(batch)
+        let start = std::time::Instant::now();
+        let committed = self.writer.commit(|session| session.commit(batch))?;
+        let work = batch.work.iter().map(|work| work.changes.len() + work.intake.len()).sum::<usize>();
+        let health = self.writer.health();
+        health.wrote(batch.intake.len() + work, start.elapsed());
+        match batch.sync {
+            Sync::Full => health.synced(),
+            Sync::Lazy => health.unsynced(),
+        }
+        Ok(committed)
     }
 
     fn settle(&mut self) {
@@ -116,7 +125,7 @@ impl Store for SqliteStore {
     }
 
     fn tidy(&mut self) -> bool {
-        self.writer.tidy()
+        self.writer.tidy(&[Session::sort, Session::read_seen])
     }
 
     /// Other processes leave commands, and nothing else.

@@ -1,18 +1,16 @@
 //! The connection that writes: after a failure it is opened anew, and nothing is taken for written that may not be.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::ErrorCode;
+use rusqlite::{Connection, ErrorCode};
 
-use super::seen::Retention;
-use super::session::{Failure, Session};
+use super::disk;
+use super::health::Health;
+use super::open::{Place, checkpoint, keep_log};
 use crate::error::{Error, Result};
-use crate::journal::store::{Batch, Committed, Sync};
-use crate::sqlite::disk;
-use crate::sqlite::health::Health;
-use crate::sqlite::open::{Place, checkpoint};
 
 /// The pages of the file, and the frames of its log, which have a header.
 const FRAME_BYTES: i64 = 4096 + 24;
@@ -33,80 +31,100 @@ const PAUSE: Duration = Duration::from_secs(1);
 const FAILURES: usize = 3;
 const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 
+/// A connection that writes, with what is known of its file.
+pub(crate) trait Session: Borrow<Connection> + Sized {
+    /// What it is opened with.
+    type Options;
+    /// What differs after each commit that must not be made twice.
+    type Mark: PartialEq;
+
+    fn open(connection: Connection, options: &Self::Options) -> rusqlite::Result<Self>;
+
+    fn mark(&self) -> Self::Mark;
+
+    /// Gives back a few pages that hold nothing any more; whether there were any. The file gets shorter with the next checkpoint.
+    fn shrink(&mut self) -> rusqlite::Result<bool>;
+}
+
+/// Why something was not written.
+pub(crate) struct Failure<M, T> {
+    pub(crate) error: rusqlite::Error,
+    /// A commit may fail and be in the file all the same: then this is its mark, and its answer.
+    pub(crate) done: Option<Box<(M, T)>>,
+}
+
+impl<M, T> From<rusqlite::Error> for Failure<M, T> {
+    fn from(error: rusqlite::Error) -> Self {
+        Self { error, done: None }
+    }
+}
+
 /// The connection that writes, for as long as there is one.
-pub(super) struct Writer {
+pub(crate) struct Writer<S: Session> {
     place: Place,
-    retention: Retention,
+    options: S::Options,
     /// `None` after a failure that could not be mended.
-    session: Option<Session>,
+    session: Option<S>,
     health: Health,
     failures: VecDeque<Instant>,
     /// Whether pages were given back since the last time that there were none.
     has_shrunk: bool,
-    /// Which file the journal is in, and when that was last looked at; `None` once it is known to be another one.
+    /// Which file it is, and when that was last looked at; `None` once it is known to be another one.
     file: Option<(disk::Identity, Instant)>,
 }
 
-impl Writer {
-    pub(super) fn open(place: Place, retention: Retention, health: Health) -> Result<Self> {
-        let session = place.open(|connection| Session::new(connection, retention))?;
+impl<S: Session> Writer<S> {
+    pub(crate) fn open(place: Place, options: S::Options, health: Health) -> Result<Self> {
+        let session = place.open(|connection| S::open(connection, &options))?;
         let file = disk::identity(&place.path).map(|file| (file, Instant::now()));
         let failures = VecDeque::new();
-        Ok(Self { place, retention, session: Some(session), health, failures, has_shrunk: false, file })
+        Ok(Self { place, options, session: Some(session), health, failures, has_shrunk: false, file })
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Writes a batch until it is certain to be in the file.
-    pub(super) fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed> {
-        let start = Instant::now();
-        let session = self.session.as_mut().ok_or_else(ended)?;
-        let committed = match session.commit(batch) {
-            Ok(committed) => committed,
-            Err(failure) => self.mend(failure, |session| session.commit(batch))?,
-        };
-        let work = batch.work.iter().map(|work| work.changes.len() + work.intake.len()).sum::<usize>();
-        self.health.wrote(batch.intake.len() + work, start.elapsed());
-        match batch.sync {
-            Sync::Full => self.health.synced(),
-            Sync::Lazy => self.health.unsynced(),
-        }
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Writes until it is certain to be in the file.
+    pub(crate) fn commit<T>(
+        &mut self,
+        write: impl FnMut(&mut S) -> Result<T, Failure<S::Mark, T>>,
+    ) -> Result<T> {
+        let written = self.run(write)?;
         self.look_at_file();
-        Ok(committed)
+        Ok(written)
     }
 
     /// Asks what can be asked twice.
-    pub(super) fn ask<T>(&mut self, question: impl Fn(&mut Session) -> rusqlite::Result<T>) -> Result<T> {
+    pub(crate) fn ask<T>(&mut self, question: impl Fn(&mut S) -> rusqlite::Result<T>) -> Result<T> {
+        self.run(|session| question(session).map_err(Failure::from))
+    }
+
+    fn run<T>(&mut self, mut work: impl FnMut(&mut S) -> Result<T, Failure<S::Mark, T>>) -> Result<T> {
         let session = self.session.as_mut().ok_or_else(ended)?;
-        match question(session) {
-            Ok(answer) => Ok(answer),
-            Err(error) => {
-                let mut answer = None;
-                self.mend(error.into(), |session| {
-                    answer = Some(question(session)?);
-                    Ok(Committed { intake: Vec::new(), work: Vec::new() })
-                })?;
-                answer.ok_or_else(ended)
-            }
-        }
+        work(session).or_else(|failure| self.mend(failure, work))
     }
 
     /// Does what follows a batch.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.checkpoint(FULL_BYTES);
     }
 
-    /// Does a little of what can wait; whether there is more.
-    pub(super) fn tidy(&mut self) -> bool {
+    /// Does a little of what can wait, the first of these that has something to do; whether there is more.
+    pub(crate) fn tidy(&mut self, works: &[fn(&mut S) -> rusqlite::Result<bool>]) -> bool {
         self.checkpoint(TIDY_BYTES);
-        self.a_little(Session::sort) || self.a_little(Session::read_seen) || self.shrink()
+        works.iter().any(|work| self.a_little(*work)) || self.shrink()
     }
 
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         let Some(session) = self.session.take() else { return };
-        let done = checkpoint(&session.connection, "TRUNCATE").and_then(|_| session.tidy_on_close());
+        let connection: &Connection = session.borrow();
+        // Closing it takes the empty log away.
+        let done = checkpoint(connection, "TRUNCATE").and_then(|_| keep_log(connection, false));
         if let Err(error) = done {
             // Nothing is lost by that: the next start reads the log.
             tracing::warn!(path = %self.place.path.display(), %error, "the journal's log stays as it is");
@@ -132,11 +150,11 @@ impl Writer {
     }
 
     /// Does again what has failed, on a new connection, until it is certain to be in the file.
-    fn mend(
+    fn mend<T>(
         &mut self,
-        mut failure: Failure,
-        mut again: impl FnMut(&mut Session) -> Result<Committed, Failure>,
-    ) -> Result<Committed> {
+        mut failure: Failure<S::Mark, T>,
+        mut again: impl FnMut(&mut S) -> Result<T, Failure<S::Mark, T>>,
+    ) -> Result<T> {
         // The answer of a commit that failed: should it be in the file all the same, it holds.
         let mut pending = None;
         loop {
@@ -149,23 +167,23 @@ impl Writer {
             let written = self.reopen().map_err(Failure::from).and_then(|session| {
                 let session = self.session.insert(session);
                 match pending.take() {
-                    Some(done) if session.counters == done.0 => Ok(done.1),
+                    Some(done) if session.mark() == done.0 => Ok(done.1),
                     _ => again(session),
                 }
             });
             match written {
-                Ok(committed) => {
+                Ok(written) => {
                     self.health.mended();
                     tracing::info!(path = %self.place.path.display(), "the journal is written again");
-                    return Ok(committed);
+                    return Ok(written);
                 }
                 Err(next) => failure = next,
             }
         }
     }
 
-    fn reopen(&self) -> rusqlite::Result<Session> {
-        self.place.reopen(|connection| Session::new(connection, self.retention))
+    fn reopen(&self) -> rusqlite::Result<S> {
+        self.place.reopen(|connection| S::open(connection, &self.options))
     }
 
     /// Whether a file of the journal may not grow any more. SQLite has no word of its own for that.
@@ -218,16 +236,17 @@ impl Writer {
     fn checkpoint(&mut self, from_bytes: i64) {
         let Some(session) = &self.session else { return };
         let start = Instant::now();
-        let done = session.frames().and_then(|(frames, moved)| {
+        let connection: &Connection = session.borrow();
+        let done = frames(connection).and_then(|(frames, moved)| {
             let bytes = frames * FRAME_BYTES;
             self.health.wal(u64::try_from(bytes).unwrap_or(0));
             if (frames - moved) * FRAME_BYTES < from_bytes {
                 return Ok(());
             }
             self.health.checkpointed();
-            let is_done = checkpoint(&session.connection, "PASSIVE")?;
+            let is_done = checkpoint(connection, "PASSIVE")?;
             if !is_done && bytes > LONG_BYTES {
-                checkpoint(&session.connection, "TRUNCATE")?;
+                checkpoint(connection, "TRUNCATE")?;
             }
             Ok(())
         });
@@ -239,7 +258,7 @@ impl Writer {
 
     /// Gives back some of what the file does not need; whether there may be more.
     fn shrink(&mut self) -> bool {
-        let has_shrunk = self.a_little(Session::shrink);
+        let has_shrunk = self.a_little(S::shrink);
         self.has_shrunk |= has_shrunk;
         if !has_shrunk && std::mem::take(&mut self.has_shrunk) {
             // Only now does the file get shorter by what is in the log.
@@ -249,7 +268,7 @@ impl Writer {
     }
 
     /// Does some of what can wait; whether there is more of it.
-    fn a_little(&mut self, work: fn(&mut Session) -> rusqlite::Result<bool>) -> bool {
+    fn a_little(&mut self, work: fn(&mut S) -> rusqlite::Result<bool>) -> bool {
         let Some(session) = &mut self.session else { return false };
         let start = Instant::now();
         let done = work(session);
@@ -278,6 +297,12 @@ impl Writer {
             }
         }
     }
+}
+
+/// Frames in the write-ahead log, and how many of them are in the file itself.
+fn frames(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+    let mut statement = connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
+    statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
 }
 
 fn ended() -> Error {
