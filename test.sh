@@ -31,6 +31,9 @@ bounded() {
   env "CARGO_TARGET_${host}_RUNNER=timeout --verbose --kill-after=10 ${minutes}m" "$@"
 }
 
+# A build that begins with nothing gains nothing by what the next one could use again, and pays an eighth of its time for it.
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+
 command -v cargo >/dev/null 2>&1 || fail "Rust is missing. Install it from https://rustup.rs"
 need cc "gcc libc6-dev"
 need curl curl
