@@ -235,7 +235,7 @@ async fn dead(path: &Path) -> io::Result<()> {
     recover(&mut journal).await?;
     for from in (0..MANY).step_by(1000) {
         write(&mut journal, (from..from + 1000).map(|number| accept(number, true)).collect()).await?;
-        let bury = |sequence| Entry::Bury {
+        let bury = |sequence| Entry::DeadLetter {
             sequence,
             reason: Reason::Failed,
             error: "the weather service is down: connection refused".to_owned(),

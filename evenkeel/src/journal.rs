@@ -45,7 +45,7 @@ pub use bare::BareDead;
 pub use default::{DefaultJournal, Place};
 pub use entry::{Acceptance, Answer, Entry};
 pub use given_up::{Dead, DeadFilter, DeadId, Reason, Replayed};
-pub use left::{Fact, Page, PendingEvent, PendingLetter};
+pub use left::{CompletedEffect, Page, PendingEvent, PendingReply};
 pub use listing::Listing;
 pub use owned::StoreJournal;
 pub use planned::{Job, NewJob};
@@ -152,7 +152,7 @@ pub struct Recovered {
     /// Events that were accepted and not done, by number.
     pub events: Vec<PendingEvent>,
     /// Replies that were promised and not sent, by key.
-    pub letters: Vec<PendingLetter>,
+    pub letters: Vec<PendingReply>,
     /// When the next job is due, in milliseconds since 1970; `None` without jobs.
     pub next_job_ms: Option<u64>,
     /// The latest time that this record has seen, in milliseconds since 1970: a clock behind it was set back. A time that is

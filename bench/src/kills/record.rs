@@ -102,7 +102,7 @@ fn in_action(action: &Action) -> Option<u64> {
 mod tests {
     use std::future::{Ready, ready};
 
-    use evenkeel::journal::{PendingEvent, PendingLetter, Recovered, Written};
+    use evenkeel::journal::{PendingEvent, PendingReply, Recovered, Written};
     use evenkeel::{Conversation, Draft, Event, Message, Outbound, SendKey, Sender};
 
     use super::*;
@@ -124,7 +124,7 @@ mod tests {
             let (action, key) = (Action::Send(draft), SendKey { sequence: 2, index: 0 });
             let outbound = Outbound { conversation, action, key };
             let letter =
-                PendingLetter { outbound, command: String::new(), is_unknown: true, attempts: 1, due_ms: 0 };
+                PendingReply { outbound, command: String::new(), is_unknown: true, attempts: 1, due_ms: 0 };
             let mut recovered = Recovered::default();
             (recovered.events, recovered.letters) = (vec![pending], vec![letter]);
             Ok(recovered)

@@ -333,14 +333,14 @@ async fn a_reply_that_is_named_together_with_its_event_goes_with_it() {
     journal.write(vec![Entry::Accept { event, now_ms, begins: true }]).await.expect("it is written");
     let batch = vec![
         Entry::Promise { outbound, command: command.clone(), begins: true },
-        Entry::BuryReply {
+        Entry::DeadLetterReply {
             key,
             reason: Reason::Unknown,
             error: error.clone(),
             command: command.clone(),
             now_ms,
         },
-        Entry::Bury { sequence: 1, reason: Reason::Failed, error, command, now_ms },
+        Entry::DeadLetter { sequence: 1, reason: Reason::Failed, error, command, now_ms },
     ];
     journal.write(batch).await.expect("it is written");
     journal.close().await;

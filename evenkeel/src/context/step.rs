@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Context;
 use crate::engine::HandlerRequest;
 use crate::error::{Error, Result};
-use crate::journal::{Entry, Fact};
+use crate::journal::{CompletedEffect, Entry};
 
 impl Context {
     /// Does something once and keeps its result: when the handler runs again, after a failure or the end of the process, it
@@ -118,7 +118,7 @@ impl Context {
 
     pub(super) fn known_step(&self, wanted: &str) -> Option<&Bytes> {
         self.call.attempt.facts.iter().find_map(|fact| match fact {
-            Fact::Step { name, value } if name == wanted => Some(value),
+            CompletedEffect::Step { name, value } if name == wanted => Some(value),
             _ => None,
         })
     }

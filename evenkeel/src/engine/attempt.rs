@@ -6,7 +6,7 @@ use std::time::Duration;
 use evenkeel_guard::Label;
 
 use crate::event::Event;
-use crate::journal::{Entry, Fact, Reason};
+use crate::journal::{CompletedEffect, Entry, Reason};
 use crate::reply::Outbound;
 use crate::retry::Retry;
 
@@ -26,7 +26,7 @@ pub(crate) struct Attempt {
     /// Whether the operator has replayed the event.
     pub(crate) is_replayed: bool,
     /// What earlier attempts left.
-    pub(crate) facts: Vec<Fact>,
+    pub(crate) facts: Vec<CompletedEffect>,
     /// When it begins, in milliseconds since 1970.
     pub(crate) now_ms: u64,
 }
@@ -86,10 +86,10 @@ impl Failure {
 }
 
 /// The first index that no action has of which these facts tell.
-pub(crate) fn free_index(facts: &[Fact]) -> u32 {
+pub(crate) fn free_index(facts: &[CompletedEffect]) -> u32 {
     let sent = facts.iter().filter_map(|fact| match fact {
-        Fact::Sent { index, .. } | Fact::Buried { index } => Some(index + 1),
-        Fact::Step { .. } => None,
+        CompletedEffect::Sent { index, .. } | CompletedEffect::DeadLettered { index } => Some(index + 1),
+        CompletedEffect::Step { .. } => None,
     });
     sent.max().unwrap_or(0)
 }

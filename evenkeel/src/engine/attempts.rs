@@ -23,7 +23,7 @@ use super::jitter::Jitter;
 use super::lanes::Lanes;
 use super::port::{EventCounters, Now};
 use crate::event::Event;
-use crate::journal::{Entry, Fact};
+use crate::journal::{CompletedEffect, Entry};
 use in_flight::{InFlight, Stage};
 
 /// Handlers running at once, those that hang not counted; more conversations than that wait their turn.
@@ -211,7 +211,7 @@ impl Attempts {
     }
 
     /// Keeps for later attempts what one has done.
-    pub(super) fn note(&mut self, sequence: u64, fact: Fact) {
+    pub(super) fn note(&mut self, sequence: u64, fact: CompletedEffect) {
         if let Some(in_flight) = self.in_flight.get_mut(&sequence) {
             in_flight.facts.push(fact);
         }

@@ -25,7 +25,7 @@ use super::port::{Now, Output, Policy, ReplyCounters};
 use super::request::Confirmation;
 use super::timers::{Key, Timer, key};
 use crate::error::Error;
-use crate::journal::{Entry, Fact};
+use crate::journal::{CompletedEffect, Entry};
 use crate::reply::Outbound;
 use brake::{Brake, Weight};
 use notices::Notices;
@@ -277,8 +277,8 @@ fn known(
     index: u32,
 ) -> Option<crate::error::Result<Option<crate::event::MessageId>>> {
     origin?.facts.iter().find_map(|fact| match fact {
-        Fact::Sent { index: sent, id } if *sent == index => Some(Ok(id.clone())),
-        Fact::Buried { index: buried } if *buried == index => {
+        CompletedEffect::Sent { index: sent, id } if *sent == index => Some(Ok(id.clone())),
+        CompletedEffect::DeadLettered { index: buried } if *buried == index => {
             Some(Err(Error::new("an earlier attempt sent this reply, and nobody knows whether it arrived")))
         }
         _ => None,

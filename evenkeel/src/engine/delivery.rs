@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::journal::Fact;
+use crate::journal::CompletedEffect;
 use crate::reply::{Action, Outbound};
 
 /// An action on its way.
@@ -35,7 +35,7 @@ pub(super) fn is_best_effort(action: &Action) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {
     /// What earlier attempts left.
-    pub(super) facts: &'a [Fact],
+    pub(super) facts: &'a [CompletedEffect],
     /// Who wrote it, and when it came in; `None` for a job, which comes by the clock and is nobody's answer.
     pub(super) asker: Option<(&'a str, Duration)>,
 }
@@ -46,7 +46,7 @@ pub(super) struct Settled {
     /// The event that it belongs to.
     pub(super) sequence: u64,
     /// What later attempts of that event have to know.
-    pub(super) fact: Option<Fact>,
+    pub(super) fact: Option<CompletedEffect>,
     /// Where the next one may leave.
     pub(super) conversation: Arc<str>,
 }

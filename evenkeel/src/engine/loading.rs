@@ -7,7 +7,7 @@ use std::fmt;
 use super::batch::Continuation;
 use super::effects::Effects;
 use crate::event::Event;
-use crate::journal::{Entry, PendingLetter};
+use crate::journal::{Entry, PendingReply};
 
 /// The first page has so many events, so that work begins soon, or fewer where they are large.
 const EVENTS: usize = 512;
@@ -35,7 +35,7 @@ pub(super) struct Loading {
 
 /// What the operator replayed, and waits for what goes before it: replies, and parked events, of whose own replies nothing may be
 /// known yet.
-type Held = (Vec<PendingLetter>, Vec<u64>);
+type Held = (Vec<PendingReply>, Vec<u64>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
@@ -89,7 +89,7 @@ impl Loading {
     }
 
     /// The operator has replayed these while there may be more.
-    pub(super) fn hold(&mut self, replies: Vec<PendingLetter>, unparked: Vec<u64>) {
+    pub(super) fn hold(&mut self, replies: Vec<PendingReply>, unparked: Vec<u64>) {
         self.held.0.extend(replies);
         self.held.1.extend(unparked);
     }

@@ -54,7 +54,7 @@ pub enum Entry {
         sequence: u64,
     },
     /// The event was given up: it becomes a dead letter.
-    Bury {
+    DeadLetter {
         /// The event.
         sequence: u64,
         /// Why.
@@ -97,7 +97,7 @@ pub enum Entry {
         due_ms: u64,
     },
     /// A reply was given up: it becomes a dead letter.
-    BuryReply {
+    DeadLetterReply {
         /// The reply.
         key: SendKey,
         /// Why.
@@ -199,7 +199,7 @@ pub enum Entry {
     /// replies along, whether the filter means them or not: its handler runs again and sends them anew, so they are no
     /// letters of their own any more ([`Replayed::anew`]). A parked event keeps its place and its facts: its handler does not
     /// send them again. Of a reply that is replayed while its event is not done or dead,
-    /// [`Fact::Buried`](super::Fact::Buried) is left, so that no attempt sends it again.
+    /// [`CompletedEffect::DeadLettered`](super::CompletedEffect::DeadLettered) is left, so that no attempt sends it again.
     Replay {
         /// Which.
         filter: DeadFilter,
@@ -243,9 +243,9 @@ impl Entry {
             | Self::Load { .. } => true,
             Self::Accept { .. }
             | Self::Done { .. }
-            | Self::Bury { .. }
+            | Self::DeadLetter { .. }
             | Self::Promise { .. }
-            | Self::BuryReply { .. }
+            | Self::DeadLetterReply { .. }
             | Self::Drop { .. }
             | Self::Step { .. }
             | Self::Remember { .. }
@@ -270,13 +270,13 @@ impl Entry {
             | Self::Retry { sequence, .. }
             | Self::Return { sequence }
             | Self::Done { sequence }
-            | Self::Bury { sequence, .. }
+            | Self::DeadLetter { sequence, .. }
             | Self::Step { sequence, .. } => Some(EventId::from_bits(*sequence)),
             Self::Promise { outbound, .. } => Some(EventId::from_bits(outbound.key.sequence)),
             Self::Sending { key, .. }
             | Self::Sent { key, .. }
             | Self::Postpone { key, .. }
-            | Self::BuryReply { key, .. }
+            | Self::DeadLetterReply { key, .. }
             | Self::Drop { key } => Some(EventId::from_bits(key.sequence)),
             _ => None,
         }

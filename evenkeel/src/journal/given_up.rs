@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::content::{Content, Read};
 use super::id::EventId;
-use super::left::{PendingEvent, PendingLetter};
+use super::left::{PendingEvent, PendingReply};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::reply::Outbound;
@@ -216,7 +216,7 @@ pub struct Replayed {
     /// Events, under new numbers, in order. Their facts are kept, their attempts begin anew.
     pub events: Vec<PendingEvent>,
     /// Replies, under new keys, in order.
-    pub letters: Vec<PendingLetter>,
+    pub letters: Vec<PendingReply>,
     /// Dead replies of these events, gone from the list: the handlers run again, and have these to send themselves.
     pub anew: Vec<DeadId>,
     /// Parked events that keep their number and their place, and are tried again.

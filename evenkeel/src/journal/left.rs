@@ -23,13 +23,13 @@ pub struct PendingEvent {
     /// Whether it holds its conversation up until the operator acts.
     pub is_parked: bool,
     /// What its earlier attempts left.
-    pub facts: Vec<Fact>,
+    pub facts: Vec<CompletedEffect>,
 }
 
 /// Something that an attempt did and that the next one need not repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fact {
+pub enum CompletedEffect {
     /// A step has a result.
     Step {
         /// The step.
@@ -45,7 +45,7 @@ pub enum Fact {
         id: Option<MessageId>,
     },
     /// A reply that was to be sent at once was given up: it is a dead letter, or was one until the operator decided.
-    Buried {
+    DeadLettered {
         /// Which of the event's actions.
         index: u32,
     },
@@ -53,7 +53,7 @@ pub enum Fact {
 
 /// A reply that was promised and is not sent.
 #[derive(Debug, Clone)]
-pub struct PendingLetter {
+pub struct PendingReply {
     /// The reply.
     pub outbound: Outbound,
     /// The command that promised it; empty if none did.
@@ -73,7 +73,7 @@ pub struct Page {
     /// Events that were accepted and not done, by number; all of them are after those of the page before.
     pub events: Vec<PendingEvent>,
     /// Replies that were promised and not sent, by key.
-    pub letters: Vec<PendingLetter>,
+    pub letters: Vec<PendingReply>,
     /// Whether there may be another page.
     pub has_more: bool,
 }

@@ -11,7 +11,7 @@ use super::body::Body;
 use super::content::Content;
 use super::given_up::{Dead, DeadId, Reason};
 use super::id::{EventId, ReplyId, Scope};
-use super::left::Fact;
+use super::left::CompletedEffect;
 use super::planned::Job;
 use crate::event::MessageId;
 
@@ -256,7 +256,7 @@ pub enum NewRow<'a> {
         /// How it stands.
         state: EventState,
         /// What an earlier attempt left to it, under the number that it had before a replay: steps, and what was sent.
-        facts: Vec<Fact>,
+        facts: Vec<CompletedEffect>,
     },
     /// A dead reply that has another chance: it becomes the first reply of its new number.
     Reply {

@@ -69,12 +69,12 @@ pub(crate) fn promise(sequence: u64, index: u32) -> Entry {
 
 pub(crate) fn bury(sequence: u64, reason: Reason) -> Entry {
     let (error, command) = ("no".to_owned(), "!ping".to_owned());
-    Entry::Bury { sequence, reason, error, command, now_ms: 2000 }
+    Entry::DeadLetter { sequence, reason, error, command, now_ms: 2000 }
 }
 
 pub(crate) fn bury_reply(key: SendKey, reason: Reason) -> Entry {
     let (error, command) = ("no".to_owned(), "!ping".to_owned());
-    Entry::BuryReply { key, reason, error, command, now_ms: 2000 }
+    Entry::DeadLetterReply { key, reason, error, command, now_ms: 2000 }
 }
 
 /// The next page of what is left.

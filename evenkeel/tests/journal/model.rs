@@ -3,7 +3,7 @@
 use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{
-    Answer, Dead, DeadFilter, DeadId, Entry, Journal, NewJob, PendingEvent, PendingLetter, Reason, Recovered,
+    Answer, Dead, DeadFilter, DeadId, Entry, Journal, NewJob, PendingEvent, PendingReply, Reason, Recovered,
     Replayed,
 };
 use evenkeel::{Event, MessageId};
@@ -87,7 +87,7 @@ fn of_events() -> impl Strategy<Value = Entry> {
         1 => sequence().prop_map(|sequence| Entry::Return { sequence }),
         2 => sequence().prop_map(|sequence| Entry::Done { sequence }),
         3 => (sequence(), reason(), command(), time()).prop_map(|(sequence, reason, command, now_ms)| {
-            Entry::Bury { sequence, reason, error: "e".to_owned(), command, now_ms }
+            Entry::DeadLetter { sequence, reason, error: "e".to_owned(), command, now_ms }
         }),
         2 => (sequence(), name(), any::<u8>()).prop_map(|(sequence, name, value)| {
             Entry::Step { sequence, name, value: vec![value].into() }
@@ -109,7 +109,7 @@ fn of_replies() -> impl Strategy<Value = Entry> {
         }),
         1 => (reply_key(), time()).prop_map(|(key, due_ms)| Entry::Postpone { key, due_ms }),
         2 => (reply_key(), reason(), command(), time()).prop_map(|(key, reason, command, now_ms)| {
-            Entry::BuryReply { key, reason, error: "e".to_owned(), command, now_ms }
+            Entry::DeadLetterReply { key, reason, error: "e".to_owned(), command, now_ms }
         }),
         1 => reply_key().prop_map(|key| Entry::Drop { key }),
     ]
@@ -178,7 +178,7 @@ fn shown_pending(event: &PendingEvent) -> String {
     format!("{sequence} {event} {attempts} {crashes} {has_begun} {due_ms} {is_parked} {facts:?}")
 }
 
-fn shown_letter(letter: &PendingLetter) -> String {
+fn shown_letter(letter: &PendingReply) -> String {
     format!("{letter:?}")
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use evenkeel::journal::Acceptance;
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Fact, Journal, NewJob, Reason};
+use evenkeel::journal::{Answer, CompletedEffect, DeadFilter, DeadId, Entry, Journal, NewJob, Reason};
 use evenkeel::{File, MessageId, Reply};
 
 use crate::made::{
@@ -87,8 +87,8 @@ async fn check(file: PathBuf) {
     ];
     assert_eq!(events, expected);
     assert_eq!(left.events[0].event.text(), Some("what a says"));
-    let paid = Fact::Step { name: "pay".to_owned(), value: "7".into() };
-    let sent = Fact::Sent { index: 0, id: Some(MessageId::new("m8")) };
+    let paid = CompletedEffect::Step { name: "pay".to_owned(), value: "7".into() };
+    let sent = CompletedEffect::Sent { index: 0, id: Some(MessageId::new("m8")) };
     assert_eq!(left.events[5].facts, [paid, sent]);
 
     let letters: Vec<_> =

@@ -3,8 +3,8 @@
 use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{
-    Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, NewJob, PendingLetter, Reason, Recovered,
-    TRANSPORT,
+    Acceptance, Answer, CompletedEffect, DeadFilter, DeadId, Entry, Journal, NewJob, PendingReply, Reason,
+    Recovered, TRANSPORT,
 };
 use evenkeel::{File, MessageId, Reply};
 
@@ -147,8 +147,8 @@ promises! {
         let id = Some(MessageId::new("m1"));
         write(&mut journal, vec![Entry::Sent { key: key(1, 0), id: id.clone() }]).await;
         let (mut journal, left) = journal.restart().await;
-        let fact = |name: &str, value: &'static str| Fact::Step { name: name.to_owned(), value: value.into() };
-        let facts = [fact("ask", "yes"), fact("pay", "7"), Fact::Sent { index: 0, id }];
+        let fact = |name: &str, value: &'static str| CompletedEffect::Step { name: name.to_owned(), value: value.into() };
+        let facts = [fact("ask", "yes"), fact("pay", "7"), CompletedEffect::Sent { index: 0, id }];
         assert_eq!(left.events[0].facts, facts);
         assert_eq!(left.letters.len(), 1, "what was sent is not sent again");
         write(&mut journal, vec![Entry::Done { sequence: 1 }, Entry::Sent { key: key(1, 1), id: None }]).await;
@@ -159,7 +159,7 @@ promises! {
     }
 
     async fn a_reply_keeps_the_name_of_its_command(journal) {
-        let letters = |left: &[PendingLetter]| left.iter().map(|letter| letter.command.clone()).collect::<Vec<_>>();
+        let letters = |left: &[PendingReply]| left.iter().map(|letter| letter.command.clone()).collect::<Vec<_>>();
         let nobody = Entry::Promise { outbound: outbound(1, 1, "hi"), command: String::new(), begins: false };
         write(&mut journal, vec![promise(1, 0), nobody]).await;
         let (mut journal, left) = journal.restart().await;
@@ -349,7 +349,7 @@ promises! {
         write(&mut journal, vec![Entry::Sent { key: key(4, 0), id: None }]).await;
         let (mut journal, left) = journal.restart().await;
         let facts: Vec<_> = left.events.iter().map(|event| (event.sequence, event.facts.clone())).collect();
-        let buried = |index| Fact::Buried { index };
+        let buried = |index| CompletedEffect::DeadLettered { index };
         assert_eq!(facts, [(1, vec![buried(0), buried(1)]), (2, vec![buried(0)])]);
         assert!(left.letters.is_empty());
         let dead = listed(&mut journal, DeadFilter::default()).await;
@@ -377,7 +377,7 @@ promises! {
         assert_eq!(again.unparked, [3]);
         let (mut journal, left) = journal.restart().await;
         let facts: Vec<_> = left.events.iter().map(|event| (event.sequence, event.facts.clone())).collect();
-        assert_eq!(facts, [(3, vec![Fact::Buried { index: 0 }]), (4, vec![])]);
+        assert_eq!(facts, [(3, vec![CompletedEffect::DeadLettered { index: 0 }]), (4, vec![])]);
         assert_eq!(left.letters.len(), 2);
 
         // By its name alone, as well; and a reply alone goes without its event.

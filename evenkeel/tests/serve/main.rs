@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use evenkeel::journal::memory::MemoryJournal;
-use evenkeel::journal::{Entry, Journal, PendingEvent, PendingLetter, Recovered};
+use evenkeel::journal::{Entry, Journal, PendingEvent, PendingReply, Recovered};
 use evenkeel::transport::{SendError, Sent};
 use evenkeel::{
     App, Args, Bot, Context, Conversation, Error, Event, Message, Outbound, Reply, Rest, Result, Router,
@@ -271,7 +271,7 @@ impl Journal for Kept {
         let draft = Reply::text("promised").actions()[0].clone();
         let key = SendKey { sequence: 0, index: 0 };
         let outbound = Outbound { conversation: Conversation::direct("bob"), action: draft, key };
-        recovered.letters.push(PendingLetter {
+        recovered.letters.push(PendingReply {
             outbound,
             command: String::new(),
             is_unknown: false,

@@ -136,7 +136,7 @@ impl Attempts {
             };
             effects.output(Output::Died(Box::new(dead)));
         }
-        effects.append(Entry::Bury { sequence, reason, error, command, now_ms });
+        effects.append(Entry::DeadLetter { sequence, reason, error, command, now_ms });
     }
 
     /// The operator wants a parked event tried again, in its place. Answers false when it is not parked.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::event::Event;
-use crate::journal::Fact;
+use crate::journal::CompletedEffect;
 
 /// An event that was accepted and is not done.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct InFlight {
     pub(super) is_parked: bool,
     /// Whether the operator has replayed it since the start.
     pub(super) is_replayed: bool,
-    pub(super) facts: Vec<Fact>,
+    pub(super) facts: Vec<CompletedEffect>,
     /// Whether it answers nobody's question: those who wait in its lane have seen it, or its handler has begun before.
     pub(super) is_no_answer: bool,
     /// Tells a handler that has waited long enough that it has its lane.
@@ -32,7 +32,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    pub(super) fn new(event: Event, lane: Arc<str>, facts: Vec<Fact>, since: Duration) -> Self {
+    pub(super) fn new(event: Event, lane: Arc<str>, facts: Vec<CompletedEffect>, since: Duration) -> Self {
         Self {
             event,
             lane,

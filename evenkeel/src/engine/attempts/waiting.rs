@@ -10,7 +10,7 @@ use super::in_flight::Stage;
 use crate::engine::effects::Effects;
 use crate::engine::port::Now;
 use crate::event::Event;
-use crate::journal::{Entry, Fact};
+use crate::journal::{CompletedEffect, Entry};
 
 impl Attempts {
     /// The lane of an event whose handler runs.
@@ -56,7 +56,7 @@ impl Attempts {
     ) -> Option<Event> {
         let in_flight = self.in_flight.get_mut(&by)?;
         in_flight.stage = Stage::Running;
-        in_flight.facts.push(Fact::Step { name: name.clone(), value: value.clone() });
+        in_flight.facts.push(CompletedEffect::Step { name: name.clone(), value: value.clone() });
         self.counters.handled += 1;
         effects.append(Entry::Step { sequence: by, name, value });
         effects.append(Entry::Done { sequence: event });

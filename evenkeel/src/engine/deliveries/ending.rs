@@ -11,7 +11,7 @@ use crate::engine::port::{Now, Output};
 use crate::engine::timers::{Key, Timer, key};
 use crate::error::Error;
 use crate::guarantee::OnUnknown;
-use crate::journal::{Dead, DeadId, Entry, Fact, Reason};
+use crate::journal::{CompletedEffect, Dead, DeadId, Entry, Reason};
 use crate::reply::{Outbound, SendKey};
 use crate::transport::{Limit, Outcome, SendError, Sent};
 
@@ -88,7 +88,7 @@ impl Deliveries {
             // A handler that no longer waits has dropped the other end.
             let _heard = answer.send(Ok(id.clone()));
         }
-        let fact = Some(Fact::Sent { index: send_key.index, id });
+        let fact = Some(CompletedEffect::Sent { index: send_key.index, id });
         Settled { sequence: send_key.sequence, fact, conversation }
     }
 
@@ -135,7 +135,7 @@ impl Deliveries {
         (command, attempts): (&str, u32),
         now: Now,
         effects: &mut Effects,
-    ) -> Fact {
+    ) -> CompletedEffect {
         self.counters.dead += 1;
         let (key, now_ms) = (outbound.key, now.wall_ms);
         let dead = Dead {
@@ -149,8 +149,8 @@ impl Deliveries {
             content: outbound.into(),
         };
         effects.output(Output::Died(Box::new(dead)));
-        effects.append(Entry::BuryReply { key, reason, error, command: command.to_owned(), now_ms });
-        Fact::Buried { index: key.index }
+        effects.append(Entry::DeadLetterReply { key, reason, error, command: command.to_owned(), now_ms });
+        CompletedEffect::DeadLettered { index: key.index }
     }
 
     /// A reply is sent or given up: the next one of its conversation may leave, or the notice that waited for it.
@@ -190,13 +190,13 @@ impl Deliveries {
 
 /// A reply that may have arrived is forgotten; while its event is not done, a later attempt must not repeat it. Answers what it
 /// has to know for that.
-pub(super) fn forget(key: SendKey, is_pending: bool, effects: &mut Effects) -> Option<Fact> {
+pub(super) fn forget(key: SendKey, is_pending: bool, effects: &mut Effects) -> Option<CompletedEffect> {
     if !is_pending {
         effects.append(Entry::Drop { key });
         return None;
     }
     effects.append(Entry::Sent { key, id: None });
-    Some(Fact::Buried { index: key.index })
+    Some(CompletedEffect::DeadLettered { index: key.index })
 }
 
 fn reason(error: &SendError) -> Reason {

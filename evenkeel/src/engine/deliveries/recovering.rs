@@ -8,7 +8,7 @@ use crate::engine::effects::Effects;
 use crate::engine::port::Now;
 use crate::engine::timers::{Timer, key};
 use crate::guarantee::OnUnknown;
-use crate::journal::{Fact, PendingLetter, Reason};
+use crate::journal::{CompletedEffect, PendingReply, Reason};
 use crate::reply::{Outbound, SendKey};
 
 impl Deliveries {
@@ -16,12 +16,12 @@ impl Deliveries {
     /// to know.
     pub(in crate::engine) fn take_up(
         &mut self,
-        pending: PendingLetter,
+        pending: PendingReply,
         is_pending: bool,
         now: Now,
         effects: &mut Effects,
-    ) -> Option<Fact> {
-        let PendingLetter { outbound, command, is_unknown, attempts, due_ms } = pending;
+    ) -> Option<CompletedEffect> {
+        let PendingReply { outbound, command, is_unknown, attempts, due_ms } = pending;
         if is_unknown {
             self.counters.unknown += 1;
             if !self.policy.may_resend() {
@@ -34,7 +34,7 @@ impl Deliveries {
         let delivery = Delivery { outbound, command: command.into(), attempts, unknowns, held_until: None };
         let SendKey { sequence, index } = delivery.outbound.key;
         // An apology was promised by an attempt that gave up; anything else by one that comes again, and is not to send it again.
-        let fact = (is_pending && index >= APOLOGY).then_some(Fact::Buried { index });
+        let fact = (is_pending && index >= APOLOGY).then_some(CompletedEffect::DeadLettered { index });
         if is_pending && fact.is_none() {
             self.outstanding.insert((sequence, index), Vec::new());
         }
@@ -56,7 +56,7 @@ impl Deliveries {
         is_pending: bool,
         now: Now,
         effects: &mut Effects,
-    ) -> Option<Fact> {
+    ) -> Option<CompletedEffect> {
         if self.policy.on_unknown == OnUnknown::Drop {
             return forget(outbound.key, is_pending, effects);
         }

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
 use crate::engine::request::HandlerRequest;
-use crate::journal::{Entry, Fact};
+use crate::journal::{CompletedEffect, Entry};
 
 /// Jobs that are listed at once.
 const LISTED: usize = 1_000;
@@ -13,7 +13,8 @@ impl Engine {
         match request {
             HandlerRequest::Act { outbound, command, answer } => self.act(outbound, command, answer),
             HandlerRequest::Step { sequence, name, value, answer } => {
-                self.attempts.note(sequence, Fact::Step { name: name.clone(), value: value.clone() });
+                self.attempts
+                    .note(sequence, CompletedEffect::Step { name: name.clone(), value: value.clone() });
                 let step = Entry::Step { sequence, name, value };
                 self.effects.append_then(step, Continuation::StepKept(answer));
             }

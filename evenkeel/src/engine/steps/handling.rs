@@ -8,7 +8,7 @@ use crate::engine::batch::Continuation;
 use crate::engine::delivery::Delivery;
 use crate::engine::port::Output;
 use crate::event::Event;
-use crate::journal::{Entry, Fact};
+use crate::journal::{CompletedEffect, Entry};
 use crate::reply::Outbound;
 
 impl Engine {
@@ -111,7 +111,7 @@ impl Engine {
         if !apology.is_empty() && self.may_apologize(sequence) {
             for outbound in apology {
                 // Should the operator replay a parked event, the next apology has another key.
-                self.attempts.note(sequence, Fact::Buried { index: outbound.key.index });
+                self.attempts.note(sequence, CompletedEffect::DeadLettered { index: outbound.key.index });
                 self.promise(Delivery::new(outbound, name.into()));
             }
         }

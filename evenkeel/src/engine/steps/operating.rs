@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
-use crate::journal::{Entry, PendingLetter, Replayed};
+use crate::journal::{Entry, PendingReply, Replayed};
 use crate::operator::OperatorCommand;
 
 impl Engine {
@@ -46,7 +46,7 @@ impl Engine {
     }
 
     /// Replies come again at the end of their conversations, and parked events in their places.
-    pub(super) fn take_up_replayed(&mut self, replies: Vec<PendingLetter>, unparked: Vec<u64>) {
+    pub(super) fn take_up_replayed(&mut self, replies: Vec<PendingReply>, unparked: Vec<u64>) {
         replies.into_iter().for_each(|reply| self.take_up_reply(reply));
         for sequence in unparked {
             if self.attempts.replay_parked(sequence, self.now) {

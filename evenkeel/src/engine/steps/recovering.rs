@@ -6,7 +6,7 @@ use crate::engine::delivery::Delivery;
 use crate::engine::loading::NameCommand;
 use crate::engine::port::Now;
 use crate::error::Error;
-use crate::journal::{Page, PendingEvent, PendingLetter, Recovered};
+use crate::journal::{Page, PendingEvent, PendingReply, Recovered};
 use crate::reply::{Outbound, Reply, SendKey};
 
 /// So often may the process end in the middle of one event; then the event is at fault.
@@ -30,7 +30,7 @@ impl Engine {
         self.take_up_all(events, letters, has_more);
     }
 
-    fn take_up_all(&mut self, events: Vec<PendingEvent>, replies: Vec<PendingLetter>, has_more: bool) {
+    fn take_up_all(&mut self, events: Vec<PendingEvent>, replies: Vec<PendingReply>, has_more: bool) {
         let counts = (events.len(), replies.len());
         // A parked event keeps its lane, also from handlers before it that were waiting for somebody.
         let (parked, others): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.is_parked);
@@ -57,7 +57,7 @@ impl Engine {
         self.attempts.take_up(pending, self.now, &mut self.effects);
     }
 
-    pub(super) fn take_up_reply(&mut self, pending: PendingLetter) {
+    pub(super) fn take_up_reply(&mut self, pending: PendingReply) {
         let sequence = pending.outbound.key.sequence;
         let is_pending = self.attempts.contains(sequence);
         let fact = self.deliveries.take_up(pending, is_pending, self.now, &mut self.effects);

@@ -17,8 +17,8 @@ use crate::event::{Conversation, Event, Message, MessageId, Sender};
 use crate::guarantee::OnUnknown;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{
-    Acceptance, Answer, DeadFilter, DeadId, Entry, Fact, Journal, PendingEvent, PendingLetter, Reason,
-    Written,
+    Acceptance, Answer, CompletedEffect, DeadFilter, DeadId, Entry, Journal, PendingEvent, PendingReply,
+    Reason, Written,
 };
 use crate::operator::OperatorCommand;
 use crate::reply::{Outbound, Reply, SendKey};
@@ -142,7 +142,7 @@ enum Place {
 struct Handler {
     event: Event,
     attempt: u32,
-    facts: Vec<Fact>,
+    facts: Vec<CompletedEffect>,
     place: Place,
     /// When it began, or went on.
     at: Duration,
@@ -159,8 +159,8 @@ impl Handler {
     /// As in `Context::finish`.
     fn free_index(&self) -> u32 {
         let sent = self.facts.iter().filter_map(|fact| match fact {
-            Fact::Sent { index, .. } | Fact::Buried { index } => Some(index + 1),
-            Fact::Step { .. } => None,
+            CompletedEffect::Sent { index, .. } | CompletedEffect::DeadLettered { index } => Some(index + 1),
+            CompletedEffect::Step { .. } => None,
         });
         sent.max().unwrap_or(0).max(self.index)
     }
@@ -407,7 +407,7 @@ impl Trial {
         for (entry, answer) in written.batch.iter().zip(&written.answers) {
             match (entry, answer) {
                 (Entry::Suspend { sequence }, _) => drop(self.suspended.insert(*sequence)),
-                (Entry::Retry { sequence, .. } | Entry::Bury { sequence, .. }, _) => {
+                (Entry::Retry { sequence, .. } | Entry::DeadLetter { sequence, .. }, _) => {
                     self.suspended.remove(sequence);
                 }
                 // What was suspended goes on.
@@ -478,7 +478,7 @@ impl Trial {
     }
 
     /// The journal has handed back some of what was left.
-    fn read(&mut self, events: &[PendingEvent], letters: &[PendingLetter], has_more: bool) {
+    fn read(&mut self, events: &[PendingEvent], letters: &[PendingReply], has_more: bool) {
         for event in events {
             self.read_event(event);
             let unread = self.unread.as_mut().unwrap();
@@ -916,7 +916,7 @@ impl Truth {
                     assert!(self.desk.knows(&job), "{job} was to be kept together with the end");
                 }
             }
-            (Entry::Bury { sequence, reason, now_ms, .. }, _) => {
+            (Entry::DeadLetter { sequence, reason, now_ms, .. }, _) => {
                 let conversation = self.events[sequence].conversation().id();
                 self.desk.bury(DeadId::Event(*sequence), *now_ms, *reason, conversation);
                 match reason {
@@ -935,7 +935,7 @@ impl Truth {
                 );
             }
             (Entry::Sent { key, .. }, _) => self.fares(*key, Fate::Sent),
-            (Entry::BuryReply { key, reason, now_ms, .. }, _) => {
+            (Entry::DeadLetterReply { key, reason, now_ms, .. }, _) => {
                 self.fares(*key, Fate::Dead);
                 let id = DeadId::Reply(key.sequence, key.index);
                 self.desk.bury(id, *now_ms, *reason, &self.conversations[&name(*key)]);

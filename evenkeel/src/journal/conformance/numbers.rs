@@ -9,7 +9,7 @@ use super::made::{ALICE, PENDING, READY, SENT, arrival, batch, command, event, j
 use super::shown::{NOTHING, Seen, SeenReply, event_text, reply_text};
 use super::subject::{End, Open, Subject, new};
 use crate::event::MessageId;
-use crate::journal::Fact;
+use crate::journal::CompletedEffect;
 use crate::journal::store::{Batch, Body, Change, EventId, Intake, Key, Mark, NewRow, ReplyId, Store, Taken};
 
 impl<S: Store, O: Open<S>> Subject<S, O> {
@@ -112,7 +112,7 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         self.fresh().await?;
         let (one, other) = (event("a", ALICE), event("b", ALICE));
         let id = EventId::from_bits(self.take_new(vec![arrival(&one, Some("key"))]).await?[0]);
-        let facts = vec![Fact::Step { name: "pay".to_owned(), value: Bytes::from_static(b"7") }];
+        let facts = vec![CompletedEffect::Step { name: "pay".to_owned(), value: Bytes::from_static(b"7") }];
         let state = crate::journal::store::EventState { attempts: 9, ..READY };
         let row = NewRow::Event { body: Body::Event(Cow::Borrowed(&other)), state, facts };
         self.take(vec![Intake { conversation: Cow::Borrowed(ALICE), dedupe: Some("key"), row }]).await?;
@@ -136,8 +136,9 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
     pub(super) async fn facts_come_with_their_event(&mut self) -> Kept {
         self.fresh().await?;
         let event = event("a", ALICE);
-        let step = |name: &str| Fact::Step { name: name.to_owned(), value: Bytes::from_static(b"7") };
-        let sent = |index: u32, id: Option<MessageId>| Fact::Sent { index, id };
+        let step =
+            |name: &str| CompletedEffect::Step { name: name.to_owned(), value: Bytes::from_static(b"7") };
+        let sent = |index: u32, id: Option<MessageId>| CompletedEffect::Sent { index, id };
         let facts = vec![step("pay"), step("ask"), sent(3, None), sent(1, Some(MessageId::new("m")))];
         let row = NewRow::Event { body: Body::Event(Cow::Borrowed(&event)), state: READY, facts };
         let intake = Intake { conversation: Cow::Borrowed(ALICE), dedupe: None, row };

@@ -13,7 +13,7 @@ use crate::journal::store::{
     Body, Change, Death, EventStage, EventState, Intake, Key, Mark, NewRow, Reader, ReplyId, ReplyStage,
     ReplyState, Row,
 };
-use crate::journal::{Fact, Reason};
+use crate::journal::{CompletedEffect, Reason};
 use crate::reply::Outbound;
 
 /// How many of each there are at most.
@@ -26,7 +26,7 @@ pub(super) enum Op {
         event: Event,
         state: EventState,
         key: Option<String>,
-        facts: Vec<Fact>,
+        facts: Vec<CompletedEffect>,
     },
     Resend {
         outbound: Outbound,
@@ -233,8 +233,11 @@ fn arrival(random: &mut Random, names: &Names) -> Op {
             let key = random.chance(70).then(|| event.id().to_owned());
             let mut facts = Vec::new();
             if random.chance(20) {
-                facts.push(Fact::Step { name: "x".to_owned(), value: bytes(random) });
-                facts.push(Fact::Sent { index: 1, id: random.chance(50).then(|| MessageId::new("m")) });
+                facts.push(CompletedEffect::Step { name: "x".to_owned(), value: bytes(random) });
+                facts.push(CompletedEffect::Sent {
+                    index: 1,
+                    id: random.chance(50).then(|| MessageId::new("m")),
+                });
             }
             Op::Event { event, state: state(random, EventStage::Ready), key, facts }
         }

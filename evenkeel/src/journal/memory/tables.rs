@@ -15,7 +15,7 @@ use crate::journal::store::{
     Intake, JobFilter, JobKey, Key, Mark, NewRow, Partition, Parts, ReplyId, ReplyRow, ReplyStage,
     ReplyState, Row, Scope, Taken, Verdict, Work,
 };
-use crate::journal::{Dead, DeadFilter, DeadId, Fact, Job};
+use crate::journal::{CompletedEffect, Dead, DeadFilter, DeadId, Job};
 
 #[derive(Debug)]
 pub(super) struct Tables {
@@ -218,18 +218,18 @@ impl Tables {
         EventId::new(Partition::WHOLE, self.last)
     }
 
-    fn put_fact(&mut self, id: EventId, fact: &Fact) {
+    fn put_fact(&mut self, id: EventId, fact: &CompletedEffect) {
         match fact {
-            Fact::Step { name, value } => {
+            CompletedEffect::Step { name, value } => {
                 self.steps.entry(id).or_default().insert(name.clone(), value.clone());
             }
-            Fact::Sent { index, id: sent_id } => {
+            CompletedEffect::Sent { index, id: sent_id } => {
                 let (state, sent_id, death, body) = (SENT, sent_id.clone(), None, Body::Empty);
                 let (conversation, command) = (String::new(), String::new());
                 let reply = Reply { state, conversation, command, sent_id, death, body };
                 self.replies.insert(ReplyId { event: id, index: *index }, reply);
             }
-            Fact::Buried { .. } => {}
+            CompletedEffect::DeadLettered { .. } => {}
         }
     }
 

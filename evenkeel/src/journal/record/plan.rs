@@ -81,7 +81,7 @@ impl<S: Store> Record<S> {
 
     async fn plan_event<'a>(&mut self, entry: &'a Entry, plan: &mut Plan<'a>) -> Result<()> {
         let Some(id) = entry.about() else { return Ok(()) };
-        if let Entry::Bury { now_ms, .. } | Entry::BuryReply { now_ms, .. } = entry {
+        if let Entry::DeadLetter { now_ms, .. } | Entry::DeadLetterReply { now_ms, .. } = entry {
             self.saw(*now_ms, plan);
         }
         let known = self.known(id).await?;
@@ -196,11 +196,11 @@ fn apply<'a>(known: &mut Known, id: EventId, entry: &'a Entry, out: &mut Changes
         Entry::Sent { key, id } => known.sent((*key).into(), id.as_ref(), out),
         Entry::Postpone { key, due_ms } => known.postpone((*key).into(), *due_ms, out),
         Entry::Drop { key } => known.forget((*key).into(), out),
-        Entry::Bury { reason, error, command, now_ms, .. } => {
+        Entry::DeadLetter { reason, error, command, now_ms, .. } => {
             let (error, command) = (Cow::Borrowed(&**error), Cow::Borrowed(&**command));
             known.give_up(id, Death { reason: *reason, error, command, at_ms: *now_ms }, out);
         }
-        Entry::BuryReply { key, reason, error, command, now_ms } => {
+        Entry::DeadLetterReply { key, reason, error, command, now_ms } => {
             let (error, command) = (Cow::Borrowed(&**error), Cow::Borrowed(&**command));
             known.give_up_reply(
                 (*key).into(),

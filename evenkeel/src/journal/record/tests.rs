@@ -94,7 +94,7 @@ fn entry(random: &mut Random, owner: &Owner, history: &History) -> Entry {
         11 | 12 => Entry::Done { sequence: sequence(random, owner, born) },
         13 => {
             let (sequence, reason) = (sequence(random, owner, born), reason(random));
-            Entry::Bury { sequence, reason, error, command, now_ms }
+            Entry::DeadLetter { sequence, reason, error, command, now_ms }
         }
         14 => {
             let (sequence, name) =
@@ -107,7 +107,7 @@ fn entry(random: &mut Random, owner: &Owner, history: &History) -> Entry {
         20 => Entry::Postpone { key: key(random, owner, born), due_ms },
         21 => {
             let (key, reason) = (key(random, owner, born), Reason::Refused);
-            Entry::BuryReply { key, reason, error, command, now_ms }
+            Entry::DeadLetterReply { key, reason, error, command, now_ms }
         }
         22 => Entry::Drop { key: key(random, owner, born) },
         23 => {

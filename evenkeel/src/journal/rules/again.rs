@@ -7,7 +7,7 @@ use super::recover::{facts, pending_event};
 use crate::event::Event;
 use crate::journal::body::Body;
 use crate::journal::id::{EventId, ReplyId};
-use crate::journal::left::{Fact, PendingEvent, PendingLetter};
+use crate::journal::left::{CompletedEffect, PendingEvent, PendingReply};
 use crate::journal::row::{EventRow, EventStage, EventState, NewRow, Parts, ReplyStage, ReplyState};
 use crate::reply::Outbound;
 
@@ -26,7 +26,7 @@ pub(in crate::journal) enum Revived {
 pub(in crate::journal) struct Anew {
     pub(in crate::journal) event: Event,
     state: EventState,
-    facts: Vec<Fact>,
+    facts: Vec<CompletedEffect>,
 }
 
 impl Anew {
@@ -49,7 +49,10 @@ pub(in crate::journal) fn revive(
     id: EventId,
     out: &mut Changes<'_>,
 ) -> Option<Revived> {
-    let facts = facts(&parts).into_iter().filter(|fact| !matches!(fact, Fact::Buried { .. })).collect();
+    let facts = facts(&parts)
+        .into_iter()
+        .filter(|fact| !matches!(fact, CompletedEffect::DeadLettered { .. }))
+        .collect();
     let EventRow { state, body, .. } = parts.event.filter(|event| event.state.stage.is_dead())?;
     let event = body.into_event()?;
     let fresh = EventState { stage: EventStage::Ready, attempts: 0, crashes: 0, due_ms: 0, ..state };
@@ -81,14 +84,14 @@ impl Resent {
     }
 
     /// Once it has its number.
-    pub(in crate::journal) fn pending(mut self, event: EventId) -> (PendingLetter, Known) {
+    pub(in crate::journal) fn pending(mut self, event: EventId) -> (PendingReply, Known) {
         let id = ReplyId { event, index: 0 };
         self.outbound.key = id.into();
         let state =
             ReplyState { stage: ReplyStage::Pending, attempts: 0, due_ms: 0, has_files: self.has_files };
         let known = Known::of_reply(0, state);
         let (outbound, command) = (self.outbound, self.command);
-        (PendingLetter { outbound, command, is_unknown: false, attempts: 0, due_ms: 0 }, known)
+        (PendingReply { outbound, command, is_unknown: false, attempts: 0, due_ms: 0 }, known)
     }
 }
 

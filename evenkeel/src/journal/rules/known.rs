@@ -6,7 +6,7 @@ use crate::event::MessageId;
 use crate::journal::body::Body;
 use crate::journal::given_up::Reason;
 use crate::journal::id::{EventId, ReplyId};
-use crate::journal::left::Fact;
+use crate::journal::left::CompletedEffect;
 use crate::journal::row::{
     Change, Death, EventStage, EventState, Key, Mark, Parts, ReplyStage, ReplyState, Row,
 };
@@ -62,12 +62,14 @@ impl Known {
     }
 
     /// One that comes again with these facts. Of its replies, only those that were sent come along.
-    pub(super) fn again(event: EventState, facts: &[Fact]) -> Self {
+    pub(super) fn again(event: EventState, facts: &[CompletedEffect]) -> Self {
         let mut known = Self::new(event);
         for fact in facts {
             match fact {
-                Fact::Step { name, .. } => known.steps.push(name.clone()),
-                Fact::Sent { index, .. } | Fact::Buried { index } => known.replies.push((*index, SENT)),
+                CompletedEffect::Step { name, .. } => known.steps.push(name.clone()),
+                CompletedEffect::Sent { index, .. } | CompletedEffect::DeadLettered { index } => {
+                    known.replies.push((*index, SENT))
+                }
             }
         }
         known

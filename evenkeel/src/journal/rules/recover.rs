@@ -6,14 +6,14 @@ use super::known::{Changes, Known, given_back};
 use crate::event::Event;
 use crate::journal::given_up::Reason;
 use crate::journal::id::EventId;
-use crate::journal::left::{Fact, PendingEvent, PendingLetter};
+use crate::journal::left::{CompletedEffect, PendingEvent, PendingReply};
 use crate::journal::row::{Death, EventRow, EventStage, EventState, Parts, ReplyRow, ReplyStage};
 
 /// What an earlier run left of an event.
 #[derive(Debug)]
 pub(in crate::journal) struct Recovered {
     pub(in crate::journal) event: Option<PendingEvent>,
-    pub(in crate::journal) letters: Vec<PendingLetter>,
+    pub(in crate::journal) letters: Vec<PendingReply>,
     pub(in crate::journal) known: Known,
 }
 
@@ -40,7 +40,7 @@ pub(in crate::journal) fn recover(parts: Parts, now_ms: u64, out: &mut Changes<'
 fn take_up(
     row: EventRow,
     known: &mut Known,
-    facts: Vec<Fact>,
+    facts: Vec<CompletedEffect>,
     now_ms: u64,
     out: &mut Changes<'static>,
 ) -> Option<PendingEvent> {
@@ -69,21 +69,28 @@ fn unreadable(at_ms: u64) -> Death<'static> {
 }
 
 /// What earlier attempts of an event left: steps by name, then replies by number.
-pub(super) fn facts(parts: &Parts) -> Vec<Fact> {
-    let steps =
-        parts.steps.iter().map(|(name, value)| Fact::Step { name: name.clone(), value: value.clone() });
+pub(super) fn facts(parts: &Parts) -> Vec<CompletedEffect> {
+    let steps = parts
+        .steps
+        .iter()
+        .map(|(name, value)| CompletedEffect::Step { name: name.clone(), value: value.clone() });
     let replies = parts.replies.iter().filter_map(|reply| {
         let index = reply.id.index;
         match reply.state.stage {
-            ReplyStage::Sent => Some(Fact::Sent { index, id: reply.sent_id.clone() }),
-            ReplyStage::Dead | ReplyStage::Decided => Some(Fact::Buried { index }),
+            ReplyStage::Sent => Some(CompletedEffect::Sent { index, id: reply.sent_id.clone() }),
+            ReplyStage::Dead | ReplyStage::Decided => Some(CompletedEffect::DeadLettered { index }),
             ReplyStage::Pending | ReplyStage::Sending => None,
         }
     });
     steps.chain(replies).collect()
 }
 
-pub(super) fn pending_event(id: EventId, event: Event, state: EventState, facts: Vec<Fact>) -> PendingEvent {
+pub(super) fn pending_event(
+    id: EventId,
+    event: Event,
+    state: EventState,
+    facts: Vec<CompletedEffect>,
+) -> PendingEvent {
     PendingEvent {
         sequence: id.bits(),
         event,
@@ -97,9 +104,9 @@ pub(super) fn pending_event(id: EventId, event: Event, state: EventState, facts:
 }
 
 /// `None` when it cannot be read.
-fn pending_reply(row: ReplyRow) -> Option<PendingLetter> {
+fn pending_reply(row: ReplyRow) -> Option<PendingReply> {
     let ReplyRow { id, state, command, body, .. } = row;
     let outbound = body.into_reply(id)?;
     let is_unknown = state.stage == ReplyStage::Sending;
-    Some(PendingLetter { outbound, command, is_unknown, attempts: state.attempts, due_ms: state.due_ms })
+    Some(PendingReply { outbound, command, is_unknown, attempts: state.attempts, due_ms: state.due_ms })
 }

@@ -8,7 +8,7 @@ use super::schema::{event, letter};
 use super::session::Session;
 use crate::error::Error;
 use crate::event::MessageId;
-use crate::journal::Fact;
+use crate::journal::CompletedEffect;
 use crate::journal::store::{
     Batch, Body, Change, Committed, Death, EventId, EventStage, EventState, Intake, Key, Mark, NewRow,
     Partition, ReplyId, ReplyStage, ReplyState, Row, Taken, Verdict, Work,
@@ -112,14 +112,14 @@ impl Session {
         )
     }
 
-    fn insert_fact(&mut self, id: EventId, fact: &Fact) -> Done {
+    fn insert_fact(&mut self, id: EventId, fact: &CompletedEffect) -> Done {
         match fact {
-            Fact::Step { name, value } => self.put_step(id, name, value),
-            Fact::Sent { index, id: sent_id } => {
+            CompletedEffect::Step { name, value } => self.put_step(id, name, value),
+            CompletedEffect::Sent { index, id: sent_id } => {
                 let id = ReplyId { event: id, index: *index };
                 self.put_reply(id, &crate::journal::rules::SENT, "", "", sent_id.as_ref(), &Body::Empty)
             }
-            Fact::Buried { .. } => Ok(()),
+            CompletedEffect::DeadLettered { .. } => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ use evenkeel::journal::store::{
     EventState, Intake, JobFilter, JobKey, Key, Loaded, Mark, NewRow, Partition, Parts, Reader, ReplyId,
     ReplyRow, ReplyStage, ReplyState, Row, Scope, Store, Taken, Verdict, Work,
 };
-use evenkeel::journal::{Dead, DeadFilter, DeadId, Fact, Job};
+use evenkeel::journal::{CompletedEffect, Dead, DeadFilter, DeadId, Job};
 use evenkeel::{MessageId, Result};
 
 /// Where something lies.
@@ -130,8 +130,8 @@ impl Map {
                 self.things.insert(Name::Event(id), event);
                 for fact in facts {
                     match fact {
-                        Fact::Step { name, value } => self.put(&Row::Step(id, name, value)),
-                        Fact::Sent { index, id: sent_id } => {
+                        CompletedEffect::Step { name, value } => self.put(&Row::Step(id, name, value)),
+                        CompletedEffect::Sent { index, id: sent_id } => {
                             let (id, stage) = (ReplyId { event: id, index: *index }, ReplyStage::Sent);
                             let state = ReplyState { stage, attempts: 0, due_ms: 0, has_files: false };
                             let (conversation, command, body) = ("", "", Body::Empty);

@@ -256,7 +256,8 @@ impl History {
                         matches!(name, Name::Event(event) | Name::Reply(event, _) if Some(*event) == of);
                     own && thing.is_dead()
                 };
-                let buries = |entry: &Entry| matches!(entry, Entry::Bury { .. } | Entry::BuryReply { .. });
+                let buries =
+                    |entry: &Entry| matches!(entry, Entry::DeadLetter { .. } | Entry::DeadLetterReply { .. });
                 let dies = batch.iter().any(|entry| buries(entry) && entry.about().map(EventId::bits) == of);
                 of.is_some() && (dies || self.kept.iter().any(is_dead))
             }
