@@ -22,7 +22,7 @@ mod content;
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-use evenkeel::{Conversation, Event, Sender, What};
+use evenkeel::{Conversation, Event, EventKind, Sender};
 use serde_json::value::RawValue;
 
 use self::content::{Content, Contents, receipt_notice, story_notice, typing_notice};
@@ -137,7 +137,7 @@ impl Reader<'_> {
         let alias = source.number.filter(|number| *number != sender);
         let sender = Sender::known_as(sender, source.name, alias);
         let names_somebody =
-            matches!(&content.what, What::Message(m) if !m.mentions.is_empty() || m.quote.is_some());
+            matches!(&content.what, EventKind::Message(m) if !m.mentions.is_empty() || m.quote.is_some());
         let event = Event::new(id, conversation, sender, content.what);
         let event = match UNIX_EPOCH.checked_add(Duration::from_millis(source.timestamp)) {
             Some(sent) => event.with_sent(sent),

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use evenkeel::transport::{Outcome, SendError, Sent};
-use evenkeel::{Action, Draft, Message, MessageId, What};
+use evenkeel::{Action, Draft, EventKind, Message, MessageId};
 use tokio::time::Instant;
 
 use crate::ids::Account;
@@ -70,7 +70,7 @@ impl OwnSends {
 
     /// Whether the bot itself sent what comes back under this timestamp. A send of unknown timestamp is taken off the list by
     /// that: the owner may say the same later.
-    pub(crate) fn is_echo(&self, timestamp: u64, what: &What) -> bool {
+    pub(crate) fn is_echo(&self, timestamp: u64, what: &EventKind) -> bool {
         let words = self.words_of_event(what);
         let mut inner = self.locked();
         if inner.timestamps.contains(&timestamp) {
@@ -95,13 +95,13 @@ impl OwnSends {
         }
     }
 
-    fn words_of_event(&self, what: &What) -> Option<u64> {
+    fn words_of_event(&self, what: &EventKind) -> Option<u64> {
         let files = |message: &Message| message.attachments.iter().map(|file| file.size_bytes).collect();
         match what {
-            What::Message(message) => Some(self.message(&message.text, files(message))),
-            What::Edit(edit) => Some(self.message(&edit.message.text, files(&edit.message))),
-            What::Reaction(reaction) => Some(self.reaction(&reaction.target, &reaction.emoji)),
-            What::Deletion(deletion) => Some(self.reaction(&deletion.target, "")),
+            EventKind::Message(message) => Some(self.message(&message.text, files(message))),
+            EventKind::Edit(edit) => Some(self.message(&edit.message.text, files(&edit.message))),
+            EventKind::Reaction(reaction) => Some(self.reaction(&reaction.target, &reaction.emoji)),
+            EventKind::Deletion(deletion) => Some(self.reaction(&deletion.target, "")),
             _ => None,
         }
     }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn comes_back(own: &OwnSends, timestamp: u64, text: &str) -> bool {
-        own.is_echo(timestamp, &What::Message(Message::text("x", text)))
+        own.is_echo(timestamp, &EventKind::Message(Message::text("x", text)))
     }
 
     fn made(timestamp: u64) -> Result<Sent, SendError> {
@@ -221,7 +221,7 @@ mod tests {
             let mut message = Message::text("x", "");
             let (id, content_type) = ("1".into(), "image/png".to_owned());
             message.attachments.push(Attachment { id, name: None, content_type, size_bytes });
-            What::Message(message)
+            EventKind::Message(message)
         };
         let reply = Reply::none().with_file(File::new("plot.png", "image/png", vec![0; 5]));
         let _sending = own.begin(&reply.actions()[0]);

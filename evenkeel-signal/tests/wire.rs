@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use evenkeel::{Event, MessageId, Quote, What};
+use evenkeel::{Event, EventKind, MessageId, Quote};
 use evenkeel_signal::{OwnMessages, Signal};
 
 const BOT: &str = "+15550100000";
@@ -41,21 +41,21 @@ fn message(message: &evenkeel::Message) -> String {
 }
 
 fn what(event: &Event) -> String {
-    match event.what() {
-        What::Message(it) => format!("message {}", message(it)),
-        What::Edit(it) => format!("edit of {} {}", it.target.as_str(), message(&it.message)),
-        What::Reaction(it) => {
+    match event.kind() {
+        EventKind::Message(it) => format!("message {}", message(it)),
+        EventKind::Edit(it) => format!("edit of {} {}", it.target.as_str(), message(&it.message)),
+        EventKind::Reaction(it) => {
             let verb = if it.is_removed { "unreaction" } else { "reaction" };
             format!("{verb} {} to {}", it.emoji, it.target.as_str())
         }
-        What::Deletion(it) => format!("deletion of {}", it.target.as_str()),
-        What::Typing(it) => format!("typing {}", it.is_started),
-        What::Receipt(it) => {
+        EventKind::Deletion(it) => format!("deletion of {}", it.target.as_str()),
+        EventKind::Typing(it) => format!("typing {}", it.is_started),
+        EventKind::Receipt(it) => {
             let targets: Vec<_> = it.targets.iter().map(MessageId::as_str).collect();
             format!("receipt {:?} of {}", it.kind, targets.join(" "))
         }
-        What::PollVote(it) => format!("vote {:?} in {}", it.options, it.poll.as_str()),
-        What::Other(it) => format!("other {}", it.name),
+        EventKind::PollVote(it) => format!("vote {:?} in {}", it.options, it.poll.as_str()),
+        EventKind::Other(it) => format!("other {}", it.name),
         _ => "new".to_owned(),
     }
 }

@@ -33,7 +33,7 @@ struct Content {
     id: Arc<str>,
     conversation: Conversation,
     sender: Sender,
-    what: What,
+    what: EventKind,
     /// Milliseconds since 1970 by the sender's clock, 0 if unknown.
     sent_ms: u64,
     /// Who the bot is, where the event may name it.
@@ -44,7 +44,7 @@ struct Content {
 /// The kinds of event. Each has an accessor on [`Event`], which is also what [`Router::on`](crate::Router::on) takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum What {
+pub enum EventKind {
     /// Somebody wrote.
     Message(Message),
     /// Somebody changed an earlier message.
@@ -60,7 +60,8 @@ pub enum What {
     /// Somebody voted in a poll.
     PollVote(PollVote),
     /// A job is due.
-    Due(Due),
+    #[serde(rename = "Due")]
+    JobFired(JobFired),
     /// Anything else that a transport can name; [`Other::name`] says what.
     Other(Other),
 }
@@ -71,7 +72,7 @@ impl Event {
         id: impl Into<Arc<str>>,
         conversation: Conversation,
         sender: Sender,
-        what: impl Into<What>,
+        what: impl Into<EventKind>,
     ) -> Self {
         let (id, what) = (id.into(), what.into());
         Self(Arc::new(Content { id, conversation, sender, what, sent_ms: 0, bot: None }))
@@ -91,7 +92,7 @@ impl Event {
     /// Replaces the text of a message, for layers that rewrite what people say. Other kinds stay as they are.
     #[must_use]
     pub fn with_text(mut self, text: impl Into<String>) -> Self {
-        if let What::Message(message) = &mut Arc::make_mut(&mut self.0).what {
+        if let EventKind::Message(message) = &mut Arc::make_mut(&mut self.0).what {
             message.text = text.into();
             // Their offsets pointed into the old text.
             message.mentions.clear();
@@ -115,7 +116,7 @@ impl Event {
     }
 
     /// What happened.
-    pub fn what(&self) -> &What {
+    pub fn kind(&self) -> &EventKind {
         &self.0.what
     }
 
@@ -135,64 +136,64 @@ impl Event {
 
     /// The message, if that is what this is.
     pub fn message(&self) -> Option<&Message> {
-        match self.what() {
-            What::Message(message) => Some(message),
+        match self.kind() {
+            EventKind::Message(message) => Some(message),
             _ => None,
         }
     }
 
     /// The edit, if that is what this is.
     pub fn edit(&self) -> Option<&Edit> {
-        match self.what() {
-            What::Edit(edit) => Some(edit),
+        match self.kind() {
+            EventKind::Edit(edit) => Some(edit),
             _ => None,
         }
     }
 
     /// The reaction, if that is what this is.
     pub fn reaction(&self) -> Option<&Reaction> {
-        match self.what() {
-            What::Reaction(reaction) => Some(reaction),
+        match self.kind() {
+            EventKind::Reaction(reaction) => Some(reaction),
             _ => None,
         }
     }
 
     /// The deletion, if that is what this is.
     pub fn deletion(&self) -> Option<&Deletion> {
-        match self.what() {
-            What::Deletion(deletion) => Some(deletion),
+        match self.kind() {
+            EventKind::Deletion(deletion) => Some(deletion),
             _ => None,
         }
     }
 
     /// The typing notice, if that is what this is.
     pub fn typing(&self) -> Option<&Typing> {
-        match self.what() {
-            What::Typing(typing) => Some(typing),
+        match self.kind() {
+            EventKind::Typing(typing) => Some(typing),
             _ => None,
         }
     }
 
     /// The receipt, if that is what this is.
     pub fn receipt(&self) -> Option<&Receipt> {
-        match self.what() {
-            What::Receipt(receipt) => Some(receipt),
+        match self.kind() {
+            EventKind::Receipt(receipt) => Some(receipt),
             _ => None,
         }
     }
 
     /// The poll vote, if that is what this is.
     pub fn poll_vote(&self) -> Option<&PollVote> {
-        match self.what() {
-            What::PollVote(vote) => Some(vote),
+        match self.kind() {
+            EventKind::PollVote(vote) => Some(vote),
             _ => None,
         }
     }
 
     /// The job that is due, if that is what happened.
-    pub fn job(&self) -> Option<&Due> {
-        match self.what() {
-            What::Due(due) => Some(due),
+    pub fn job(&self) -> Option<&JobFired> {
+        match self.kind() {
+            EventKind::JobFired(due) => Some(due),
             _ => None,
         }
     }
@@ -209,36 +210,38 @@ impl Event {
 
     /// The named rest, if that is what this is.
     pub fn other(&self) -> Option<&Other> {
-        match self.what() {
-            What::Other(other) => Some(other),
+        match self.kind() {
+            EventKind::Other(other) => Some(other),
             _ => None,
         }
     }
 
     /// The message this event is about: a reaction's target, an edit's, or the message itself.
     pub fn about(&self) -> Option<&MessageId> {
-        match self.what() {
-            What::Message(message) => Some(&message.id),
-            What::Edit(edit) => Some(&edit.target),
-            What::Reaction(reaction) => Some(&reaction.target),
-            What::Deletion(deletion) => Some(&deletion.target),
-            What::PollVote(vote) => Some(&vote.poll),
-            What::Typing(_) | What::Due(_) | What::Receipt(_) | What::Other(_) => None,
+        match self.kind() {
+            EventKind::Message(message) => Some(&message.id),
+            EventKind::Edit(edit) => Some(&edit.target),
+            EventKind::Reaction(reaction) => Some(&reaction.target),
+            EventKind::Deletion(deletion) => Some(&deletion.target),
+            EventKind::PollVote(vote) => Some(&vote.poll),
+            EventKind::Typing(_) | EventKind::JobFired(_) | EventKind::Receipt(_) | EventKind::Other(_) => {
+                None
+            }
         }
     }
 
     /// A rough count of the bytes this event holds, for queues that are bounded by memory.
     pub fn size_bytes(&self) -> usize {
-        let text = match self.what() {
-            What::Message(message) => message.size_bytes(),
-            What::Edit(edit) => edit.target.size_bytes() + edit.message.size_bytes(),
-            What::Reaction(reaction) => reaction.target.size_bytes() + reaction.emoji.len(),
-            What::Deletion(deletion) => deletion.target.size_bytes(),
-            What::Typing(_) => 0,
-            What::Receipt(receipt) => receipt.targets.iter().map(MessageId::size_bytes).sum(),
-            What::PollVote(vote) => vote.poll.size_bytes() + size_of_val(&*vote.options),
-            What::Due(due) => due.args.len() + due.function.len() + due.lane.len() + due.job.len(),
-            What::Other(other) => other.name.len(),
+        let text = match self.kind() {
+            EventKind::Message(message) => message.size_bytes(),
+            EventKind::Edit(edit) => edit.target.size_bytes() + edit.message.size_bytes(),
+            EventKind::Reaction(reaction) => reaction.target.size_bytes() + reaction.emoji.len(),
+            EventKind::Deletion(deletion) => deletion.target.size_bytes(),
+            EventKind::Typing(_) => 0,
+            EventKind::Receipt(receipt) => receipt.targets.iter().map(MessageId::size_bytes).sum(),
+            EventKind::PollVote(vote) => vote.poll.size_bytes() + size_of_val(&*vote.options),
+            EventKind::JobFired(due) => due.args.len() + due.function.len() + due.lane.len() + due.job.len(),
+            EventKind::Other(other) => other.name.len(),
         };
         let who = self.sender().size_bytes() + self.conversation().id().len();
         size_of::<Content>() + self.id().len() + who + text
@@ -248,16 +251,16 @@ impl Event {
 /// Names who and where by id only: people's words stay out of logs.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.what() {
-            What::Message(_) => "message",
-            What::Edit(_) => "edit",
-            What::Reaction(_) => "reaction",
-            What::Deletion(_) => "deletion",
-            What::Typing(_) => "typing",
-            What::Receipt(_) => "receipt",
-            What::PollVote(_) => "poll vote",
-            What::Due(_) => "job",
-            What::Other(other) => other.name.as_str(),
+        let kind = match self.kind() {
+            EventKind::Message(_) => "message",
+            EventKind::Edit(_) => "edit",
+            EventKind::Reaction(_) => "reaction",
+            EventKind::Deletion(_) => "deletion",
+            EventKind::Typing(_) => "typing",
+            EventKind::Receipt(_) => "receipt",
+            EventKind::PollVote(_) => "poll vote",
+            EventKind::JobFired(_) => "job",
+            EventKind::Other(other) => other.name.as_str(),
         };
         write!(f, "Event({kind})")
     }
@@ -544,7 +547,7 @@ pub struct PollVote {
 
 /// A job that is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Due {
+pub struct JobFired {
     job: String,
     function: String,
     /// JSON.
@@ -553,7 +556,7 @@ pub struct Due {
     lane: Arc<str>,
 }
 
-impl Due {
+impl JobFired {
     pub(crate) fn new(job: String, function: String, args: String, due_ms: u64, lane: String) -> Self {
         Self { job, function, args, due_ms, lane: lane.into() }
     }
@@ -588,14 +591,14 @@ pub struct Other {
 
 macro_rules! kinds {
     ($($kind:ident),*) => {$(
-        impl From<$kind> for What {
+        impl From<$kind> for EventKind {
             fn from(value: $kind) -> Self {
                 Self::$kind(value)
             }
         }
     )*};
 }
-kinds!(Message, Edit, Reaction, Deletion, Typing, Receipt, PollVote, Due, Other);
+kinds!(Message, Edit, Reaction, Deletion, Typing, Receipt, PollVote, JobFired, Other);
 
 #[cfg(test)]
 mod tests {

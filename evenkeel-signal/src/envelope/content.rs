@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use evenkeel::{
-    Attachment, Conversation, Deletion, Edit, Mention, Message, MessageId, Other, PollVote, Quote, Reaction,
-    Receipt, ReceiptKind, Typing, What,
+    Attachment, Conversation, Deletion, Edit, EventKind, Mention, Message, MessageId, Other, PollVote, Quote,
+    Reaction, Receipt, ReceiptKind, Typing,
 };
 use serde_json::value::RawValue;
 
@@ -21,12 +21,12 @@ use crate::utf16::Units;
 pub(super) struct Content {
     /// Tells this event from others of the same envelope's name.
     pub(super) tag: Cow<'static, str>,
-    pub(super) what: What,
+    pub(super) what: EventKind,
     pub(super) group: Option<String>,
 }
 
 impl Content {
-    fn new(tag: impl Into<Cow<'static, str>>, what: impl Into<What>, group: Option<String>) -> Self {
+    fn new(tag: impl Into<Cow<'static, str>>, what: impl Into<EventKind>, group: Option<String>) -> Self {
         Self { tag: tag.into(), what: what.into(), group }
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::event::{Conversation, Due, Event, Sender};
+use crate::event::{Conversation, Event, JobFired, Sender};
 use crate::journal::Job;
 use crate::reserved::{self, SCHEDULES};
 use crate::schedule::{Firings, Misfire, Overlap, Schedule, due};
@@ -78,7 +78,7 @@ impl JobBody {
         let is_beside = self.again.as_ref().is_some_and(|again| again.overlap == Overlap::Allow);
         let lane = if is_beside { reserved::firing(&kept.name, due_ms) } else { Self::lane(kept) };
         let id = reserved::firing(kept.id, due_ms);
-        let what = Due::new(kept.name.clone(), self.function.clone(), self.args.clone(), due_ms, lane);
+        let what = JobFired::new(kept.name.clone(), self.function.clone(), self.args.clone(), due_ms, lane);
         Event::new(id, self.conversation.clone(), self.sender.clone(), what).with_sent_ms(due_ms)
     }
 

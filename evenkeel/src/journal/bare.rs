@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::given_up::{Dead, DeadId, Reason};
-use crate::event::{Event, What};
+use crate::event::{Event, EventKind};
 use crate::reply::{Action, File};
 
 /// What is known of a dead letter beside its content: what may be shown and kept without anybody's leave.
@@ -56,16 +56,16 @@ impl Dead {
     /// What it is, in words that say nothing of what was written: `message`, `job my_bot::ring`, `reply`.
     pub fn kind(&self) -> String {
         match (self.event(), self.reply()) {
-            (Some(event), _) => match event.what() {
-                What::Message(_) => "message".into(),
-                What::Edit(_) => "edit".into(),
-                What::Reaction(_) => "reaction".into(),
-                What::Deletion(_) => "deletion".into(),
-                What::Typing(_) => "typing".into(),
-                What::Receipt(_) => "receipt".into(),
-                What::PollVote(_) => "poll vote".into(),
-                What::Due(due) => format!("job {}", due.function()),
-                What::Other(other) => other.name.clone(),
+            (Some(event), _) => match event.kind() {
+                EventKind::Message(_) => "message".into(),
+                EventKind::Edit(_) => "edit".into(),
+                EventKind::Reaction(_) => "reaction".into(),
+                EventKind::Deletion(_) => "deletion".into(),
+                EventKind::Typing(_) => "typing".into(),
+                EventKind::Receipt(_) => "receipt".into(),
+                EventKind::PollVote(_) => "poll vote".into(),
+                EventKind::JobFired(due) => format!("job {}", due.function()),
+                EventKind::Other(other) => other.name.clone(),
             },
             (_, Some(reply)) => match &reply.action {
                 Action::Send(_) => "reply".into(),
@@ -97,7 +97,7 @@ impl Dead {
             found.push(("text", draft.text.clone()));
             let file = |file: &File| format!("{}, {} bytes", file.name, file.bytes.len());
             found.extend(draft.files.iter().map(|one| ("file", file(one))));
-        } else if let Some(What::Due(due)) = self.event().map(Event::what) {
+        } else if let Some(EventKind::JobFired(due)) = self.event().map(Event::kind) {
             found.push(("function", due.function().to_owned()));
             found.push(("arguments", due.args().to_owned()));
         } else if let Some(event) = self.event() {

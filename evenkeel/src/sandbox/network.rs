@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::changes::{Change, Recent, Room};
 use super::log::{Entry, Files, LIMIT_FILE_BYTES, Log, Tally};
-use crate::event::{Attachment, Conversation, Event, Mention, Message, MessageId, Quote, Sender, What};
+use crate::event::{Attachment, Conversation, Event, EventKind, Mention, Message, MessageId, Quote, Sender};
 use crate::moment;
 use crate::reply::{Draft, File, Quoting};
 use crate::transport::FreshIds;
@@ -327,13 +327,14 @@ impl State {
         Err(format!("{LIMIT_PENDING} events wait for the bot already"))
     }
 
-    pub(super) fn tell_bot(&mut self, by: &Sender, conversation: &Conversation, what: impl Into<What>) {
+    pub(super) fn tell_bot(&mut self, by: &Sender, conversation: &Conversation, what: impl Into<EventKind>) {
         let what = what.into();
         let id = match &what {
-            What::Message(message) => message.id.as_str().to_owned(),
+            EventKind::Message(message) => message.id.as_str().to_owned(),
             _ => self.id("event-"),
         };
-        let names_somebody = matches!(&what, What::Message(m) if !m.mentions.is_empty() || m.quote.is_some());
+        let names_somebody =
+            matches!(&what, EventKind::Message(m) if !m.mentions.is_empty() || m.quote.is_some());
         let mut event = Event::new(id, conversation.clone(), by.clone(), what).with_sent_ms(self.now_ms());
         if names_somebody {
             event = event.with_bot(self.bot.clone());

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Event, Mention, What};
+use crate::event::{Event, EventKind, Mention};
 use crate::journal::Acceptance;
 use crate::reply::{Action, Outbound, SendKey};
 use crate::transport::{Arrival, Backlog, Inbox, Limits, Outcome, SendError, Sent, Transport};
@@ -81,7 +81,7 @@ async fn every_act_of_a_person_reaches_the_bot() {
     let quoting = hear(&mut arrivals).await;
     assert_eq!(quoting.message().unwrap().quote.as_ref().unwrap().text, "hi");
     sandbox.delete("alice", &answer).unwrap();
-    assert!(matches!(hear(&mut arrivals).await.what(), What::Deletion(_)));
+    assert!(matches!(hear(&mut arrivals).await.kind(), EventKind::Deletion(_)));
     receiving.abort();
 }
 

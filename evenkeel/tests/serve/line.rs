@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{
-    Action, Conversation, Error, Event, Message, MessageId, Outbound, Result, Sender, Transport, What,
+    Action, Conversation, Error, Event, EventKind, Message, MessageId, Outbound, Result, Sender, Transport,
 };
 use tokio::sync::{Mutex, mpsc};
 
@@ -51,7 +51,7 @@ impl Far {
     }
 
     /// Does something that is no message.
-    pub(crate) fn act(&mut self, who: &str, what: impl Into<What>) {
+    pub(crate) fn act(&mut self, who: &str, what: impl Into<EventKind>) {
         self.count += 1;
         let id: Arc<str> = self.count.to_string().into();
         let (conversation, sender) = (Conversation::direct(who), Sender::new(who));

@@ -6,8 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use evenkeel::journal::{DeadFilter, Reason};
 use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{
-    Action, App, Bot, Context, Conversation, Deletion, Edit, Error, Event, Job, Message, MessageId, Outbound,
-    PollVote, Reaction, Receipt, ReceiptKind, Result, Router, Sender, Text, Transport, Typing, What,
+    Action, App, Bot, Context, Conversation, Deletion, Edit, Error, Event, EventKind, Job, Message,
+    MessageId, Outbound, PollVote, Reaction, Receipt, ReceiptKind, Result, Router, Sender, Text, Transport,
+    Typing,
 };
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep};
@@ -30,7 +31,7 @@ fn everything(router: Router) -> App {
 #[tokio::test(start_paused = true)]
 async fn what_is_no_message_gets_no_apology_and_is_a_dead_letter() {
     let target = || MessageId::new("1/self");
-    let kinds: Vec<What> = vec![
+    let kinds: Vec<EventKind> = vec![
         Receipt { kind: ReceiptKind::Read, targets: vec![target()] }.into(),
         Typing { is_started: true }.into(),
         Reaction { target: target(), emoji: "👍".into(), is_removed: false }.into(),
