@@ -20,7 +20,7 @@ impl Lists {
 
 async fn add(lists: State<Lists>, here: Conversation, Rest(item): Rest) -> Result<String> {
     if item.is_empty() {
-        return Err(Error::tell("What shall I add?"));
+        return Err(Error::for_user("What shall I add?"));
     }
     let count = lists.with(&here, |list| {
         list.push(item);

@@ -8,7 +8,7 @@ use evenkeel::{App, Context, Error, File, Message, Result, Router};
 /// Counts the letters of a file. The download and the counting take long, so the person sees how it goes.
 async fn count(cx: Context, message: Message) -> Result<()> {
     let [attachment, ..] = message.attachments.as_slice() else {
-        return Err(Error::tell("Send me a file with `!count` as its caption."));
+        return Err(Error::for_user("Send me a file with `!count` as its caption."));
     };
     cx.typing();
     let note = cx.reply_now("fetching the file").await?;

@@ -7,7 +7,7 @@ use evenkeel::{App, Args, Context, Error, Result, Router, Trigger};
 
 async fn remind(cx: Context, Args((minutes, what)): Args<(u64, String)>) -> Result<String> {
     if minutes > 24 * 60 {
-        return Err(Error::tell("a day at most"));
+        return Err(Error::for_user("a day at most"));
     }
     cx.reply_now("I will").await?;
     tokio::time::sleep(Duration::from_secs(60 * minutes)).await;

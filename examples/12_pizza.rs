@@ -57,7 +57,7 @@ impl Shop {
     async fn bake(&self) -> Result<()> {
         let less = |colds: u32| colds.checked_sub(1);
         match self.colds.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
-            Ok(_) => Err(Error::new("the oven is cold").passing()), // worth another attempt
+            Ok(_) => Err(Error::new("the oven is cold").transient()), // worth another attempt
             Err(_) => Ok(()),
         }
     }

@@ -91,7 +91,7 @@ fn compute(time: Duration) {
 }
 
 async fn fail(Rest(token): Rest) -> Result<String> {
-    Err(Error::new("told to fail").telling(format!("failed {token}")))
+    Err(Error::new("told to fail").with_user_message(format!("failed {token}")))
 }
 
 /// Up to 2 ms, by the token: what a test of order needs.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel::config::Config;
-use evenkeel::retry::is_passing;
+use evenkeel::retry::is_transient;
 use evenkeel::transport::{Collected, Inbox, Outcome, SendError, Sent};
 use evenkeel::{
     Action, Attachment, Bot, Conversation, DownloadError, Event, File, IntoReply, MessageId, Outbound, Reply,
@@ -361,14 +361,14 @@ async fn a_download_says_why_it_failed() {
         standin.answer_next(Route::Attachments, [answer.clone()]);
         let error = signal.download(&file, 100).await.unwrap_err();
         let cause = error.find::<DownloadError>().unwrap();
-        assert_eq!((cause.status(), is_passing(&error)), (status, may_pass), "{answer:?}");
+        assert_eq!((cause.status(), is_transient(&error)), (status, may_pass), "{answer:?}");
         assert_eq!(cause.is_timeout(), answer == Answer::Hang);
     }
     let error = signal.download(&file, 99).await.unwrap_err();
-    assert!(error.find::<DownloadError>().unwrap().is_too_large() && !is_passing(&error));
+    assert!(error.find::<DownloadError>().unwrap().is_too_large() && !is_transient(&error));
     standin.shutdown();
     let error = signal.download(&file, 100).await.unwrap_err();
-    assert!(error.find::<DownloadError>().unwrap().is_connection() && is_passing(&error));
+    assert!(error.find::<DownloadError>().unwrap().is_connection() && is_transient(&error));
 }
 
 #[tokio::test]
@@ -390,7 +390,7 @@ async fn what_is_not_the_file_is_not_taken_for_it() {
         let error = signal.download(&file, 100).await.unwrap_err();
         let cause = error.find::<DownloadError>().unwrap();
         assert_eq!((cause.is_page(), cause.is_wrong_length()), (is_page, !is_page), "{body}");
-        assert_eq!(is_passing(&error), !is_page, "{body}");
+        assert_eq!(is_transient(&error), !is_page, "{body}");
         assert_eq!(error.chain().contains("web page"), is_page, "{}", error.chain());
     }
 }
@@ -424,7 +424,7 @@ async fn the_time_in_the_head_of_an_answer_is_kept() {
     let short = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf of it";
     let signal = Signal::new(BOT, &raw_server(short)).unwrap();
     let error = signal.download(&file, 100).await.unwrap_err();
-    assert!(is_passing(&error) && error.find::<DownloadError>().unwrap().is_connection(), "{error:?}");
+    assert!(is_transient(&error) && error.find::<DownloadError>().unwrap().is_connection(), "{error:?}");
 }
 
 #[tokio::test]

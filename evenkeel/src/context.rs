@@ -152,7 +152,7 @@ impl Context {
     /// ```
     #[track_caller]
     pub fn misuse(&self, problem: impl std::fmt::Display) -> Error {
-        Error::tell(self.with_usage(problem))
+        Error::for_user(self.with_usage(problem))
     }
 
     /// A problem, and the usage below it if there is one.

@@ -18,7 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error on its way to the log, and perhaps to the person who asked.
 ///
 /// Any `std::error::Error` becomes one through `?`, which also notes the author's line. The person in the chat
-/// sees one polite sentence; the log gets the whole chain, the line and the hint. Use [`Error::tell`] for what
+/// sees one polite sentence; the log gets the whole chain, the line and the hint. Use [`Error::for_user`] for what
 /// the person should read instead.
 ///
 /// For that conversion to exist the type itself is not a `std::error::Error`; it prints like one.
@@ -29,11 +29,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// fn age(text: &str) -> Result<u8> {
 ///     let age: u8 = text.parse()?; // the chain and this line go to the log
 ///     if age < 18 {
-///         return Err(Error::tell("adults only")); // this goes to the chat
+///         return Err(Error::for_user("adults only")); // this goes to the chat
 ///     }
 ///     Ok(age)
 /// }
-/// assert_eq!(age("7").unwrap_err().told(), Some("adults only"));
+/// assert_eq!(age("7").unwrap_err().user_message(), Some("adults only"));
 /// assert!(age("x").unwrap_err().to_string().contains("invalid digit"));
 /// ```
 pub struct Error(Box<Inner>);
@@ -46,7 +46,7 @@ struct Inner {
     /// What the person reads, where that is not the message.
     told: Option<Cow<'static, str>>,
     /// Whether it may pass by itself, if somebody said so.
-    is_passing: Option<bool>,
+    is_transient: Option<bool>,
     /// Each setting that is missing or wrong.
     problems: Vec<Problem>,
     /// How long it takes at least until another attempt may help, if somebody said so.
@@ -100,7 +100,7 @@ impl Error {
 
     /// An error whose message is sent to the person who wrote, as it is.
     #[track_caller]
-    pub fn tell(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn for_user(message: impl Into<Cow<'static, str>>) -> Self {
         Self::build(Kind::Told, message.into(), None)
     }
 
@@ -117,14 +117,14 @@ impl Error {
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         let location = Location::caller();
-        let (hint, told, is_passing, retry_after, problems) = (None, None, None, None, Vec::new());
+        let (hint, told, is_transient, retry_after, problems) = (None, None, None, None, Vec::new());
         Self(Box::new(Inner {
             kind,
             message,
             source,
             hint,
             told,
-            is_passing,
+            is_transient,
             problems,
             retry_after,
             location,
@@ -141,10 +141,10 @@ impl Error {
     /// Says what was being done when `self` happened; `self` becomes the cause.
     #[must_use]
     pub fn context(mut self, message: impl Into<Cow<'static, str>>) -> Self {
-        let (hint, told) = (self.0.hint.take(), self.told().map(|told| told.to_owned().into()));
+        let (hint, told) = (self.0.hint.take(), self.user_message().map(|told| told.to_owned().into()));
         let (kind, location, message) = (self.0.kind, self.0.location, message.into());
         let problems = std::mem::take(&mut self.0.problems);
-        let (is_passing, retry_after) = (self.0.is_passing, self.0.retry_after);
+        let (is_transient, retry_after) = (self.0.is_transient, self.0.retry_after);
         let source = Some(Box::new(Cause(self)) as _);
         Self(Box::new(Inner {
             kind,
@@ -152,7 +152,7 @@ impl Error {
             source,
             hint,
             told,
-            is_passing,
+            is_transient,
             problems,
             retry_after,
             location,
@@ -161,15 +161,15 @@ impl Error {
 
     /// Lets the person read `text` instead of the general apology. The error stays a failure: counted, and logged.
     #[must_use]
-    pub fn telling(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+    pub fn with_user_message(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.0.told = Some(text.into());
         self
     }
 
     /// Says that this may pass by itself, so that the event is worth another attempt ([`Retry`](crate::retry::Retry)).
     #[must_use]
-    pub fn passing(mut self) -> Self {
-        self.0.is_passing = Some(true);
+    pub fn transient(mut self) -> Self {
+        self.0.is_transient = Some(true);
         self
     }
 
@@ -180,26 +180,26 @@ impl Error {
     /// use std::time::Duration;
     /// use evenkeel::Error;
     ///
-    /// let error = Error::new("the queue is full").passing_after(Duration::from_secs(5));
+    /// let error = Error::new("the queue is full").transient_after(Duration::from_secs(5));
     /// assert_eq!(error.retry_after(), Some(Duration::from_secs(5)));
     /// ```
     #[must_use]
-    pub fn passing_after(mut self, wait: Duration) -> Self {
-        self.0.is_passing = Some(true);
+    pub fn transient_after(mut self, wait: Duration) -> Self {
+        self.0.is_transient = Some(true);
         self.0.retry_after = Some(wait);
         self
     }
 
     /// Says that this will not pass by itself, whatever is behind it.
     #[must_use]
-    pub fn lasting(mut self) -> Self {
-        self.0.is_passing = Some(false);
+    pub fn permanent(mut self) -> Self {
+        self.0.is_transient = Some(false);
         self
     }
 
-    /// What [`Error::passing`] or [`Error::lasting`] said, if either did.
-    pub(crate) fn marked_passing(&self) -> Option<bool> {
-        self.0.is_passing
+    /// What [`Error::transient`] or [`Error::permanent`] said, if either did.
+    pub(crate) fn marked_transient(&self) -> Option<bool> {
+        self.0.is_transient
     }
 
     /// Notes what the message says as a list.
@@ -213,7 +213,7 @@ impl Error {
         &self.0.problems
     }
 
-    /// What [`Error::passing_after`] said, if it did.
+    /// What [`Error::transient_after`] said, if it did.
     pub(crate) fn marked_retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -230,13 +230,13 @@ impl Error {
         self
     }
 
-    /// The text meant for the person in the chat, if [`Error::tell`] or [`Error::telling`] gave one.
-    pub fn told(&self) -> Option<&str> {
+    /// The text meant for the person in the chat, if [`Error::for_user`] or [`Error::with_user_message`] gave one.
+    pub fn user_message(&self) -> Option<&str> {
         let own = (self.0.kind == Kind::Told).then_some(&*self.0.message);
         self.0.told.as_deref().or(own)
     }
 
-    /// Whether this is an answer rather than a failure: made by [`Error::tell`].
+    /// Whether this is an answer rather than a failure: made by [`Error::for_user`].
     pub(crate) fn is_answer(&self) -> bool {
         self.0.kind == Kind::Told
     }
@@ -432,10 +432,10 @@ mod tests {
 
     #[test]
     fn only_told_errors_reach_the_chat() {
-        assert_eq!(Error::tell("no such city").told(), Some("no such city"));
-        assert_eq!(Error::new("password is hunter2").told(), None);
-        let error = Error::new("password is hunter2").telling("try again later");
-        assert_eq!(error.told(), Some("try again later"));
+        assert_eq!(Error::for_user("no such city").user_message(), Some("no such city"));
+        assert_eq!(Error::new("password is hunter2").user_message(), None);
+        let error = Error::new("password is hunter2").with_user_message("try again later");
+        assert_eq!(error.user_message(), Some("try again later"));
         assert!(!error.is_answer(), "it is logged and counted as a failure");
     }
 }

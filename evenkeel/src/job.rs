@@ -288,7 +288,7 @@ impl Context {
             let name = function.rsplit("::").next().unwrap_or(function);
             return Err(Error::new(format!("`{function}` was planned, and is not a job of this bot"))
                 .with_hint(format!("add `.job({name})` to the router"))
-                .lasting());
+                .permanent());
         }
         let args = serde_json::to_string(&args)
             .map_err(|error| Error::from(error).context(format!("writing the arguments of `{function}`")))?;

@@ -160,10 +160,10 @@ impl Reply {
         Self::act(Action::Delete { target })
     }
 
-    /// A failure: the person sees one polite sentence (or the text of [`Error::tell`]), the log gets the chain.
+    /// A failure: the person sees one polite sentence (or the text of [`Error::for_user`]), the log gets the chain.
     pub fn failed(error: impl Into<Error>) -> Self {
         let error = error.into();
-        let apology = error.told().unwrap_or(SORRY).to_owned();
+        let apology = error.user_message().unwrap_or(SORRY).to_owned();
         let failure = (!error.is_answer()).then_some(error);
         let said = if apology.is_empty() { Self::none() } else { Self::text(apology) };
         Self { failure, ..said }
@@ -324,7 +324,7 @@ impl<T: IntoReply> IntoReply for Option<T> {
 #[diagnostic::on_unimplemented(
     message = "a handler cannot fail with `{Self}`",
     label = "the error of this handler's result is `{Self}`, which is no error type",
-    note = "return `evenkeel::Result<..>`; `Error::tell(text)` makes an error of what the person is to read, `Error::new(text)` one for the log"
+    note = "return `evenkeel::Result<..>`; `Error::for_user(text)` makes an error of what the person is to read, `Error::new(text)` one for the log"
 )]
 pub trait HandlerError {
     /// Turns it into the error that is logged.
@@ -397,7 +397,7 @@ mod tests {
 
     #[test]
     fn what_is_told_is_a_reply_and_no_failure() {
-        let reply = Error::tell("no such city").into_reply();
+        let reply = Error::for_user("no such city").into_reply();
         assert_eq!(texts(&reply), ["no such city"]);
         assert!(reply.failure().is_none());
     }

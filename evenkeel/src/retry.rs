@@ -21,7 +21,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// What happens to an event whose handler failed: how often it is tried again, and what its conversation does meanwhile.
 ///
-/// Unless told otherwise, a failure that may pass ([`is_passing`]) is tried four times within a minute; meanwhile the
+/// Unless told otherwise, a failure that may pass ([`is_transient`]) is tried four times within a minute; meanwhile the
 /// other messages of that conversation wait, so that none overtakes. After the last attempt, and at once for all other
 /// failures, the person reads an apology and the event becomes a dead letter. A panic is never tried again.
 ///
@@ -116,7 +116,7 @@ impl Retry {
 
     /// Whether an attempt that failed like this is worth another one.
     pub(crate) fn wants(&self, error: &Error) -> bool {
-        self.attempts > 1 && (self.is_for_all || is_passing(error))
+        self.attempts > 1 && (self.is_for_all || is_transient(error))
     }
 
     /// Why attempts that this promises are not made, where `timeout` is how long one of them may wait for a server.
@@ -159,7 +159,7 @@ impl Retry {
 }
 
 impl Error {
-    /// How long it takes at least until another attempt may help: what [`Error::passing_after`] said, or else what
+    /// How long it takes at least until another attempt may help: what [`Error::transient_after`] said, or else what
     /// the first cause names that knows, an [`http::Error`](crate::http::Error) or [`DownloadError`] of a server that sent
     /// `Retry-After`, a [`Wait`] of a rate limit, or a [`BreakerOpen`].
     pub fn retry_after(&self) -> Option<Duration> {
@@ -167,24 +167,24 @@ impl Error {
     }
 }
 
-/// Whether a failure may pass by itself: [`Error::passing`] says so, or a connection was refused or broke, something
+/// Whether a failure may pass by itself: [`Error::transient`] says so, or a connection was refused or broke, something
 /// took too long, a breaker was open, a limit was reached, a server answered 408, 421, 425, 429 or 5xx, or 403 or 413 with a time
 /// after which it may be asked again.
-pub fn is_passing(error: &Error) -> bool {
-    let look = |cause: &(dyn StdError + 'static)| is_passing_cause(cause).then_some(());
-    error.marked_passing().unwrap_or_else(|| error.find_cause(look).is_some())
+pub fn is_transient(error: &Error) -> bool {
+    let look = |cause: &(dyn StdError + 'static)| is_transient_cause(cause).then_some(());
+    error.marked_transient().unwrap_or_else(|| error.find_cause(look).is_some())
 }
 
-fn is_passing_cause(cause: &(dyn StdError + 'static)) -> bool {
-    cause_as(cause).is_some_and(is_passing_io)
+fn is_transient_cause(cause: &(dyn StdError + 'static)) -> bool {
+    cause_as(cause).is_some_and(is_transient_io)
         || cause_as::<tokio::time::error::Elapsed>(cause).is_some()
         || cause_as::<BreakerOpen>(cause).is_some()
         || cause_as::<Wait>(cause).is_some()
-        || cause_as(cause).is_some_and(is_passing_download)
-        || is_passing_http(cause)
+        || cause_as(cause).is_some_and(is_transient_download)
+        || is_transient_http(cause)
 }
 
-fn is_passing_io(error: &std::io::Error) -> bool {
+fn is_transient_io(error: &std::io::Error) -> bool {
     use ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted,
         NetworkDown, NetworkUnreachable, NotConnected, ResourceBusy, TimedOut, WouldBlock,
@@ -206,7 +206,7 @@ fn is_passing_io(error: &std::io::Error) -> bool {
     )
 }
 
-fn is_passing_download(error: &DownloadError) -> bool {
+fn is_transient_download(error: &DownloadError) -> bool {
     let may_pass = match error.status() {
         Some(408 | 421 | 425 | 429 | 500..=599) => true,
         Some(403 | 413) => error.retry_after().is_some(),
@@ -223,8 +223,8 @@ fn retry_after_of(cause: &(dyn StdError + 'static)) -> Option<Duration> {
 }
 
 #[cfg(feature = "http")]
-fn is_passing_http(cause: &(dyn StdError + 'static)) -> bool {
-    cause_as(cause).is_some_and(crate::http::Error::is_passing)
+fn is_transient_http(cause: &(dyn StdError + 'static)) -> bool {
+    cause_as(cause).is_some_and(crate::http::Error::is_transient)
 }
 
 #[cfg(feature = "http")]
@@ -233,7 +233,7 @@ fn retry_after_of_http(cause: &(dyn StdError + 'static)) -> Option<Duration> {
 }
 
 #[cfg(not(feature = "http"))]
-fn is_passing_http(_: &(dyn StdError + 'static)) -> bool {
+fn is_transient_http(_: &(dyn StdError + 'static)) -> bool {
     false
 }
 
@@ -249,13 +249,13 @@ mod tests {
     #[test]
     fn what_may_pass_is_told_from_what_will_not() {
         let io = |kind| Error::from(std::io::Error::from(kind));
-        assert!(is_passing(&io(ErrorKind::ConnectionReset)));
-        assert!(is_passing(&io(ErrorKind::TimedOut).context("asking the weather service")));
-        assert!(!is_passing(&io(ErrorKind::NotFound)));
-        assert!(!is_passing(&Error::new("a mistake")));
-        assert!(is_passing(&Error::new("the queue is full").passing()));
-        assert!(!is_passing(&io(ErrorKind::ConnectionReset).lasting()));
-        assert!(is_passing(&Error::new("busy").passing().context("booking")));
+        assert!(is_transient(&io(ErrorKind::ConnectionReset)));
+        assert!(is_transient(&io(ErrorKind::TimedOut).context("asking the weather service")));
+        assert!(!is_transient(&io(ErrorKind::NotFound)));
+        assert!(!is_transient(&Error::new("a mistake")));
+        assert!(is_transient(&Error::new("the queue is full").transient()));
+        assert!(!is_transient(&io(ErrorKind::ConnectionReset).permanent()));
+        assert!(is_transient(&Error::new("busy").transient().context("booking")));
     }
 
     #[test]
@@ -265,17 +265,17 @@ mod tests {
         limit.try_take().expect("the first one");
         let refused = limit.try_take().expect_err("the second one");
         let wrapped = Error::from(std::io::Error::other(refused)).context("asking");
-        assert!(is_passing(&wrapped) && wrapped.retry_after().is_some_and(|wait| wait <= second));
+        assert!(is_transient(&wrapped) && wrapped.retry_after().is_some_and(|wait| wait <= second));
         let busy = DownloadError::with_status(503).with_retry_after(Some(second));
         assert_eq!(Error::from(Box::new(busy)).retry_after(), Some(second));
-        let said = Error::from(DownloadError::timeout()).passing_after(2 * second).context("booking");
+        let said = Error::from(DownloadError::timeout()).transient_after(2 * second).context("booking");
         assert_eq!(said.retry_after(), Some(2 * second), "the author's word counts");
         assert_eq!(Error::new("a mistake").retry_after(), None);
     }
 
     #[test]
     fn a_download_may_pass_for_every_cause_that_the_guide_lists() {
-        let may_pass = |error: DownloadError| is_passing(&Error::from(error).context("fetching"));
+        let may_pass = |error: DownloadError| is_transient(&Error::from(error).context("fetching"));
         for error in
             [DownloadError::timeout(), DownloadError::connection(), DownloadError::wrong_length(3, 900)]
         {

@@ -76,7 +76,7 @@ async fn ping() -> &'static str {
 
 async fn echo(Rest(text): Rest) -> Result<Reply> {
     if text.is_empty() {
-        return Err(Error::tell("What shall I repeat? Usage: !echo <text>"));
+        return Err(Error::for_user("What shall I repeat? Usage: !echo <text>"));
     }
     Ok(Reply::text(text).quoting())
 }

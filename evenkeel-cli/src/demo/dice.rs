@@ -83,7 +83,7 @@ async fn roll(State(dice): State<Dice>, Args(throw): Args<Option<Throw>>) -> Str
 
 async fn choose_one(State(dice): State<Dice>, Args(choices): Args) -> Result<String> {
     let choice = dice.pick(&choices);
-    choice.cloned().ok_or_else(|| Error::tell("Between what? Usage: !choose tea coffee 'just water'"))
+    choice.cloned().ok_or_else(|| Error::for_user("Between what? Usage: !choose tea coffee 'just water'"))
 }
 
 const ANSWERS: [&str; 6] =
@@ -91,7 +91,7 @@ const ANSWERS: [&str; 6] =
 
 async fn oracle(State(dice): State<Dice>, Rest(question): Rest) -> Result<String> {
     if question.is_empty() {
-        return Err(Error::tell("Ask me something."));
+        return Err(Error::for_user("Ask me something."));
     }
     Ok(format!("🎱 {}", dice.pick(&ANSWERS).copied().unwrap_or_default()))
 }

@@ -24,7 +24,7 @@ where
 /// Without numbers, chance gives some. Drawing keeps a core busy, so it is offloaded.
 async fn chart(State(dice): State<Dice>, Args(mut numbers): Args<Vec<u32>>) -> Result<File> {
     if numbers.len() > 50 {
-        return Err(Error::tell("Fifty numbers at most, please."));
+        return Err(Error::for_user("Fifty numbers at most, please."));
     }
     if numbers.is_empty() {
         numbers = (0..12).map(|_| dice.below(100) as u32 + 1).collect();
@@ -47,7 +47,7 @@ async fn file(Rest(text): Rest) -> File {
 
 async fn words(cx: Context, message: Message) -> Result<String> {
     let [attachment, ..] = message.attachments.as_slice() else {
-        return Err(Error::tell("Send me a file with `!count` as its caption."));
+        return Err(Error::for_user("Send me a file with `!count` as its caption."));
     };
     cx.typing();
     let bytes = cx.download(attachment).await?;

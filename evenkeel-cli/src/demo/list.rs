@@ -34,11 +34,11 @@ where
 
 async fn add(lists: State<Lists>, here: Conversation, Rest(thing): Rest) -> Result<String> {
     if thing.is_empty() {
-        return Err(Error::tell("What shall I add? Usage: !list add <thing>"));
+        return Err(Error::for_user("What shall I add? Usage: !list add <thing>"));
     }
     lists.with(&here, |list| {
         if list.len() >= LIMIT_ITEMS {
-            return Err(Error::tell("The list is full. Do something first!"));
+            return Err(Error::for_user("The list is full. Do something first!"));
         }
         list.push(thing);
         Ok(format!("{} on the list", list.len()))
@@ -48,7 +48,7 @@ async fn add(lists: State<Lists>, here: Conversation, Rest(thing): Rest) -> Resu
 async fn done(lists: State<Lists>, here: Conversation, Args(number): Args<usize>) -> Result<String> {
     lists.with(&here, |list| {
         let place = number.checked_sub(1).filter(|place| *place < list.len());
-        let place = place.ok_or_else(|| Error::tell("There is no such number on the list."))?;
+        let place = place.ok_or_else(|| Error::for_user("There is no such number on the list."))?;
         Ok(format!("done: {}", list.remove(place)))
     })
 }

@@ -73,7 +73,7 @@ where
 /// The name of the message is needed to know its votes, so it leaves at once.
 async fn ask(cx: Context, polls: State<Polls>, Rest(question): Rest) -> Result<()> {
     if question.is_empty() {
-        return Err(Error::tell("What is the question? Usage: !poll Tea or coffee?"));
+        return Err(Error::for_user("What is the question? Usage: !poll Tea or coffee?"));
     }
     let message = cx.reply_now(format!("🗳 {question}\nVote by reacting to this message.")).await?;
     polls.open(message, question);

@@ -42,12 +42,12 @@ impl TryFrom<String> for Wait {
 /// Sleeping in here would hold up the conversation, for its order is kept. So the reminder is a job.
 async fn remind(cx: Context, Args(words): Args) -> Result<String> {
     let [time, what @ ..] = words.as_slice() else {
-        return Err(Error::tell("Usage: !remind 10s tea"));
+        return Err(Error::for_user("Usage: !remind 10s tea"));
     };
-    let Wait(wait) = Wait::try_from(time.clone()).map_err(Error::tell)?;
+    let Wait(wait) = Wait::try_from(time.clone()).map_err(Error::for_user)?;
     let what = if what.is_empty() { "time is up".to_owned() } else { what.join(" ") };
     if cx.jobs().await?.len() >= LIMIT_REMINDERS {
-        return Err(Error::tell("I have too many reminders on my mind already."));
+        return Err(Error::for_user("I have too many reminders on my mind already."));
     }
     cx.after(wait, ring, (what,))?;
     Ok(format!("I will, in {time}."))
@@ -61,7 +61,7 @@ async fn ring(Job((what,)): Job<(String,)>) -> String {
 async fn wait_for(cx: Context, Args(wait): Args<Option<Wait>>) -> Result<String> {
     let Wait(wait) = wait.unwrap_or(Wait(Duration::from_secs(5)));
     if wait > Duration::from_secs(60) {
-        return Err(Error::tell("A minute at most: this conversation would wait with me."));
+        return Err(Error::for_user("A minute at most: this conversation would wait with me."));
     }
     cx.typing();
     sleep(wait).await;

@@ -32,7 +32,7 @@ where
 /// The right way to compute: on a bounded pool of its own.
 async fn prime(Args(number): Args<u64>) -> Result<String> {
     if number > 10_000_000_000_000_000 {
-        return Err(Error::tell("That would take me too long. Sixteen digits at most!"));
+        return Err(Error::for_user("That would take me too long. Sixteen digits at most!"));
     }
     let divisor = offload(move || smallest_divisor(number)).await?;
     Ok(match divisor {

@@ -142,7 +142,7 @@ impl Context {
         waiting.say(HandlerRequest::Rejoin { sequence, answer });
         waiting.ends(turn).await?;
         // Who wrote nothing has nothing to begin again.
-        Err(Error::tell(if self.event.message().is_some() { TOO_LATE } else { "" }))
+        Err(Error::for_user(if self.event.message().is_some() { TOO_LATE } else { "" }))
     }
 }
 

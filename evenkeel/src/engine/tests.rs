@@ -32,7 +32,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
             // Most handlers plan nothing.
             Move::Succeed { who, replies, jobs: jobs.saturating_sub(4) }
         }),
-        4 => (any::<u8>(), any::<bool>()).prop_map(|(who, is_passing)| Move::Fail { who, is_passing }),
+        4 => (any::<u8>(), any::<bool>()).prop_map(|(who, is_transient)| Move::Fail { who, is_transient }),
         1 => any::<u8>().prop_map(|who| Move::Panic { who }),
         1 => any::<u8>().prop_map(|who| Move::CutShort { who }),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(who, listens)| Move::ReplyNow { who, listens }),

@@ -14,7 +14,7 @@ use std::time::Duration;
 ///     match cx.download(file).await {
 ///         Ok(bytes) => Ok(bytes.len()),
 ///         Err(error) => match error.find::<DownloadError>().and_then(DownloadError::status) {
-///             Some(404) => Err(Error::tell("that file is gone")),
+///             Some(404) => Err(Error::for_user("that file is gone")),
 ///             _ => Err(error),
 ///         },
 ///     }

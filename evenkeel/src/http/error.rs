@@ -76,7 +76,7 @@ impl Error {
 
     /// Whether the same request may succeed a little later: there was no connection or it broke, it took too long, or the
     /// server answered 408, 421, 425, 429 or 5xx, or 403 or 413 with the time after which it may be asked again.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         let status = self.status().map(|status| status.as_u16());
         let may_pass = match status {
             Some(408 | 421 | 425 | 429 | 500..=599) => true,

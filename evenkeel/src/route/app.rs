@@ -196,7 +196,7 @@ impl App {
         let cx = Context::new(attempt, progress, Arc::clone(&self.tools), requests, matched);
         // A command that was caught blocking goes on in quarantine, or not at all when too many wait there.
         if let Err(busy) = evenkeel_guard::enter(label.clone()).await {
-            let error = Error::from(busy).at(label.location()).telling(BUSY);
+            let error = Error::from(busy).at(label.location()).with_user_message(BUSY);
             return cx.finish(Reply::failed(error), Reason::Failed, retry);
         }
         let limit = self.limit(&cx);

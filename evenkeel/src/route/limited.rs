@@ -65,7 +65,7 @@ impl Overdue {
         if waits.iter().all(|wait| wait.path.iter().all(|frame| frame.line.is_none())) {
             text += " (lines need `debug = \"line-tables-only\"` under `[profile.release]`)";
         }
-        Error::new(text).telling(TOO_LONG).lasting().with_hint(
+        Error::new(text).with_user_message(TOO_LONG).permanent().with_hint(
             "give what is awaited a time of its own (`tokio::time::timeout`), or the command more: `Trigger::within(..)`",
         )
     }

@@ -181,7 +181,7 @@ async fn what_was_given_up_runs_on_and_is_not_heard() {
     }
     async fn impatient(event: Event, next: Next) -> Result<Reply> {
         let reply = timeout(Duration::from_secs(1), next.run(event)).await;
-        reply.map_err(|_| Error::tell("that takes too long"))
+        reply.map_err(|_| Error::for_user("that takes too long"))
     }
     let (gate, begun, end) = Gate::new();
     let (transport, mut far) = line();

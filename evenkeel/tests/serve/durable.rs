@@ -109,7 +109,7 @@ async fn an_apology_is_not_taken_for_what_a_replay_sends() {
 /// Fails the first time, in a way that may pass.
 async fn flaky(State(count): State<Count>) -> Result<&'static str> {
     match count.fetch_add(1, Ordering::Relaxed) {
-        0 => Err(Error::new("on purpose").passing()),
+        0 => Err(Error::new("on purpose").transient()),
         _ => Ok("at last"),
     }
 }
@@ -304,7 +304,7 @@ fn only<'a>(log: &'a str, level: &str) -> Vec<&'a str> {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_is_followed_by_another_is_a_warning_that_says_when_and_the_last_is_an_error() {
     async fn never() -> Result<()> {
-        Err(Error::new("on purpose").passing())
+        Err(Error::new("on purpose").transient())
     }
     let thrice = Retry::strict().with_attempts(3).within(Duration::from_secs(600));
     let router = || Router::new().route(Trigger::command("!never").retry(thrice), never);
@@ -320,7 +320,7 @@ async fn an_attempt_that_is_followed_by_another_is_a_warning_that_says_when_and_
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_cannot_pass_is_one_error() {
     async fn wrong() -> Result<()> {
-        Err(Error::new("on purpose").lasting())
+        Err(Error::new("on purpose").permanent())
     }
     async fn panics() {
         panic!("on purpose")

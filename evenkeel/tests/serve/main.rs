@@ -147,7 +147,7 @@ async fn a_repeated_delivery_is_handled_once() {
 async fn what_a_failing_handler_promised_is_not_sent() {
     async fn half(cx: Context) -> Result<()> {
         cx.reply("half an answer");
-        Err(Error::tell("no such city"))?
+        Err(Error::for_user("no such city"))?
     }
     async fn broken(cx: Context) -> Result<()> {
         cx.reply("half an answer");

@@ -283,7 +283,7 @@ async fn buy(cx: Context) -> Result<String> {
 /// Fails once.
 async fn fragile(State(count): State<Count>) -> Result<&'static str> {
     match count.fetch_add(1, Ordering::Relaxed) {
-        0 => Err(Error::new("on purpose").passing()),
+        0 => Err(Error::new("on purpose").transient()),
         _ => Ok("mended"),
     }
 }
@@ -370,7 +370,7 @@ async fn a_handler_that_hangs_after_a_crash_holds_up_nobody_else() {
 #[tokio::test(start_paused = true)]
 async fn a_bot_that_stops_waits_for_no_pause() {
     async fn stubborn() -> Result<()> {
-        Err(Error::new("on purpose").passing())
+        Err(Error::new("on purpose").transient())
     }
     let home = Home::new("pause");
     let down = Arc::new(AtomicU32::new(1));

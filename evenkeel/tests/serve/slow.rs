@@ -291,7 +291,7 @@ async fn a_reply_that_is_still_on_its_way_takes_no_later_ones_place() {
         if cx.is_first_attempt() {
             // It gives up on the answer, not on the reply.
             let _late = timeout(Duration::from_millis(10), cx.reply_now("one moment")).await;
-            return Err(evenkeel::Error::new("not yet").passing());
+            return Err(evenkeel::Error::new("not yet").transient());
         }
         Ok("done")
     }

@@ -254,7 +254,7 @@ async fn two_bots_that_answer_each_other_are_slowed_down() {
         Ok(())
     }
     async fn rejects(_: Context) -> Result<(), Error> {
-        Err(Error::tell("I did not understand that. Try !help."))
+        Err(Error::for_user("I did not understand that. Try !help."))
     }
     let (promised, at_once, told) = (
         chatter(|| Router::new().fallback(what).with_state(())).await,

@@ -49,7 +49,7 @@ async fn attempts(retry: Retry, errors: Vec<Error>) -> (Vec<Duration>, String) {
 }
 
 fn busy(seconds: u64) -> Error {
-    Error::new("busy").passing_after(Duration::from_secs(seconds))
+    Error::new("busy").transient_after(Duration::from_secs(seconds))
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,7 +229,7 @@ async fn the_limiter_of_the_guide_swallows_no_reminder_and_refuses_no_retry() {
     }
     async fn flaky(cx: Context) -> Result<String> {
         match cx.attempt() {
-            1 | 2 => Err(Error::new("on purpose").passing()),
+            1 | 2 => Err(Error::new("on purpose").transient()),
             attempt => Ok(format!("attempt {attempt}")),
         }
     }

@@ -106,7 +106,7 @@ impl Deliveries {
         self.counters.not_sent += u64::from(!is_unknown);
         self.leaves_outbox(&conversation, now, effects);
         // What could be done by sending again has been done: the handler's own attempts add nothing to it.
-        let told = || Error::from(error.clone()).lasting().with_retry_after(error.retry_after());
+        let told = || Error::from(error.clone()).permanent().with_retry_after(error.retry_after());
         let chain = told().chain();
         let answers = self.outstanding.remove(&key(send_key)).unwrap_or_default();
         let heard = answers.into_iter().filter_map(|answer| answer.send(Err(told())).ok());

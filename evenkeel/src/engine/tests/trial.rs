@@ -44,7 +44,7 @@ pub(super) enum Move {
     },
     Fail {
         who: u8,
-        is_passing: bool,
+        is_transient: bool,
     },
     Panic {
         who: u8,
@@ -298,8 +298,8 @@ impl Trial {
             Move::Arrive { conversation, is_repeated } => self.arrive(conversation, is_repeated),
             Move::Write => self.write(),
             Move::Succeed { who, replies, jobs } => self.succeed(who, replies, jobs),
-            Move::Fail { who, is_passing } => {
-                self.fail(who, Reason::Failed, is_passing && self.wishes.retry.attempts > 1);
+            Move::Fail { who, is_transient } => {
+                self.fail(who, Reason::Failed, is_transient && self.wishes.retry.attempts > 1);
             }
             Move::Panic { who } => self.fail(who, Reason::Panicked, false),
             Move::CutShort { who } => self.cut_short(who),
