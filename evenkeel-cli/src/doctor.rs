@@ -49,7 +49,7 @@ async fn examine_with(config: &Config, report: &mut Report) {
     }
     let mut promises = Vec::new();
     if let Some(signal) = signal {
-        promises = promises::of(&signal.reception(), signal.resends_safely(), &place.durability());
+        promises = promises::of(&signal.delivery_mode(), signal.is_idempotent(), &place.durability());
         report.add("connection", connection::findings(signal).await);
     }
     if is_sound {

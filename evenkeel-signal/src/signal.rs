@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel::backoff::system_chance;
 use evenkeel::config::{Config, Secret};
-use evenkeel::guarantee::Reception;
+use evenkeel::guarantee::DeliveryMode;
 use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{Attachment, DownloadError, Error, Event, Outbound, Result, Transport};
 use http::{HeaderMap, HeaderValue, Method};
@@ -412,9 +412,9 @@ impl Transport for Signal {
         128
     }
 
-    fn reception(&self) -> Reception {
+    fn delivery_mode(&self) -> DeliveryMode {
         let how = "json-rpc, by WebSocket".to_owned();
-        Reception::AtMostOnceWhileConnected { how, connections: self.sockets }
+        DeliveryMode::AtMostOnceWhileConnected { how, connections: self.sockets }
     }
 
     async fn download(&self, attachment: &Attachment, limit_bytes: usize) -> Result<Bytes> {

@@ -4,10 +4,10 @@
 //! [operating](crate::docs::operating) has the same table, which a test compares with this one.
 //!
 //! ```
-//! use evenkeel::guarantee::{Durability, Guarantees, OnUnknown, Reception};
+//! use evenkeel::guarantee::{Durability, Guarantees, OnUnknown, DeliveryMode};
 //!
-//! let reception = Reception::AcknowledgedAfterCommit { how: "a queue".into() };
-//! let promised = Guarantees::new(&reception, true, &Durability::file("evenkeel.db"), OnUnknown::Dead);
+//! let delivery_mode = DeliveryMode::AcknowledgedAfterCommit { how: "a queue".into() };
+//! let promised = Guarantees::new(&delivery_mode, true, &Durability::file("evenkeel.db"), OnUnknown::Dead);
 //! assert!(promised.to_string().contains("while the bot is away"));
 //! ```
 
@@ -25,7 +25,7 @@ pub use promise::{Promise, Row};
 /// How events come in, and what becomes of those that come while nobody reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reception {
+pub enum DeliveryMode {
     /// The network forgets what it has delivered, whether or not somebody read it.
     AtMostOnceWhileConnected {
         /// By what means, in a few words.
@@ -89,26 +89,26 @@ pub struct Guarantees {
 }
 
 impl Guarantees {
-    /// Puts together what a transport ([`reception`](crate::Transport::reception),
-    /// [`resends_safely`](crate::Transport::resends_safely)), a journal and an author say.
+    /// Puts together what a transport ([`delivery_mode`](crate::Transport::delivery_mode),
+    /// [`is_idempotent`](crate::Transport::is_idempotent)), a journal and an author say.
     pub fn new(
-        reception: &Reception,
-        resends_safely: bool,
+        delivery_mode: &DeliveryMode,
+        is_idempotent: bool,
         durability: &Durability,
         on_unknown: OnUnknown,
     ) -> Self {
         let Durability { acceptance, process_end, power_cut, repeated, side_effects, jobs, record, .. } =
             durability.clone();
         let rows = vec![
-            receiving(reception).about("receiving"),
-            away(reception).about(AWAY),
+            receiving(delivery_mode).about("receiving"),
+            away(delivery_mode).about(AWAY),
             acceptance.about(ACCEPTANCE),
             process_end.about("kill -9 or a crash"),
             power_cut.about("a power cut"),
             repeated.about(REPEATED),
             order().about("order"),
             side_effects.about("what a handler does elsewhere"),
-            unknown(resends_safely, on_unknown).about("replies of unknown outcome"),
+            unknown(is_idempotent, on_unknown).about("replies of unknown outcome"),
             jobs.about("jobs"),
             record.about("the record itself"),
         ];
@@ -141,42 +141,42 @@ impl fmt::Display for Guarantees {
     }
 }
 
-fn receiving(reception: &Reception) -> Promise {
-    match reception {
-        Reception::AtMostOnceWhileConnected { how, connections: 0 | 1 } => Promise::kept(
+fn receiving(delivery_mode: &DeliveryMode) -> Promise {
+    match delivery_mode {
+        DeliveryMode::AtMostOnceWhileConnected { how, connections: 0 | 1 } => Promise::kept(
             format!("{how}, one connection"),
             "a connection that does not answer is read until another one has proven itself; one that breaks is replaced \
              at once, and the log says for how long nobody read",
         ),
-        Reception::AtMostOnceWhileConnected { how, connections } => Promise::kept(
+        DeliveryMode::AtMostOnceWhileConnected { how, connections } => Promise::kept(
             format!("{how}, {connections} connections at all times"),
             "one of them may break without a gap; the journal takes one of the copies",
         ),
-        Reception::AcknowledgedAfterCommit { how } | Reception::KeptInMemory { how } => Promise::kept(
+        DeliveryMode::AcknowledgedAfterCommit { how } | DeliveryMode::KeptInMemory { how } => Promise::kept(
             how.clone(),
             "an event is acknowledged once the journal has it, and offered again before",
         ),
-        Reception::ReplayedFrom { how, .. } => {
+        DeliveryMode::ReplayedFrom { how, .. } => {
             Promise::kept(how.clone(), "how far the bot has read is written together with the events")
         }
     }
 }
 
-fn away(reception: &Reception) -> Promise {
-    match reception {
-        Reception::AtMostOnceWhileConnected { .. } => Promise::limit(
+fn away(delivery_mode: &DeliveryMode) -> Promise {
+    match delivery_mode {
+        DeliveryMode::AtMostOnceWhileConnected { .. } => Promise::limit(
             "lost, for nobody keeps what comes while nobody is connected",
             "the network forgets what it has delivered, read or not: restart quickly, and run the bot near the server",
         ),
-        Reception::AcknowledgedAfterCommit { .. } => Promise::kept(
+        DeliveryMode::AcknowledgedAfterCommit { .. } => Promise::kept(
             "kept by the network until the bot is back",
             "what is not acknowledged is still there",
         ),
-        Reception::KeptInMemory { .. } => Promise::limit(
+        DeliveryMode::KeptInMemory { .. } => Promise::limit(
             "kept until a bot takes it, and lost when the process ends before",
             "this network is in the memory of a process: of what people wrote, only what was accepted outlives it",
         ),
-        Reception::ReplayedFrom { kept: span, .. } => Promise::limit(
+        DeliveryMode::ReplayedFrom { kept: span, .. } => Promise::limit(
             format!("sent again if the bot is back within {} s", span.as_secs()),
             "the network keeps no more than that",
         ),
@@ -191,8 +191,8 @@ fn order() -> Promise {
     )
 }
 
-fn unknown(resends_safely: bool, on_unknown: OnUnknown) -> Promise {
-    if resends_safely {
+fn unknown(is_idempotent: bool, on_unknown: OnUnknown) -> Promise {
+    if is_idempotent {
         let why = "the network knows the key of a reply that it has taken";
         return Promise::kept("sent again, and taken once", why);
     }

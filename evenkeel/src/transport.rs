@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::event::{Attachment, MessageId};
-use crate::guarantee::Reception;
+use crate::guarantee::DeliveryMode;
 use crate::reply::Outbound;
 pub(crate) use backlog::{Backlog, Limits};
 pub use fresh::FreshIds;
@@ -96,12 +96,12 @@ pub trait Transport: Send + Sync + 'static {
     }
 
     /// How events come in, for the table of [`Guarantees`](crate::guarantee::Guarantees). Say no more than what holds.
-    fn reception(&self) -> Reception {
-        Reception::AtMostOnceWhileConnected { how: self.name().to_owned(), connections: 1 }
+    fn delivery_mode(&self) -> DeliveryMode {
+        DeliveryMode::AtMostOnceWhileConnected { how: self.name().to_owned(), connections: 1 }
     }
 
     /// Whether the network knows [`Outbound::key`], so that an action sent twice under the same key happens once.
-    fn resends_safely(&self) -> bool {
+    fn is_idempotent(&self) -> bool {
         false
     }
 

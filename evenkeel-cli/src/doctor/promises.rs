@@ -1,13 +1,13 @@
 //! What holds while the bot runs, and what does not, with what can be done about it.
 
 use evenkeel::config::Config;
-use evenkeel::guarantee::{Durability, Guarantees, OnUnknown, Reception, Row};
+use evenkeel::guarantee::{DeliveryMode, Durability, Guarantees, OnUnknown, Row};
 
 use super::report::{Finding, Mark};
 
 /// The table as findings: a limit is a warning.
-pub(super) fn of(reception: &Reception, resends_safely: bool, durability: &Durability) -> Vec<Finding> {
-    let promised = Guarantees::new(reception, resends_safely, durability, OnUnknown::default());
+pub(super) fn of(delivery_mode: &DeliveryMode, is_idempotent: bool, durability: &Durability) -> Vec<Finding> {
+    let promised = Guarantees::new(delivery_mode, is_idempotent, durability, OnUnknown::default());
     let has_file = durability.path().is_some();
     promised.rows().iter().map(|row| finding(row, has_file)).collect()
 }

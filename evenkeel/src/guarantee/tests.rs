@@ -3,8 +3,8 @@ use super::*;
 const BEGIN: &str = "<!-- guarantees: begin -->\n";
 const END: &str = "<!-- guarantees: end -->\n";
 
-fn connected() -> Reception {
-    Reception::AtMostOnceWhileConnected { how: "a WebSocket".into(), connections: 1 }
+fn connected() -> DeliveryMode {
+    DeliveryMode::AtMostOnceWhileConnected { how: "a WebSocket".into(), connections: 1 }
 }
 
 fn usual() -> Guarantees {
@@ -34,14 +34,14 @@ fn guide() -> String {
     }
     text += "\nWhere that differs:\n\n| with | | promise | why |\n|---|---|---|---|\n";
     let file_alone = file();
-    let receive = |reception| Guarantees::new(&reception, false, &file_alone, OnUnknown::Dead);
+    let receive = |delivery_mode| Guarantees::new(&delivery_mode, false, &file_alone, OnUnknown::Dead);
     let how = || "a queue".to_owned();
     let kept = Duration::from_secs(120);
-    let two = Reception::AtMostOnceWhileConnected { how: "a WebSocket".into(), connections: 2 };
+    let two = DeliveryMode::AtMostOnceWhileConnected { how: "a WebSocket".into(), connections: 2 };
     text += &differing("two connections", &receive(two));
-    text += &differing("acknowledgements", &receive(Reception::AcknowledgedAfterCommit { how: how() }));
-    text += &differing("a network in memory", &receive(Reception::KeptInMemory { how: how() }));
-    text += &differing("replay", &receive(Reception::ReplayedFrom { how: "a session".into(), kept }));
+    text += &differing("acknowledgements", &receive(DeliveryMode::AcknowledgedAfterCommit { how: how() }));
+    text += &differing("a network in memory", &receive(DeliveryMode::KeptInMemory { how: how() }));
+    text += &differing("replay", &receive(DeliveryMode::ReplayedFrom { how: "a session".into(), kept }));
     let replies = |is_safe, on_unknown| Guarantees::new(&connected(), is_safe, &file_alone, on_unknown);
     text += &differing("keys that the network knows", &replies(true, OnUnknown::Dead));
     text += &differing("`on_unknown`", &replies(false, OnUnknown::Resend));
@@ -102,12 +102,12 @@ fn what_is_not_synced_or_not_kept_is_a_limit() {
 #[test]
 fn only_a_network_that_outlives_the_process_keeps_what_comes_while_the_bot_is_away() {
     let how = || "a queue".to_owned();
-    let away = |reception: &Reception| {
-        let promised = Guarantees::new(reception, true, &file(), OnUnknown::Dead);
+    let away = |delivery_mode: &DeliveryMode| {
+        let promised = Guarantees::new(delivery_mode, true, &file(), OnUnknown::Dead);
         promised.rows().iter().find(|row| row.what == AWAY).expect("there is such a row").is_limit
     };
-    assert!(!away(&Reception::AcknowledgedAfterCommit { how: how() }));
-    assert!(away(&Reception::KeptInMemory { how: how() }) && away(&connected()));
+    assert!(!away(&DeliveryMode::AcknowledgedAfterCommit { how: how() }));
+    assert!(away(&DeliveryMode::KeptInMemory { how: how() }) && away(&connected()));
 }
 
 #[test]

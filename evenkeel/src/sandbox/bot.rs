@@ -15,7 +15,7 @@ use super::log;
 use super::network::{Network, No, State};
 use crate::error::{DownloadError, Error, Result};
 use crate::event::{Attachment, Conversation, Event, MessageId};
-use crate::guarantee::Reception;
+use crate::guarantee::DeliveryMode;
 use crate::reply::{Action, Outbound};
 use crate::transport::{Inbox, SendError, Sent, Transport};
 
@@ -63,8 +63,8 @@ impl Transport for Sandbox {
         self.network.change(|state| state.carry_out(outbound)).map_err(SendError::refused)
     }
 
-    fn reception(&self) -> Reception {
-        Reception::KeptInMemory { how: "a queue in memory".to_owned() }
+    fn delivery_mode(&self) -> DeliveryMode {
+        DeliveryMode::KeptInMemory { how: "a queue in memory".to_owned() }
     }
 
     async fn download(&self, attachment: &Attachment, limit_bytes: usize) -> Result<Bytes> {

@@ -91,9 +91,9 @@ impl<T: Transport, J: Journal> Parts<T, J> {
         let inbox = inbox.with_kept(std::mem::take(&mut recovered.kept));
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.
         let receiving = Owned(tokio::spawn(foreign::receive(Arc::clone(&transport), inbox)));
-        let (is_idempotent, on_unknown) = (transport.resends_safely(), app.failure().on_unknown);
+        let (is_idempotent, on_unknown) = (transport.is_idempotent(), app.failure().on_unknown);
         let guarantees =
-            Guarantees::new(&transport.reception(), is_idempotent, &journal.durability(), on_unknown);
+            Guarantees::new(&transport.delivery_mode(), is_idempotent, &journal.durability(), on_unknown);
         tracing::info!("what is promised: {} (`evenkeel doctor` says all of it)", guarantees.summary());
         let policy = Policy {
             is_idempotent,

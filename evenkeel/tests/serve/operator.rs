@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use evenkeel::guarantee::{Guarantees, Reception};
+use evenkeel::guarantee::{DeliveryMode, Guarantees};
 use evenkeel::job::Waiting;
 use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteOptions;
@@ -209,8 +209,8 @@ impl Transport for Gappy {
         Ok(Sent::done())
     }
 
-    fn reception(&self) -> Reception {
-        Reception::AtMostOnceWhileConnected { how: "a string".into(), connections: 2 }
+    fn delivery_mode(&self) -> DeliveryMode {
+        DeliveryMode::AtMostOnceWhileConnected { how: "a string".into(), connections: 2 }
     }
 }
 
