@@ -1,13 +1,13 @@
 //! When something happens again, what of it was missed, and what time it is when the clock was set.
 //!
 //! Nothing here reads a clock or waits: times go in and come out. A [`Schedule`] names times; in milliseconds since 1970, as
-//! a table keeps them, [`due`] says which of them to fire after however long a pause, and [`Hands`] tells the time that both are asked with.
+//! a table keeps them, [`due`] says which of them to fire after however long a pause, and [`SteadyClock`] tells the time that both are asked with.
 
 mod field;
 mod text;
 mod cron;
 mod due;
-mod hands;
+mod steady_clock;
 mod zone;
 #[cfg(test)]
 mod tests;
@@ -24,7 +24,9 @@ use cron::Cron;
 use zone::Zone;
 
 pub use due::{Firings, GRACE, MOST_FIRINGS, Misfire, Overlap, Skipped, due};
-pub use hands::{BACKWARD_TOLERANCE, CONFIRMATION, Hands, LONGEST_WAIT, Reading, STEP_TOLERANCE, Step};
+pub use steady_clock::{
+    BACKWARD_TOLERANCE, CONFIRMATION, LONGEST_WAIT, Reading, STEP_TOLERANCE, SteadyClock, Step,
+};
 
 /// Times at which something happens: at intervals, at a time of day, by a cron pattern, or at the earliest of several.
 ///

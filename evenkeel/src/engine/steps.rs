@@ -11,5 +11,5 @@ mod operating;
 mod recovering;
 mod replying;
 mod stopping;
-mod with_user_message;
+mod telling;
 mod waiting;

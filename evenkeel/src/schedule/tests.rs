@@ -694,30 +694,30 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 #[test]
 fn a_clock_behind_the_record_is_waited_for() {
-    let mut hands = Hands::new(1_000_000);
-    let reading = hands.read(900_000, SECOND);
+    let mut clock = SteadyClock::new(1_000_000);
+    let reading = clock.read(900_000, SECOND);
     assert_eq!(reading.now_ms, 1_000_000);
     assert_eq!((reading.step, reading.behind), (Some(Step::Back(100 * SECOND)), 100 * SECOND));
-    let reading = hands.read(902_000, 3 * SECOND);
+    let reading = clock.read(902_000, 3 * SECOND);
     assert_eq!((reading.now_ms, reading.step), (1_001_800, None));
     // Set right again, to a little less than was told: time stands still until it is reached.
-    let reading = hands.read(1_000_000, 4 * SECOND);
+    let reading = clock.read(1_000_000, 4 * SECOND);
     assert_eq!((reading.now_ms, reading.step), (1_001_800, Some(Step::Forward(97 * SECOND))));
-    assert_eq!(hands.read(1_002_000, 6 * SECOND).now_ms, 1_002_000);
+    assert_eq!(clock.read(1_002_000, 6 * SECOND).now_ms, 1_002_000);
 }
 
 #[test]
 fn a_wrong_reading_leaves_no_trace() {
     let day = 24 * HOUR;
     for wrong in [10 * SECOND, 2 * HOUR, 4_000 * day] {
-        let mut hands = Hands::new(0);
+        let mut clock = SteadyClock::new(0);
         let begin_ms = 1_800_000_000_000;
-        hands.read(begin_ms, Duration::ZERO);
+        clock.read(begin_ms, Duration::ZERO);
         for second in 1..1_000 {
             let right_ms = begin_ms + second * 1_000;
             let is_wrong = (300..350).contains(&second);
             let read_ms = if is_wrong { right_ms + wrong.as_millis() as u64 } else { right_ms };
-            assert_eq!(hands.read(read_ms, Duration::from_secs(second)).now_ms, right_ms, "{wrong:?}");
+            assert_eq!(clock.read(read_ms, Duration::from_secs(second)).now_ms, right_ms, "{wrong:?}");
         }
     }
 }
@@ -727,15 +727,15 @@ fn a_clock_that_stays_where_it_was_set_is_followed_in_the_end() {
     // Set forward or far back: after a minute. Set back by less: when it has caught up.
     let cases = [(HOUR, true, 61), (HOUR, false, 36_000), (10 * SECOND, false, 100), (30 * HOUR, false, 61)];
     for (by, is_forward, seconds) in cases {
-        let (mut hands, begin_ms) = (Hands::new(0), 1_800_000_000_000);
-        hands.read(begin_ms, Duration::ZERO);
+        let (mut clock, begin_ms) = (SteadyClock::new(0), 1_800_000_000_000);
+        clock.read(begin_ms, Duration::ZERO);
         let by_ms = by.as_millis() as u64;
         let wall_ms = |second| {
             let right_ms = begin_ms + second * 1_000;
             if is_forward { right_ms + by_ms } else { right_ms - by_ms }
         };
         let followed = (1..=seconds).find(|second| {
-            let reading = hands.read(wall_ms(*second), Duration::from_secs(*second));
+            let reading = clock.read(wall_ms(*second), Duration::from_secs(*second));
             reading.now_ms == wall_ms(*second)
         });
         let followed = followed.unwrap_or_else(|| panic!("{by:?} is never followed"));
@@ -745,14 +745,14 @@ fn a_clock_that_stays_where_it_was_set_is_followed_in_the_end() {
 
 #[test]
 fn time_goes_on_by_less_than_a_millisecond_at_once() {
-    let mut hands = Hands::new(1_000_000);
-    let told = (0..=10_000_u32).map(|tenth| hands.read(0, Duration::from_micros(100) * tenth).now_ms).max();
+    let mut clock = SteadyClock::new(1_000_000);
+    let told = (0..=10_000_u32).map(|tenth| clock.read(0, Duration::from_micros(100) * tenth).now_ms).max();
     assert_eq!(told, Some(1_000_900));
 }
 
 #[test]
 fn a_pause_before_the_start_is_no_step() {
-    let reading = Hands::new(1_000_000).read(9_000_000, Duration::ZERO);
+    let reading = SteadyClock::new(1_000_000).read(9_000_000, Duration::ZERO);
     assert_eq!((reading.now_ms, reading.step, reading.behind), (9_000_000, None, Duration::ZERO));
 }
 
@@ -771,9 +771,9 @@ proptest! {
     ) {
         let begin: i64 = 1_000_000_000_000;
         let latest_ms = u64::try_from(begin + latest_off).unwrap();
-        let mut hands = Hands::new(latest_ms);
+        let mut clock = SteadyClock::new(latest_ms);
         let (mut wall, mut passed_ms) = (begin, 7_u64);
-        let first = hands.read(u64::try_from(wall).unwrap(), Duration::from_millis(passed_ms));
+        let first = clock.read(u64::try_from(wall).unwrap(), Duration::from_millis(passed_ms));
         prop_assert_eq!(first.step.is_some(), latest_off > 2_000);
         let (mut told_ms, mut unreported, mut quiet_ms) = (first.now_ms, 0_i64, 0);
         prop_assert!(told_ms >= latest_ms);
@@ -782,7 +782,7 @@ proptest! {
             wall += i64::try_from(pause_ms).unwrap() + set_ms;
             unreported += set_ms;
             let wall_ms = u64::try_from(wall).unwrap();
-            let reading = hands.read(wall_ms, Duration::from_millis(passed_ms));
+            let reading = clock.read(wall_ms, Duration::from_millis(passed_ms));
             let now_ms = reading.now_ms;
             prop_assert_eq!(reading.behind, Duration::from_millis(now_ms.saturating_sub(wall_ms)));
             quiet_ms = if reading.step.is_some() { 0 } else { quiet_ms + pause_ms };

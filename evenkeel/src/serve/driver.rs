@@ -23,7 +23,7 @@ use crate::engine::{Attempt, Delivery, HandlerOutcome, HandlerRequests, Now};
 use crate::journal::{Dead, Journal};
 use crate::progress::Progress;
 use crate::route::App;
-use crate::schedule::{Hands, Reading, Step};
+use crate::schedule::{Reading, SteadyClock, Step};
 use crate::transport::Backlog;
 pub(super) use turn::Inputs;
 
@@ -60,7 +60,7 @@ pub(super) struct Begun<J: Journal> {
     /// The label of an event until its trigger is known.
     unmatched: Label,
     at: Instant,
-    hands: Hands,
+    steady: SteadyClock,
 }
 
 impl<J: Journal> Default for Begun<J> {
@@ -73,7 +73,7 @@ impl<J: Journal> Default for Begun<J> {
             drains_when_taken: None,
             unmatched: Label::new("message").general(),
             at: Instant::now(),
-            hands: Hands::new(0),
+            steady: SteadyClock::new(0),
         }
     }
 }
@@ -82,7 +82,7 @@ impl<J: Journal> Driver<J> {
     /// The present moment, by a clock that follows no wrong reading.
     fn now(&mut self) -> Now {
         let elapsed = self.begun.at.elapsed();
-        let Reading { now_ms, step, .. } = self.begun.hands.read(self.clock.now_ms(), elapsed);
+        let Reading { now_ms, step, .. } = self.begun.steady.read(self.clock.now_ms(), elapsed);
         match step {
             Some(Step::Forward(by)) => {
                 tracing::warn!(

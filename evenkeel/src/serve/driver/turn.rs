@@ -10,7 +10,7 @@ use crate::engine::{HandlerOutcome, HandlerRequest, Input, Load, NameCommand, Ou
 use crate::error::Result;
 use crate::journal::{Journal, Recovered, Written};
 use crate::operator::OperatorCommand;
-use crate::schedule::Hands;
+use crate::schedule::SteadyClock;
 use crate::serve::link::{SendEnd, ToDriver, ToWire};
 use crate::serve::wait::{at, polled};
 use crate::transport::Arrival;
@@ -71,7 +71,7 @@ pub(super) enum Over {
 impl<J: Journal> Driver<J> {
     /// Begins with what an earlier run left.
     pub(super) fn take_up(&mut self, recovered: Recovered) {
-        self.begun.hands = Hands::new(recovered.latest_ms);
+        self.begun.steady = SteadyClock::new(recovered.latest_ms);
         let (now, app) = (self.now(), self.app.clone());
         let name_command: NameCommand = Box::new(move |event| app.command(event));
         let mut core = self.core.lock();

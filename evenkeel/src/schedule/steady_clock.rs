@@ -29,18 +29,18 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3_600);
 ///
 /// ```
 /// use std::time::Duration;
-/// use evenkeel::schedule::{Hands, Step};
+/// use evenkeel::schedule::{SteadyClock, Step};
 ///
 /// let seconds = Duration::from_secs;
-/// let mut hands = Hands::new(0);
-/// assert_eq!(hands.read(1_000_000, seconds(0)).now_ms, 1_000_000);
-/// let reading = hands.read(410_000, seconds(10)); // set back by ten minutes
+/// let mut clock = SteadyClock::new(0);
+/// assert_eq!(clock.read(1_000_000, seconds(0)).now_ms, 1_000_000);
+/// let reading = clock.read(410_000, seconds(10)); // set back by ten minutes
 /// assert_eq!((reading.now_ms, reading.step), (1_009_000, Some(Step::Back(seconds(600)))));
-/// assert_eq!(hands.read(420_000, seconds(20)).now_ms, 1_018_000);
-/// assert_eq!(hands.read(1_030_000, seconds(30)).step, Some(Step::Forward(seconds(600))));
+/// assert_eq!(clock.read(420_000, seconds(20)).now_ms, 1_018_000);
+/// assert_eq!(clock.read(1_030_000, seconds(30)).step, Some(Step::Forward(seconds(600))));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Hands {
+pub struct SteadyClock {
     /// The latest time told, or known from before.
     latest_ms: u64,
     /// The readings by which further ones are judged: wall clock and monotonic clock.
@@ -62,7 +62,7 @@ enum Course {
     Slow,
 }
 
-/// One reading of [`Hands`].
+/// One reading of [`SteadyClock`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// The time to go by, in milliseconds since 1970.
@@ -82,7 +82,7 @@ pub enum Step {
     Back(Duration),
 }
 
-impl Hands {
+impl SteadyClock {
     /// Hands that start from the latest time in the record, `0` without one.
     #[must_use]
     pub fn new(latest_ms: u64) -> Self {
