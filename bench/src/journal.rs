@@ -9,7 +9,7 @@ use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use evenkeel::journal::sqlite::{SqliteJournal, Vitals};
+use evenkeel::journal::sqlite::{SqliteJournal, Stats};
 use evenkeel::journal::{Acceptance, Answer, DeadFilter, Entry, Journal, NewJob, Reason};
 use evenkeel::{Conversation, Event, Message, Outbound, Reply, SendKey, Sender};
 
@@ -119,8 +119,8 @@ fn follow(batch: &[Entry], answers: &[Answer], next: &mut Vec<Entry>) -> u64 {
     accepted
 }
 
-fn syncs(vitals: &Vitals) -> u64 {
-    vitals.full_commits + 2 * vitals.checkpoints
+fn syncs(stats: &Stats) -> u64 {
+    stats.full_commits + 2 * stats.checkpoints
 }
 
 /// Pages in use, by the header of the file (<https://sqlite.org/fileformat2.html#the_database_header>).
@@ -173,12 +173,12 @@ async fn accepting(folder: &Path) -> io::Result<()> {
         follow(&written.batch, &written.answers, &mut next);
     }
     journal.close().await;
-    let vitals = health.vitals();
+    let stats = health.stats();
     let (bare, taken) = (percentiles(bare), percentiles(taken));
     println!("\nat {OFFERED} messages/s, p50 / p99 / max in ms");
     println!("  bare write + fdatasync   {:.2} / {:.2} / {:.2}", bare[0], bare[1], bare[2]);
     println!("  accept                   {:.2} / {:.2} / {:.2}", taken[0], taken[1], taken[2]);
-    println!("  syncs per message        {:.2}", syncs(&vitals) as f64 / count as f64);
+    println!("  syncs per message        {:.2}", syncs(&stats) as f64 / count as f64);
     Ok(())
 }
 

@@ -109,7 +109,7 @@ impl Console {
     pub(crate) fn start(
         console: Option<Self>,
         about: About,
-        desk: Desk,
+        desk: BotHandles,
         journal: Option<&Path>,
     ) -> Result<Option<Serving>> {
         if let (None, Some(journal)) = (&console, journal) {
@@ -146,7 +146,7 @@ impl Console {
     }
 
     /// Serves on a thread of its own until the answer is dropped.
-    fn serve(self, about: About, desk: Desk, journal: Option<&Path>) -> Result<Serving> {
+    fn serve(self, about: About, desk: BotHandles, journal: Option<&Path>) -> Result<Serving> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (serving, stopped) = watch::channel(());
         let window = Window { about, desk: desk.clone(), stopped: stopped.clone() };
@@ -232,7 +232,7 @@ pub(crate) fn program() -> String {
 
 /// What the panels work with.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct BotHandles {
     pub(crate) status: Status,
     pub(crate) letters: DeadLetters,
     pub(crate) jobs: Jobs,
@@ -280,7 +280,7 @@ pub(crate) async fn gone(mut stopped: watch::Receiver<()>) {
 }
 
 /// What all pages that show a bot have: the panels with what belongs to them.
-pub(crate) fn shared(desk: Desk) -> Router {
+pub(crate) fn shared(desk: BotHandles) -> Router {
     Router::new()
         .route("/base.css", get(|| async { asset(STYLE, include_str!("console/web/base.css")) }))
         .route("/parts.js", get(|| async { asset(SCRIPT, include_str!("console/web/parts.js")) }))
@@ -311,11 +311,11 @@ pub(crate) fn page(above: &str, below: &str) -> Response {
 #[derive(Clone)]
 struct Window {
     about: About,
-    desk: Desk,
+    desk: BotHandles,
     stopped: watch::Receiver<()>,
 }
 
-fn router(window: Window, desk: Desk, keys: Keys) -> Router {
+fn router(window: Window, desk: BotHandles, keys: Keys) -> Router {
     let front =
         || async { page(include_str!("console/web/top.html"), include_str!("console/web/bottom.html")) };
     Router::new()
@@ -336,7 +336,7 @@ async fn follow(State(window): State<Window>) -> Sse<impl Stream<Item = Result<E
 }
 
 /// What all pages hear of a bot whenever it has changed: its state, and how many dead letters wait.
-pub(crate) fn looks(desk: &Desk) -> impl Stream<Item = Event> + use<> {
+pub(crate) fn looks(desk: &BotHandles) -> impl Stream<Item = Event> + use<> {
     let letters = panels::waiting_letters(desk.letters.clone()).map(|count| event("letters", &count));
     stream::select(statuses(desk.status.clone()), letters)
 }

@@ -33,7 +33,7 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 #[cfg(feature = "page")]
-use crate::console::{About, Console, Desk, program};
+use crate::console::{About, BotHandles, Console, program};
 use crate::error::{Error, Result};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
@@ -398,7 +398,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let _console = {
             let about = About { name: bot_name.unwrap_or_else(program), transport: name, greeting };
             let Operator { letters, jobs } = operator.clone();
-            let desk = Desk { status: status.clone(), letters, jobs };
+            let desk = BotHandles { status: status.clone(), letters, jobs };
             Console::start(console, about, desk, journal.durability().path())?
         };
         let limits = Limits::new(backlog_bytes, share_bytes, event_bytes);

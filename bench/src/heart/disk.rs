@@ -100,7 +100,7 @@ impl Disk {
     }
 
     /// What to print behind a figure that says nothing, because the disk is slow.
-    pub(super) fn doubt(&self) -> Option<String> {
+    pub(super) fn warning(&self) -> Option<String> {
         let own = |sync_ms: f64| sync_ms - self.more.as_secs_f64() * 1e3;
         let sync_ms = own(self.sync_ms());
         (sync_ms > SLOWEST_MS).then(|| {
@@ -111,9 +111,9 @@ impl Disk {
 
     /// What is printed beside each table.
     pub(super) fn heading(&self) -> String {
-        let doubt = self.doubt().map(|doubt| format!(" ({doubt})")).unwrap_or_default();
+        let warning = self.warning().map(|warning| format!(" ({warning})")).unwrap_or_default();
         let worst = self.syncs.iter().copied().fold(0.0, f64::max);
-        format!("sync p50 {:.3} ms, {worst:.3} at worst, written over{doubt}", self.sync_ms())
+        format!("sync p50 {:.3} ms, {worst:.3} at worst, written over{warning}", self.sync_ms())
     }
 }
 
@@ -189,10 +189,10 @@ mod tests {
     fn a_slow_disk_gives_no_verdict() {
         let mut disk = Disk::new().expect("a folder");
         disk.syncs = vec![0.1, 0.2, 0.4];
-        assert_eq!((disk.sync_ms(), disk.doubt()), (0.2, None));
+        assert_eq!((disk.sync_ms(), disk.warning()), (0.2, None));
         disk.syncs.push(0.4);
         assert!(disk.heading().contains("no verdict: a sync took 0.40 ms"), "{}", disk.heading());
         disk.more = Duration::from_micros(150);
-        assert_eq!(disk.doubt(), None, "what was added on purpose is no doubt");
+        assert_eq!(disk.warning(), None, "what was added on purpose is no doubt");
     }
 }

@@ -98,7 +98,7 @@ fn row(rate: u32, name: &str, disk: &Disk, [memory, kept]: [&Waits; 2], quiet: &
     let bars = [bar(&memory.p50, P50), bar(&memory.p99, P99)];
     let ours = [median(&kept.p50), median(&kept.p99)];
     let word = |at: usize| if ours[at] <= bars[at] { "met" } else { "MISSED" };
-    let verdict = disk.doubt().unwrap_or_else(|| format!("p50 {}, p99 {}", word(0), word(1)));
+    let verdict = disk.warning().unwrap_or_else(|| format!("p50 {}, p99 {}", word(0), word(1)));
     let (unanswered, lateness) = (memory.unanswered + kept.unanswered, memory.lateness.max(kept.lateness));
     let mut complaints = quiet.note();
     if unanswered > 0 {

@@ -61,16 +61,16 @@ pub(super) async fn throughput(path: &Path, producers: u64) -> io::Result<Rate> 
     }
     let (wall, cpu) = (start.elapsed(), cpu_time() - cpu);
     journal.close().await;
-    let vitals = health.vitals();
+    let stats = health.stats();
     let per_message = |what: Duration| what.as_secs_f64() * 1e6 / messages as f64;
     Ok(Rate {
         producers,
         per_second: messages as f64 / wall.as_secs_f64(),
-        syncs: syncs(&vitals) as f64 / messages as f64,
+        syncs: syncs(&stats) as f64 / messages as f64,
         cpu_micros: per_message(cpu),
-        writer_micros: per_message(vitals.busy),
+        writer_micros: per_message(stats.busy),
         left_bytes: used_bytes(path)?.saturating_sub(empty) as f64 / messages as f64,
-        log_mib: vitals.wal_peak_bytes as f64 / f64::from(1 << 20),
+        log_mib: stats.wal_peak_bytes as f64 / f64::from(1 << 20),
     })
 }
 

@@ -1,7 +1,7 @@
 //! What is there of the bot's journal, without opening it as a bot does.
 
 use evenkeel::journal::Place;
-use evenkeel::journal::sqlite::{Doubt, Stock};
+use evenkeel::journal::sqlite::{Summary, Warning};
 
 use super::report::{Finding, Mark};
 use crate::table::{count, size};
@@ -32,27 +32,27 @@ pub(super) fn findings(place: &Place, account: Option<&Account>) -> Vec<Finding>
         }
         Err(error) => return vec![Finding::fail("file", &error)],
     };
-    found.extend(place.doubts().into_iter().map(finding));
+    found.extend(place.warnings().into_iter().map(finding));
     found
 }
 
-fn finding(doubt: Doubt) -> Finding {
-    let mark = if doubt.is_grave { Mark::Fail } else { Mark::Warn };
-    Finding { mark, name: "place", text: doubt.text, fix: Some(doubt.fix) }
+fn finding(warning: Warning) -> Finding {
+    let mark = if warning.is_grave { Mark::Fail } else { Mark::Warn };
+    Finding { mark, name: "place", text: warning.text, fix: Some(warning.fix) }
 }
 
-fn told(path: &impl std::fmt::Display, stock: &Stock) -> String {
+fn told(path: &impl std::fmt::Display, stock: &Summary) -> String {
     let events = count(stock.events, "event", "events");
     let replies = count(stock.replies, "reply", "replies");
     let jobs = count(stock.jobs, "job", "jobs");
     format!("`{path}`, {}: {events} to be handled, {replies} to be sent, {jobs}", size(stock.bytes))
 }
 
-fn user(stock: &Stock) -> Finding {
+fn user(stock: &Summary) -> Finding {
     Finding::ok("bot", if stock.is_in_use { "one runs on this journal" } else { "none runs on this journal" })
 }
 
-fn owner(stock: &Stock, account: &Account) -> Option<Finding> {
+fn owner(stock: &Summary, account: &Account) -> Option<Finding> {
     let checked = stock.check_account(Some(&account.own), account.granted.as_deref());
     checked.err().map(|error| Finding::fail("owner", &error))
 }

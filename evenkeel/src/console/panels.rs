@@ -12,7 +12,7 @@ use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{Desk, Refusal};
+use super::{BotHandles, Refusal};
 use crate::error::{Error, Result};
 use crate::guarantee::Guarantees;
 use crate::job::Waiting;
@@ -33,7 +33,7 @@ const SLOW: Duration = Duration::from_secs(10);
 /// How long an answer that the journal gives is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn routes() -> Router<Desk> {
+pub(super) fn routes() -> Router<BotHandles> {
     Router::new()
         .route("/api/dead", get(dead))
         .route("/api/dead/export", get(export))
@@ -110,7 +110,7 @@ struct Letters<'a> {
     given_up: u64,
 }
 
-async fn dead(State(desk): State<Desk>, Query(look): Query<Look>) -> Result<Response, Refusal> {
+async fn dead(State(desk): State<BotHandles>, Query(look): Query<Look>) -> Result<Response, Refusal> {
     // Counted first: what is given up in between is in the list and not yet in the count, never the other way round.
     let given_up = desk.status.snapshot().await.ok_or_else(stopped)?.dead;
     let shown = shown(look.shown);
@@ -140,7 +140,7 @@ pub(super) fn waiting_letters(letters: DeadLetters) -> impl Stream<Item = u64> {
 }
 
 /// The same lines as those of `evenkeel dead export`, read while they are sent.
-async fn export(State(desk): State<Desk>, Query(look): Query<Look>) -> Response {
+async fn export(State(desk): State<BotHandles>, Query(look): Query<Look>) -> Response {
     let filter = Some(look.filter(EXPORTED));
     let pages = stream::unfold((desk.letters, filter), move |(letters, filter)| async move {
         let (page, next) = exported(&letters, filter?, look.text).await;
@@ -197,11 +197,11 @@ impl Chosen {
     }
 }
 
-async fn replay(State(desk): State<Desk>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
+async fn replay(State(desk): State<BotHandles>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
     Ok(Json(answered(desk.letters.replay(chosen.filter()?)).await?))
 }
 
-async fn discard(State(desk): State<Desk>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
+async fn discard(State(desk): State<BotHandles>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
     Ok(Json(answered(desk.letters.discard(chosen.filter()?)).await?))
 }
 
@@ -241,7 +241,7 @@ struct Plans {
     shown: Option<usize>,
 }
 
-async fn jobs(State(desk): State<Desk>, Query(plans): Query<Plans>) -> Result<Response, Refusal> {
+async fn jobs(State(desk): State<BotHandles>, Query(plans): Query<Plans>) -> Result<Response, Refusal> {
     let shown = shown(plans.shown);
     let found = answered(desk.jobs.list(None, None, shown + 1)).await?;
     Ok(Json(First::of(found.iter().map(Planned::new).collect(), shown)).into_response())
@@ -253,16 +253,16 @@ struct Cancel {
 }
 
 /// Answers whether there was such a job.
-async fn cancel(State(desk): State<Desk>, Json(cancel): Json<Cancel>) -> Result<Json<bool>, Refusal> {
+async fn cancel(State(desk): State<BotHandles>, Json(cancel): Json<Cancel>) -> Result<Json<bool>, Refusal> {
     Ok(Json(answered(desk.jobs.cancel(cancel.name)).await?))
 }
 
-async fn guarantees(State(desk): State<Desk>) -> Result<Json<Guarantees>, Refusal> {
+async fn guarantees(State(desk): State<BotHandles>) -> Result<Json<Guarantees>, Refusal> {
     Ok(Json(desk.status.guarantees().await.ok_or_else(stopped)?))
 }
 
 /// The handlers that have run for long, and where each waits.
-async fn slow(State(desk): State<Desk>) -> Result<Json<Vec<SlowHandler>>, Refusal> {
+async fn slow(State(desk): State<BotHandles>) -> Result<Json<Vec<SlowHandler>>, Refusal> {
     Ok(Json(desk.status.slow_handlers(SLOW).await.ok_or_else(stopped)?))
 }
 
@@ -273,7 +273,7 @@ struct Pardon {
 }
 
 /// Lets a command go from quarantine, and answers how many of this name there were.
-async fn pardon(State(desk): State<Desk>, Json(pardon): Json<Pardon>) -> Result<Json<usize>, Refusal> {
+async fn pardon(State(desk): State<BotHandles>, Json(pardon): Json<Pardon>) -> Result<Json<usize>, Refusal> {
     let pardoned = desk.status.pardon(pardon.name).await;
     let pardoned =
         pardoned.ok_or_else(|| Error::new("the bot has stopped: its quarantine is gone with it"))?;

@@ -19,7 +19,7 @@ fn console_with(keys: Keys) -> (Router, watch::Sender<()>) {
     let ((status, _), (Operator { letters, jobs }, _)) = (Status::new(), Operator::new());
     let (serving, stopped) = watch::channel(());
     let about = About { name: "shop".to_owned(), transport: "pigeons", greeting: "two of them".to_owned() };
-    let desk = Desk { status, letters, jobs };
+    let desk = BotHandles { status, letters, jobs };
     let window = Window { about, desk: desk.clone(), stopped };
     (router(window, desk, keys), serving)
 }

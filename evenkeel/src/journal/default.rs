@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::memory::MemoryJournal;
 #[cfg(feature = "sqlite")]
-use super::sqlite::{DeadLetters, Doubt, Jobs, SqliteJournal, SqliteOptions, Stock};
+use super::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions, Summary, Warning};
 use super::{Entry, Interrupt, Journal, Recovered, Written};
 use crate::config::{Secret, Settings};
 use crate::error::{Error, Result};
@@ -96,7 +96,7 @@ impl Place {
     ///
     /// As [`Place::open`], where that can be known without opening; but a file that is in use is none.
     #[cfg(feature = "sqlite")]
-    pub fn look(&self) -> Result<Option<Stock>> {
+    pub fn look(&self) -> Result<Option<Summary>> {
         match &self.path {
             Some(path) => options(self.key.clone()).look(path),
             None if self.key.is_some() => Err(keyless()),
@@ -106,8 +106,8 @@ impl Place {
 
     /// What speaks against the place, as the log says at the start; nothing is opened for it.
     #[cfg(feature = "sqlite")]
-    pub fn doubts(&self) -> Vec<Doubt> {
-        self.path.as_ref().map_or_else(Vec::new, |path| options(self.key.clone()).doubts(path))
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.path.as_ref().map_or_else(Vec::new, |path| options(self.key.clone()).warnings(path))
     }
 
     /// Opens the journal there. Blocks while the file is read.

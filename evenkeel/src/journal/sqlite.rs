@@ -10,8 +10,8 @@ mod session;
 mod write;
 mod store;
 mod look;
-mod doubt;
-mod desk;
+mod warning;
+mod admin;
 
 use std::fmt;
 use std::future::{Future, Ready, ready};
@@ -32,11 +32,11 @@ use crate::sqlite::writer::Writer;
 use schema::LAYOUT;
 use seen::Retention;
 
-pub use crate::sqlite::health::{Health, Vitals};
-pub use desk::{DeadLetters, Desk, Jobs};
-pub use doubt::Doubt;
-pub use look::Stock;
+pub use crate::sqlite::health::{Health, Stats};
+pub use admin::{AdminHandle, DeadLetters, Jobs};
+pub use look::Summary;
 pub use store::{SqliteReader, SqliteStore};
+pub use warning::Warning;
 
 /// How a [`SqliteJournal`] is opened.
 #[derive(Debug, Clone)]
@@ -131,7 +131,7 @@ impl SqliteOptions {
                 return Err(error);
             }
         };
-        for Doubt { text, fix, is_grave } in doubt::of(&place) {
+        for Warning { text, fix, is_grave } in warning::of(&place) {
             if is_grave {
                 tracing::error!("{text}; {fix}");
             } else {

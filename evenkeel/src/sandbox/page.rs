@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::{Changes, Sandbox, Scene};
 use crate::console::{
-    Desk, Keys, Limits, Refusal, SCRIPT, STYLE, Token, asset, event, gone, guard, listen, looks, page,
+    BotHandles, Keys, Limits, Refusal, SCRIPT, STYLE, Token, asset, event, gone, guard, listen, looks, page,
     program, serve, shared, url,
 };
 use crate::error::{Error, Result};
@@ -116,8 +116,8 @@ impl Page {
 }
 
 /// What the page shows of the bot behind an inbox.
-fn desk(inbox: &Inbox) -> Option<Desk> {
-    Some(Desk {
+fn desk(inbox: &Inbox) -> Option<BotHandles> {
+    Some(BotHandles {
         status: inbox.handle::<Status>()?.clone(),
         letters: inbox.handle::<DeadLetters>()?.clone(),
         jobs: inbox.handle::<Jobs>()?.clone(),
@@ -132,7 +132,7 @@ const STRANGER: &str =
 #[derive(Clone)]
 struct Room {
     sandbox: Sandbox,
-    desk: Desk,
+    desk: BotHandles,
     /// What the bot is called.
     name: Arc<str>,
     chips: Arc<[String]>,
@@ -141,7 +141,7 @@ struct Room {
     stopped: watch::Receiver<()>,
 }
 
-fn router(room: Room, desk: Desk, keys: Keys) -> Router {
+fn router(room: Room, desk: BotHandles, keys: Keys) -> Router {
     let front = || async { page(include_str!("page/top.html"), include_str!("page/bottom.html")) };
     let upload = post(upload).layer(DefaultBodyLimit::max(LIMIT_UPLOAD_BYTES));
     Router::new()

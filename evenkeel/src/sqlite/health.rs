@@ -29,7 +29,7 @@ struct Gauges {
 /// What a journal has done, and whether it can.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Vitals {
+pub struct Stats {
     /// Batches that were written.
     pub batches: u64,
     /// Entries in them.
@@ -58,9 +58,9 @@ pub struct Vitals {
 
 impl Health {
     /// Reads all of it.
-    pub fn vitals(&self) -> Vitals {
+    pub fn stats(&self) -> Stats {
         let gauges = &*self.0;
-        Vitals {
+        Stats {
             batches: gauges.batches.load(Relaxed),
             entries: gauges.entries.load(Relaxed),
             full_commits: gauges.full_commits.load(Relaxed),

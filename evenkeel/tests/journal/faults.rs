@@ -48,9 +48,9 @@ fn child() {
                 return say(&format!("failed {error}"));
             }
         }
-        let vitals = journal.health().vitals();
-        assert!(!vitals.is_failing);
-        say(&format!("failures {}", vitals.failures));
+        let stats = journal.health().stats();
+        assert!(!stats.is_failing);
+        say(&format!("failures {}", stats.failures));
         journal.close().await;
         say("closed");
     });
@@ -72,7 +72,7 @@ fn limited(bytes: u64, health: evenkeel::journal::sqlite::Health) {
     // Ends with the process if nothing ever fails.
     std::thread::spawn(move || {
         // More often than a journal fails that does not wait.
-        while health.vitals().failures < 4 {
+        while health.stats().failures < 4 {
             std::thread::yield_now();
         }
         setrlimit(Resource::Fsize, before).unwrap();

@@ -4,17 +4,17 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use evenkeel::journal::sqlite::{SqliteJournal, SqliteOptions, Stock};
+use evenkeel::journal::sqlite::{SqliteJournal, SqliteOptions, Summary};
 use evenkeel::journal::{Entry, Journal, NewJob, Reason};
 
 use crate::made::{Folder, accept, bury, bury_reply, key, promise, write};
 
-fn look(file: &Path) -> Option<Stock> {
+fn look(file: &Path) -> Option<Summary> {
     SqliteOptions::new().look(file).unwrap()
 }
 
 /// Looks until the lock is free: a child of another test that is not yet another program holds a copy of it.
-async fn freed(file: &Path) -> Option<Stock> {
+async fn freed(file: &Path) -> Option<Summary> {
     loop {
         match look(file) {
             Some(stock) if stock.is_in_use => tokio::task::yield_now().await,
@@ -51,8 +51,8 @@ async fn filled(file: &Path) -> SqliteJournal {
 }
 
 #[track_caller]
-fn check(stock: Option<Stock>, is_in_use: bool) {
-    let Stock { bytes, events, replies, dead, jobs, is_in_use: seen, .. } = stock.expect("it is there");
+fn check(stock: Option<Summary>, is_in_use: bool) {
+    let Summary { bytes, events, replies, dead, jobs, is_in_use: seen, .. } = stock.expect("it is there");
     assert_eq!((events, replies, dead, jobs, seen), (2, 1, 3, 1, is_in_use));
     assert!(bytes > 4096, "{bytes}");
 }
@@ -94,9 +94,10 @@ async fn a_new_journal_is_for_its_owner_alone_and_one_that_is_there_keeps_its_mo
         })
     };
     let public = |file: &Path| {
-        let doubts = SqliteOptions::new().doubts(file).into_iter();
-        let doubt = doubts.map(|doubt| (doubt.text, doubt.fix)).find(|(text, _)| text.contains("everybody"));
-        doubt.map(|(_, fix)| fix)
+        let warnings = SqliteOptions::new().warnings(file).into_iter();
+        let warning =
+            warnings.map(|warning| (warning.text, warning.fix)).find(|(text, _)| text.contains("everybody"));
+        warning.map(|(_, fix)| fix)
     };
     let folder = Folder::new("modes");
     let journal = filled(&folder.file()).await;

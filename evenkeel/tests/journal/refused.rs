@@ -506,7 +506,7 @@ async fn a_lock_of_another_program_is_waited_for() {
         let writing = journal.write(vec![accept("b")]);
         (journal, writing)
     });
-    while !health.vitals().is_failing {
+    while !health.stats().is_failing {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     other.execute_batch("ROLLBACK").unwrap();
@@ -523,10 +523,10 @@ async fn a_file_that_is_taken_away_is_noticed() {
     journal.recover().await.unwrap();
     let health = journal.health();
     write(&mut journal, vec![accept("a")]).await;
-    assert!(!health.vitals().is_removed);
+    assert!(!health.stats().is_removed);
     fs::rename(folder.file(), folder.path().join("elsewhere.db")).unwrap();
     for number in 0..1_000 {
-        if health.vitals().is_removed {
+        if health.stats().is_removed {
             return journal.close().await;
         }
         write(&mut journal, vec![accept(&format!("b{number}"))]).await;

@@ -312,7 +312,7 @@ async fn a_journal_that_another_program_keeps_locked_keeps_no_bot() {
         other.execute_batch("BEGIN EXCLUSIVE").unwrap();
         far.say("alice", "!ping");
         timeout(HANG, async {
-            while !health.vitals().is_failing {
+            while !health.stats().is_failing {
                 sleep(Duration::from_millis(20)).await;
             }
         })

@@ -16,7 +16,7 @@ use crate::sqlite::open::Place;
 /// What a journal holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Stock {
+pub struct Summary {
     /// The length of the file, with its write-ahead log.
     pub bytes: u64,
     /// Events that were accepted and are not done.
@@ -34,7 +34,7 @@ pub struct Stock {
     pub account: Option<String>,
 }
 
-impl Stock {
+impl Summary {
     /// Whether a bot may start on it whose transport names this account; `granted` is `EVENKEEL_JOURNAL_ACCOUNT`.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl SqliteOptions {
     /// # Errors
     ///
     /// As [`SqliteOptions::open`], as far as one can know without opening it to write; but a file that is in use is none.
-    pub fn look(self, path: impl Into<PathBuf>) -> Result<Option<Stock>> {
+    pub fn look(self, path: impl Into<PathBuf>) -> Result<Option<Summary>> {
         let place = self.place(path.into());
         place.check()?;
         check_surroundings(&place)?;
@@ -107,7 +107,7 @@ fn connect(place: &Place) -> rusqlite::Result<Connection> {
     place.connect_as(Path::new(&address), flags | OpenFlags::SQLITE_OPEN_URI)
 }
 
-fn count(connection: &Connection, bytes: u64, is_in_use: bool) -> rusqlite::Result<Stock> {
+fn count(connection: &Connection, bytes: u64, is_in_use: bool) -> rusqlite::Result<Summary> {
     let number = |sql: &str, state: &[i64]| {
         let params = rusqlite::params_from_iter(state);
         connection.query_row(sql, params, |row| row.get(0)).map(crate::sqlite::content::natural)
@@ -120,7 +120,7 @@ fn count(connection: &Connection, bytes: u64, is_in_use: bool) -> rusqlite::Resu
     let account = connection
         .query_row(kept, [owner::NAME], |row| Ok(crate::sqlite::content::bytes(row.get_ref(0)?)))
         .optional()?;
-    Ok(Stock {
+    Ok(Summary {
         bytes,
         events: number("SELECT count(*) FROM event WHERE state < ?1", &[event::DEAD])?,
         replies: number(

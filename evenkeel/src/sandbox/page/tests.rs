@@ -24,7 +24,7 @@ fn desk_of(status: Status, operator: Operator) -> (Router, Sandbox, watch::Sende
     let (running, stopped) = watch::channel(());
     let chips = ["!ping".to_owned()].into();
     let Operator { letters, jobs } = operator;
-    let desk = Desk { status, letters, jobs };
+    let desk = BotHandles { status, letters, jobs };
     let room = Room {
         sandbox: sandbox.clone(),
         desk: desk.clone(),

@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What a journal keeps for an operator, beside a bot that may have it open: its [`DeadLetters`], or its [`Jobs`].
 ///
 /// Looking changes nothing. Each change is one transaction, on the disk when it returns.
-pub struct Desk<T> {
+pub struct AdminHandle<T> {
     reader: RefCell<SqliteReader>,
     place: Place,
     options: SqliteOptions,
@@ -52,7 +52,7 @@ pub struct Desk<T> {
 /// }
 /// # Ok(()) }
 /// ```
-pub type DeadLetters = Desk<Dead>;
+pub type DeadLetters = AdminHandle<Dead>;
 
 /// The jobs of a journal that may be in use by a bot: for `evenkeel jobs`, and for programs of your own.
 ///
@@ -69,15 +69,15 @@ pub type DeadLetters = Desk<Dead>;
 /// assert!(jobs.cancel("17.1")?.cancelled);
 /// # Ok(()) }
 /// ```
-pub type Jobs = Desk<Job>;
+pub type Jobs = AdminHandle<Job>;
 
-impl<T> fmt::Debug for Desk<T> {
+impl<T> fmt::Debug for AdminHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Desk").finish_non_exhaustive()
     }
 }
 
-impl<T> Desk<T> {
+impl<T> AdminHandle<T> {
     /// Opens a journal that is there.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl<T> Desk<T> {
     ///
     /// # Errors
     ///
-    /// As [`Desk::open`].
+    /// As [`AdminHandle::open`].
     pub fn open_with(path: impl Into<PathBuf>, options: SqliteOptions) -> Result<Self> {
         let place = options.place(path.into());
         if !place.path.exists() {
@@ -165,7 +165,7 @@ impl<T> Desk<T> {
     }
 }
 
-impl Desk<Dead> {
+impl AdminHandle<Dead> {
     /// The dead letters that are meant, the oldest first. A long list is better asked for in pages, by
     /// [`DeadFilter::after`] and [`DeadFilter::limit`].
     ///
@@ -233,7 +233,7 @@ impl Desk<Dead> {
     }
 }
 
-impl Desk<Job> {
+impl AdminHandle<Job> {
     /// At most `limit` jobs, the earliest first: of the conversation with this id, or of all; those after a job, given by
     /// its due time and number, or from the first. [`Waiting::read`](crate::job::Waiting::read) says what they will call.
     ///

@@ -13,7 +13,7 @@ const LITTLE_BYTES: u64 = 64 << 20;
 /// What an operator should know of the place of a journal: each is a line in the log at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Doubt {
+pub struct Warning {
     /// What is so, and what follows from it.
     pub text: String,
     /// What to do about it.
@@ -24,12 +24,12 @@ pub struct Doubt {
 
 impl SqliteOptions {
     /// What speaks against this place of a journal, whether there is a file or not. Looks, and changes nothing.
-    pub fn doubts(&self, path: impl Into<PathBuf>) -> Vec<Doubt> {
+    pub fn warnings(&self, path: impl Into<PathBuf>) -> Vec<Warning> {
         of(&self.place(path.into()))
     }
 }
 
-pub(super) fn of(place: &Place) -> Vec<Doubt> {
+pub(super) fn of(place: &Place) -> Vec<Warning> {
     let path = &place.path;
     // Of an encrypted file, everybody may read what nobody can.
     let readers = if place.key.is_none() { on_readers(path) } else { None };
@@ -37,7 +37,7 @@ pub(super) fn of(place: &Place) -> Vec<Doubt> {
     [on_kind(path, disk::kind_of(path)), room, readers].into_iter().flatten().collect()
 }
 
-fn on_room(path: &Path, room: Option<u64>) -> Option<Doubt> {
+fn on_room(path: &Path, room: Option<u64>) -> Option<Warning> {
     let (shown, bytes) = (path.display(), room.filter(|bytes| *bytes < LITTLE_BYTES)?);
     let is_grave = bytes < disk::LEAST_BYTES;
     let text = match bytes >> 20 {
@@ -52,16 +52,16 @@ fn on_room(path: &Path, room: Option<u64>) -> Option<Doubt> {
     } else {
         "make room on it: on a full disk nothing is accepted and nothing is sent"
     };
-    Some(Doubt { text, fix: fix.to_owned(), is_grave })
+    Some(Warning { text, fix: fix.to_owned(), is_grave })
 }
 
 /// A group may be let in on purpose; everybody is so by the usual mode of new files.
-fn on_readers(path: &Path) -> Option<Doubt> {
+fn on_readers(path: &Path) -> Option<Warning> {
     let files = [path.to_owned(), beside(path, "-wal")].into_iter().filter(|file| disk::is_open_to_all(file));
     let files: Vec<_> = files.map(|file| quoted(&file)).collect();
     let mode = format!("`chmod o-rwx {}`", files.join(" "));
     let fix = if disk::has_modes(path) { mode } else { modeless(&mode) };
-    (!files.is_empty()).then(|| Doubt {
+    (!files.is_empty()).then(|| Warning {
         text: format!(
             "everybody on this computer may read the journal {}, and what people wrote in it",
             path.display()
@@ -86,7 +86,7 @@ fn quoted(path: &Path) -> String {
     if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-fn on_kind(path: &Path, kind: Kind) -> Option<Doubt> {
+fn on_kind(path: &Path, kind: Kind) -> Option<Warning> {
     let shown = path.display();
     let (text, fix) = match kind {
         Kind::Perhaps(name) => (
@@ -101,7 +101,7 @@ fn on_kind(path: &Path, kind: Kind) -> Option<Doubt> {
         ),
         Kind::Local | Kind::Network(_) | Kind::Unreal(_) => return None,
     };
-    Some(Doubt { text, fix: fix.to_owned(), is_grave: false })
+    Some(Warning { text, fix: fix.to_owned(), is_grave: false })
 }
 
 #[cfg(test)]
@@ -111,17 +111,18 @@ mod tests {
     #[test]
     fn a_file_system_in_memory_or_of_a_program_is_warned_of() {
         let of = |magic| on_kind(Path::new("bot/evenkeel.db"), disk::kind(magic));
-        let doubt = of(0x0102_1994).unwrap();
-        assert!(doubt.text.starts_with("the journal bot/evenkeel.db is on tmpfs, in memory"), "{doubt:?}");
-        assert!(doubt.fix.contains("`EVENKEEL_JOURNAL`"), "{doubt:?}");
-        assert!(of(0x8584_58f6).is_some_and(|doubt| doubt.text.contains("on ramfs, in memory")));
-        assert!(of(0x6573_5546).is_some_and(|doubt| doubt.text.contains("on FUSE: ")));
+        let warning = of(0x0102_1994).unwrap();
+        assert!(warning.text.starts_with("the journal bot/evenkeel.db is on tmpfs, in memory"), "{warning:?}");
+        assert!(warning.fix.contains("`EVENKEEL_JOURNAL`"), "{warning:?}");
+        assert!(of(0x8584_58f6).is_some_and(|warning| warning.text.contains("on ramfs, in memory")));
+        assert!(of(0x6573_5546).is_some_and(|warning| warning.text.contains("on FUSE: ")));
         assert_eq!(of(0xef53), None);
     }
 
     #[test]
     fn little_room_is_warned_of_and_none_is_grave() {
-        let of = |bytes| on_room(Path::new("evenkeel.db"), bytes).map(|doubt| (doubt.text, doubt.is_grave));
+        let of =
+            |bytes| on_room(Path::new("evenkeel.db"), bytes).map(|warning| (warning.text, warning.is_grave));
         let disk = "the disk of the journal evenkeel.db";
         let full = format!("{disk} is full: nothing is accepted and nothing is sent");
         assert_eq!(of(Some(0)), Some((full.clone(), true)));
@@ -144,7 +145,7 @@ mod tests {
     fn a_journal_in_memory_is_not_said_to_be_on_the_disk() {
         let (options, path) = (SqliteOptions::new(), "/dev/no such folder/evenkeel.db");
         assert_eq!(options.durability(path), options.durability(path).with_file_in_memory());
-        let doubts = options.doubts(path);
-        assert!(doubts.iter().any(|doubt| doubt.text.contains("in memory")), "{doubts:?}");
+        let warnings = options.warnings(path);
+        assert!(warnings.iter().any(|warning| warning.text.contains("in memory")), "{warnings:?}");
     }
 }
