@@ -15,7 +15,7 @@ const SYSTEM: &[&str] = &["libc.so", "libc-", "libpthread", "libm.so", "libgcc_s
 
 /// Where the code of a stack lies, and in which build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Places {
+pub(crate) struct Locations {
     /// *Shape*: `shop+0x1a2b3`, a file's name and an address as the file itself counts them. Innermost first; each is
     /// inside the call, not behind it.
     pub(crate) addresses: Vec<String>,
@@ -25,7 +25,7 @@ pub(crate) struct Places {
 
 /// The places of a stack, given as addresses that calls return to.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(crate) fn places(stack: &[usize]) -> Places {
+pub(crate) fn places(stack: &[usize]) -> Locations {
     let modules = modules();
     let inside = stack.iter().filter_map(|at| {
         let at = (*at as u64).checked_sub(1)?;
@@ -36,7 +36,7 @@ pub(crate) fn places(stack: &[usize]) -> Places {
     });
     let inside: Vec<_> = inside.take(SHOWN).collect();
     let build_id = inside.first().and_then(|(module, _)| module.build_id());
-    Places { addresses: inside.into_iter().map(|(_, address)| address).collect(), build_id }
+    Locations { addresses: inside.into_iter().map(|(_, address)| address).collect(), build_id }
 }
 
 /// The loader gives the program itself no name.
@@ -51,8 +51,8 @@ fn file_name(module: &Module) -> Option<String> {
 
 /// Elsewhere nothing is known of the modules.
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-pub(crate) fn places(_stack: &[usize]) -> Places {
-    Places::default()
+pub(crate) fn places(_stack: &[usize]) -> Locations {
+    Locations::default()
 }
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -64,7 +64,7 @@ mod tests {
     fn a_stack_has_addresses_of_the_programs_own_file_and_its_build() {
         let mut stack = [0; 64];
         let count = crate::sys::addresses_here(&mut stack);
-        let Places { addresses, build_id } = places(&stack[..count]);
+        let Locations { addresses, build_id } = places(&stack[..count]);
         let program = std::env::current_exe().expect("tests have a file");
         let name = program.file_name().expect("a name").to_string_lossy().into_owned();
         assert!(!addresses.is_empty() && addresses.len() <= SHOWN, "{addresses:?}");
@@ -76,6 +76,6 @@ mod tests {
         }
         // The linker of this platform leaves one unless told not to.
         assert!(build_id.is_none_or(|id| id.len() >= 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())));
-        assert_eq!(places(&[0, 1, usize::MAX]), Places::default());
+        assert_eq!(places(&[0, 1, usize::MAX]), Locations::default());
     }
 }

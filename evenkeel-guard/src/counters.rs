@@ -53,7 +53,7 @@ pub struct Counters {
 
 /// The counters as they are counted.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct LiveCounters {
     blocked: [AtomicU64; Class::ALL.len()],
     taken_over: AtomicU64,
     times: Mutex<Vec<u32>>,
@@ -70,7 +70,7 @@ pub(crate) struct Tally {
     pub(crate) threads: AtomicUsize,
 }
 
-impl Tally {
+impl LiveCounters {
     pub(crate) fn blocked(&self, command: &str, class: Class) {
         if let Some(at) = Class::ALL.iter().position(|one| *one == class) {
             self.blocked[at].fetch_add(1, Ordering::Relaxed);
@@ -162,16 +162,16 @@ mod tests {
             ((1..=100).collect(), 50, 99, 100),
             ((1..=200).rev().collect(), 100, 198, 200),
         ] {
-            let tally = Tally::default();
-            times.iter().for_each(|time| tally.took_over(ms(*time)));
-            let counters = tally.counters();
+            let live = LiveCounters::default();
+            times.iter().for_each(|time| live.took_over(ms(*time)));
+            let counters = live.counters();
             let found = (counters.taken_over_p50, counters.taken_over_p99, counters.taken_over_max);
             assert_eq!(found, (ms(p50), ms(p99), ms(max)), "{times:?}");
         }
-        let tally = Tally::default();
-        tally.took_over(ms(100));
-        (0..2 * KEPT).for_each(|_| tally.took_over(ms(1)));
-        let counters = tally.counters();
+        let live = LiveCounters::default();
+        live.took_over(ms(100));
+        (0..2 * KEPT).for_each(|_| live.took_over(ms(1)));
+        let counters = live.counters();
         assert_eq!(
             (counters.taken_over_p99, counters.taken_over_max),
             (ms(1), ms(100)),

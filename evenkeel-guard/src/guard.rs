@@ -53,7 +53,7 @@ pub fn watch_with(builder: &mut Builder, options: &Options) -> Guard {
     let mut all = already(builder);
     all.push(Arc::clone(&guests));
     let all: Arc<[_]> = all.into();
-    let place = Place { guests: Arc::clone(&all), has_run: AtomicBool::new(false) };
+    let place = Seat { guests: Arc::clone(&all), has_run: AtomicBool::new(false) };
     builder.on_thread_unpark(move || place.unparked());
     let parked = Arc::clone(&all);
     builder.on_thread_park(move || parked.iter().for_each(|guests| guests.slot().end()));
@@ -77,12 +77,12 @@ fn already(builder: &mut Builder) -> Vec<Arc<Guests>> {
 }
 
 /// A place in a builder, and those who watch from there.
-struct Place {
+struct Seat {
     guests: Arc<[Arc<Guests>]>,
     has_run: AtomicBool,
 }
 
-impl Place {
+impl Seat {
     fn unparked(&self) {
         self.has_run.store(true, Ordering::Relaxed);
         let here = self.guests.iter().fold(None, |other: Option<Here>, guests| {
@@ -95,7 +95,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Seat {
     fn drop(&mut self) {
         let is_asked = ALREADY.with_borrow_mut(|already| {
             already.as_mut().map(|already| already.extend(self.guests.iter().cloned())).is_some()

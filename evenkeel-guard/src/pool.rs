@@ -147,7 +147,7 @@ impl Pool {
 
     /// Starts a thread, unless there are too many.
     pub(crate) fn hire(self: &Arc<Self>, post: Post) -> bool {
-        let threads = &self.watch().tally.threads;
+        let threads = &self.watch().live.threads;
         let is_needed = matches!(post, Post::Quarantine { is_first: true, .. });
         if threads.fetch_add(1, Ordering::Relaxed) >= self.most_threads && !is_needed {
             threads.fetch_sub(1, Ordering::Relaxed);
@@ -181,7 +181,7 @@ impl Pool {
             }
             Post::Quarantine { standing, .. } => self.quarantine.work(&self, standing),
         }
-        self.watch().tally.threads.fetch_sub(1, Ordering::Relaxed);
+        self.watch().live.threads.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Shows the calling thread to the watchdog.
@@ -211,7 +211,7 @@ impl Pool {
                 has_place = true;
             }
             if let Some(wanted) = wanted.take() {
-                watch.tally.took_over(wanted.answer());
+                watch.live.took_over(wanted.answer());
                 watch.wake();
             }
             let Some(work) = self.crew.next(&member, || watch.wake()) else { return };

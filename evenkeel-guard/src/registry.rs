@@ -125,12 +125,12 @@ struct Command {
 struct Pages {
     /// By number.
     labels: Vec<Label>,
-    numbers: HashMap<Place, CommandId>,
+    numbers: HashMap<CommandKey, CommandId>,
     records: HashMap<CommandId, Record>,
 }
 
 /// What makes two labels the same command.
-type Place = (Box<str>, &'static str, u32, u32);
+type CommandKey = (Box<str>, &'static str, u32, u32);
 
 struct Record {
     strikes: u32,

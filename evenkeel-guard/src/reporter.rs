@@ -4,7 +4,7 @@
 
 mod budget;
 mod judged;
-mod places;
+mod sites;
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -19,7 +19,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use crate::address;
 use crate::advice::Words;
 use crate::allow::Allow;
-use crate::counters::Tally;
+use crate::counters::LiveCounters;
 use crate::findings::{Finding, Findings, Message, Reading, Sight, Stacks};
 use crate::frame::claim::Claims;
 use crate::options::Options;
@@ -31,7 +31,7 @@ use crate::sys::{self, Priority};
 use crate::verdict::{Evidence, judge_all, lacks_lines};
 use budget::Budget;
 use judged::{Judged, place_of, report, tell};
-use places::{Key, Noted, Places};
+use sites::{Key, Noted, Sites};
 
 /// After this time without a finding, the line tables are put away: they take tens of megabytes.
 const IDLE: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ const HEARD: usize = 256;
 const VERDICTS: usize = 4096;
 /// A shorter call is reported, and has no consequences. A shorter wait for a lock is nobody's fault.
 const HARMLESS: Duration = Duration::from_millis(1);
-/// So often a command may wait for a lock in one place, each time for [`places::LONG_WAIT`].
+/// So often a command may wait for a lock in one place, each time for [`sites::LONG_WAIT`].
 const LONG_WAITS: u64 = 3;
 
 /// Where findings go.
@@ -84,11 +84,11 @@ impl Reports {
 struct Bench {
     findings: Arc<Findings>,
     registry: Arc<Registry>,
-    tally: Arc<Tally>,
+    counters: Arc<LiveCounters>,
     allow: Allow,
     words: Words,
     runtime_crates: &'static [&'static str],
-    places: Mutex<Places>,
+    sites: Mutex<Sites>,
     symbols: Mutex<Symbols>,
     /// The last poll in which something allowed was found.
     excused_poll: AtomicU64,
@@ -102,16 +102,21 @@ struct Bench {
 }
 
 impl Reporter {
-    pub(crate) fn new(registry: Arc<Registry>, tally: Arc<Tally>, options: &Options, role: Role) -> Self {
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        counters: Arc<LiveCounters>,
+        options: &Options,
+        role: Role,
+    ) -> Self {
         let (stream, _) = broadcast::channel(HEARD);
         let bench = Bench {
             findings: Findings::new(),
             registry,
-            tally,
+            counters,
             allow: options.allow.clone(),
             words: options.words,
             runtime_crates: options.runtime_crates,
-            places: Mutex::default(),
+            sites: Mutex::default(),
             symbols: Mutex::new(Symbols::new()),
             excused_poll: AtomicU64::new(0),
             verdicts: Mutex::default(),
@@ -139,7 +144,7 @@ impl Reporter {
     pub(crate) fn overlook(&self, finding: &Finding) {
         // A call that is found at its beginning is found again at its end.
         if finding.is_over {
-            self.bench.tally.overlooked(finding.class);
+            self.bench.counters.overlooked(finding.class);
         }
         self.bench.registry.leave_unseen(finding.command, finding.incident);
     }
@@ -175,7 +180,7 @@ impl Reporter {
 
     /// The places found so far, oldest first.
     pub(crate) fn reports(&self) -> Vec<Report> {
-        locked(&self.bench.places).reports()
+        locked(&self.bench.sites).reports()
     }
 
     /// Says at the end what of the list of what may block was of no use. Whoever lets go of an executor may be about to end the
@@ -254,7 +259,7 @@ impl Bench {
     /// Keeps within its share of a core, unless a test waits.
     fn rest(&self, budget: &mut Budget) {
         let (used, owed) = budget.spent();
-        self.tally.reporter_used(used);
+        self.counters.reporter_used(used);
         let is_urgent = || self.is_strict || self.is_awaited.load(Ordering::Relaxed);
         let mut rests = owed;
         while !rests.is_zero() && !is_urgent() && !self.findings.is_closed() {
@@ -266,7 +271,7 @@ impl Bench {
 
     fn confirm_unseen(&self) {
         for label in self.registry.confirm_unseen() {
-            self.tally.struck(label.name());
+            self.counters.struck(label.name());
         }
     }
 
@@ -287,15 +292,15 @@ impl Bench {
             return self.registry.withdraw(finding.command, finding.incident);
         }
         let key = Key { command: finding.command, class: verdict.class, place: place_of(&judged) };
-        let long_waits = locked(&self.places).long_waits(&key, finding);
+        let long_waits = locked(&self.sites).long_waits(&key, finding);
         // A lock that the author never sees is held for long by who is not scheduled, now and then. A test goes by no clock.
-        let is_habit = || finding.role != Role::Strict && locked(&self.places).is_habit(&key, finding);
+        let is_habit = || finding.role != Role::Strict && locked(&self.sites).is_habit(&key, finding);
         if verdict.is_inner_lock && !is_habit() {
             return self.registry.withdraw(finding.command, finding.incident);
         }
         let strikes = self.strike(finding, verdict.class, long_waits);
         let report = report(&self.registry.label(finding.command), &judged, finding, strikes.count);
-        let noted = locked(&self.places).note(key, report, finding);
+        let noted = locked(&self.sites).note(key, report, finding);
         self.publish(noted);
     }
 
@@ -325,7 +330,7 @@ impl Bench {
                 let standing = if class.is_busy() { Standing::Compute } else { Standing::Blocking };
                 let strikes = self.registry.confirm(finding.command, standing, finding.incident);
                 if strikes.is_new {
-                    self.tally.struck(self.registry.label(finding.command).name());
+                    self.counters.struck(self.registry.label(finding.command).name());
                 }
                 strikes
             }
@@ -367,7 +372,8 @@ impl Bench {
             resolved.iter().map(|frames| Evidence { symbol, class, is_guest, frames }).collect();
         let verdict = judge_all(&moments, &self.allow, &self.words);
         let first = stacks.first().map_or(&[][..], |stack| stack);
-        let unread = if lacks_lines(&verdict) { address::places(first) } else { address::Places::default() };
+        let unread =
+            if lacks_lines(&verdict) { address::places(first) } else { address::Locations::default() };
         let best = Arc::new(Judged { verdict, unread, has_stack: !first.is_empty() });
         let mut verdicts = locked(&self.verdicts);
         if verdicts.len() >= VERDICTS {
@@ -380,7 +386,7 @@ impl Bench {
     /// A call whose stack was known and is so no more: counted with the place where this command made it before.
     fn count(&self, finding: &Finding) {
         self.strike(finding, finding.class, 0);
-        let counted = locked(&self.places).count(finding);
+        let counted = locked(&self.sites).count(finding);
         if let Some(noted) = counted {
             self.publish(noted);
         }
@@ -388,7 +394,7 @@ impl Bench {
 
     fn publish(&self, Noted { report, is_first, is_told }: Noted) {
         if is_first {
-            self.tally.blocked(&report.name, report.class);
+            self.counters.blocked(&report.name, report.class);
         }
         if is_told {
             tell(&report);
@@ -401,7 +407,7 @@ impl Bench {
 /// Whether a command that did this has to leave the workers.
 fn is_offence(class: Class, elapsed: Duration, long_waits: u64) -> bool {
     match class {
-        Class::Contention => elapsed >= places::LONG_WAIT && long_waits >= LONG_WAITS,
+        Class::Contention => elapsed >= sites::LONG_WAIT && long_waits >= LONG_WAITS,
         Class::Output => false,
         _ => elapsed >= HARMLESS,
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::capture::{Capture, tell_of_refusals};
 use crate::clock::Moment;
-use crate::counters::{Counters, Tally};
+use crate::counters::{Counters, LiveCounters};
 use crate::options::Options;
 use crate::registry::{Registry, Standing};
 use crate::reporter::Reporter;
@@ -68,7 +68,7 @@ impl ThreadSupply for Nobody {}
 /// What watches the threads of one executor.
 pub(crate) struct Watch {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) tally: Arc<Tally>,
+    pub(crate) live: Arc<LiveCounters>,
     pub(crate) reporter: Reporter,
     supply: Box<dyn ThreadSupply>,
     busy_after: Duration,
@@ -89,11 +89,11 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn start(options: &Options, role: Role, supply: impl ThreadSupply + 'static) -> Arc<Self> {
         let parole = crate::registry::Parole { after: options.parole.0, polls: options.parole.1 };
-        let (registry, tally) = (Arc::new(Registry::new(parole)), Arc::<Tally>::default());
+        let (registry, live) = (Arc::new(Registry::new(parole)), Arc::<LiveCounters>::default());
         let watch = Arc::new(Self {
-            reporter: Reporter::new(Arc::clone(&registry), Arc::clone(&tally), options, role),
+            reporter: Reporter::new(Arc::clone(&registry), Arc::clone(&live), options, role),
             registry,
-            tally,
+            live,
             supply: Box::new(supply),
             busy_after: options.busy_after,
             watched: Mutex::default(),
@@ -152,7 +152,7 @@ impl Watch {
 
     /// What was counted, strikes included that have not been looked into.
     pub(crate) fn counters(&self) -> Counters {
-        let mut counters = self.tally.counters();
+        let mut counters = self.live.counters();
         counters.strikes += self.registry.provisional_strikes();
         counters
     }
@@ -194,7 +194,7 @@ impl Watch {
             return;
         }
         self.is_exhausted.store(is_exhausted, Ordering::Relaxed);
-        let threads = self.tally.threads.load(Ordering::Relaxed);
+        let threads = self.live.threads.load(Ordering::Relaxed);
         if is_exhausted {
             tracing::error!(
                 threads,
@@ -209,7 +209,7 @@ impl Watch {
     /// Whether one more invocation has to be refused, for its command or since nothing runs; counted if so.
     pub(crate) fn refuses(&self, command: CommandId) -> bool {
         let is_exhausted = self.is_exhausted.load(Ordering::Relaxed);
-        self.tally.busy.fetch_add(u64::from(is_exhausted), Ordering::Relaxed);
+        self.live.busy.fetch_add(u64::from(is_exhausted), Ordering::Relaxed);
         is_exhausted || self.is_full(command)
     }
 
@@ -217,7 +217,7 @@ impl Watch {
     pub(crate) fn is_full(&self, command: CommandId) -> bool {
         let standing = self.registry.standing(command);
         let is_full = standing != Standing::Clean && self.supply.is_full(command, standing);
-        self.tally.busy.fetch_add(u64::from(is_full), Ordering::Relaxed);
+        self.live.busy.fetch_add(u64::from(is_full), Ordering::Relaxed);
         is_full
     }
 

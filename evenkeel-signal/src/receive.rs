@@ -52,7 +52,7 @@ pub(crate) struct Receiver<'a> {
 }
 
 /// What is known of a line while it is being read.
-struct Place {
+struct LineState {
     id: u64,
     since: Instant,
     /// Something was heard on it since it was opened, or since it was suspect.
@@ -66,7 +66,7 @@ struct Place {
 struct Lines<'a> {
     reading: FuturesUnordered<BoxFuture<'a, (Line, Turn)>>,
     /// The oldest first.
-    places: Vec<Place>,
+    states: Vec<LineState>,
     coverage: Coverage,
     next_id: u64,
     wanted: usize,
@@ -173,15 +173,15 @@ impl<'a> Receiver<'a> {
 
 impl Lines<'_> {
     fn new(wanted: usize) -> Self {
-        let (reading, places, coverage) = (FuturesUnordered::new(), Vec::new(), Coverage::default());
-        Self { reading, places, coverage, next_id: 0, wanted }
+        let (reading, states, coverage) = (FuturesUnordered::new(), Vec::new(), Coverage::default());
+        Self { reading, states, coverage, next_id: 0, wanted }
     }
 
     /// Whether another one should be opened. A server that answers no pings makes every line suspect; twice as many as
     /// are wanted is the most that it gets.
     fn is_short(&self) -> bool {
-        let current = self.places.iter().filter(|place| place.replace.is_some());
-        let trusted = current.clone().filter(|place| !place.is_suspect);
+        let current = self.states.iter().filter(|state| state.replace.is_some());
+        let trusted = current.clone().filter(|state| !state.is_suspect);
         trusted.count() < self.wanted && current.count() < 2 * self.wanted
     }
 
@@ -189,9 +189,9 @@ impl Lines<'_> {
         let (id, since) = (self.next_id, Instant::now());
         self.next_id += 1;
         let (line, replace) = Line::new(id, socket);
-        tracing::info!(sockets = self.places.len() + 1, "connected to the Signal server");
+        tracing::info!(sockets = self.states.len() + 1, "connected to the Signal server");
         tell(self.coverage.opened(id, since), inbox);
-        self.places.push(Place { id, since, is_good: false, is_suspect: false, replace: Some(replace) });
+        self.states.push(LineState { id, since, is_good: false, is_suspect: false, replace: Some(replace) });
         line
     }
 
@@ -205,44 +205,44 @@ impl Lines<'_> {
 
     /// Returns for how long the line has been open.
     fn turned(&mut self, id: u64, turn: &Turn) -> Duration {
-        let Some(place) = self.places.iter_mut().find(|place| place.id == id) else { return Duration::ZERO };
-        place.is_suspect = matches!(turn, Turn::Suspect);
-        place.is_good = !place.is_suspect;
-        if place.is_suspect && place.replace.is_some() {
+        let Some(state) = self.states.iter_mut().find(|state| state.id == id) else { return Duration::ZERO };
+        state.is_suspect = matches!(turn, Turn::Suspect);
+        state.is_good = !state.is_suspect;
+        if state.is_suspect && state.replace.is_some() {
             tracing::warn!(
                 "the Signal server does not answer a ping: opening another connection beside this one"
             );
         }
-        let held = place.since.elapsed();
+        let held = state.since.elapsed();
         self.replace_surplus();
         held
     }
 
     /// Once enough are good, the newest of them stay, and everything else goes: it is read a little longer.
     fn replace_surplus(&mut self) {
-        let current = self.places.iter().rev().filter(|place| place.replace.is_some());
-        let good = current.filter(|place| place.is_good);
-        let kept: Vec<u64> = good.take(self.wanted).map(|place| place.id).collect();
+        let current = self.states.iter().rev().filter(|state| state.replace.is_some());
+        let good = current.filter(|state| state.is_good);
+        let kept: Vec<u64> = good.take(self.wanted).map(|state| state.id).collect();
         if kept.len() < self.wanted {
             return;
         }
-        for place in self.places.iter_mut().filter(|place| !kept.contains(&place.id)) {
+        for state in self.states.iter_mut().filter(|state| !kept.contains(&state.id)) {
             // A line that has just ended does not hear it.
-            let _ = place.replace.take().map(|replace| replace.send(()));
+            let _ = state.replace.take().map(|replace| replace.send(()));
         }
     }
 
     /// Returns how long the line was open.
     fn ended(&mut self, line: &Line, why: &str, until: Instant, inbox: &Inbox) -> Duration {
-        let index = self.places.iter().position(|place| place.id == line.id);
-        let place = index.map(|index| self.places.remove(index));
-        if place.as_ref().is_some_and(|place| place.replace.is_some()) {
+        let index = self.states.iter().position(|state| state.id == line.id);
+        let state = index.map(|index| self.states.remove(index));
+        if state.as_ref().is_some_and(|state| state.replace.is_some()) {
             tracing::warn!(why, "a connection to the Signal server was lost");
         } else {
             tracing::debug!(why, "a connection to the Signal server has ended");
         }
         tell(self.coverage.ended(line.id, until), inbox);
-        place.map_or(Duration::ZERO, |place| place.since.elapsed())
+        state.map_or(Duration::ZERO, |state| state.since.elapsed())
     }
 }
 

@@ -65,13 +65,13 @@ pub struct Config {
 
 /// Where a setting was read from.
 #[derive(Clone, Copy)]
-enum Place {
+enum Origin {
     Environment,
     Dotenv,
     File,
 }
 
-impl Place {
+impl Origin {
     fn text(self) -> &'static str {
         match self {
             Self::Environment => "the environment",
@@ -81,7 +81,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
     }
@@ -128,26 +128,26 @@ impl Config {
     }
 
     /// The place, and the value or what is wrong with how it is written there.
-    fn find(&self, name: &str) -> Option<(Place, Result<&str, &str>)> {
+    fn find(&self, name: &str) -> Option<(Origin, Result<&str, &str>)> {
         let filled = |value: &&String| !value.trim().is_empty();
         if let Some(value) = self.environment.get(name).filter(filled) {
-            return Some((Place::Environment, Ok(value)));
+            return Some((Origin::Environment, Ok(value)));
         }
         match self.dotenv.get(name) {
-            Some(Ok(value)) if filled(&value) => return Some((Place::Dotenv, Ok(value))),
-            Some(Err(problem)) => return Some((Place::Dotenv, Err(problem))),
+            Some(Ok(value)) if filled(&value) => return Some((Origin::Dotenv, Ok(value))),
+            Some(Err(problem)) => return Some((Origin::Dotenv, Err(problem))),
             _ => {}
         }
         let value = self.file.get(name)?.value.as_deref();
         let value = value.ok_or("must be a text, a number, `true` or `false`");
-        (value != Ok("")).then_some((Place::File, value))
+        (value != Ok("")).then_some((Origin::File, value))
     }
 
     /// The names that are set in the environment and in `.env`, with the place of each.
-    fn variables(&self) -> impl Iterator<Item = (Place, &str)> {
-        let environment = self.environment.keys().map(|name| (Place::Environment, &**name));
+    fn variables(&self) -> impl Iterator<Item = (Origin, &str)> {
+        let environment = self.environment.keys().map(|name| (Origin::Environment, &**name));
         let dotenv = self.dotenv.keys().filter(|name| !self.environment.contains_key(*name));
-        let set = environment.chain(dotenv.map(|name| (Place::Dotenv, &**name)));
+        let set = environment.chain(dotenv.map(|name| (Origin::Dotenv, &**name)));
         set.filter(|(_, name)| self.find(name).is_some())
     }
 }
@@ -330,7 +330,7 @@ impl Settings<'_> {
         self.problem(text, name, example);
     }
 
-    fn wrong(&mut self, name: &str, place: Place, error: &str, example: &str) {
+    fn wrong(&mut self, name: &str, place: Origin, error: &str, example: &str) {
         let text = format!("`{name}` from {place}: {error}, for example `{example}`");
         self.problem(text, name, example);
     }

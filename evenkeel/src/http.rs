@@ -4,7 +4,7 @@
 //! not this module.
 
 mod error;
-mod places;
+mod permits;
 mod response;
 mod request;
 #[cfg(test)]
@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 pub use error::Error;
-use places::Places;
+use permits::Permits;
 pub use request::Request;
 pub use response::Response;
 
@@ -72,8 +72,8 @@ impl Client {
     /// A client with its own limits.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let places = Arc::new(Places::new(options.limit, options.per_host));
-        Self(Arc::new(Inner { options, places, pooled: OnceCell::new() }))
+        let permits = Arc::new(Permits::new(options.limit, options.per_host));
+        Self(Arc::new(Inner { options, permits, pooled: OnceCell::new() }))
     }
 
     /// Begins a `GET` request.
@@ -113,7 +113,7 @@ impl Client {
 
     /// How many requests are under way, those included whose answers are still being read.
     pub fn in_use(&self) -> usize {
-        self.0.places.in_use()
+        self.0.permits.in_use()
     }
 
     /// For how long a request may take unless it says otherwise.
@@ -205,7 +205,7 @@ impl Default for Options {
 
 struct Inner {
     options: Options,
-    places: Arc<Places>,
+    permits: Arc<Permits>,
     pooled: OnceCell<reqwest::Client>,
 }
 

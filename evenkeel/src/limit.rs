@@ -141,7 +141,7 @@ impl RateLimit {
         if self.try_take().is_ok() {
             return;
         }
-        let _place = Place::join(&self.shared.waiting);
+        let _place = Ticket::join(&self.shared.waiting);
         let _turn = self.shared.turn.acquire().await.expect("nobody closes the turnstile");
         while let Err(refused) = self.shared.governor.check() {
             sleep_until(refused.earliest_possible().0).await;
@@ -333,16 +333,16 @@ struct Shared {
 }
 
 /// A place in line, given up when dropped.
-struct Place<'a>(&'a AtomicUsize);
+struct Ticket<'a>(&'a AtomicUsize);
 
-impl<'a> Place<'a> {
+impl<'a> Ticket<'a> {
     fn join(line: &'a AtomicUsize) -> Self {
         line.fetch_add(1, Ordering::Relaxed);
         Self(line)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -30,7 +30,7 @@ mod bot;
 mod page;
 
 pub use changes::{Change, Room};
-pub use log::{Entry, Tally};
+pub use log::{Entry, Reactions};
 #[cfg(feature = "page")]
 pub use page::{Page, Sign, Step};
 pub use reader::{Changes, Lagged};

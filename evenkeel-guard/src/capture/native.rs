@@ -80,7 +80,7 @@ impl Capture {
     }
 
     fn asleep(&mut self, thread: ThreadId, state: ThreadState) -> Option<(Taken, Extent)> {
-        let place = Place::of(thread)?;
+        let place = WaitPoint::of(thread)?;
         // Asked before and not in time, it may be answering now, and sleep there for a page of memory.
         if sys::is_copying(thread) {
             return None;
@@ -93,7 +93,7 @@ impl Capture {
             let length = sys::read_memory(self.stack.start, &mut self.stack.bytes);
             self.stack.bytes.truncate(length);
             // The copy counts only if the thread slept in one place all the while.
-            if Place::of(thread).as_ref() != Some(&place) {
+            if WaitPoint::of(thread).as_ref() != Some(&place) {
                 break;
             }
             let path = self.walk()?.asleep(program_counter, stack_pointer);
@@ -140,12 +140,12 @@ fn taken(state: ThreadState, system_call: Option<u64>, path: Path) -> Taken {
 /// Where a thread sleeps: the kernel's line about it, "number a b c d e f sp pc", or "-1 sp pc" if it sleeps
 /// outside of a system call, for a page of memory. Of a thread that runs it says only so.
 #[derive(PartialEq, Eq)]
-struct Place {
+struct WaitPoint {
     line: [u8; 256],
     length: usize,
 }
 
-impl Place {
+impl WaitPoint {
     fn of(thread: ThreadId) -> Option<Self> {
         let mut line = [0; 256];
         let length = sys::read_about(thread, "syscall", &mut line).ok()?;
@@ -186,7 +186,7 @@ mod tests {
         let call = |text: String| {
             let mut line = [0; 256];
             line[..text.len()].copy_from_slice(text.as_bytes());
-            Place { line, length: text.len() }.system_call()
+            WaitPoint { line, length: text.len() }.system_call()
         };
         let with = |number: libc::c_long, flags: libc::c_int| {
             call(format!("{number} 0x0 0x1000 0x3 {flags:#x} 0xffffffff 0x0 0x7ffe0000 0x7f000000\n"))

@@ -128,7 +128,7 @@ impl Quarantine {
             }
             // The reporter takes it back when a call in this poll was an offence.
             if watch.registry.polled(command, !was_busy) {
-                watch.tally.paroles.fetch_add(1, Ordering::Relaxed);
+                watch.live.paroles.fetch_add(1, Ordering::Relaxed);
             }
         }
         part.threads.fetch_sub(1, Ordering::Relaxed);

@@ -141,7 +141,7 @@ impl Pool {
 
     /// There is no thread for it, so the worker keeps its place.
     fn refuse(&self, slot: &Slot) {
-        self.watch().tally.not_taken_over.fetch_add(1, Ordering::Relaxed);
+        self.watch().live.not_taken_over.fetch_add(1, Ordering::Relaxed);
         if let Some(member) = &slot.member {
             member.keep_place();
         }
@@ -164,7 +164,7 @@ impl Pool {
 
     /// The last places are kept for commands that were not caught.
     fn has_room_for(&self, slot: &Slot) -> bool {
-        let threads = self.watch().tally.threads.load(Ordering::Relaxed);
+        let threads = self.watch().live.threads.load(Ordering::Relaxed);
         threads + KEPT < self.most_threads || self.watch().registry.is_clean(slot.command())
     }
 }

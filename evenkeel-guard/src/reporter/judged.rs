@@ -10,7 +10,7 @@ use crate::verdict::{LINES_HINT, Verdict, lacks_lines};
 pub(super) struct Judged {
     pub(super) verdict: Verdict,
     /// Its addresses, where they have no lines.
-    pub(super) unread: address::Places,
+    pub(super) unread: address::Locations,
     pub(super) has_stack: bool,
 }
 

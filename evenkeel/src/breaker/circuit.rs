@@ -15,14 +15,14 @@ pub(super) struct Circuit {
 }
 
 enum Phase {
-    Closed(Tally),
+    Closed(RecentOutcomes),
     Open { until: Instant },
     HalfOpen { is_probing: bool },
 }
 
 impl Circuit {
     pub(super) fn new<E>(options: &Options<E>) -> Self {
-        Self { phase: 0, state: Phase::Closed(Tally::new(options.window)) }
+        Self { phase: 0, state: Phase::Closed(RecentOutcomes::new(options.window)) }
     }
 
     pub(super) fn state(&self, now: Instant) -> State {
@@ -53,7 +53,9 @@ impl Circuit {
     pub(super) fn succeeded<E>(&mut self, phase: u64, now: Instant, options: &Options<E>) -> Option<State> {
         match &mut self.state {
             _ if phase != self.phase => None,
-            Phase::HalfOpen { .. } => self.change(Phase::Closed(Tally::new(options.window)), State::Closed),
+            Phase::HalfOpen { .. } => {
+                self.change(Phase::Closed(RecentOutcomes::new(options.window)), State::Closed)
+            }
             Phase::Closed(tally) => {
                 // A success can open it too: the tenth call makes nine failures a rate.
                 tally.count(now, false);
@@ -95,10 +97,10 @@ impl Circuit {
 }
 
 /// The outcomes of late.
-struct Tally {
+struct RecentOutcomes {
     /// Failures since the last success.
     row: u32,
-    /// At most [`Tally::SLOTS`] and the present one, oldest first.
+    /// At most [`RecentOutcomes::SLOTS`] and the present one, oldest first.
     slots: VecDeque<Slot>,
     slot_time: Duration,
 }
@@ -110,7 +112,7 @@ struct Slot {
     failures: u32,
 }
 
-impl Tally {
+impl RecentOutcomes {
     const SLOTS: u32 = 10;
 
     fn new(window: Duration) -> Self {

@@ -27,7 +27,7 @@ pub(super) struct Loading {
     pages: u32,
     /// Held until all is here.
     name_command: Option<NameCommand>,
-    held: Held,
+    held: Deferred,
     /// Events and replies that came so far.
     events: usize,
     replies: usize,
@@ -35,7 +35,7 @@ pub(super) struct Loading {
 
 /// What the operator replayed, and waits for what goes before it: replies, and parked events, of whose own replies nothing may be
 /// known yet.
-type Held = (Vec<PendingReply>, Vec<u64>);
+type Deferred = (Vec<PendingReply>, Vec<u64>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
@@ -69,7 +69,7 @@ impl Loading {
     }
 
     /// A page has come and is taken up. Answers what was held, where it was the last one.
-    pub(super) fn taken_up(&mut self, events: usize, replies: usize, has_more: bool) -> Option<Held> {
+    pub(super) fn taken_up(&mut self, events: usize, replies: usize, has_more: bool) -> Option<Deferred> {
         self.events += events;
         self.replies += replies;
         if has_more {

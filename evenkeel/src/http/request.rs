@@ -132,7 +132,7 @@ impl Request {
         let timeout = timeout.unwrap_or(client.0.options.timeout);
         let deadline = far_from(Instant::now(), timeout);
         let host = host(&request);
-        let place = timeout_at(deadline, client.0.places.acquire(&host)).await;
+        let place = timeout_at(deadline, client.0.permits.acquire(&host)).await;
         let place = place.map_err(|_| Error::new(Kind::Queue(timeout), target.clone()))?;
         let pooled = client.pooled().await.map_err(|error| Error::of_reqwest(error, target.clone()))?;
         *request.timeout_mut() = Some(deadline.saturating_duration_since(Instant::now()));

@@ -8,12 +8,12 @@ use bytes::{Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 
 use super::error::{Error, Kind, Target};
-use super::places::Place;
+use super::permits::Permit;
 
 /// An answer whose head has been read; the body is read by [`json`](Self::json), [`text`](Self::text),
 /// [`bytes`](Self::bytes) or [`chunk`](Self::chunk).
 ///
-/// It holds one of the client's places until the body is read or the answer is dropped.
+/// It holds one of the client's permits until the body is read or the answer is dropped.
 #[must_use = "the body is not read yet"]
 pub struct Response {
     answer: reqwest::Response,
@@ -21,7 +21,7 @@ pub struct Response {
     limit_bytes: u64,
     read_bytes: u64,
     /// `None` once the body has come to its end, well or badly.
-    place: Option<Place>,
+    place: Option<Permit>,
 }
 
 impl Response {
@@ -121,7 +121,7 @@ impl Response {
         chunk
     }
 
-    pub(super) fn new(answer: reqwest::Response, target: Target, limit_bytes: u64, place: Place) -> Self {
+    pub(super) fn new(answer: reqwest::Response, target: Target, limit_bytes: u64, place: Permit) -> Self {
         Self { answer, target, limit_bytes, read_bytes: 0, place: Some(place) }
     }
 

@@ -287,7 +287,7 @@ async fn a_request_has_its_own_time() {
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_place_times_out() {
     let client = Client::new(Options::default().with_per_host(1));
-    let _taken = client.0.places.acquire("localhost:80").await;
+    let _taken = client.0.permits.acquire("localhost:80").await;
     let error = client.get("http://localhost/a").send().await.unwrap_err();
     assert!(error.is_timeout() && !error.is_connect());
     assert!(error.to_string().contains("too many other requests were under way for 30s"), "{error}");

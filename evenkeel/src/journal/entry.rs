@@ -25,7 +25,7 @@ pub enum Entry {
         /// Whether its handler starts as soon as this is written: the same as a [`Entry::Begin`] right after it.
         begins: bool,
     },
-    /// An attempt to handle the event begins: should the process end before it does, the event is a suspect.
+    /// An attempt to handle the event begins: should the process end before it does, the event is tried alone at the next start, as a crash probe.
     Begin {
         /// The event.
         sequence: u64,

@@ -27,7 +27,7 @@ use crate::error::Result;
 use crate::guarantee::Durability;
 use crate::sqlite::disk;
 use crate::sqlite::lock::Lock;
-use crate::sqlite::open::Place;
+use crate::sqlite::open::Location;
 use crate::sqlite::writer::Writer;
 use schema::LAYOUT;
 use seen::Retention;
@@ -77,8 +77,8 @@ impl SqliteOptions {
         self
     }
 
-    fn place(&self, path: PathBuf) -> Place {
-        Place::new(path, self.key.clone(), LAYOUT)
+    fn place(&self, path: PathBuf) -> Location {
+        Location::new(path, self.key.clone(), LAYOUT)
     }
 
     /// What a journal in this file, opened so, keeps.

@@ -29,7 +29,7 @@ pub struct Entry {
     /// Who wrote it.
     pub author: Sender,
     /// Each emoji with the people who chose it, in order of first use.
-    pub reactions: Vec<Tally>,
+    pub reactions: Vec<Reactions>,
     /// Whether the text holds markup.
     pub is_styled: bool,
     /// Whether the author changed it.
@@ -43,7 +43,7 @@ pub struct Entry {
 /// One emoji below a message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Tally {
+pub struct Reactions {
     /// The emoji.
     pub emoji: String,
     /// Who chose it.

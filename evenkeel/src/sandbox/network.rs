@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::changes::{Change, Recent, Room};
-use super::log::{Entry, Files, LIMIT_FILE_BYTES, Log, Tally};
+use super::log::{Entry, Files, LIMIT_FILE_BYTES, Log, Reactions};
 use crate::event::{Attachment, Conversation, Event, EventKind, Mention, Message, MessageId, Quote, Sender};
 use crate::moment;
 use crate::reply::{Draft, File, Quoting};
@@ -369,11 +369,11 @@ fn gone(target: &MessageId) -> No {
     format!("there is no message `{}`, or it is too old to be kept", target.as_str())
 }
 
-fn recount(reactions: &mut Vec<Tally>, by: &Sender, emoji: &str, is_removed: bool) {
+fn recount(reactions: &mut Vec<Reactions>, by: &Sender, emoji: &str, is_removed: bool) {
     match reactions.iter_mut().find(|tally| tally.emoji == emoji) {
         Some(tally) if is_removed => tally.people.retain(|person| person != by),
         Some(tally) => tally.people.push(by.clone()),
-        None => reactions.push(Tally { emoji: emoji.to_owned(), people: vec![by.clone()] }),
+        None => reactions.push(Reactions { emoji: emoji.to_owned(), people: vec![by.clone()] }),
     }
     reactions.retain(|tally| !tally.people.is_empty());
 }

@@ -59,14 +59,14 @@ pub(super) struct Link {
     /// Goes before the place, which waits for the driver: it ends when this is gone.
     pub(super) to_driver: mpsc::UnboundedSender<ToDriver>,
     pub(super) from_driver: mpsc::UnboundedReceiver<ToWire>,
-    pub(super) place: Place,
+    pub(super) place: Driving,
 }
 
 /// The driver's end.
 type DriverEnd = (mpsc::UnboundedSender<ToWire>, mpsc::UnboundedReceiver<ToDriver>);
 
 /// Where the driver runs. As a future: its end.
-pub(super) enum Place {
+pub(super) enum Driving {
     /// Where the wire is polled.
     Here(Pin<Box<dyn Future<Output = Result<()>> + Send>>),
     /// On a thread of its own.
@@ -96,7 +96,7 @@ impl Link {
     }
 }
 
-impl Place {
+impl Driving {
     /// Where the wire is: for journals that never block.
     pub(super) fn here(driving: impl Future<Output = Result<()>> + Send + 'static) -> Self {
         Self::Here(Box::pin(driving))
@@ -122,7 +122,7 @@ impl Place {
     }
 }
 
-impl Future for Place {
+impl Future for Driving {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

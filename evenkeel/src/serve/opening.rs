@@ -13,7 +13,7 @@ use super::clock::WallClock;
 use super::core::Shared;
 use super::driver::{Driver, Inputs};
 use super::foreign;
-use super::link::{Link, Place as At, link};
+use super::link::{Driving, Link, link};
 use super::owned::Owned;
 use super::wire::{Beside, Receiving, Wire};
 use crate::engine::{Asked, Download, Engine, HandlerRequests, Policy};
@@ -123,7 +123,7 @@ impl<T: Transport, J: Journal> Parts<T, J> {
         };
         let inputs = Inputs { from_wire, arrivals, operator_commands, finished, asked };
         let driving = driver.run(recovered, inputs);
-        let place = if blocks { At::thread(driving, interrupt)? } else { At::here(driving) };
+        let place = if blocks { Driving::thread(driving, interrupt)? } else { Driving::here(driving) };
         let link = Link { to_driver, from_driver, place };
         let receiving: Receiving = Box::pin(receiving);
         let (receiving, beside) = (Some(receiving), Beside::default());

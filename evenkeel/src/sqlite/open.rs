@@ -42,7 +42,7 @@ pub(crate) struct Layout {
 
 /// A file, and how to open it.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     pub(crate) path: PathBuf,
     pub(crate) key: Option<Secret>,
     layout: Layout,
@@ -56,7 +56,7 @@ enum Found {
     Other,
 }
 
-impl Place {
+impl Location {
     /// A link is followed here, so that what lies beside the file lies beside the file itself.
     pub(crate) fn new(path: PathBuf, key: Option<Secret>, layout: Layout) -> Self {
         let path = if path.is_symlink() { fs::canonicalize(&path).unwrap_or(path) } else { path };
@@ -422,14 +422,14 @@ mod tests {
 
     #[test]
     fn a_path_that_begins_like_an_address_is_a_path() {
-        let place = Place::new("file:ro.db?mode=ro".into(), None, NOTHING);
+        let place = Location::new("file:ro.db?mode=ro".into(), None, NOTHING);
         assert_eq!(place.path, Path::new("./file:ro.db?mode=ro"));
-        assert_eq!(Place::new("evenkeel.db".into(), None, NOTHING).path, Path::new("evenkeel.db"));
+        assert_eq!(Location::new("evenkeel.db".into(), None, NOTHING).path, Path::new("evenkeel.db"));
     }
 
     #[test]
     fn an_error_of_input_or_output_on_a_full_disk_is_told_as_a_full_disk() {
-        let place = Place::new("bot/evenkeel.db".into(), None, NOTHING);
+        let place = Location::new("bot/evenkeel.db".into(), None, NOTHING);
         let told = |code, is_full: bool| {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
             place.explain_on(&error, || is_full).to_string()

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::disk;
 use super::health::Health;
-use super::open::{Place, checkpoint, keep_log};
+use super::open::{Location, checkpoint, keep_log};
 use crate::error::{Error, Result};
 
 /// The pages of the file, and the frames of its log, which have a header.
@@ -61,7 +61,7 @@ impl<M, T> From<rusqlite::Error> for Failure<M, T> {
 
 /// The connection that writes, for as long as there is one.
 pub(crate) struct Writer<S: Session> {
-    place: Place,
+    place: Location,
     options: S::Options,
     /// `None` after a failure that could not be mended.
     session: Option<S>,
@@ -74,14 +74,14 @@ pub(crate) struct Writer<S: Session> {
 }
 
 impl<S: Session> Writer<S> {
-    pub(crate) fn open(place: Place, options: S::Options, health: Health) -> Result<Self> {
+    pub(crate) fn open(place: Location, options: S::Options, health: Health) -> Result<Self> {
         let session = place.open(|connection| S::open(connection, &options))?;
         let file = disk::identity(&place.path).map(|file| (file, Instant::now()));
         let failures = VecDeque::new();
         Ok(Self { place, options, session: Some(session), health, failures, has_shrunk: false, file })
     }
 
-    pub(crate) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &Location {
         &self.place
     }
 

@@ -47,7 +47,7 @@ pub(super) enum Why {
 pub(crate) struct Backlog {
     limits: Limits,
     /// Held for a few lines, and by no author's code.
-    held: Mutex<Held>,
+    held: Mutex<Usage>,
     hasher: RandomState,
     refused: AtomicU64,
     refused_share: AtomicU64,
@@ -59,7 +59,7 @@ pub(crate) struct Backlog {
 
 /// Bytes in memory: in all, and by a hash of the conversation's and of the sender's id. Nothing is kept of those that have none.
 #[derive(Debug, Default)]
-struct Held {
+struct Usage {
     bytes: usize,
     conversations: HashMap<u64, usize>,
     senders: HashMap<u64, usize>,
@@ -226,13 +226,13 @@ impl Backlog {
         (self.hasher.hash_one(event.conversation().id()), self.hasher.hash_one(event.sender().id()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, Usage> {
         // Nothing panics under it.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
+impl Usage {
     /// What the conversation and what the sender has.
     fn of(&self, (conversation, sender): (u64, u64)) -> (usize, usize) {
         let of = |all: &HashMap<u64, usize>, key| all.get(&key).copied().unwrap_or(0);

@@ -208,7 +208,7 @@ struct Truth {
     /// Those that have waited for somebody, and have no place in the order any more.
     waited: BTreeSet<u64>,
     crashes: HashMap<u64, u32>,
-    /// Events that may have been running when the process ended while others ran beside a suspect that had had its time alone.
+    /// Events that may have been running when the process ended while others ran beside a crash probe that had had its time alone.
     unclear: BTreeSet<u64>,
     /// Those that such an end was counted against: they may be taken for the guilty one.
     unlucky: BTreeSet<u64>,
@@ -529,8 +529,8 @@ impl Trial {
         self.truth.arrived.extend(self.flights.drain(..).map(|delivery| name(delivery.outbound.key)));
         // What is not written was not promised.
         let had_time = |(sequence, handler): (&u64, &Handler)| {
-            let is_suspect = self.truth.crashes.get(sequence).is_some_and(|crashes| *crashes > 0);
-            is_suspect && handler.at + self.alone(*sequence) <= self.now.elapsed
+            let is_probe = self.truth.crashes.get(sequence).is_some_and(|crashes| *crashes > 0);
+            is_probe && handler.at + self.alone(*sequence) <= self.now.elapsed
         };
         let is_unclear = self.handlers.iter().any(had_time);
         let unread = self.unread.take().map(|unread| unread.events).unwrap_or_default();
@@ -580,7 +580,7 @@ impl Trial {
                             self.is_guilty(dead.event().unwrap()) || self.truth.unlucky.contains(&sequence);
                         assert!(
                             dead.reason != Reason::Poison || is_guilty || !self.wishes.has_guilty,
-                            "{sequence} is innocent"
+                            "{sequence} had no part in a crash"
                         );
                     }
                 }
@@ -631,15 +631,15 @@ impl Trial {
         let is_busy = !lanes.is_empty() || !self.flights.is_empty() || self.writing.is_some();
         let is_busy = is_busy || self.unread.is_some();
         assert!(!(is_busy && self.engine.is_idle()), "idle, and there is something to do");
-        let suspects = self.handlers.iter().filter(|(sequence, handler)| {
-            let is_suspect = self.truth.crashes.get(*sequence).is_some_and(|crashes| *crashes > 0);
-            handler.has_lane() && is_suspect && handler.at + self.alone(**sequence) > self.now.elapsed
+        let probes = self.handlers.iter().filter(|(sequence, handler)| {
+            let is_probe = self.truth.crashes.get(*sequence).is_some_and(|crashes| *crashes > 0);
+            handler.has_lane() && is_probe && handler.at + self.alone(**sequence) > self.now.elapsed
         });
-        assert!(suspects.count() <= 1, "suspects begin one at a time");
+        assert!(probes.count() <= 1, "probes begin one at a time");
         self.engine.load();
     }
 
-    /// For how long an event has the process to itself, should it be a suspect.
+    /// For how long an event has the process to itself, should it be a crash probe.
     fn alone(&self, sequence: u64) -> Duration {
         alone(self.truth.crashes.get(&sequence).copied().unwrap_or(0))
     }

@@ -68,7 +68,7 @@ impl Known {
             match fact {
                 CompletedEffect::Step { name, .. } => known.steps.push(name.clone()),
                 CompletedEffect::Sent { index, .. } | CompletedEffect::DeadLettered { index } => {
-                    known.replies.push((*index, SENT))
+                    known.replies.push((*index, SENT));
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::journal::store::JobFilter;
 use crate::journal::{Dead, DeadFilter, Job};
 use crate::sqlite::health::Health;
 use crate::sqlite::lock::{self, Lock};
-use crate::sqlite::open::Place;
+use crate::sqlite::open::Location;
 use crate::sqlite::writer::Writer;
 
 /// For so long a running bot is waited for: it looks once a second.
@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Looking changes nothing. Each change is one transaction, on the disk when it returns.
 pub struct AdminHandle<T> {
     reader: RefCell<SqliteReader>,
-    place: Place,
+    place: Location,
     options: SqliteOptions,
     /// Which of it is worked on here.
     what: PhantomData<fn() -> T>,

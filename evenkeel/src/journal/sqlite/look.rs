@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::journal::owner;
 use crate::sqlite::disk;
 use crate::sqlite::lock::{self, beside};
-use crate::sqlite::open::Place;
+use crate::sqlite::open::Location;
 
 /// What a journal holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl SqliteOptions {
 }
 
 /// Whether the bot could make what it needs beside the file.
-fn check_surroundings(place: &Place) -> Result<()> {
+fn check_surroundings(place: &Location) -> Result<()> {
     let folder = std::path::absolute(place.folder()).unwrap_or_else(|_| place.folder().to_owned());
     let there = folder.ancestors().find(|at| at.exists()).unwrap_or(&folder);
     if there != folder {
@@ -89,7 +89,7 @@ fn check_surroundings(place: &Place) -> Result<()> {
 
 /// With a log beside it, the file alone is not all there is; without one, it can be read as if it never changed, which makes
 /// no files.
-fn connect(place: &Place) -> rusqlite::Result<Connection> {
+fn connect(place: &Location) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     if cfg!(not(unix)) || beside(&place.path, "-wal").exists() {
         return place.connect_as(&place.path, flags);

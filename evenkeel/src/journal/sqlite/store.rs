@@ -22,7 +22,7 @@ use crate::journal::{Dead, DeadFilter, DeadId, Job};
 use crate::offload::Pool;
 use crate::sqlite::content::natural;
 use crate::sqlite::lock::Lock;
-use crate::sqlite::open::Place;
+use crate::sqlite::open::Location;
 use crate::sqlite::writer::Writer;
 
 /// How often the file is looked at for what other processes have left in it.
@@ -165,7 +165,7 @@ impl Store for SqliteStore {
 
 /// Reads a file beside the process that writes it, on a thread of its own where there is a tokio runtime.
 pub struct SqliteReader {
-    place: Place,
+    place: Location,
     /// `None` before the first question, and after one that nobody waited for.
     connection: Option<Connection>,
     threads: Pool,
@@ -173,7 +173,7 @@ pub struct SqliteReader {
 
 impl SqliteReader {
     /// Opens the file.
-    pub(super) fn open(place: Place) -> Result<Self> {
+    pub(super) fn open(place: Location) -> Result<Self> {
         let connection = Some(place.open_beside(PROBE)?);
         Ok(Self { place, connection, threads: Pool::new(1) })
     }

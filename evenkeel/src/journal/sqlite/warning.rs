@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::SqliteOptions;
 use crate::sqlite::disk::{self, Kind};
 use crate::sqlite::lock::beside;
-use crate::sqlite::open::Place;
+use crate::sqlite::open::Location;
 
 /// With less room than this, an operator should know: what a busy bot writes in minutes.
 const LITTLE_BYTES: u64 = 64 << 20;
@@ -29,7 +29,7 @@ impl SqliteOptions {
     }
 }
 
-pub(super) fn of(place: &Place) -> Vec<Warning> {
+pub(super) fn of(place: &Location) -> Vec<Warning> {
     let path = &place.path;
     // Of an encrypted file, everybody may read what nobody can.
     let readers = if place.key.is_none() { on_readers(path) } else { None };
@@ -112,7 +112,10 @@ mod tests {
     fn a_file_system_in_memory_or_of_a_program_is_warned_of() {
         let of = |magic| on_kind(Path::new("bot/evenkeel.db"), disk::kind(magic));
         let warning = of(0x0102_1994).unwrap();
-        assert!(warning.text.starts_with("the journal bot/evenkeel.db is on tmpfs, in memory"), "{warning:?}");
+        assert!(
+            warning.text.starts_with("the journal bot/evenkeel.db is on tmpfs, in memory"),
+            "{warning:?}"
+        );
         assert!(warning.fix.contains("`EVENKEEL_JOURNAL`"), "{warning:?}");
         assert!(of(0x8584_58f6).is_some_and(|warning| warning.text.contains("on ramfs, in memory")));
         assert!(of(0x6573_5546).is_some_and(|warning| warning.text.contains("on FUSE: ")));

@@ -19,8 +19,8 @@ pub(super) const LONG_WAIT: Duration = Duration::from_millis(5);
 const AGAIN: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
-pub(super) struct Places {
-    by_key: HashMap<Key, Place>,
+pub(super) struct Sites {
+    by_key: HashMap<Key, Site>,
     /// The place of each call that has not ended yet.
     open: HashMap<u64, Key>,
     /// The last place of a command and a symbol, for calls whose stack is not known.
@@ -41,7 +41,7 @@ pub(super) struct Key {
     pub(super) place: String,
 }
 
-struct Place {
+struct Site {
     report: Report,
     incident: u64,
     poll: u64,
@@ -67,7 +67,7 @@ pub(super) struct Noted {
     pub(super) is_told: bool,
 }
 
-impl Places {
+impl Sites {
     /// The places found so far, oldest first.
     pub(super) fn reports(&self) -> Vec<Report> {
         let mut reports: Vec<_> = self.by_key.values().map(|place| place.report.clone()).collect();
@@ -135,7 +135,7 @@ impl Places {
         let (is_told, told) = self.tells(&key, finding);
         let (incident, poll) = (finding.incident, finding.poll);
         self.gone.remove(&key);
-        self.by_key.insert(key, Place { report: report.clone(), incident, poll, earlier, told, long_waits });
+        self.by_key.insert(key, Site { report: report.clone(), incident, poll, earlier, told, long_waits });
         self.make_room();
         Noted { report, is_first, is_told }
     }
@@ -202,7 +202,7 @@ impl Places {
             if self.gone.len() >= REMEMBERED {
                 self.gone.clear();
             }
-            if let Some(Place { report, told, .. }) = self.by_key.remove(&oldest) {
+            if let Some(Site { report, told, .. }) = self.by_key.remove(&oldest) {
                 self.gone.insert(oldest.clone(), Gone { times: report.times, told });
             }
             self.open.retain(|_, key| *key != oldest);
@@ -217,7 +217,7 @@ mod tests {
     use crate::findings::Stacks;
     use crate::slot::Role;
 
-    fn found(places: &mut Places, place: usize) -> Noted {
+    fn found(sites: &mut Sites, place: usize) -> Noted {
         static INCIDENTS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let incident = INCIDENTS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let finding = Finding {
@@ -234,7 +234,7 @@ mod tests {
             is_excused: false,
         };
         let key = Key { command: 2, class: Class::File, place: place.to_string() };
-        places.note(key, report(&finding), &finding)
+        sites.note(key, report(&finding), &finding)
     }
 
     fn report(finding: &Finding) -> Report {
@@ -261,14 +261,14 @@ mod tests {
 
     #[test]
     fn what_is_not_kept_any_more_is_told_once_and_counted_on() {
-        let mut places = Places::default();
+        let mut sites = Sites::default();
         for round in 1..=3 {
             for place in 0..KEPT + 10 {
-                let noted = found(&mut places, place);
+                let noted = found(&mut sites, place);
                 assert_eq!((noted.is_told, noted.report.times), (round == 1, round), "{place}");
             }
         }
-        assert_eq!(places.reports().len(), KEPT);
-        assert_eq!(places.gone.len(), 10);
+        assert_eq!(sites.reports().len(), KEPT);
+        assert_eq!(sites.gone.len(), 10);
     }
 }
