@@ -22,7 +22,7 @@ const FIRST: &str = "BENCH_FIRST";
 
 async fn ping(Rest(token): Rest) -> String {
     static HAS_RUN: AtomicBool = AtomicBool::new(false);
-    // No `Once`, for whoever waits in one is taken for a handler that blocks; and the file is made on a thread of its own.
+    // No `Once`, for anyone who waits in one is taken for a handler that blocks; and the file is made on a thread of its own.
     if !HAS_RUN.swap(true, Ordering::Relaxed)
         && let Ok(path) = std::env::var(FIRST)
     {
@@ -51,7 +51,7 @@ async fn nap(Rest(token): Rest) -> String {
     format!("napped {token}")
 }
 
-/// Blocks whoever handled the timer, which in a runtime is the thread that waits for the sockets too.
+/// Blocks the thread that handled the timer, which in a runtime is the thread that waits for the sockets too.
 async fn lull(Rest(token): Rest) -> String {
     sleep(Duration::from_millis(1)).await;
     std::thread::sleep(Duration::from_secs(1));

@@ -127,7 +127,7 @@ pub(crate) enum Command {
     Journal,
     Poll,
     Rescue,
-    /// For so many seconds, and whether latencies have to be met.
+    /// For this many seconds, and whether latencies have to be met.
     Guard(u64, bool),
     Heart(crate::heart::Plan),
     Kills(crate::kills::Plan),

@@ -1,4 +1,4 @@
-//! Whoever answers: a child process that reads its addresses from the environment.
+//! A contender: a child process that reads its addresses from the environment.
 
 pub(crate) mod floor;
 pub(crate) mod hand_loop;

@@ -17,12 +17,12 @@ use crate::bound::Bounds;
 const CAUGHT: usize = 500;
 /// Handlers that never return.
 const ENDLESS: usize = 1000;
-/// Of a wrapped call and a bare one; the best of so many runs.
+/// Of a wrapped call and a bare one; the best of this many runs.
 const CALLS: (u64, usize) = (5_000_000, 15);
 
 /// A wrapped call on a thread that nobody watches, as a multiple of a bare one.
 const CALL_RATIO: f64 = 3.0;
-/// CPU time of an idle executor, in the kernel's ticks; so many seconds are looked at.
+/// CPU time of an idle executor, in the kernel's ticks; this many seconds are looked at.
 const IDLE: (u64, u64) = (3, 10);
 const BYTES_PER_COMMAND: u64 = 768;
 /// Beside handlers that never return: threads, which is the executor's own limit, and memory.

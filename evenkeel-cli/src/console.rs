@@ -9,7 +9,7 @@ use evenkeel::console::Console;
 use crate::place::place;
 use crate::terminal::{Failure, say};
 
-/// Prints the address with its token: whoever may read the journal may see the bot.
+/// Prints the address with its token: anyone who may read the journal may see the bot.
 pub(crate) fn run(journal: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let place = place(journal)?;
     let looked = place.look();

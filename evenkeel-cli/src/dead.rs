@@ -201,7 +201,7 @@ fn count_only(letters: &DeadLetters, chosen: &Chosen, done: &str) -> Result<Exit
     Ok(if is_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The filter that leaves nothing out but what comes after so many.
+/// The filter that leaves nothing out but what comes after this many.
 fn of_all(filter: &DeadFilter) -> DeadFilter {
     DeadFilter { limit: filter.limit, ..DeadFilter::default() }
 }

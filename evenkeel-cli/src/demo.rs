@@ -24,7 +24,7 @@ use crate::terminal::{Failure, Misuse, complain, say};
 
 /// Where the page is unless told.
 const LISTEN: &str = "127.0.0.1:8787";
-/// A demo has nothing to lose: whoever ends it wants it gone.
+/// A demo has nothing to lose: anyone who ends it wants it gone.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Runs until SIGTERM or Ctrl-C. The address is the first line on standard output: programs wait for it.

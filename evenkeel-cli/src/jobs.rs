@@ -17,7 +17,7 @@ use crate::terminal::{Failure, say, say_json};
 /// How many are read at once.
 const PAGE: usize = 1_000;
 
-/// So many names are listed where one was not clear.
+/// This many names are listed where one was not clear.
 const SHOWN: usize = 5;
 
 #[derive(Serialize)]
@@ -78,7 +78,7 @@ fn row(width: usize, job: &Job, now_ms: u64) -> String {
     cells(width, cell.map(String::as_str))
 }
 
-/// The names may be long, and whoever cancels a job needs all of one: their column is as wide as the first page needs.
+/// The names may be long, and anyone who cancels a job needs all of one: their column is as wide as the first page needs.
 fn cells(width: usize, [name, due, wait, again, conversation, function]: [&str; 6]) -> String {
     let width = width.max(8);
     format!("{name:<width$}  {due:<23}  {wait:>6}  {again:<30}  {conversation:<10}  {function}\n")

@@ -66,7 +66,7 @@ fn start(listen: Option<SocketAddr>) -> Result<Standin, Misuse> {
     })
 }
 
-/// From the stand-in's thread; what nobody can be told there, whoever types is told with the next line.
+/// From the stand-in's thread; what nobody can be told there, anyone who types is told with the next line.
 fn tell(text: &str) {
     let _lost = say(text);
 }

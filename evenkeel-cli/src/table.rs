@@ -50,7 +50,7 @@ pub(crate) fn line(text: &str) -> String {
     visible(&words.collect::<Vec<_>>().join(" ")).into_owned()
 }
 
-/// The text on one line of at most so many letters.
+/// The text on one line of at most this many letters.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     let mut text = line(text);
     if let Some((end, _)) = text.char_indices().nth(most) {

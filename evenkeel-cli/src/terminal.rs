@@ -63,7 +63,7 @@ pub(crate) fn visible_json(lines: &str) -> String {
     shown
 }
 
-/// Flushes, so that whoever reads through a pipe has it now.
+/// Flushes, so that anyone who reads through a pipe has it now.
 fn put(text: &str) -> Result<(), evenkeel::Error> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -3,7 +3,7 @@
 //! `cargo run --release -p evenkeel-guard --features axum --example axum -- 3000`, then `curl localhost:3000/nap` beside `curl localhost:3000/ping`.
 //! The log names the line that blocks. `/stock/nap` is the same handler where it is only watched: on stock tokio.
 
-#![allow(clippy::print_stdout, reason = "whoever asked for port 0 has to learn which it is")]
+#![allow(clippy::print_stdout, reason = "anyone who asked for port 0 has to learn which it is")]
 
 use std::error::Error;
 use std::time::Duration;

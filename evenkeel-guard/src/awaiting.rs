@@ -179,7 +179,7 @@ impl Asker {
 
     /// Where the future waits: its innermost `.await`s, at most eight, or nothing once it has ended.
     ///
-    /// The future is polled once more, as if it had been woken. Whoever asks before its first poll is answered by that one. One
+    /// The future is polled once more, as if it had been woken. Anyone who asks before its first poll is answered by that one. One
     /// whose poll does not return, because it blocks its thread, does not answer: give it a time. There may be no wait in the
     /// answer: see [`awaited`] for what tells none.
     ///
@@ -252,7 +252,7 @@ impl<F: Future> Future for Awaited<F> {
 fn answer<F: Future>(door: &Door, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
     let mut state = door.state();
     let before = (door.askers.load(Ordering::Acquire) > 0).then(|| state.waker.replace(cx.waker().clone()));
-    // Under the lock: whoever asks from now on wakes this waker.
+    // Under the lock: anyone who asks from now on wakes this waker.
     let asking = match door.is_wanted.swap(false, Ordering::Acquire) {
         true => std::mem::take(&mut state.asking),
         false => Vec::new(),

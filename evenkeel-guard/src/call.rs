@@ -118,7 +118,7 @@ pub(crate) struct DeepStacks {
 impl DeepStacks {
     /// A stack deeper than this costs more than the call.
     const DEEP: usize = 128;
-    /// So many of a poll are followed in any case.
+    /// This many of a poll are followed in any case.
     const FOLLOWED: u64 = 64;
 
     /// The key of a stack, if enough were followed in this poll and the last one had the same inner end.
@@ -129,7 +129,7 @@ impl DeepStacks {
         is_known.then(|| self.key.load(Ordering::Relaxed))
     }
 
-    /// A stack was followed to its end, over so many addresses.
+    /// A stack was followed to its end, over this many addresses.
     pub(crate) fn note(&self, poll: u64, depth: usize, inner_end: u64, key: u64) {
         if depth < Self::DEEP {
             return;

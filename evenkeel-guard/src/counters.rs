@@ -1,4 +1,4 @@
-//! What the guard counts, for whoever asks and for metrics.
+//! What the guard counts, for anyone who asks and for metrics.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -29,7 +29,7 @@ const GIVEN: u8 = 2;
 
 /// The member waits for nothing, or has been claimed.
 const AT_WORK: u8 = 0;
-/// It waits for work, and whoever claims it counts it as searching.
+/// It waits for work, and anyone who claims it counts it as searching.
 const IDLE: u8 = 1;
 /// It waits for a place.
 const SPARE: u8 = 2;
@@ -190,7 +190,7 @@ impl<T> Crew<T> {
             if self.wake_from(&self.idle, IDLE) {
                 return;
             }
-            // The entries were stale. Whoever pushed meanwhile has relied on this search, so look once more.
+            // The entries were stale. Anyone who pushed meanwhile has relied on this search, so look once more.
             self.searching.fetch_sub(1, Ordering::SeqCst);
             fence(Ordering::SeqCst);
             if self.queue.is_empty() {

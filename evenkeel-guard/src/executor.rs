@@ -142,7 +142,7 @@ impl Executor {
         }
         let (done, result) = oneshot::channel();
         let _task = self.spawn(&label, async move {
-            // Whoever waited may have gone.
+            // The waiter may be gone.
             let _taken = done.send(future.await);
         });
         result.await.map_err(|_| RunError::Ended)

@@ -28,7 +28,7 @@ pub(crate) enum Origin {
     Unknown,
 }
 
-/// The crates that polling goes through, whoever the program is by.
+/// The crates that polling goes through, no matter whose program it is.
 const RUNTIME: &[&str] = &["async_task", "backtrace", "mio", "tokio", "tokio_util"];
 /// The guard itself.
 const GUARD: &str = "evenkeel_guard";

@@ -61,7 +61,7 @@
 //! the child is told the place of a record in the program's file, never an address of code. And it calls nothing for
 //! anybody but its parent: the kernel says that the socket comes from the parent process, of the same user, and that the
 //! parent executes the same file. Else it ends with status 77 and a line on standard error, before it has read an
-//! argument. So the variable `EVENKEEL_ISOLATE` by itself calls nothing, whoever sets it; a value that is not meant for
+//! argument. So the variable `EVENKEEL_ISOLATE` by itself calls nothing, no matter who sets it; a value that is not meant for
 //! this program changes nothing, and `main` starts as usual.
 //!
 //! **It is no sandbox.** The function runs as the same user, and may do what the program may: read its files, connect to

@@ -21,7 +21,7 @@ const OTHERS: CommandId = 1;
 
 /// Polls of a command that have to end before more than [`AT_FIRST`] of it run at a time.
 const PROVEN: u32 = 16;
-/// So many threads a command may keep that has shown nothing yet: if none of them comes back, that is all it has cost.
+/// This many threads a command may keep that has shown nothing yet: if none of them comes back, that is all it has cost.
 const AT_FIRST: u32 = 2;
 /// After so long a command runs as it comes, whatever keeps those that began: it may be slow, and nothing worse.
 const HELD_BACK: Duration = Duration::from_millis(250);
@@ -86,7 +86,7 @@ pub(crate) enum First {
 const UNSEEN: u64 = 1 << 63;
 
 /// A strike comes in two steps. [`Registry::strike`] takes the command off the workers where the incident is found, without a lock
-/// and at once. Whoever looks into it then says that it stands ([`Registry::confirm`]) or not ([`Registry::withdraw`]).
+/// and at once. Anyone who looks into it then says that it stands ([`Registry::confirm`]) or not ([`Registry::withdraw`]).
 pub(crate) struct Registry {
     /// Tells this registry from others, for the number that a label remembers.
     number: u64,

@@ -35,7 +35,7 @@ use sites::{Key, Noted, Sites};
 
 /// After this time without a finding, the line tables are put away: they take tens of megabytes.
 const IDLE: Duration = Duration::from_secs(2);
-/// Reports that whoever listens may be behind.
+/// Reports that anyone who listens may be behind.
 const HEARD: usize = 256;
 /// Stacks whose verdict is remembered.
 const VERDICTS: usize = 4096;
@@ -62,7 +62,7 @@ impl Reports {
 
     /// The next report: a new place, or something new about a known one; `None` once the executor has ended.
     ///
-    /// Whoever is more than 256 reports behind misses the oldest; [`Executor::reports`](crate::Executor::reports) has
+    /// Anyone who is more than 256 reports behind misses the oldest; [`Executor::reports`](crate::Executor::reports) has
     /// the state of each place.
     ///
     /// # Cancel safety
@@ -183,7 +183,7 @@ impl Reporter {
         locked(&self.bench.sites).reports()
     }
 
-    /// Says at the end what of the list of what may block was of no use. Whoever lets go of an executor may be about to end the
+    /// Says at the end what of the list of what may block was of no use. Anyone who lets go of an executor may be about to end the
     /// program, so it is said at once, unless there is something left to look into.
     pub(crate) fn end(&self) {
         if self.bench.findings.is_empty() && !self.bench.is_at_work.load(Ordering::SeqCst) {
@@ -240,7 +240,7 @@ impl Bench {
                 }
                 Some(Message::Flush(done)) => {
                     self.confirm_unseen();
-                    // Whoever asked may have gone.
+                    // The asker may be gone.
                     let _told = done.send(());
                 }
                 None => {

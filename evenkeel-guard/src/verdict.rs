@@ -81,7 +81,7 @@ pub(crate) fn judge_all(moments: &[Evidence<'_>], allow: &Allow, words: &Words) 
 /// Judges one piece of evidence.
 pub(crate) fn judge(evidence: &Evidence<'_>, allow: &Allow, words: &Words) -> Verdict {
     let Evidence { symbol, class: seen, is_guest, frames: all } = *evidence;
-    // Whoever runs the runtime did not call what a task of it calls.
+    // Anyone who runs the runtime did not call what a task of it calls.
     let frames = polled(all);
     let class = refined(seen, symbol, frames);
     // A list may name the class that the hook saw as well as the one that the report says.

@@ -74,7 +74,7 @@ pub(crate) struct Watch {
     busy_after: Duration,
     watched: Mutex<Vec<Watched>>,
     is_stopped: AtomicBool,
-    /// Set by the watchdog before it sleeps without end, cleared by whoever wakes it.
+    /// Set by the watchdog before it sleeps without end, cleared by the one that wakes it.
     is_resting: AtomicBool,
     /// Set by a thread that begins to work, before it looks whether the watchdog is resting; the watchdog says that it
     /// is resting before it looks here. So one of the two sees the other.

@@ -172,7 +172,7 @@ fn a_spare_does_the_work_behind_a_worker_that_never_comes_back() {
 }
 
 /// The poll ends while the watchdog sends a successor: for each place given away one member leaves, at once or after its
-/// next poll, and whoever was called runs.
+/// next poll, and the one that was called runs.
 #[test]
 fn places_stay_as_many_as_they_were_when_the_call_returns_at_the_same_moment() {
     model(|| {
@@ -207,7 +207,7 @@ fn places_stay_as_many_as_they_were_when_the_call_returns_at_the_same_moment() {
     });
 }
 
-/// A member that announced itself idle and then found work leaves its announcement behind. Whoever finds that later must
+/// A member that announced itself idle and then found work leaves its announcement behind. Anyone who finds that later must
 /// not take the member, by then a spare, for an idle one.
 #[test]
 fn a_spare_is_not_woken_for_work() {

@@ -1,7 +1,7 @@
 //! Requests to the server: a small pool of HTTP/1.1 connections.
 //!
 //! A request and its connection are polled by one task, the caller's: nothing has to be spawned, owned or aborted,
-//! and whoever drops the request drops its connection. Measured against `hyper_util::client::legacy` over loopback it
+//! and anyone who drops the request drops its connection. Measured against `hyper_util::client::legacy` over loopback it
 //! takes as much CPU or up to a tenth less (10 to 12 us per send, nearly all of it in the kernel), so the reason is not
 //! speed: it is that this pool knows for certain whether a request was written, which decides what may be retried.
 //! What it costs: a connection that the server closes while it is idle is noticed only when it is next wanted, which
@@ -295,7 +295,7 @@ impl Api {
     }
 }
 
-/// One connection, polled by whoever uses it.
+/// One connection, polled by its user.
 struct Connection {
     requests: http1::SendRequest<Full<Bytes>>,
     /// `None` once it has ended. Dropping it makes hyper answer whatever was waiting.

@@ -123,7 +123,7 @@ struct Known {
     news: Vec<(Box<str>, Option<Box<str>>)>,
 }
 
-/// So many people; beyond that one makes room for the next.
+/// This many people; beyond that one makes room for the next.
 const MOST_PAIRS: usize = 50_000;
 
 impl Known {
@@ -144,7 +144,7 @@ impl Known {
         self.news.push((uuid.into(), Some(number.into())));
     }
 
-    /// Somebody makes room, whoever it is: known again from the next frame on that names both.
+    /// Somebody makes room, no matter who it is: known again from the next frame on that names both.
     fn forget_one(&mut self) {
         let Some(one) = self.pairs.keys().find(|one| !one.starts_with('+')).cloned() else { return };
         if let Some(number) = self.pairs.remove(&one) {

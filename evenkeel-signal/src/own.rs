@@ -15,9 +15,9 @@ use tokio::time::Instant;
 
 use crate::ids::Account;
 
-/// So many timestamps are remembered.
+/// This many timestamps are remembered.
 const TIMESTAMPS: usize = 4_096;
-/// So many sends whose timestamps are not known, and for so long.
+/// This many sends whose timestamps are not known, and for so long.
 const WORDS: usize = 1_024;
 const KEPT_FOR: Duration = Duration::from_secs(600);
 

@@ -863,7 +863,7 @@ fn somebody(number: usize) -> Person {
     Person { uuid: format!("00000000-0000-4000-8000-{number:012}"), number: None, name: "x".into() }
 }
 
-/// Where so many of these hang in as many conversations, `!ping` is answered in another one while they do: none of them ever
+/// Where this many of these hang in as many conversations, `!ping` is answered in another one while they do: none of them ever
 /// ends.
 async fn check_hanging(route: Route, hanging: usize, what: impl Fn(&Standin, &Person)) {
     let standin = standin();

@@ -41,14 +41,14 @@ impl Backoff {
         self
     }
 
-    /// The longest pause there can be after so many failures in a row; none after no failure.
+    /// The longest pause there can be after this many failures in a row; none after no failure.
     pub fn after(&self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
         let doubled = |pause: Duration, times: u32| pause.saturating_mul(1 << times.min(31));
         doubled(doubled(self.first, doublings), doublings.saturating_sub(31)).min(self.longest)
     }
 
-    /// The pause after so many failures in a row, with a number from 0 to 1 that chance has drawn. Any other number is as 0, which
+    /// The pause after this many failures in a row, with a number from 0 to 1 that chance has drawn. Any other number is as 0, which
     /// makes the shortest pause.
     pub fn after_with(&self, failures: u32, chance: f64) -> Duration {
         let chance = if (0.0..=1.0).contains(&chance) { chance } else { 0.0 };

@@ -94,7 +94,7 @@ impl Config {
     ///
     /// When one of the files cannot be read or is malformed; the message names the file and the line.
     pub fn load() -> Result<Self> {
-        // A value that is not text becomes text with U+FFFD in it: whoever asks for it will refuse it by name.
+        // A value that is not text becomes text with U+FFFD in it: anyone who asks for it will refuse it by name.
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| {
                 Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))

@@ -97,7 +97,7 @@ impl Console {
             return Err(none("there is no console of a bot on the journal"));
         };
         match address {
-            // Nothing is sent: whoever listens there may be another program by now.
+            // Nothing is sent: anyone who listens there may be another program by now.
             Some(address) if TcpStream::connect_timeout(&address, CONNECTED).is_ok() => {
                 Ok(url(address, &token))
             }
@@ -158,7 +158,7 @@ impl Console {
             let served = runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(self.listener)?;
                 tokio::select! {
-                    // Whoever is still connected does not hold it up.
+                    // Anyone who is still connected does not hold it up.
                     () = gone(stopped) => Ok::<_, std::io::Error>(()),
                     never = serve(listener, router(window, desk, keys), Limits::default()) => match never {},
                 }

@@ -88,7 +88,7 @@ pub(crate) fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
     text
 }
 
-/// So many causes of an error are looked at: one could name itself as its cause.
+/// This many causes of an error are looked at: one could name itself as its cause.
 const MOST_CAUSES: usize = 128;
 
 impl Error {

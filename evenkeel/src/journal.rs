@@ -94,7 +94,7 @@ pub trait Journal: Send + 'static {
         true
     }
 
-    /// Whether whoever asks does the work: the futures are ready at once, and a disk is waited for before that. A bot gives such a
+    /// Whether anyone who asks does the work: the futures are ready at once, and a disk is waited for before that. A bot gives such a
     /// journal a thread, together with the engine; it never waits for one on a thread with anything else to do.
     fn blocks(&self) -> bool {
         false

@@ -11,7 +11,7 @@ pub(crate) fn to_ms(moment: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The moment so many milliseconds after the beginning of 1970.
+/// The moment this many milliseconds after the beginning of 1970.
 pub(crate) fn from_ms(since_1970_ms: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(since_1970_ms).min(LATEST)
 }

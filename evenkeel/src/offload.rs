@@ -9,7 +9,7 @@
 //! | waits for the network, for a timer, for another task | `tokio::..` or `cx.http()`, with `.await`: no thread is spent on it |
 //! | sleeps in a call that returns: files, a database or a client without async | [`blocking`]`(..)` |
 //! | computes for longer than a millisecond: images, password hashes, parsing | [`offload`]`(..)` |
-//! | either of these, in a library that bears only so many callers | [`Pool::new`]`(n).`[`run`](Pool::run)`(..)` |
+//! | either of these, in a library that bears only this many callers | [`Pool::new`]`(n).`[`run`](Pool::run)`(..)` |
 //! | may never return, or takes the process down | [`isolate`](crate::isolate::isolate)`(..)`: a child process that a timeout kills |
 //!
 //! # Awaited, or as a handler
@@ -183,7 +183,7 @@ where
 }
 
 impl<F: Clone + Send + 'static> Offloaded<F> {
-    /// Runs the function once, as a handler: a panic in it goes on in whoever waits, as from any other handler.
+    /// Runs the function once, as a handler: a panic in it goes on in the one that waits, as from any other handler.
     pub(crate) fn handle<T: Send + 'static>(&self, call: impl FnOnce(F) -> T + Send + 'static) -> Running<T> {
         let Self { pool, work } = self.clone();
         Box::pin(async move {

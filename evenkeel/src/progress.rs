@@ -88,7 +88,7 @@ impl Stopwatch {
         state.since = state.since.is_some().then(Instant::now);
     }
 
-    /// Waits until so much was counted. For one who waits; whoever holds tells one only.
+    /// Waits until so much was counted. For one waiter: a holder tells one only.
     ///
     /// # Cancel safety
     ///

@@ -150,7 +150,7 @@ impl Retry {
         let left = self.within.checked_sub(so_far).filter(|_| attempt <= self.attempts)?;
         let pause = BACKOFF.after_with(attempt.saturating_sub(1), share);
         match asked {
-            // Whoever was sent away with others does not come back in the same moment with all of them.
+            // Anyone who was sent away with others does not come back in the same moment with all of them.
             Some(asked) if asked <= left => Some(asked.saturating_add(pause).min(left)),
             Some(_) => None,
             None => Some(pause).filter(|pause| *pause <= left),

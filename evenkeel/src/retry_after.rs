@@ -1,6 +1,6 @@
 //! When a server says that it may be asked again.
 //!
-//! For transports and for whoever speaks HTTP by other means than [`http`](crate::http), whose errors carry the time.
+//! For transports and for anyone who speaks HTTP by other means than [`http`](crate::http), whose errors carry the time.
 
 use std::time::Duration;
 

@@ -189,7 +189,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
 
     /// Refuses events of a conversation, or of a person, while accepted ones of the same hold more than this many bytes; an
     /// eighth of the [backlog](Self::with_backlog_bytes) unless told, and at least 64 KiB of it. The last eighth of the
-    /// backlog is for those who have less than a 512th of a share in it: whoever fills it is refused before others are.
+    /// backlog is for those who have less than a 512th of a share in it: anyone who fills it is refused before others are.
     pub fn with_backlog_share_bytes(mut self, bytes: usize) -> Self {
         self.share_bytes = Some(bytes);
         self
@@ -493,7 +493,7 @@ mod tests {
         stop.send(()).await.expect("the bot drains");
         let left = bot.await.expect("no panic").expect_err("a handler was running");
         assert!(left.to_string().starts_with("stopped at once: 1 handler was"), "{left}");
-        assert_eq!(left.hint(), None, "whoever asked twice needs no longer drain");
+        assert_eq!(left.hint(), None, "anyone who asked twice needs no longer drain");
         assert_eq!(began.elapsed(), Duration::ZERO, "the hour of the drain was not waited for");
     }
 

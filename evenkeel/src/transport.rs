@@ -38,7 +38,7 @@ pub trait Transport: Send + Sync + 'static {
         None
     }
 
-    /// Checks settings and far side before anything else happens, and says in one line what was found.
+    /// Checks settings and other side before anything else happens, and says in one line what was found.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ pub trait Transport: Send + Sync + 'static {
     }
 }
 
-/// What the far side said of an action that it carried out.
+/// What the other side said of an action that it carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
@@ -188,7 +188,7 @@ impl SendError {
         Self { limit: Some(Limit::Action), ..Self::new(Outcome::NotSent(Some(wait)), message) }
     }
 
-    /// The far side refused the action for good.
+    /// The other side refused the action for good.
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(Outcome::Refused, message)
     }

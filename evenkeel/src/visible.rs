@@ -19,7 +19,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| letter != '\n' && letter != '\t' && is_hidden(letter))
 }
 
-/// The same for lines that this program has coloured: the few codes that it uses for that stay, whoever wrote them.
+/// The same for lines that this program has coloured: the few codes that it uses for that stay, no matter who wrote them.
 pub(crate) fn visible_but_for_colours(line: &str) -> String {
     let mut shown = String::with_capacity(line.len() + 16);
     for part in line.split_inclusive('\u{1b}') {

@@ -1,4 +1,4 @@
-//! A network that acknowledges: lines of text over one TCP connection to whoever measures.
+//! A network that acknowledges: lines of text over one TCP connection to anyone who measures.
 //!
 //! ```text
 //! in   offer ID CONVERSATION TEXT     answered by `ok ID` once the journal has it, or `no ID`
@@ -74,7 +74,7 @@ impl Transport for Lines {
             while accepting.try_join_next().is_some() {}
             if let Some(key) = line.strip_prefix("got ") {
                 if let Some(waiting) = self.waiting().remove(key) {
-                    // Whoever gave up waiting has dropped the other end.
+                    // Anyone who gave up waiting has dropped the other end.
                     let _heard = waiting.send(());
                 }
                 continue;

@@ -1,6 +1,6 @@
 //! Commands that promise: their replies say which run of the handler made them.
 //!
-//! Whoever kills the bot tells by that whether a reply that comes again is the same reply.
+//! Anyone who kills the bot tells by that whether a reply that comes again is the same reply.
 
 use std::fs::OpenOptions;
 use std::io::Write;

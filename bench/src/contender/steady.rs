@@ -17,7 +17,7 @@ pub(crate) const MISTAKE: &str = "BENCH_MISTAKE";
 pub(crate) const MISTAKES: [&str; 6] =
     ["ack-before-write", "forget-sent", "forget-seen", "latest-first", "done-before-replies", "no-sync"];
 
-/// So many lines are written together at most.
+/// This many lines are written together at most.
 const BATCH: usize = 256;
 
 struct Steady {

@@ -16,7 +16,7 @@ use crate::preload;
 const SHIM: &str = include_str!("shim.c");
 /// Beside a slower disk, no figure says anything about a bot.
 const SLOWEST_MS: f64 = 0.3;
-/// For so many seconds in all a machine is waited for that is busy with something else.
+/// For this many seconds in all a machine is waited for that is busy with something else.
 const PATIENCE: u32 = 30;
 /// The length of the journal's log, which is written over again and again.
 const LOG_BYTES: u64 = 8 << 20;

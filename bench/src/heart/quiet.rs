@@ -10,7 +10,7 @@ use super::Plan;
 const MOST: f64 = 0.15;
 /// So often a run is played again.
 const TRIES: usize = 3;
-/// For so many seconds in all quiet moments are waited for; then each run is played once, whatever happens beside it.
+/// For this many seconds in all quiet moments are waited for; then each run is played once, whatever happens beside it.
 const PATIENCE: u32 = 60;
 
 /// The noise of several runs.

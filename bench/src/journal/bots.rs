@@ -15,7 +15,7 @@ use evenkeel::{
 use super::percentiles;
 use crate::random::Random;
 
-/// Jobs that become due while it is measured, within so many milliseconds.
+/// Jobs that become due while it is measured, within this many milliseconds.
 const DUE: usize = 2_000;
 const DUE_WITHIN_MS: u64 = 5_000;
 const SEED: u64 = 7;

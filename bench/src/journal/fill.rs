@@ -10,12 +10,12 @@ use super::{event, now_ms, open, recover, write};
 /// In one batch.
 const STEP: u64 = 4_000;
 
-/// Makes a journal with so many commands that wait for their handler, of 5,000 people.
+/// Makes a journal with this many commands that wait for their handler, of 5,000 people.
 pub(crate) fn pending(path: &Path, count: u64) -> io::Result<()> {
     runtime()?.block_on(fill(path, count, false))
 }
 
-/// Makes a journal that has seen so many commands, all of them done: it keeps the keys by which it knows them again.
+/// Makes a journal that has seen this many commands, all of them done: it keeps the keys by which it knows them again.
 pub(crate) fn seen(path: &Path, count: u64) -> io::Result<()> {
     runtime()?.block_on(fill(path, count, true))
 }

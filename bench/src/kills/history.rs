@@ -8,7 +8,7 @@ use std::fmt;
 
 /// How often a message may end the process before it has to be given up.
 const CRASHES: u32 = 3;
-/// So many turns after the bot was told that a reply arrived, the reply is settled: the first turn may have begun
+/// This many turns after the bot was told that a reply arrived, the reply is settled: the first turn may have begun
 /// before, and two more round trips of other messages have passed through the journal since.
 const SETTLED: u64 = 3;
 /// How many violations are kept in words; the rest is counted.

@@ -1,4 +1,4 @@
-//! The far side of the bot's `lines`: it acknowledges what it has, and is offered again what it has not.
+//! The other side of the bot's `lines`: it acknowledges what it has, and is offered again what it has not.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Whoever sees what goes in and what comes out, in one order.
+//! The onlooker sees what goes in and what comes out, in one order.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

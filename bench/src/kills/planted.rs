@@ -15,7 +15,7 @@ use std::io;
 use super::history::Findings;
 use bug::Bug;
 
-/// A bug is caught within so many seeds, or it is not caught.
+/// A bug is caught within this many seeds, or it is not caught.
 const SEEDS: u64 = 200;
 
 /// How a bug fared.

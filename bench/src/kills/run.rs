@@ -16,9 +16,9 @@ use super::{Bot, Plan, Trouble};
 use crate::contender::{Contender, Running, steady};
 use crate::random::Random;
 
-/// After so many rounds a line says how far it is.
+/// After this many rounds a line says how far it is.
 const REPORTED_EACH: usize = 500;
-/// A bot lives for 1 to so many milliseconds.
+/// A bot lives for 1 to this many milliseconds.
 const LONGEST_LIFE: u64 = 500;
 /// Longer where the disk is full: the bot looks once a second whether there is room.
 const LONGEST_LIFE_IF_FULL: u64 = 3_000;

@@ -81,7 +81,7 @@ async fn echo(Rest(text): Rest) -> Result<Reply> {
     Ok(Reply::text(text).quoting())
 }
 
-/// A mention notifies; without one, whoever asked is hugged.
+/// A mention notifies; without one, anyone who asked is hugged.
 async fn hug(who: Sender, message: Message) -> Reply {
     let hugged = message.mentions.into_iter().next().map_or(who, |mention| mention.who);
     Reply::text("a hug for ").mention(&hugged).quoting()

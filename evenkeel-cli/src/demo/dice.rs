@@ -50,7 +50,7 @@ where
         .route(Trigger::command("!8ball").usage("!8ball <question>").about("knows the answer"), oracle)
 }
 
-/// So many dice of so many sides.
+/// This many dice of this many sides.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 struct Throw {

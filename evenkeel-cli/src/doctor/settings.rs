@@ -45,7 +45,7 @@ impl Settings {
         let mut problems: Vec<&Problem> = Vec::new();
         let counted = unfit.filter(|(_, is_begun)| *is_begun).map(|(error, _)| error);
         for problem in counted.into_iter().chain(unsound).flat_map(Error::problems) {
-            // A line of `evenkeel.toml` that nobody knows is told by whoever reads its table: perhaps by both.
+            // A line of `evenkeel.toml` that nobody knows is told by anyone who reads its table: perhaps by both.
             if !problems.contains(&problem) {
                 problems.push(problem);
             }

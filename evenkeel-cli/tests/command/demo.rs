@@ -284,7 +284,7 @@ fn the_standin_has_two_people_with_numbers_and_a_group_with_its_id() {
     assert!(standin.leave().success());
 }
 
-/// Whoever has connected is told at once, and each step is told once the one before has been answered.
+/// Anyone who has connected is told at once, and each step is told once the one before has been answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_standin_leads_from_alice_to_bob_to_the_group() {
     async fn whoami(who: evenkeel::Sender, here: evenkeel::Conversation) -> String {

@@ -23,7 +23,7 @@ const SECRET: &str = "SECRET";
 /// When the bots' clocks begin, in milliseconds since 1970.
 const START_MS: u64 = 1_700_000_000_000;
 const HOUR_MS: u64 = 3_600_000;
-/// A reminder after so many hours fails.
+/// A reminder after this many hours fails.
 const BROKEN_HOURS: u64 = 9;
 
 /// What the handlers find.
@@ -106,7 +106,7 @@ impl Tended {
         self.sandbox.say("alice", "alice", text).expect("alice is there");
     }
 
-    /// Waits until so many were given up.
+    /// Waits until this many were given up.
     async fn has_dead(&self, count: usize) {
         while self.letters.list(DeadFilter::default()).await.expect("the bot runs").len() != count {
             tokio::task::yield_now().await;
@@ -129,7 +129,7 @@ impl Tended {
         self.done.recv().await.expect("the world holds the other end")
     }
 
-    /// The same bot so many hours after the beginning. It starts anew: one that runs follows a clock that was set after a
+    /// The same bot this many hours after the beginning. It starts anew: one that runs follows a clock that was set after a
     /// minute, one that starts at once.
     async fn later(self, hours: u64) -> Self {
         let (file, world, done) = self.stop().await;

@@ -124,7 +124,7 @@ fn carried(handler: Handler) -> (impl Future<Output = ()> + Send, Receiver<Strin
     let (done, value) = channel();
     let future = async move {
         let result = handler.await;
-        // Whoever waited may have given up.
+        // The waiter may have given up.
         let _taken = done.send(result);
     };
     (future, value)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::Arguments;
 
-/// So many busy processes for each core.
+/// This many busy processes for each core.
 const FOR_EACH_CORE: usize = 2;
 
 /// Busy processes, which end with this, and at the latest when this process does or their time is up.

@@ -13,7 +13,7 @@ const MOST: usize = 8;
 /// How many addresses all of them have together; what is further out is not needed once the author's frames are.
 const ADDRESSES: usize = 4096;
 
-/// The stacks of clones, in memory that was taken before the poll: whoever clones may hold a lock, and hears of no other.
+/// The stacks of clones, in memory that was taken before the poll: anyone who clones may hold a lock, and hears of no other.
 struct Heard(Mutex<Stacks>);
 
 struct Stacks {

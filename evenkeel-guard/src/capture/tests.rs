@@ -22,7 +22,7 @@ fn briefly() -> Duration {
 static BRIEFLY_MS: AtomicU64 = AtomicU64::new(SHORTEST_MS);
 const SHORTEST_MS: u64 = 3;
 const LONGEST_MS: u64 = 1_000;
-/// After so many looks for which a scenario did not last long enough, it lasts twice as long.
+/// After this many looks for which a scenario did not last long enough, it lasts twice as long.
 const MISSES: u32 = 50;
 
 /// What the watching side knows of the thread it looks at.
@@ -38,7 +38,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// Says that the scenario's function spends its time from the line before this one to so many after it.
+    /// Says that the scenario's function spends its time from the line before this one to this many after it.
     fn expect_lines(&self, here: u32, after: u32) {
         self.first_line.store(here - 1, Ordering::Relaxed);
         self.last_line.store(here + after, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use crate::sys::Registers;
 /// Deeper paths lose their outer end.
 pub(super) const MOST_FRAMES: usize = 256;
 
-/// So many frame records are tried before the best so far is taken.
+/// This many frame records are tried before the best so far is taken.
 const MOST_TRIES: usize = 512;
 
 /// The [`rank`] of a path that begins with a call of the right function, and does not get lost.

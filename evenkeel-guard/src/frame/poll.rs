@@ -19,7 +19,7 @@ const ROOTS: &[&str] =
 
 /// What a tokio runtime runs on threads of its own, whether a call that blocks or the loop of a worker.
 ///
-/// Not all of the pool: whoever asks it for a thread, or ends it, is in there, too.
+/// Not all of the pool: anyone who asks it for a thread, or ends it, is in there, too.
 const OWN: &[&str] = &[
     "tokio::runtime::blocking::task",
     "tokio::runtime::blocking::pool::*run",

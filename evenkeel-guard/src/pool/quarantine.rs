@@ -52,7 +52,7 @@ impl Quarantine {
         let part = self.part(standing);
         part.shares.comes(work.metadata().command());
         let refused = part.crew.push(work);
-        // Later threads are hired by those that are there, so that whoever pushes is not held up.
+        // Later threads are hired by those that are there, so that anyone who pushes is not held up.
         if part.threads.load(Ordering::Relaxed) == 0 {
             part.hire(pool, standing);
         }

@@ -7,7 +7,7 @@ use crate::sys;
 /// What may be used at once. Reading the line tables of a large program takes a part of it: of one that is not optimized, ten times
 /// as much.
 const MOST: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 2 });
-/// Of later time, one part in so many.
+/// Of later time, one part in this many.
 const SHARE: u32 = 10;
 
 /// CPU time that is left to use: a second for every ten, saved up to [`MOST`].

@@ -7,7 +7,7 @@ use crate::findings::Finding;
 use crate::report::{Class, Report};
 use crate::slot::CommandId;
 
-/// Places that are kept for whoever asks; the oldest goes first.
+/// Places that are kept for anyone who asks; the oldest goes first.
 const KEPT: usize = 1024;
 /// Places beyond that of which it is known how often they were seen, and when they were told.
 const REMEMBERED: usize = 16 * 1024;

@@ -35,7 +35,7 @@ struct Function {
 }
 
 impl Sources {
-    /// Asked by the thread that reads sources, and not by whoever makes an executor: it blocks.
+    /// Asked by the thread that reads sources, and not by anyone who makes an executor: it blocks.
     fn built(&self) -> Option<SystemTime> {
         let ask = || fs::metadata(std::env::current_exe().ok()?).ok()?.modified().ok();
         *self.built.get_or_init(ask)

@@ -128,7 +128,7 @@ pub(crate) fn is_copying(thread: ThreadId) -> bool {
     [COPYING | number, ABANDONED | number].contains(&ASKED.load(Ordering::Acquire))
 }
 
-/// Leaves `ASKED` so that whoever else has a turn ends it: a handler that has begun goes on to its end.
+/// Leaves `ASKED` so that the next one that has a turn ends it: a handler that has begun goes on to its end.
 fn give_up(thread: ThreadId) -> Option<Registers> {
     let number = u64::from(thread.0);
     for (found, left) in [(number, IDLE), (COPYING | number, ABANDONED | number), (DONE, IDLE)] {

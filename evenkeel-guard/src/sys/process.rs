@@ -211,7 +211,7 @@ fn take_stdin() -> io::Result<UnixStream> {
 
 /// Writes out what Rust and C code has printed and the process still holds.
 pub(crate) fn flush() {
-    // The file may be closed; whoever prints does not hear of it either.
+    // The file may be closed; anyone who prints does not hear of it either.
     let _ = io::stdout().flush();
     // SAFETY: null stands for all files.
     unsafe { libc::fflush(null_mut()) };
@@ -223,7 +223,7 @@ pub(crate) fn leave(status: c_int) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Lets this process map so many more bytes than it does now.
+/// Lets this process map this many more bytes than it does now.
 pub(crate) fn limit_memory(bytes: u64) -> io::Result<()> {
     let most = mapped()?.saturating_add(bytes);
     let limit = libc::rlimit { rlim_cur: most, rlim_max: most };

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Addresses that are kept of one stack.
 pub(crate) const MOST: usize = 512;
-/// So many of a longer one are the innermost; the rest are the outermost, where its author is.
+/// This many of a longer one are the innermost; the rest are the outermost, where its author is.
 const INNER: usize = 128;
-/// So many are looked at before a deep stack may be taken for one that was seen in the same poll.
+/// This many are looked at before a deep stack may be taken for one that was seen in the same poll.
 const INNER_END: usize = 32;
 /// Places of the table that finds an address again.
 const PLACES: usize = 1024;

@@ -143,7 +143,7 @@ fn addresses_here_touch_little_stack() {
     assert!(touched <= 8 * 1024, "{touched} bytes");
 }
 
-/// Maps so many pages, of which the one at `gap` cannot be read.
+/// Maps this many pages, of which the one at `gap` cannot be read.
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn pages_with_a_gap(pages: usize, gap: usize) -> u64 {
     const PAGE: usize = 64 * 1024;

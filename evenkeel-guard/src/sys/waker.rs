@@ -29,7 +29,7 @@ unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: only `listening` makes wakers with this table, and its data lives while they are lent.
     let listening = unsafe { &*data.cast::<Listening<'_>>() };
     (listening.on_clone)();
-    // Owned by whoever owns the result.
+    // Owned by the owner of the result.
     let real = ManuallyDrop::new(listening.real.clone());
     RawWaker::new(real.data(), real.vtable())
 }
@@ -67,7 +67,7 @@ mod tests {
             clones.fetch_add(1, SeqCst);
         };
         let kept = listening(&real, &on_clone, |waker| {
-            assert!(!waker.will_wake(&real) && !real.will_wake(waker), "whoever compares clones");
+            assert!(!waker.will_wake(&real) && !real.will_wake(waker), "anyone who compares clones");
             waker.wake_by_ref();
             let kept = waker.clone();
             assert!(kept.will_wake(&real), "the next poll finds the waker that it knows");

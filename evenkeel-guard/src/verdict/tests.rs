@@ -574,7 +574,7 @@ fn a_panic_at_any_moment_of_a_poll_excuses_it() {
             assert_eq!(verdict.is_allowed, expected, "{inner}");
         }
     }
-    // Whoever runs the runtime may be unwinding around it: that says nothing of the task.
+    // Anyone who runs the runtime may be unwinding around it: that says nothing of the task.
     let around = frames(&format!("{TASK}\nstd::panicking::begin_panic | std/src/panicking.rs:3"));
     let evidence = [Evidence { symbol: None, class: Compute, is_guest: false, frames: &around }];
     assert!(!judge_all(&evidence, &Allow::default(), &Words::tokio()).is_allowed);

@@ -15,7 +15,7 @@ const LOCKS: &[&str] = &[
     "parking_lot::raw_mutex",
     "parking_lot::raw_rwlock",
     "parking_lot::raw_fair_mutex",
-    // What guards a parking lot's own queues, also for whoever wakes another.
+    // What guards a parking lot's own queues, also for anyone who wakes another.
     "parking_lot_core::word_lock",
     "parking_lot::*mutex",
     "parking_lot::*rwlock",
@@ -78,7 +78,7 @@ const WAITS: &[(&str, Class)] = &[
     ("socket2", Class::Network),
 ];
 
-/// Crates whose locks are those of whoever calls them.
+/// Crates whose locks are those of their callers.
 const LOCK_CRATES: &[&str] = &["parking_lot", "parking_lot_core", "lock_api", "dashmap", "scc", "spin"];
 
 /// Parts of the standard library that have locks of their own, which their callers do not see.

@@ -16,7 +16,7 @@ use crate::sys::stack::{self, Stack};
 
 /// A wait for another thread that is shorter than this is not looked into.
 const BRIEF: Duration = Duration::from_micros(100);
-/// So many calls of one command may keep threads at once, before it is caught for that alone.
+/// This many calls of one command may keep threads at once, before it is caught for that alone.
 const MOST_STUCK: u32 = 32;
 
 /// Whether blocking calls are seen before they block, in this program and on this system. Found out by making one.
@@ -40,7 +40,7 @@ pub(super) fn start() {
     });
 }
 
-/// Observes every call on every thread, and passes it to whoever watches the thread.
+/// Observes every call on every thread, and passes it to the watcher of the thread.
 struct Observing;
 
 static OBSERVING: Observing = Observing;

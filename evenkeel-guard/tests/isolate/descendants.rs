@@ -26,7 +26,7 @@ fn start_daemon(port: u16) {
             Ok(())
         });
     }
-    // The shell ends at once, and leaves what it has started to whoever takes it.
+    // The shell ends at once, and leaves what it has started to anyone who takes it.
     let output = shell.output().unwrap();
     let process: u32 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
     line.write_all(&process.to_le_bytes()).unwrap();

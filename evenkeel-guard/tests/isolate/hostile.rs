@@ -1,4 +1,4 @@
-//! Whoever can set the environment and the standard input of a program cannot have it call anything.
+//! Anyone who can set the environment and the standard input of a program cannot have it call anything.
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;

@@ -134,7 +134,7 @@ impl Server {
         self.frozen.send_modify(|_| {});
     }
 
-    /// Cuts at most so many sockets, the oldest first.
+    /// Cuts at most this many sockets, the oldest first.
     pub(super) fn cut_sockets(&self, most: usize) {
         self.change(|state| {
             let count = most.min(state.sockets.len());

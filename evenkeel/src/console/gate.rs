@@ -1,6 +1,6 @@
 //! Keeps everybody away from a page who was not given its address: other accounts of the computer, and other web sites.
 //!
-//! Whoever asks has to have the token, which is in the printed address. The first visit exchanges it for a cookie, which is
+//! Anyone who asks has to have the token, which is in the printed address. The first visit exchanges it for a cookie, which is
 //! good until the bot ends; programs send the token as `Authorization: Bearer`. Without it nothing is answered, whatever is asked for.
 //!
 //! A browser that has the cookie sends requests to `127.0.0.1` for any site that asks. Three checks tell these apart from the page's own:

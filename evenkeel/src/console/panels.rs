@@ -102,7 +102,7 @@ struct Letter<'a> {
     texts: Option<Vec<(&'static str, String)>>,
 }
 
-/// The letters, and how many were given up since the bot began: whoever has seen these has seen so many.
+/// The letters, and how many were given up since the bot began: anyone who has seen these has seen this many.
 #[derive(Serialize)]
 struct Letters<'a> {
     #[serde(flatten)]

@@ -119,7 +119,7 @@ async fn the_token_in_the_address_is_exchanged_for_a_strict_cookie() {
     );
 }
 
-/// Whoever takes the port while the bot is away is shown the cookie.
+/// Anyone who takes the port while the bot is away is shown the cookie.
 #[tokio::test]
 async fn a_cookie_is_good_for_one_run_of_the_bot_and_is_no_token() {
     let (host, [token, printed]) = (("host", "127.0.0.1:4243"), tokens());

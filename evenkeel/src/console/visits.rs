@@ -95,7 +95,7 @@ fn make_way(visits: &mut Vec<Visit>) -> bool {
     stranger.is_some()
 }
 
-/// Answers one connection until it ends. Whoever asked has gone then, and there is nobody to tell of an error.
+/// Answers one connection until it ends. Anyone who asked has gone then, and there is nobody to tell of an error.
 async fn visited(stream: TcpStream, router: Router, visitor: Visitor, limits: Limits) {
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(visitor.clone());

@@ -18,7 +18,7 @@ impl Context {
     /// gets the result and `work` is not polled.
     ///
     /// The result is on the disk before this returns. Between the end of `work` and that moment the process may end: then
-    /// `work` is done again, so what cannot bear that needs a key of its own at the far side.
+    /// `work` is done again, so what cannot bear that needs a key of its own at the other side.
     ///
     /// ```
     /// use evenkeel::{Context, Result};

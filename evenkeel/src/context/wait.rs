@@ -71,7 +71,7 @@ impl Context {
         question: impl IntoReply,
         within: Duration,
     ) -> impl Future<Output = Result<String>> {
-        // Both note the line of whoever asks.
+        // Both note the line of the caller.
         let asked = self.reply_now(question);
         let sender = self.event.sender().clone();
         let is_theirs = move |event: &Event| event.message().is_some() && event.sender().is(sender.id());
@@ -85,7 +85,7 @@ impl Context {
     /// Waits for the next event in this conversation that `filter` wants. It is not handled otherwise.
     ///
     /// What `filter` does not want is handled as ever while this waits. Several handlers may wait in one conversation:
-    /// whoever began first is asked first.
+    /// anyone who began first is asked first.
     ///
     /// # Errors
     ///

@@ -52,7 +52,7 @@ pub(super) enum Continuation {
     Schedules(Vec<String>),
     JobsListed(oneshot::Sender<Vec<Job>>),
     JobCancelled(oneshot::Sender<bool>),
-    /// What the operator is told is read by whoever waits for it.
+    /// What the operator is told is read by anyone who waits for it.
     JobsRead(oneshot::Sender<Listing<Vec<Job>>>),
     DeadListed(oneshot::Sender<Listing<Vec<Dead>>>),
     DeadCounted(oneshot::Sender<Listing<u64>>),
@@ -104,7 +104,7 @@ impl Batch {
         self.alone_since.filter(|_| self.writing.is_none()).map(|since| since + COMPANY)
     }
 
-    /// The entries to write, if there are any and none are being written, whoever waits for them.
+    /// The entries to write, if there are any and none are being written, no matter who waits for them.
     pub(super) fn take_at_once(&mut self) -> Option<Vec<Entry>> {
         if self.next.is_empty() || self.writing.is_some() {
             return None;

@@ -10,7 +10,7 @@ const JOBS_BYTES: usize = 16 << 20;
 /// Events, as they enter memory and are done.
 #[derive(Debug)]
 pub(super) struct MemoryBudget {
-    /// Beyond so many bytes, no more is loaded of what an earlier run left.
+    /// Beyond this many bytes, no more is loaded of what an earlier run left.
     recovered_bytes: usize,
     /// Bytes of all events in memory.
     bytes: usize,

@@ -49,7 +49,7 @@ impl Collected {
         self.0.batch.take(now)
     }
 
-    /// The same, whoever waits for them.
+    /// The same, no matter who waits for them.
     pub(super) fn take_last_batch(&mut self) -> Option<Vec<Entry>> {
         self.0.batch.take_at_once()
     }

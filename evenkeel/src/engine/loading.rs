@@ -9,7 +9,7 @@ use super::effects::Effects;
 use crate::event::Event;
 use crate::journal::{Entry, PendingReply};
 
-/// The first page has so many events, so that work begins soon, or fewer where they are large.
+/// The first page has this many events, so that work begins soon, or fewer where they are large.
 const EVENTS: usize = 512;
 const BYTES: usize = 1 << 20;
 /// Each page is twice as large as the one before, so often: what is new waits for the last one, and what is written together with a
@@ -58,7 +58,7 @@ impl Loading {
         self.stage == Stage::Over
     }
 
-    /// Asks the journal for the next page, if there may be one and there is room for so many bytes.
+    /// Asks the journal for the next page, if there may be one and there is room for this many bytes.
     pub(super) fn ask(&mut self, room_bytes: usize, effects: &mut Effects) {
         if self.stage == Stage::Open && room_bytes > 0 {
             let factor = 1 << self.pages.min(DOUBLINGS);

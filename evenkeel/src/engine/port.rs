@@ -76,7 +76,7 @@ pub(crate) struct Policy {
     pub(crate) sends: usize,
     /// Seeds the pauses between attempts.
     pub(crate) seed: u64,
-    /// While so many bytes of events are in memory, no more is loaded of what an earlier run left.
+    /// While this many bytes of events are in memory, no more is loaded of what an earlier run left.
     pub(crate) recovered_bytes: usize,
     /// Whether a batch costs the journal something beside what is in it, so that one fewer is worth a moment.
     pub(crate) gathers: bool,

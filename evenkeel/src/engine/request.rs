@@ -8,7 +8,7 @@ use crate::event::{Attachment, Event, MessageId};
 use crate::journal::Job;
 use crate::reply::Outbound;
 
-/// The ways from a handler into the bot. A bot that has stopped has dropped the other ends, and whoever waits for an answer hears so.
+/// The ways from a handler into the bot. A bot that has stopped has dropped the other ends, and anyone who waits for an answer hears so.
 #[derive(Clone, Debug)]
 pub(crate) struct HandlerRequests {
     /// To the engine. Bounded by what running handlers ask; the outbox is what grows, and it stops new handlers.

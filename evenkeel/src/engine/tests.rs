@@ -12,7 +12,7 @@ use crate::guarantee::OnUnknown;
 use crate::retry::Retry;
 use trial::{Move, Paging, Trial, Wishes};
 
-/// So many schedules of each kind; `EVENKEEL_SCHEDULES` asks for more.
+/// This many schedules of each kind; `EVENKEEL_SCHEDULES` asks for more.
 fn fixed_seed() -> ProptestConfig {
     let cases = std::env::var("EVENKEEL_SCHEDULES").ok().and_then(|count| count.parse().ok()).unwrap_or(300);
     ProptestConfig {
@@ -68,7 +68,7 @@ fn wishes() -> impl Strategy<Value = Wishes> {
     })
 }
 
-/// In pages of so many events, perhaps with room for few of them, or all at once.
+/// In pages of this many events, perhaps with room for few of them, or all at once.
 fn paging() -> impl Strategy<Value = Option<Paging>> {
     let room_bytes = prop_oneof![2 => Just(usize::MAX), 1 => Just(0), 1 => Just(600)];
     let paging = (1usize..4, room_bytes).prop_map(|(limit, room_bytes)| Paging { limit, room_bytes });

@@ -36,7 +36,7 @@ pub(super) fn from_words<T: DeserializeOwned>(command: &str, words: Vec<Word<'_>
         .map_err(|misfit| misfit.told(&format!("`{command}`")))
 }
 
-/// So many words are tried to see whether a shape fits.
+/// This many words are tried to see whether a shape fits.
 const MOST_PROBED: usize = 16;
 
 /// Says why no words can ever fill a `T`: tries made-up ones of each number.
@@ -45,7 +45,7 @@ pub(super) fn check_words<T: DeserializeOwned>() -> Result<(), String> {
     for count in 1..=MOST_PROBED {
         let value = || Value { name: None, text: Some("0".into()), onward: "0" };
         let values = std::iter::repeat_with(value).take(count).collect();
-        // What is made up may be no value of the author's: that a word does not parse is for whoever writes it.
+        // What is made up may be no value of the author's: that a word does not parse is for anyone who writes it.
         let tried = catch_unwind(AssertUnwindSafe(|| {
             T::deserialize(Values { values, source: Source::Words }).map(drop)
         }));

@@ -12,7 +12,7 @@ use super::promise::Promise;
 /// ```
 /// use evenkeel::guarantee::{Durability, Promise};
 ///
-/// let record = Promise::limit("a database at `db.example.org`", "whoever may read its tables reads the texts");
+/// let record = Promise::limit("a database at `db.example.org`", "anyone who may read its tables reads the texts");
 /// let power_cut = Promise::kept("as kill -9", "two other machines have what was accepted");
 /// let replicated = Durability::disk(record).with_window(Some(7), 1_000_000).with_power_cut(power_cut);
 /// assert_eq!(replicated.path(), None);
@@ -95,7 +95,7 @@ impl Durability {
         let path = path.into();
         let record = Promise::limit(
             format!("`{}`, not encrypted", path.display()),
-            "it holds the texts of events that are not done and of dead letters: whoever reads the file reads them",
+            "it holds the texts of events that are not done and of dead letters: anyone who reads the file reads them",
         );
         Self { path: Some(path), ..Self::disk(record) }
     }
@@ -134,7 +134,7 @@ impl Durability {
         self.with_acceptance(acceptance).with_power_cut(power_cut)
     }
 
-    /// An event is known again within so many days, and among so many.
+    /// An event is known again within this many days, and among this many.
     #[must_use]
     pub fn with_window(self, days: Option<u32>, rows: u64) -> Self {
         let rows = thousands(rows);

@@ -113,7 +113,7 @@ fn only_a_network_that_outlives_the_process_keeps_what_comes_while_the_bot_is_aw
 #[test]
 fn a_journal_of_another_kind_says_in_its_own_words_what_differs() {
     let text = "as kill -9; another machine has it";
-    let record = Promise::limit("a database", "whoever reads its tables reads the texts");
+    let record = Promise::limit("a database", "anyone who reads its tables reads the texts");
     let foreign =
         Durability::disk(record).with_power_cut(Promise::kept(text, "each commit is on two machines"));
     let promised = Guarantees::new(&connected(), false, &foreign, OnUnknown::Dead);

@@ -23,7 +23,7 @@ pub struct BareDead<'a> {
     pub command: &'a str,
     /// The id of its conversation.
     pub conversation: &'a str,
-    /// The id of whoever caused the event; `None` for a reply.
+    /// The id of the person who caused the event; `None` for a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sender: Option<&'a str>,
     /// When the event was sent, in milliseconds since 1970, if the network says so.

@@ -152,7 +152,7 @@ pub enum Entry {
     Due {
         /// Due at this time or before.
         until_ms: u64,
-        /// At most so many.
+        /// At most this many.
         limit: usize,
     },
     /// A due job becomes an event, unless it was cancelled or moved meanwhile. Answered by [`Answer::Accepted`], or
@@ -177,7 +177,7 @@ pub enum Entry {
         conversation: Option<String>,
         /// After this job (its due time and number); `None` begins with the first.
         after: Option<(u64, u64)>,
-        /// At most so many.
+        /// At most this many.
         limit: usize,
     },
     /// The same for an operator, who may ask for many. Answered by [`Answer::Jobs`].
@@ -214,9 +214,9 @@ pub enum Entry {
     /// Asks for the next page of what an earlier run left, after [`Journal::recover_in_pages`](super::Journal::recover_in_pages)
     /// said that there are more. As there, what was running counts a crash. Answered by [`Answer::Loaded`].
     Load {
-        /// At most so many events, with their replies.
+        /// At most this many events, with their replies.
         limit: usize,
-        /// No further ones once they have so many bytes.
+        /// No further ones once they have this many bytes.
         limit_bytes: usize,
     },
 }

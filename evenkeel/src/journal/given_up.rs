@@ -206,7 +206,7 @@ pub struct DeadFilter {
     /// Those after this one, in the order of the list: by the time at which they were given up, in milliseconds since 1970;
     /// of the same time, events before replies, each by number.
     pub after: Option<(u64, DeadId)>,
-    /// At most so many; `None` for all.
+    /// At most this many; `None` for all.
     pub limit: Option<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! What is read beside whoever writes.
+//! What is read beside the writer.
 
 use std::fmt;
 use std::future::ready;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use crate::error::Result;
 
-/// What a journal was asked for, read when it is awaited: by whoever asked, and never on the way of what is written.
+/// What a journal was asked for, read when it is awaited: by anyone who asked, and never on the way of what is written.
 ///
 /// It shows what is kept then, which is what was kept when it was asked for, or newer.
 ///

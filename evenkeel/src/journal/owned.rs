@@ -1,4 +1,4 @@
-//! A journal over any store: a task owns the record, and whoever writes hands it batches.
+//! A journal over any store: a task owns the record, and anyone who writes hands it batches.
 
 use std::fmt;
 use std::future::Future;
@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_millis(20);
 
 /// Keeps a bot's record in a [`Store`] of one's own.
 ///
-/// A task on the runtime of whoever makes it owns the store; it ends when the journal is closed or dropped, after the batch at
+/// A task on the runtime of its maker owns the store; it ends when the journal is closed or dropped, after the batch at
 /// hand.
 ///
 /// ```
@@ -142,7 +142,7 @@ impl Journal for StoreJournal {
     }
 }
 
-/// A batch on its way to whoever owns the record.
+/// A batch on its way to the owner of the record.
 #[derive(Debug)]
 #[must_use = "whether the batch is written shows only here"]
 pub struct Writing(pub(super) oneshot::Receiver<Result<Written>>);

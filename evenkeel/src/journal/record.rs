@@ -185,7 +185,7 @@ impl<S: Store> Record<S> {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        // One that cannot be opened fails whoever wants to read, and nobody else.
+        // One that cannot be opened fails the one that wants to read, and nobody else.
         let reader = self.store.reader();
         Listing::new(async move { read(reader?).await })
     }

@@ -147,7 +147,7 @@ impl SqliteOptions {
 /// A batch is one transaction. If it holds anything that is not [lazy](Entry::is_lazy), it is on the disk when its answers
 /// come: one sync for all of it.
 ///
-/// It [blocks](Journal::blocks): whoever calls it waits for the disk, and its futures are ready at once. A bot calls it on a thread
+/// It [blocks](Journal::blocks): anyone who calls it waits for the disk, and its futures are ready at once. A bot calls it on a thread
 /// that does nothing else.
 ///
 /// ```

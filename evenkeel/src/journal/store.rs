@@ -184,7 +184,7 @@ pub trait Store: Reader {
     /// When nothing of it is certain to be kept, and trying again has not helped.
     fn commit(&mut self, batch: &Batch<'_>) -> impl Future<Output = Result<Committed>> + Send;
 
-    /// Does what has to follow a batch, once whoever waited for it has been told.
+    /// Does what has to follow a batch, once the waiter has been told.
     fn settle(&mut self) {}
 
     /// Does a little of what can wait; whether there is more of it.
@@ -192,7 +192,7 @@ pub trait Store: Reader {
         false
     }
 
-    /// Waits until another process may have put something in. It is a hint, which may come late, for nothing or not at all: whoever
+    /// Waits until another process may have put something in. It is a hint, which may come late, for nothing or not at all: anyone who
     /// depends on what it tells of asks for that now and then all the same. Without it, it waits for ever.
     ///
     /// # Errors
@@ -201,7 +201,7 @@ pub trait Store: Reader {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it loses no hint, and delays none: whoever waits once more goes on waiting.
+    /// Dropping it loses no hint, and delays none: anyone who waits once more goes on waiting.
     fn changed(&mut self) -> impl Future<Output = Result<Changed>> + Send {
         std::future::pending()
     }
@@ -286,6 +286,6 @@ pub struct JobFilter<'a> {
     pub after: Option<(u64, u64)>,
     /// Due at this time or before, in milliseconds since 1970.
     pub until_ms: u64,
-    /// At most so many.
+    /// At most this many.
     pub limit: usize,
 }

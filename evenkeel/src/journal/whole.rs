@@ -3,7 +3,7 @@
 use super::{Answer, Entry, Journal, Recovered};
 use crate::error::{Error, Result};
 
-/// So many events are asked for at a time.
+/// This many events are asked for at a time.
 const PAGE: usize = 1_000;
 
 /// Loads one page after another, and puts them together.

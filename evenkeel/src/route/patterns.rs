@@ -13,7 +13,7 @@ use crate::text::clean;
 const FREE_BYTES: usize = 64 << 20;
 /// What their automaton, which is built while it runs, may use on each thread before it starts afresh.
 const CACHE_BYTES: usize = 4 << 20;
-/// Up to so many bytes of literals get the faster automaton, of about 256 bytes for each.
+/// Up to this many bytes of literals get the faster automaton, of about 256 bytes for each.
 const FAST_BYTES: usize = 32 << 10;
 /// How often a repeated part is written out in search of a longer literal.
 const MOST_REPEATS: u32 = 8;

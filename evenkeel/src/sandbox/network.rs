@@ -22,7 +22,7 @@ const LIMIT_EMOJI: usize = 20;
 /// The longest emoji: a family with skin tones has 41 bytes.
 const LIMIT_EMOJI_BYTES: usize = 64;
 
-/// Why something was not done, for whoever asked.
+/// Why something was not done, for anyone who asked.
 pub(super) type No = String;
 
 /// What all clones of a sandbox share.
@@ -33,7 +33,7 @@ pub(super) struct Network {
     news: watch::Sender<u64>,
     /// Wakes the bot's `receive` when an event is pending.
     pub(super) arrival: Notify,
-    /// Wakes whoever waits until no event is pending.
+    /// Wakes those who wait until no event is pending.
     pub(super) departure: Notify,
 }
 
@@ -78,7 +78,7 @@ impl Network {
         }
     }
 
-    /// For readers. Whoever changes something uses [`Network::change`].
+    /// For readers. Anyone who changes something uses [`Network::change`].
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // No code of others runs under the lock, so a poisoned state is still a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

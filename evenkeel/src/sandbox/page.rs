@@ -89,7 +89,7 @@ impl Page {
         self
     }
 
-    /// Leads whoever is here for the first time step by step through what the bot shows. Each step ticks itself off.
+    /// Leads anyone who is here for the first time step by step through what the bot shows. Each step ticks itself off.
     #[must_use]
     pub fn with_story(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.story = steps.into_iter().collect();

@@ -29,7 +29,7 @@ impl Zone {
         named.map(Self).ok_or_else(missing)
     }
 
-    /// Whether the last word of a cron text is meant as a zone, with so many words before it: it begins as one, and has letters
+    /// Whether the last word of a cron text is meant as a zone, with this many words before it: it begins as one, and has letters
     /// that no field explains.
     pub(super) fn is_meant(word: &str, before: usize) -> bool {
         let has_place = word.split_once('/').is_some_and(|(_, place)| place.starts_with(char::is_alphabetic));

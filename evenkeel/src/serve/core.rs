@@ -108,7 +108,7 @@ impl Core {
         Ok(())
     }
 
-    /// All that run: whoever drops them cancels them, and does so without the lock.
+    /// All that run: anyone who drops them cancels them, and does so without the lock.
     pub(super) fn take_running(&mut self) -> HashMap<u64, Running> {
         std::mem::take(&mut self.running)
     }

@@ -138,7 +138,7 @@ impl<J: Journal> Driver<J> {
 
     fn tell_idlers(&mut self) {
         for idler in self.begun.idlers.drain(..) {
-            // Whoever asked may have gone.
+            // The asker may be gone.
             let _heard = idler.send(());
         }
     }

@@ -85,7 +85,7 @@ impl Leaving {
             End::AtDeadline => {
                 error.with_hint("raise `EVENKEEL_DRAIN_SECONDS` if the handlers need longer to finish")
             }
-            // Whoever asked twice did not want to wait.
+            // Anyone who asked twice did not want to wait.
             _ => error,
         }
     }

@@ -69,7 +69,7 @@ impl Levels {
     }
 
     pub(super) fn filter<S: Subscriber + for<'a> LookupSpan<'a>>(self) -> impl Filter<S> {
-        // A filter of spans opens what happens in them whoever logs it, so it is not enough to name the libraries in it.
+        // A filter of spans opens what happens in them no matter who logs it, so it is not enough to name the libraries in it.
         FilterExt::<S>::and(self.written, self.held)
     }
 }

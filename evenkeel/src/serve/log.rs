@@ -1,4 +1,4 @@
-//! The log on standard error: whoever logs never waits for its reader, and never fails because of it.
+//! The log on standard error: anyone who logs never waits for its reader, and never fails because of it.
 //!
 //! A thread of its own writes. What it cannot write, because the reader is gone, does not read, or the disk of the file is
 //! full, is lost and counted, and the log says how much once it works again.
@@ -54,7 +54,7 @@ pub(super) fn start(text: Option<&str>) -> Result<Option<Log>> {
     Ok(Some(log))
 }
 
-/// Standard error, without the lock of std's: whoever else writes there must not wait for the log's reader.
+/// Standard error, without the lock of std's: others that write there must not wait for the log's reader.
 fn standard_error() -> Box<dyn Write + Send> {
     #[cfg(unix)]
     if let Ok(own) = std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned() {
@@ -79,7 +79,7 @@ struct Shared {
     queue: Mutex<Queue>,
     /// The writer waits for it.
     filled: Condvar,
-    /// Whoever ends the process waits for it.
+    /// Anyone who ends the process waits for it.
     written: Condvar,
     /// Whether the bot has ended, and standard error is the program's own again.
     is_closed: AtomicBool,
@@ -236,7 +236,7 @@ impl<W: Write> Writer<W> {
 mod tests {
     use super::*;
 
-    /// A reader that takes so many bytes, and then is as it is told to be.
+    /// A reader that takes this many bytes, and then is as it is told to be.
     #[derive(Default)]
     struct Reader {
         read: Vec<u8>,

@@ -1,4 +1,4 @@
-//! A task that ends with whoever holds it.
+//! A task that ends with its holder.
 
 use std::future::Future;
 use std::pin::Pin;

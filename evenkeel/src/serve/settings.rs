@@ -106,7 +106,7 @@ impl Settings {
         let place = Place::read(&mut settings);
         let account = settings
             .optional("EVENKEEL_JOURNAL_ACCOUNT", "..", |account| Ok::<_, String>(account.to_owned()));
-        // Read in any case: whoever sets it wants to see it.
+        // Read in any case: anyone who sets it wants to see it.
         #[cfg(feature = "page")]
         let console = settings.optional("EVENKEEL_CONSOLE", "127.0.0.1:4243", console);
         #[cfg(not(feature = "page"))]

@@ -1,4 +1,4 @@
-//! What stands in a line of the log may come from anybody: whoever reads it at a terminal sees all of it, and one line is one.
+//! What stands in a line of the log may come from anybody: anyone who reads it at a terminal sees all of it, and one line is one.
 
 use std::io::{self, Write};
 

@@ -42,7 +42,7 @@ pub(super) async fn tell(stop: mpsc::Sender<()>) {
 ///
 /// A terminal that closes says so several times, by its shell and by the kernel, and systemd may say it behind SIGTERM:
 /// SIGHUP is never the second request, which ends at once. Under `nohup` it stays ignored. SIGQUIT keeps the system's
-/// meaning, an end at once with a core dump: whoever looks into a stuck process needs it, and the journal loses nothing.
+/// meaning, an end at once with a core dump: anyone who looks into a stuck process needs it, and the journal loses nothing.
 #[cfg(unix)]
 async fn listen(stop: mpsc::Sender<()>) -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

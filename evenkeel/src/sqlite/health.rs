@@ -1,4 +1,4 @@
-//! How the journal is, for whoever shows it.
+//! How the journal is, for anyone who shows it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -54,7 +54,7 @@ impl Lock {
                         .with_hint("the journal needs a local disk whose file system has locks"));
                 }
             }
-            // Whoever was refused meanwhile may have taken it away: then it keeps nobody out.
+            // Anyone who was refused meanwhile may have taken it away: then it keeps nobody out.
             if disk::identity(&side) == disk::identity_of(&file) || tries == 0 {
                 return Ok(Some(Self { file, side, is_new }));
             }
@@ -71,13 +71,13 @@ impl Lock {
     }
 }
 
-/// The file, and whether it was made: with the mode of the journal, so that whoever may open that may look at this.
+/// The file, and whether it was made: with the mode of the journal, so that anyone who may open that may look at this.
 fn open(side: &Path, journal: &Path) -> std::io::Result<(File, bool)> {
     match disk::make(side, journal) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         made => return Ok((made?, true)),
     }
-    // Whoever was refused may have taken it away in between.
+    // Anyone who was refused may have taken it away in between.
     let mut options = OpenOptions::new();
     Ok((disk::open_plain(side, options.write(true).create(true).truncate(false))?, false))
 }

@@ -27,7 +27,7 @@ const LONG_BYTES: i64 = 16 << 20;
 /// A full disk and a lock of another program are tried again after this time; so is whatever else has failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// So many failures in [`FAILURES_WITHIN`] are too many, unless the disk is full or another program has a lock.
+/// This many failures in [`FAILURES_WITHIN`] are too many, unless the disk is full or another program has a lock.
 const FAILURES: usize = 3;
 const FAILURES_WITHIN: Duration = Duration::from_secs(60);
 

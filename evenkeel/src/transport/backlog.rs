@@ -99,7 +99,7 @@ impl Backlog {
         let weight = if event.conversation().is_group() { 2 } else { 1 };
         let (conversation, sender) = held.of(keys);
         let after = (conversation + size).max((sender + size).saturating_mul(weight));
-        // The last eighth is for those who have little: whoever fills the backlog is refused first.
+        // The last eighth is for those who have little: anyone who fills the backlog is refused first.
         let is_rest = share < all && free - size < all / 8;
         if after > share || is_rest && conversation.max(sender) > share / 512 {
             return Err(Why::Share);
@@ -265,7 +265,7 @@ mod tests {
 
     const KIB: usize = 1 << 10;
 
-    /// A message of about so many bytes.
+    /// A message of about this many bytes.
     fn event(conversation: &Conversation, sender: &str, bytes: usize) -> Event {
         let what = Message::text("1", "x".repeat(bytes));
         Event::new("1", conversation.clone(), Sender::new(sender), what)

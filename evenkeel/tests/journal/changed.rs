@@ -21,7 +21,7 @@ async fn a_command_that_another_process_leaves_is_hinted_at_within_a_second() {
 
     let other = Connection::open(folder.file()).unwrap();
     other.execute("INSERT INTO command(body) VALUES ('replay')", []).unwrap();
-    // Whoever waits does other things in between.
+    // Anyone who waits does other things in between.
     let start = Instant::now();
     let hint = loop {
         if let Ok(hint) = timeout(Duration::from_millis(70), store.changed()).await {

@@ -1,4 +1,4 @@
-//! Every store keeps the promises of the suite, and the suite sees whoever does not.
+//! Every store keeps the promises of the suite, and the suite sees the one that does not.
 
 pub(crate) mod flawed;
 mod plain;

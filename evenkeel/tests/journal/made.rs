@@ -85,7 +85,7 @@ pub(crate) async fn load<J: Journal>(journal: &mut J, limit: usize, limit_bytes:
     }
 }
 
-/// All that is left, read in pages of so many events.
+/// All that is left, read in pages of this many events.
 pub(crate) async fn in_pages<J: Journal>(journal: &mut J, limit: usize) -> Recovered {
     let mut all = journal.recover_in_pages().await.unwrap();
     let mut last = 0;

@@ -17,7 +17,7 @@ use crate::made::{Folder, event_in, in_pages, key, outbound};
 #[derive(Debug, Clone)]
 enum Move {
     Write(Vec<Entry>),
-    /// Reads what is left in pages of so many, or all at once.
+    /// Reads what is left in pages of this many, or all at once.
     Restart {
         is_closed: bool,
         page: Option<usize>,

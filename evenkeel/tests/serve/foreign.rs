@@ -530,7 +530,7 @@ async fn a_transport_that_only_panics_ends_the_bot_with_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn attempts_that_an_executor_drops_become_dead_letters() {
-    // Whoever spawns on a runtime that has ended gets the future dropped at once.
+    // Anyone who spawns on a runtime that has ended gets the future dropped at once.
     let other = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let executor = Executor::on(other.handle().clone());
     other.shutdown_background();

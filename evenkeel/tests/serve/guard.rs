@@ -47,7 +47,7 @@ impl Ice {
     }
 }
 
-/// A bot that `run`s, its far side, and the way to let its blocked handlers go.
+/// A bot that `run`s, its other side, and the way to let its blocked handlers go.
 struct Stage {
     far: Far,
     ice: Ice,

@@ -1,4 +1,4 @@
-//! A transport whose far side is the test.
+//! A transport whose other side is the test.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -104,7 +104,7 @@ impl Stage {
     }
 }
 
-/// Where so many sends hang, an answer elsewhere takes no longer than `first`; the next none.
+/// Where this many sends hang, an answer elsewhere takes no longer than `first`; the next none.
 async fn check_sends(hanging: u32, first: Duration) {
     let mut stage = stage(false);
     for n in 0..hanging {

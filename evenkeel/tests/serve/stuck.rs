@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::line::{Line, line};
 
-/// A line on which the first so many sends to people whose name begins with `void` never return.
+/// A line on which the first this many sends to people whose name begins with `void` never return.
 struct Stuck {
     line: Line,
     left: AtomicU32,

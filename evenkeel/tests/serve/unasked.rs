@@ -77,7 +77,7 @@ async fn a_conversation_reads_one_apology_a_minute() {
     bot.await.expect("no panic").expect("nothing is lost");
 }
 
-/// Never fits, and has a word for whoever wrote.
+/// Never fits, and has a word for anyone who wrote.
 struct Refused;
 
 impl<S: Sync> evenkeel::FromEvent<S> for Refused {

@@ -8,16 +8,16 @@ use super::disk::{Accepted, Disk, Key, Letter, Row};
 use super::message::{Course, Script};
 use super::writer::{Parcel, Stage, Then, What, Writer};
 
-/// After so many attempts a message is given up.
+/// After this many attempts a message is given up.
 const ATTEMPTS: u32 = 3;
-/// After so many ends of the process in the middle of an attempt, too.
+/// After this many ends of the process in the middle of an attempt, too.
 const CRASHES: u32 = 3;
 
 /// What comes in, in order.
 #[derive(Clone, Debug)]
 pub(super) enum Inbound {
     Offer(Script),
-    /// The far side has the reply.
+    /// The other side has the reply.
     Arrived {
         conversation: u32,
         key: Key,

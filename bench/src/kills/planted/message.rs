@@ -3,7 +3,7 @@
 use super::super::history::{Unknown, Wants};
 use crate::random::Random;
 
-/// A message and what becomes of whoever handles it.
+/// A message and what becomes of its handler.
 #[derive(Clone, Debug)]
 pub(super) struct Script {
     pub(super) message: u64,

@@ -56,7 +56,7 @@ impl Scene {
         Self { bug, random, disk, bot, history, offered, runs: 0, crashes: 0, replays, steps: SOON }
     }
 
-    /// Goes on until everything is written and nothing moves; at most so many ends come in between.
+    /// Goes on until everything is written and nothing moves; at most this many ends come in between.
     fn drain(&mut self, mut ends: u32) {
         for _ in 0..STEPS {
             // Ends like company, and the moment between writing and syncing: there they meet what is half done.

@@ -98,7 +98,7 @@ impl Writer {
         self.batch.is_some()
     }
 
-    /// Writes at most so many works into the page cache.
+    /// Writes at most this many works into the page cache.
     pub(super) fn write(&mut self, disk: &mut Disk, limit: usize) {
         let works: Vec<Work> = self.queue.drain(..limit.min(self.queue.len())).collect();
         let must_sync = works.iter().any(|work| !work.is_lazy);

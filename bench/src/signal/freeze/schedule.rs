@@ -11,7 +11,7 @@ const HEALTHY_CONVERSATIONS: u32 = 1_000;
 /// Handlers of a burst that sleep.
 const ASLEEP: usize = 200;
 const FROZEN: usize = 16;
-/// Messages that nobody measures, before a rate: so many at this rate, and then so many at once.
+/// Messages that nobody measures, before a rate: this many at this rate, and then this many at once.
 const WARM_PER_SECOND: f64 = 3_000.0;
 const WARM: Duration = Duration::from_millis(1_500);
 const BURST: u32 = 100;

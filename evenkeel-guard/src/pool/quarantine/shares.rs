@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use crate::slot::{CommandId, locked};
 
-/// So many full queues there may be at a time, before no command in quarantine has more than [`few`] places.
+/// This many full queues there may be at a time, before no command in quarantine has more than [`few`] places.
 const QUEUES: usize = 4;
 
 /// The places that a command has whatever waits for others.

@@ -54,7 +54,7 @@ impl Image {
         self.code.iter().any(|code| code.contains(&address))
     }
 
-    /// Whether so many bytes of the program's file lie at an address.
+    /// Whether this many bytes of the program's file lie at an address.
     pub(super) fn has_bytes(&self, address: usize, length: usize) -> bool {
         let Some(end) = address.checked_add(length) else { return false };
         self.bytes.iter().any(|bytes| bytes.start <= address && end <= bytes.end)

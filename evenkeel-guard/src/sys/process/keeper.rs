@@ -58,7 +58,7 @@ pub(super) fn die_with(parent: u32, signal: libc::c_int, name: &std::ffi::CStr) 
 }
 
 fn keep(function: libc::pid_t) -> ! {
-    // The parent, and whoever reads what is printed, see the end of their files when the function's process ends.
+    // The parent, and anyone who reads what is printed, see the end of their files when the function's process ends.
     close_from(0);
     let mut status = wait_for_the_end(function);
     end_all(function, &mut status);

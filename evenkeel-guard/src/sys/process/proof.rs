@@ -1,6 +1,6 @@
 //! Whether a child's parent is who it has to be.
 //!
-//! Environment and standard input come from whoever starts a process. What counts is what the kernel says: the socket
+//! Environment and standard input come from the process that starts this one. What counts is what the kernel says: the socket
 //! was made by the process that is the parent, as the same user, and that process executes the same file. Who can be
 //! such a parent can have the program do anything anyway.
 

@@ -114,7 +114,7 @@ pub(super) struct Wishes {
 /// How a start reads what was left.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paging {
-    /// So many events at a time,
+    /// This many events at a time,
     pub(super) limit: usize,
     /// while there are fewer bytes of events in memory.
     pub(super) room_bytes: usize,

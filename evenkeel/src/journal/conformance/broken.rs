@@ -81,10 +81,10 @@ pub(super) fn rising<T: Debug + PartialOrd>(what: &str, numbers: &[T]) -> Kept {
     Err(Mismatch::new(what, "each is higher than the one before", &format!("{numbers:?}")))
 }
 
-/// So many letters of each are shown,
+/// This many letters of each are shown,
 const SHOWN: usize = 400;
 
-/// beginning so many before they differ.
+/// beginning this many before they differ.
 const BEFORE: usize = 100;
 
 /// What is around the first difference of two texts, which may be very long.

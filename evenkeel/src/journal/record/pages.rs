@@ -9,7 +9,7 @@ use crate::journal::rules::{self, Changes};
 use crate::journal::store::{EventId, JobFilter, Loaded, Partition, Parts, Scope, Store, Sync};
 use crate::journal::{DeadFilter, DeadId, Page, Reason, Recovered, TRANSPORT};
 
-/// So many events are read from the store at once: it does not know how large they are.
+/// This many events are read from the store at once: it does not know how large they are.
 const STEP: usize = 64;
 
 /// How large an event is taken to be before any was read.
@@ -27,7 +27,7 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// How many events to read next, of which so many may come and so many bytes.
+    /// How many events to read next, of which this many may come and so many bytes.
     fn step(&self, limit: usize, limit_bytes: usize) -> usize {
         let fit = limit_bytes / self.usual_bytes.max(1);
         fit.min(limit).clamp(1, STEP)
@@ -63,7 +63,7 @@ impl<S: Store> Record<S> {
         })
     }
 
-    /// Loads the next page: at most so many events, and no further ones once they have so many bytes.
+    /// Loads the next page: at most this many events, and no further ones once they have this many bytes.
     pub(super) async fn load(&mut self, limit: usize, limit_bytes: usize) -> Result<Page> {
         let (mut page, mut changes) = (Page::default(), Vec::new());
         let (mut left, mut bytes) = (limit.max(1), 0);

@@ -159,7 +159,7 @@ fn play(seed: u64, mistake: Option<Mistake>) -> Result<History, Unkept> {
             batch = vec![batch.swap_remove(place)];
         }
         let answered = at_once(owner.record.append(&batch)).map_err(|error| Ending::of(&error));
-        // Whoever hears of a failure lets go of all of it.
+        // Anyone who hears of a failure lets go of all of it.
         owner.is_running = answered.is_ok();
         history.wrote(&batch, answered, &plot.end())?;
         if owner.is_running && plot.epoch() == owner.record.epoch {

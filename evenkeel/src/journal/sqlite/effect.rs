@@ -14,7 +14,7 @@ use crate::journal::store::Effect;
 /// For so long an effect may work: everybody whose messages come meanwhile waits for it.
 const LONGEST: Duration = Duration::from_millis(50);
 
-/// So many steps of SQLite's machine lie between two looks at the clock.
+/// This many steps of SQLite's machine lie between two looks at the clock.
 const STEPS: i32 = 1_000;
 
 const SAVEPOINT: &str = "evenkeel_effect";

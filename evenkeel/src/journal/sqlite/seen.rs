@@ -20,13 +20,13 @@ const PERIOD_MS: i64 = 3_600_000;
 /// The keys are swept in this many slices, so that no commit waits for many deletions.
 const SLICES: i64 = 65_536;
 
-/// So many are sorted in at a time while there is nothing else to do: a batch that comes meanwhile waits for no more than these.
+/// This many are sorted in at a time while there is nothing else to do: a batch that comes meanwhile waits for no more than these.
 const SORTED: usize = 256;
 
 /// So many that are sorted in are read at a time for the filter, while there is nothing else to do.
 const READ: usize = 4_096;
 
-/// One slice for so many new rows: all keys are visited before as many rows have come as are kept.
+/// One slice for this many new rows: all keys are visited before as many rows have come as are kept.
 const ROWS_PER_SLICE: i64 = 64;
 
 /// How long and how many events are remembered.
@@ -34,7 +34,7 @@ const ROWS_PER_SLICE: i64 = 64;
 pub(super) struct Retention {
     pub(super) hours: i64,
     pub(super) rows: i64,
-    /// So many rows are kept in the order in which they came, before they are sorted in.
+    /// This many rows are kept in the order in which they came, before they are sorted in.
     pub(super) young: usize,
 }
 

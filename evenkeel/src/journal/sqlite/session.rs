@@ -12,10 +12,10 @@ use crate::error::Error;
 use crate::journal::store::{Batch, Committed, Epoch, Partition, Sync};
 use crate::sqlite::writer::{self, Failure};
 
-/// So many free pages, 1 MiB, stay in the file: the next events take them.
+/// This many free pages, 1 MiB, stay in the file: the next events take them.
 const SPARE_PAGES: i64 = 256;
 
-/// So many pages are given back at a time: a batch that comes meanwhile waits for no more than these.
+/// This many pages are given back at a time: a batch that comes meanwhile waits for no more than these.
 const STEP_PAGES: i64 = 64;
 
 /// An open file.

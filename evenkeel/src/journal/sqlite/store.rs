@@ -28,7 +28,7 @@ use crate::sqlite::writer::Writer;
 /// How often the file is looked at for what other processes have left in it.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// So many read beside the owner at once; others queue.
+/// This many read beside the owner at once; others queue.
 const READERS: usize = 2;
 
 /// Keeps rows in one file of SQLite. One process owns all of it.

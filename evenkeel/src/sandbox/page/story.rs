@@ -1,4 +1,4 @@
-//! A short way through what a bot can show, for whoever is on the page for the first time.
+//! A short way through what a bot can show, for anyone who is on the page for the first time.
 
 use serde::Serialize;
 

@@ -10,7 +10,7 @@ use crate::transport::Transport;
 impl<T: Transport> Wire<T> {
     pub(super) fn answer(&mut self, question: Question) {
         match question {
-            // Whoever asked may have gone.
+            // The asker may be gone.
             Question::Snapshot(answer) => drop(answer.send(self.snapshot())),
             Question::Guarantees(answer) => drop(answer.send(self.guarantees.clone())),
             Question::Idle(answer) => self.tell(ToDriver::Idle(answer)),
@@ -20,7 +20,7 @@ impl<T: Transport> Wire<T> {
                 if count > 0 {
                     tracing::info!(command = name, count, "pardoned: back from quarantine to the workers");
                 }
-                // Whoever asked may have gone.
+                // The asker may be gone.
                 let _heard = answer.send(count);
             }
         }

@@ -13,7 +13,7 @@ use crate::transport::Transport;
 const TOLD: usize = 8;
 
 impl<T: Transport> Wire<T> {
-    /// The bot ends now, while so many replies are on their way.
+    /// The bot ends now, while this many replies are on their way.
     pub(super) fn end(&mut self, end: End, sending: usize) -> End {
         self.beside.cut = Cut { sending, running: self.core.lock().engine.remaining().handlers };
         self.tell(ToDriver::End);

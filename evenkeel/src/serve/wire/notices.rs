@@ -12,7 +12,7 @@ use crate::engine::Delivery;
 use crate::serve::outbox::notify;
 use crate::transport::{SendError, Sent, Transport};
 
-/// So many at once; beyond that the next one is not even tried.
+/// This many at once; beyond that the next one is not even tried.
 const LIMIT: usize = 256;
 
 /// How one has ended, unless something else was to be sent there first.

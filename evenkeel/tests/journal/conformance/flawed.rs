@@ -52,7 +52,7 @@ pub(super) enum Mistake {
     PagesOverlap,
     /// What hangs on it is not loaded.
     LoadedBare,
-    /// Whoever asks may load.
+    /// Anyone who asks may load.
     LoadsForAnybody,
     /// What came in is written before the changes of a work.
     IntakeFirst,

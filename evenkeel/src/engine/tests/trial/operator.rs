@@ -231,7 +231,7 @@ impl Desk {
         self.told.pop_front()
     }
 
-    /// The process has ended, and with it whoever asked.
+    /// The process has ended, and with it anyone who asked.
     pub(super) fn hang_up(&mut self) {
         self.told.clear();
     }
@@ -243,7 +243,7 @@ impl Desk {
     }
 }
 
-/// A job that a handler promises, due after so many milliseconds.
+/// A job that a handler promises, due after this many milliseconds.
 pub(super) fn job(sequence: u64, index: u8, event: &Event, due_ms: u64) -> NewJob {
     let body = JobBody::new("ring", "null".to_owned(), event, None).to_bytes().expect("it can be written");
     let conversation = event.conversation().id().to_owned();

@@ -53,7 +53,7 @@ impl Filter {
     }
 }
 
-/// Which of so many blocks is the key's, and which bits there. Keys in their order lie in blocks in their order.
+/// Which of this many blocks is the key's, and which bits there. Keys in their order lie in blocks in their order.
 fn places(key: &Key, blocks: usize) -> (usize, impl Iterator<Item = (usize, u64)>) {
     let [a, b, c, d, rest @ ..] = *key;
     let block = (u64::from(u32::from_be_bytes([a, b, c, d])) * blocks as u64) >> 32;

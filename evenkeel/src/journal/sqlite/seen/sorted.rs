@@ -24,7 +24,7 @@ struct Next {
 }
 
 impl Sorted {
-    /// So many keys are said to be there; nothing is read yet. A filter has room for `least` keys or more, but for no more than are
+    /// This many keys are said to be there; nothing is read yet. A filter has room for `least` keys or more, but for no more than are
     /// there where that is `most`.
     pub(super) fn new(rows: usize, least: usize, most: usize) -> Self {
         Self { filter: None, next: None, rows, least, most }
@@ -53,7 +53,7 @@ impl Sorted {
         self.filter.as_ref().is_none_or(Filter::is_crowded)
     }
 
-    /// Reads so many keys for the next filter, if there is to be one. With the last of them it is used.
+    /// Reads this many keys for the next filter, if there is to be one. With the last of them it is used.
     pub(super) fn read(&mut self, connection: &Connection, count: usize) -> rusqlite::Result<()> {
         if !self.is_unread() {
             return Ok(());
