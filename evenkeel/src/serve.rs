@@ -44,7 +44,7 @@ use crate::status::{Question, Status};
 use crate::transport::{Limits, Transport};
 use clock::Source;
 use leaving::{GRACE, let_go};
-use opening::{OpenJournal, Parts, opened};
+use opening::{OpenJournal, Parts, Threads, opened};
 use owned::Owned;
 pub(crate) use settings::guarding;
 use settings::{Guard, Settings};
@@ -108,6 +108,7 @@ pub struct Bot<T, J = DefaultJournal> {
     status: (Status, mpsc::Receiver<Question>),
     operator: (Operator, mpsc::Receiver<OperatorCommand>),
     clock: Source,
+    threads: Threads,
     settings: Option<Settings>,
     #[cfg(feature = "page")]
     console: Option<Console>,
@@ -131,6 +132,7 @@ impl<T: Transport> Bot<T> {
             status: Status::new(),
             operator: Operator::new(),
             clock: Source::system(),
+            threads: Threads::Lent,
             settings: None,
             #[cfg(feature = "page")]
             console: None,
@@ -156,6 +158,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             status: self.status,
             operator: self.operator,
             clock: self.clock,
+            threads: self.threads,
             settings: self.settings,
             #[cfg(feature = "page")]
             console: self.console,
@@ -299,7 +302,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         ours.block_on(async { signals::outlive_size_limits() });
         // Dropped last, with a word about everything that came before.
         let _log = log::start(settings.log.as_deref())?;
-        self.drain = self.drain.or(settings.drain);
+        (self.drain, self.threads) = (self.drain.or(settings.drain), Threads::Own);
         let (guard, workers, allow) = (settings.guard, settings.workers, settings.allow.take());
         self.settings = Some(settings);
         if self.executor.is_none() {
@@ -364,6 +367,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
             status: (status, questions),
             operator: (operator, operator_commands),
             clock,
+            threads,
             #[cfg(feature = "page")]
             console,
             #[cfg(feature = "page")]
@@ -378,9 +382,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let settings = settings.map_or_else(Settings::load, Ok)?;
         #[cfg(feature = "page")]
         let console = console.or_else(|| console_at(settings.console.as_ref()?));
-        for warning in &settings.warnings {
-            tracing::warn!("{warning}");
-        }
+        settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let app = app.with_usual_handler_limit(settings.handler_limit);
         let (place, account) = (settings.place, settings.account);
         let mut opening = Box::pin(opened(journal, place, Arc::clone(&transport), account));
@@ -404,7 +406,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let limits = Limits::new(backlog_bytes, share_bytes, event_bytes);
         let drain = drain.unwrap_or(DRAIN);
         let parts = Parts { transport, journal, recovered, app: app.clone(), executor, clock, limits, drain };
-        let (wire, downloads) = parts.join((status, operator), operator_commands)?;
+        let (wire, downloads) = parts.join((status, operator), operator_commands, threads)?;
         wire.run(app, Ends { questions, stops, downloads }).await
     }
 }

@@ -97,17 +97,17 @@ impl Link {
 }
 
 impl Driving {
-    /// Where the wire is: for journals that never block.
+    /// Where the wire is: for journals that never block, on a runtime of the author's.
     pub(super) fn here(driving: impl Future<Output = Result<()>> + Send + 'static) -> Self {
         Self::Here(Box::pin(driving))
     }
 
-    /// On a thread with nothing else to do, for a journal that waits for a disk. It ends with the driver.
+    /// On a thread with nothing else to do. It ends with the driver.
     pub(super) fn thread(
         driving: impl Future<Output = Result<()>> + Send + 'static,
         interrupt: Interrupt,
     ) -> Result<Self> {
-        let runtime = Builder::new_current_thread().enable_time().build();
+        let runtime = Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| Error::from(error).context("starting the runtime of the engine"))?;
         let (end, ended) = oneshot::channel();

@@ -66,6 +66,15 @@ async fn taken_up<J: Journal>(
     spawn_blocking(move || reading.now_or_never().unwrap_or_else(|| Err(never_waits()))).await?
 }
 
+/// Whose the threads are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// The bot's, as under `run`: the driver gets one, whatever the journal.
+    Own,
+    /// The caller's.
+    Lent,
+}
+
 /// What a bot is put together from, beside its channels.
 pub(super) struct Parts<T, J> {
     pub(super) transport: Arc<T>,
@@ -84,6 +93,7 @@ impl<T: Transport, J: Journal> Parts<T, J> {
         self,
         (status, operator): (Status, Operator),
         operator_commands: mpsc::Receiver<OperatorCommand>,
+        threads: Threads,
     ) -> Result<(Wire<T>, mpsc::UnboundedReceiver<Download>)> {
         let Self { transport, journal, mut recovered, app, executor, clock, limits, drain } = self;
         let backlog = Arc::new(Backlog::new(limits));
@@ -123,7 +133,10 @@ impl<T: Transport, J: Journal> Parts<T, J> {
         };
         let inputs = Inputs { from_wire, arrivals, operator_commands, finished, asked };
         let driving = driver.run(recovered, inputs);
-        let place = if blocks { Driving::thread(driving, interrupt)? } else { Driving::here(driving) };
+        let place = match blocks || threads == Threads::Own {
+            true => Driving::thread(driving, interrupt)?,
+            false => Driving::here(driving),
+        };
         let link = Link { to_driver, from_driver, place };
         let receiving: Receiving = Box::pin(receiving);
         let (receiving, beside) = (Some(receiving), Beside::default());
