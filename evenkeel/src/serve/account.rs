@@ -5,12 +5,13 @@ use bytes::Bytes;
 use crate::error::Result;
 use crate::journal::{Answer, Entry, Journal, owner};
 
-/// Looks whose journal it is, and makes it this account's if it is nobody's, or if `granted` names the account.
-pub(super) async fn claim(
+/// Looks whose journal it is. Answers whether it is to become this account's, by [`keep`]: it is nobody's, or `granted` names the
+/// account.
+pub(super) async fn check(
     journal: &mut impl Journal,
     account: Option<&str>,
     granted: Option<&str>,
-) -> Result<()> {
+) -> Result<bool> {
     let recall = Entry::Recall { conversation: String::new(), name: owner::NAME.to_owned() };
     let answers = journal.write(vec![recall]).await?.answers;
     let kept = answers.into_iter().next().and_then(|answer| match answer {
@@ -18,9 +19,11 @@ pub(super) async fn claim(
         _ => None,
     });
     owner::check(kept.as_deref(), account, granted)?;
-    if kept.as_deref() == account.map(str::as_bytes) {
-        return Ok(());
-    }
+    Ok(kept.as_deref() != account.map(str::as_bytes))
+}
+
+/// Makes it this account's, once the network has let that in: one that was mistyped leaves no trace.
+pub(super) async fn keep(journal: &mut impl Journal, account: Option<&str>) -> Result<()> {
     let value = account.map(|account| Bytes::copy_from_slice(account.as_bytes()));
     let remember = Entry::Remember { conversation: String::new(), name: owner::NAME.to_owned(), value };
     journal.write(vec![remember]).await?;
@@ -46,8 +49,11 @@ mod tests {
             (Some("signal b"), Some("signal b"), true),
             (Some("signal a"), Some("signal b"), false),
         ] {
-            let claimed = claim(&mut journal, account, granted).await;
+            let claimed = check(&mut journal, account, granted).await;
             assert_eq!(claimed.is_ok(), is_fine, "{account:?} {granted:?}");
+            if let Ok(true) = claimed {
+                keep(&mut journal, account).await.expect("memory keeps it");
+            }
             if let (Err(error), Some(account)) = (claimed, account) {
                 let grant = format!("`EVENKEEL_JOURNAL_ACCOUNT={account}`");
                 assert!(error.hint().is_some_and(|hint| hint.contains(&grant)), "{error:?}");

@@ -1,5 +1,6 @@
 //! How a bot begins: its journal is opened and read, then its transport, and all parts are put together.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,37 +34,44 @@ pub(super) async fn opened<T: Transport, J: Journal>(
     journal: OpenJournal<J>,
     place: Place,
     transport: Arc<T>,
-    account: Option<String>,
+    granted: Option<String>,
 ) -> Result<(J, Recovered, String)> {
     let opened = spawn_blocking(move || journal(place)).await?;
-    let journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
-    let identity = foreign::caught("the transport", async { Ok(transport.identity()) }).await?;
-    let (journal, recovered) = taken_up(journal, identity, account).await?;
+    let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
+    let blocks = journal.blocks();
+    let account = foreign::caught("the transport", async { Ok(transport.identity()) }).await?;
+    let owner = account.clone();
+    let (mut journal, recovered, is_to_keep) = aside(blocks, async move {
+        let recovered = journal.recover_in_pages().await?;
+        let is_to_keep = account::check(&mut journal, owner.as_deref(), granted.as_deref()).await?;
+        Ok((journal, recovered, is_to_keep))
+    })
+    .await?;
     let greeting = foreign::caught("the transport", async { transport.open().await }).await;
     let greeting = greeting.map_err(|error| {
         let context = format!("the {} transport could not start", transport.name());
         error.context(context)
     })?;
+    if is_to_keep {
+        journal = aside(blocks, async move {
+            account::keep(&mut journal, account.as_deref()).await?;
+            Ok(journal)
+        })
+        .await?;
+    }
     Ok((journal, recovered, greeting))
 }
 
-/// Reads what an earlier run left, and looks whose it is; where that blocks, on a thread for it.
-async fn taken_up<J: Journal>(
-    mut journal: J,
-    identity: Option<String>,
-    granted: Option<String>,
-) -> Result<(J, Recovered)> {
-    let blocks = journal.blocks();
-    let reading = async move {
-        let recovered = journal.recover_in_pages().await?;
-        account::claim(&mut journal, identity.as_deref(), granted.as_deref()).await?;
-        Ok((journal, recovered))
-    };
+/// Does something with a journal; where that blocks, on a thread for it.
+async fn aside<R: Send + 'static>(
+    blocks: bool,
+    work: impl Future<Output = Result<R>> + Send + 'static,
+) -> Result<R> {
     if !blocks {
-        return reading.await;
+        return work.await;
     }
     let never_waits = || Error::new("a journal that says that it blocks has waited for something else");
-    spawn_blocking(move || reading.now_or_never().unwrap_or_else(|| Err(never_waits()))).await?
+    spawn_blocking(move || work.now_or_never().unwrap_or_else(|| Err(never_waits()))).await?
 }
 
 /// Whose the threads are.

@@ -173,3 +173,46 @@ async fn a_bot_with_a_wrong_key_is_refused() {
     check(&home, &home.file(), Some("hunter3"), "the key does not open").await;
     check(&home, &home.file(), None, "or an encrypted one").await;
 }
+
+/// A network that lets one account in.
+struct Gate {
+    account: &'static str,
+    lets_in: &'static str,
+}
+
+impl Transport for Gate {
+    fn name(&self) -> &'static str {
+        "gate"
+    }
+
+    fn identity(&self) -> Option<String> {
+        Some(self.account.to_owned())
+    }
+
+    async fn open(&self) -> Result<String> {
+        if self.account == self.lets_in { Ok(String::new()) } else { Err(Error::new("no such account")) }
+    }
+
+    async fn receive(&self, _: Inbox) -> Result<()> {
+        Ok(())
+    }
+
+    async fn send(&self, _: &Outbound) -> Result<Sent, SendError> {
+        Ok(Sent::done())
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_the_network_does_not_let_in_takes_no_journal() {
+    let home = Home::new("mistyped");
+    let start = async |account, lets_in| {
+        let journal = SqliteJournal::open(home.file()).unwrap();
+        Bot::new(Gate { account, lets_in }, app()).with_journal(journal).serve().await
+    };
+    let mistyped = start("0", "1").await.expect_err("nobody knows it").chain();
+    assert!(mistyped.contains("no such account"), "{mistyped}");
+    start("1", "1").await.expect("the journal is still nobody's");
+    let other = start("2", "2").await.expect_err("now it is another's").to_string();
+    assert!(other.contains("belongs to another account"), "{other}");
+    start("1", "1").await.expect("and stays that one's");
+}
