@@ -55,6 +55,8 @@ pub(super) struct Begun<J: Journal> {
     /// Who waits until there is nothing to do.
     idlers: Vec<oneshot::Sender<()>>,
     is_draining: bool,
+    /// How long the last batch took.
+    took: Duration,
     /// In how long the bot is to stop, once all is taken up that has come in.
     drains_when_taken: Option<Duration>,
     /// The label of an event until its trigger is known.
@@ -70,6 +72,7 @@ impl<J: Journal> Default for Begun<J> {
             hooks: Vec::new(),
             idlers: Vec::new(),
             is_draining: false,
+            took: Duration::ZERO,
             drains_when_taken: None,
             unmatched: Label::new("message").general(),
             at: Instant::now(),

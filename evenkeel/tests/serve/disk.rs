@@ -1,16 +1,19 @@
-//! A disk that stands still under a journal that blocks, whose driver has a thread of its own. Time is real.
+//! A disk that stands still under a journal that blocks, whose driver has a thread of its own: time is real. And one that is slow, under a
+//! paused clock.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenkeel::journal::memory::MemoryJournal;
-use evenkeel::journal::{Entry, Interrupt, Journal, Recovered};
+use evenkeel::journal::{Entry, Interrupt, Journal, Recovered, Written};
 use evenkeel::status::Status;
 use evenkeel::{Bot, Result, Router};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 use crate::line::{Far, line};
 
@@ -126,4 +129,47 @@ async fn a_bot_that_is_dropped_lets_its_thread_and_its_journal_go() {
     assert!(bot.await.unwrap_err().is_cancelled());
     interrupted.recv().await.expect("interrupted");
     assert_eq!(interrupted.recv().await, None, "the journal is gone");
+}
+
+/// A journal that takes its time for each batch.
+#[derive(Default)]
+struct Slow(MemoryJournal);
+
+const BATCH: Duration = Duration::from_millis(8);
+
+impl Journal for Slow {
+    type Writing = Pin<Box<dyn Future<Output = Result<Written>> + Send>>;
+
+    async fn recover(&mut self) -> Result<Recovered> {
+        self.0.recover().await
+    }
+
+    fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
+        let writing = self.0.write(batch);
+        Box::pin(async {
+            sleep(BATCH).await;
+            writing.await
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quick_handler_waits_for_no_batch_that_began_while_it_ran() {
+    let (transport, mut far) = line();
+    let bot = Bot::new(transport, Router::new().command("!ping", async || "pong"));
+    let bot = bot.with_journal(Slow::default());
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    far.say("alice", "!ping");
+    assert_eq!(far.reply().await.0, "alice");
+    status.idle().await;
+    let began = Instant::now();
+    far.say("alice", "!ping");
+    sleep(BATCH / 2).await;
+    // It fills the batch that follows while the first one is written.
+    far.say("bob", "!ping");
+    assert_eq!(far.reply().await.0, "alice");
+    assert_eq!(began.elapsed(), 2 * BATCH, "one batch for the event, and one for its end");
+    drop(far.hang_up());
+    bot.await.unwrap().unwrap();
 }

@@ -22,6 +22,11 @@ const ADOPTION: Duration = Duration::from_secs(1);
 /// After so long without a batch the journal tidies up a little.
 const IDLE: Duration = Duration::from_millis(20);
 
+/// A journal that takes so long for a batch is slow: what comes a moment too late for one waits for all of it,
+const SLOW: Duration = Duration::from_millis(4);
+/// so that the next batch waits for handlers that have just begun, for this part of the time at most.
+const PART: u32 = 8;
+
 /// The channels that end at the driver.
 pub(in crate::serve) struct Inputs {
     pub(in crate::serve) from_wire: mpsc::UnboundedReceiver<ToDriver>,
@@ -42,6 +47,9 @@ struct Turns {
     arrived: Vec<Arrival>,
     commands: Vec<OperatorCommand>,
     outputs: Vec<Output>,
+    /// Handlers that began after the last batch, and until when the next one waits for their ends.
+    fresh: usize,
+    fresh_until: Option<Instant>,
     /// When to ask for what another process has put into the journal; `None` where none can.
     adoption: Option<Instant>,
     /// When the journal may tidy up; `None` where there is nothing.
@@ -122,7 +130,10 @@ impl<J: Journal> Driver<J> {
         }
         for output in turns.outputs.drain(..) {
             match output {
-                Output::Start(attempt) => self.start(attempt),
+                Output::Start(attempt) => {
+                    turns.fresh += 1;
+                    self.start(attempt);
+                }
                 Output::Send(delivery) => self.tell(ToWire::Send(delivery)),
                 Output::Notify(notice) => self.notify(notice),
                 Output::Died(dead) => self.notify_dead(*dead),
@@ -132,7 +143,7 @@ impl<J: Journal> Driver<J> {
 
     /// Begins to write the next batch as soon as the one before is written; what comes meanwhile fills it.
     fn write(&mut self, turns: &mut Turns) {
-        if self.begun.writing.is_some() {
+        if self.begun.writing.is_some() || self.waits_for_fresh(turns) {
             return;
         }
         let batch = {
@@ -147,10 +158,23 @@ impl<J: Journal> Driver<J> {
         }
     }
 
+    /// Whether the next batch is worth holding back for the ends of handlers that have just begun.
+    fn waits_for_fresh(&self, turns: &mut Turns) -> bool {
+        if turns.fresh > 0 && self.begun.took >= SLOW && !self.begun.is_draining {
+            let now = Instant::now();
+            if now < *turns.fresh_until.get_or_insert(now + self.begun.took / PART) {
+                return true;
+            }
+        }
+        (turns.fresh, turns.fresh_until) = (0, None);
+        false
+    }
+
     pub(super) fn written(&mut self, written: Written) -> Result<()> {
         let now = self.now();
         let mut core = self.core.lock();
-        core.writing_since = None;
+        let since = core.writing_since.take();
+        self.begun.took = since.map_or(Duration::ZERO, |since| since.elapsed());
         core.engine.step(Input::Written(written), now)
     }
 
@@ -183,6 +207,8 @@ impl<J: Journal> Driver<J> {
         let alarm = self.core.lock().engine.next_look();
         // A moment that no clock can name never comes.
         let alarm = alarm.and_then(|elapsed| self.begun.at.checked_add(elapsed));
+        // A batch that is held back is due all the time.
+        let alarm = alarm.map(|alarm| turns.fresh_until.map_or(alarm, |until| alarm.max(until)));
         tokio::select! {
             biased;
             written = polled(&mut self.begun.writing) => Woken::Written(written),
@@ -195,6 +221,7 @@ impl<J: Journal> Driver<J> {
             1.. = inputs.arrivals.recv_many(&mut turns.arrived, TURN) => Woken::Told,
             Some(command) = inputs.operator_commands.recv() => { turns.commands.push(command); Woken::Told }
             () = at(alarm) => Woken::Ticked,
+            () = at(turns.fresh_until) => Woken::Ticked,
             () = at(turns.adoption) => Woken::Adoption,
             () = at(turns.tidying) => Woken::Idle,
         }
@@ -219,6 +246,7 @@ impl<J: Journal> Driver<J> {
         turns.sent.drain(..).try_for_each(|sent| core.sent(sent, now))?;
         // What these handlers asked for, they asked for before they finished.
         core.step_all(turns.asked.drain(..).map(Input::Asked), now)?;
+        turns.fresh = turns.fresh.saturating_sub(turns.finished.len());
         turns.finished.drain(..).try_for_each(|outcome| core.ended(outcome, now))?;
         core.arrived += turns.arrived.iter().filter(|one| matches!(one, Arrival::Event { .. })).count();
         core.step_all(turns.arrived.drain(..).map(Input::Arrived), now)?;
