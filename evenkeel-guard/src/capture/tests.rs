@@ -19,6 +19,11 @@ fn briefly() -> Duration {
     Duration::from_millis(BRIEFLY_MS.load(Ordering::Relaxed))
 }
 
+/// How often scenarios that run do their work, for the same reason.
+fn rounds() -> u64 {
+    BRIEFLY_MS.load(Ordering::Relaxed) / SHORTEST_MS
+}
+
 static BRIEFLY_MS: AtomicU64 = AtomicU64::new(SHORTEST_MS);
 const SHORTEST_MS: u64 = 3;
 const LONGEST_MS: u64 = 1_000;
@@ -141,6 +146,7 @@ fn check(
         }
         let sequence = watched.sequence.load(Ordering::Acquire);
         if !watched.is_there(sequence) {
+            assert!(!thread.is_finished(), "{name}: its thread has ended");
             std::thread::yield_now();
             continue;
         }
@@ -150,7 +156,13 @@ fn check(
             misses += u32::from(!still());
             if misses == MISSES {
                 misses = 0;
-                BRIEFLY_MS.store((briefly().as_millis() as u64 * 2).min(LONGEST_MS), Ordering::Relaxed);
+                let longer = BRIEFLY_MS.load(Ordering::Relaxed) * 2;
+                assert!(
+                    longer <= LONGEST_MS,
+                    "{name}: {MISSES} looks took longer than the scenario, {:?}",
+                    briefly()
+                );
+                BRIEFLY_MS.store(longer, Ordering::Relaxed);
             }
             continue;
         };
@@ -378,7 +390,7 @@ fn a_sleep_below_a_large_frame_is_named() {
 #[inline(never)]
 fn spins(watched: &Watched) {
     watched.expect_lines(line!(), 4);
-    for number in 0..1_000_000 {
+    for number in 0..1_000_000 * rounds() {
         black_box(number);
     }
 }
@@ -392,7 +404,7 @@ fn a_tight_loop_is_named() {
 fn copies(watched: &Watched) {
     watched.expect_lines(line!(), 6);
     let (from, mut to) = (vec![1_u8; 100_000], vec![0; 100_000]);
-    for _ in 0..300 {
+    for _ in 0..300 * rounds() {
         to.copy_from_slice(black_box(&from));
     }
     black_box(&mut to);
@@ -406,8 +418,8 @@ fn a_loop_that_copies_is_named() {
 #[inline(never)]
 fn allocates(watched: &Watched) {
     watched.expect_lines(line!(), 4);
-    for length in 0..10_000 {
-        black_box(vec![0_u8; length]);
+    for number in 0..10_000 * rounds() {
+        black_box(vec![0_u8; number as usize % 10_000]);
     }
 }
 
@@ -418,12 +430,14 @@ fn a_loop_that_allocates_is_named() {
 
 #[inline(never)]
 fn sorts(watched: &Watched) {
-    watched.expect_lines(line!(), 6);
+    watched.expect_lines(line!(), 8);
     let (mut seed, count) = (7, if cfg!(debug_assertions) { 10_000 } else { 50_000 });
-    let mut numbers = vec![0; count];
-    numbers.fill_with(|| next_random(&mut seed));
-    numbers.sort();
-    black_box(&numbers);
+    for _ in 0..rounds() {
+        let mut numbers = vec![0; count];
+        numbers.fill_with(|| next_random(&mut seed));
+        numbers.sort();
+        black_box(&numbers);
+    }
 }
 
 #[test]
@@ -434,7 +448,7 @@ fn a_sort_is_named() {
 #[inline(never)]
 fn reads_the_clock(watched: &Watched) {
     watched.expect_lines(line!(), 4);
-    for _ in 0..20_000 {
+    for _ in 0..20_000 * rounds() {
         black_box(std::time::Instant::now());
     }
 }
