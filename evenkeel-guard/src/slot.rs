@@ -3,13 +3,16 @@
 //! A poll costs its thread six plain stores and three loads, no clock and no read-modify-write.
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::call::{CallCell, DeepStacks, Replacement};
 use crate::crew::Member;
 use crate::hook;
 use crate::sys::{self, Priority, ThreadId};
+
+/// This many polls that panicked are remembered of a thread.
+const PANICS: usize = 8;
 
 /// The number of a command in the registry of its executor.
 pub(crate) type CommandId = u32;
@@ -47,6 +50,10 @@ pub(crate) struct Slot {
     lasting: AtomicU32,
     /// The last poll in which something was found to be right where it is.
     excused_poll: AtomicU64,
+    /// The last polls that panicked, as far as a call was seen meanwhile: the watchdog hears of each that is long before this many
+    /// others could have been.
+    panicked_polls: [AtomicU64; PANICS],
+    panics: AtomicUsize,
 }
 
 thread_local! {
@@ -107,6 +114,8 @@ impl Slot {
             replacement: Replacement::default(),
             lasting: AtomicU32::new(0),
             excused_poll: AtomicU64::new(0),
+            panicked_polls: [const { AtomicU64::new(0) }; PANICS],
+            panics: AtomicUsize::new(0),
         })
     }
 
@@ -182,7 +191,12 @@ impl Slot {
 
     /// Tells this poll from all others.
     pub(crate) fn poll(&self) -> u64 {
-        (u64::from(self.thread.number()) << 40) ^ self.sequence()
+        self.poll_of(self.sequence())
+    }
+
+    /// The number of the poll that the thread is in while its sequence number is this.
+    pub(crate) fn poll_of(&self, sequence: u64) -> u64 {
+        (u64::from(self.thread.number()) << 40) ^ sequence
     }
 
     pub(crate) fn command(&self) -> CommandId {
@@ -212,12 +226,26 @@ impl Slot {
 
     /// Whether that was in the poll that has ended last. Only its own thread asks.
     pub(crate) fn was_excused(&self) -> bool {
-        let ended = (u64::from(self.thread.number()) << 40) ^ (self.sequence() - 1);
-        self.is_excused(ended)
+        self.is_excused(self.poll_of(self.sequence() - 1))
     }
 
     pub(crate) fn is_excused(&self, poll: u64) -> bool {
-        self.excused_poll.load(Ordering::Relaxed) == poll
+        self.excused_poll.load(Ordering::Relaxed) == poll || self.has_panicked(poll)
+    }
+
+    /// The poll that is running panics.
+    pub(crate) fn panics(&self) {
+        let (poll, count) = (self.poll(), self.panics.load(Ordering::Relaxed));
+        // Only this thread writes these. A panic makes many calls while it prints itself.
+        if self.panicked_polls[count % PANICS].load(Ordering::Relaxed) != poll {
+            self.panicked_polls[(count + 1) % PANICS].store(poll, Ordering::Relaxed);
+            self.panics.store(count + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a poll is one of the last that panicked. To print that takes long where there is much debug information.
+    pub(crate) fn has_panicked(&self, poll: u64) -> bool {
+        self.panicked_polls.iter().any(|panicked| panicked.load(Ordering::Relaxed) == poll)
     }
 }
 

@@ -3,9 +3,10 @@
 #![cfg(all(feature = "hook", target_os = "linux", target_env = "gnu", not(target_feature = "crt-static")))]
 #![cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 
+use std::cell::Cell;
 use std::fs;
 use std::hint::black_box;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -99,4 +100,57 @@ fn the_guard_is_no_finding_of_its_own() {
         within
     }));
     assert!(found.is_empty() && reports.is_empty(), "{found:#?} {reports:#?}");
+}
+
+thread_local! {
+    /// Whether panics of this thread are printed as `RUST_BACKTRACE=1` has them printed in a program with much debug information.
+    static PRINTS_LONG: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has the panics of such threads look into a file, and take a while.
+fn print_panics() {
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if PRINTS_LONG.get() {
+            black_box(fs::metadata("Cargo.toml").is_ok());
+            computes();
+        } else {
+            before(info);
+        }
+    }));
+}
+
+/// A little longer than a poll may keep a core here: too short for the watchdog, which would see what it is.
+fn computes() {
+    let start = std::time::Instant::now();
+    while start.elapsed() < BUSY + BUSY / 10 {
+        black_box(());
+    }
+}
+
+const BUSY: Duration = Duration::from_millis(50);
+
+#[test]
+fn a_panic_that_was_caught_excuses_its_poll_however_long_it_was_printed_and_no_other_poll() {
+    print_panics();
+    PRINTS_LONG.set(true);
+    let options = || Options::default().with_busy_after(BUSY);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let panics = async {
+        for _ in 0..5 {
+            assert!(catch_unwind(|| panic!("this is meant")).is_err());
+            tokio::task::yield_now().await;
+        }
+    };
+    let ((), reports) = runtime.block_on(findings(options(), panics));
+    PRINTS_LONG.set(false);
+    assert!(reports.is_empty(), "{reports:#?}");
+    let later = async {
+        tokio::task::yield_now().await;
+        // On a loaded machine it has a part of the time only.
+        (0..10).for_each(|_| computes());
+        tokio::task::yield_now().await;
+    };
+    let ((), reports) = runtime.block_on(findings(options(), later));
+    assert_eq!(reports.len(), 1, "{reports:#?}");
 }

@@ -180,7 +180,8 @@ impl Watched {
         if used < watch.busy_after {
             return;
         }
-        let mut incident = Incident::new(Class::Compute, slot, Vec::new(), self.replaced.take());
+        let mut incident =
+            Incident::new(Class::Compute, slot, self.sequence, Vec::new(), self.replaced.take());
         incident.look(slot, watch, capture, self.sequence, used);
         self.incident = Some(incident);
     }
@@ -203,7 +204,8 @@ impl Watched {
         if elapsed < LATE || slot.role == Role::Guest && slot.command() == 0 {
             return;
         }
-        let mut incident = Incident::new(Class::Unknown, slot, Vec::new(), self.replaced.take());
+        let mut incident =
+            Incident::new(Class::Unknown, slot, self.sequence, Vec::new(), self.replaced.take());
         incident.tell(Some(slot), watch, elapsed, false);
         self.incident = Some(incident);
     }
@@ -221,7 +223,7 @@ impl Watched {
             None if Capture::is_refused() && self.since.elapsed() >= LONG => (Class::Unknown, Vec::new()),
             None => return,
         };
-        let mut incident = Incident::new(class, slot, stacks, self.replaced.take());
+        let mut incident = Incident::new(class, slot, sequence, stacks, self.replaced.take());
         incident.tell(Some(slot), watch, self.since.elapsed(), false);
         self.incident = Some(incident);
     }
@@ -257,8 +259,15 @@ fn collapsed(addresses: Vec<usize>) -> Arc<[usize]> {
 }
 
 impl Incident {
-    fn new(class: Class, slot: &Slot, stacks: Vec<Arc<[usize]>>, replaced: Option<u64>) -> Self {
-        let (number, command, poll) = (incident(), slot.command(), slot.poll());
+    /// In the poll of this number, which may have ended by now.
+    fn new(
+        class: Class,
+        slot: &Slot,
+        sequence: u64,
+        stacks: Vec<Arc<[usize]>>,
+        replaced: Option<u64>,
+    ) -> Self {
+        let (number, command, poll) = (incident(), slot.command(), slot.poll_of(sequence));
         Self { number, command, role: slot.role, class, stacks, tries: 0, replaced, told: None, poll }
     }
 

@@ -146,7 +146,7 @@ impl PollObserver for Watch {
             // A panic prints itself, and reads the program's debug information for that: no call of it counts, nor does the
             // time that it takes. The thread holds locks by which all panics are printed, so it has to go on. What a `Drop`
             // does while it unwinds is found by the watchdog, if it lasts.
-            return slot.excuse();
+            return slot.panics();
         }
         let (number, since, mut stack, mut stack_key) = (incident(), Moment::now(), Stack::new(), 0);
         // A wait for a lock is mostly over before a successor would run: the watchdog looks after those that last.
