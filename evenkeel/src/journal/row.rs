@@ -4,6 +4,7 @@
 //! [`rules`](super::rules). A store looks into no body.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -14,6 +15,9 @@ use super::id::{EventId, ReplyId, Scope};
 use super::left::CompletedEffect;
 use super::planned::Job;
 use crate::event::MessageId;
+
+/// What became of a command is known for this long at least: a process that left one waits three seconds for it, and may be held up.
+pub(crate) const OUTCOME_KEPT: Duration = Duration::from_secs(120);
 
 /// How an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,7 +229,8 @@ pub enum Mark<'a> {
     Reply(ReplyId, ReplyState, Option<Death<'a>>),
     /// When a job is due next, in milliseconds since 1970.
     Job(u64, u64),
-    /// What became of an operator's command.
+    /// What became of an operator's command. A store keeps it for two minutes at least, and may forget the command with it after
+    /// that; its number is given to no other one.
     Command(u64, String),
 }
 

@@ -6,6 +6,7 @@ mod seen;
 mod read;
 mod dead;
 mod effect;
+mod outcomes;
 mod session;
 mod write;
 mod store;

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::notes::Notes;
 use super::seen::Seen;
 use crate::event::MessageId;
 use crate::journal::body::Body;
+use crate::journal::row::OUTCOME_KEPT;
 use crate::journal::rules::SENT;
 use crate::journal::store::{
     Batch, Change, Claims, Committed, DeadRow, Death, Due, Epoch, EventId, EventRow, EventStage, EventState,
@@ -33,7 +35,7 @@ pub(super) struct Tables {
     /// The same jobs by time and number.
     due: BTreeSet<(u64, u64)>,
     names: HashMap<String, u64>,
-    commands: BTreeMap<u64, (Bytes, Option<String>)>,
+    commands: BTreeMap<u64, Command>,
     notes: Notes,
 }
 
@@ -53,6 +55,13 @@ struct Reply {
     sent_id: Option<MessageId>,
     death: Option<Death<'static>>,
     body: Body<'static>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Waiting(Bytes),
+    /// What became of it, and when.
+    Executed(String, Instant),
 }
 
 impl Tables {
@@ -145,12 +154,18 @@ impl Tables {
 
     /// Commands that nobody has executed.
     pub(super) fn commands(&self) -> Vec<(u64, Bytes)> {
-        let waiting = self.commands.iter().filter(|(_, (_, outcome))| outcome.is_none());
-        waiting.map(|(number, (body, _))| (*number, body.clone())).collect()
+        let waiting = self.commands.iter().filter_map(|(number, command)| match command {
+            Command::Waiting(body) => Some((*number, body.clone())),
+            Command::Executed(..) => None,
+        });
+        waiting.collect()
     }
 
     pub(super) fn outcome(&self, command: u64) -> Option<String> {
-        self.commands.get(&command).and_then(|(_, outcome)| outcome.clone())
+        match self.commands.get(&command)? {
+            Command::Executed(outcome, _) => Some(outcome.clone()),
+            Command::Waiting(_) => None,
+        }
     }
 
     fn work(&mut self, work: &Work<'_>) -> Verdict {
@@ -207,7 +222,7 @@ impl Tables {
             }
             NewRow::Command(body) => {
                 let number = self.commands.last_key_value().map_or(1, |(last, _)| last + 1);
-                self.commands.insert(number, (body.clone(), None));
+                self.commands.insert(number, Command::Waiting(body.clone()));
                 Taken::New(number)
             }
         }
@@ -282,10 +297,22 @@ impl Tables {
                 }
             }
             Mark::Command(number, outcome) => {
+                let now = Instant::now();
                 if let Some(command) = self.commands.get_mut(number) {
-                    command.1 = Some(outcome.clone());
+                    *command = Command::Executed(outcome.clone(), now);
                 }
+                self.forget_outcomes(now);
             }
+        }
+    }
+
+    /// Forgets commands of which nobody waits to hear any more. The last one stays: its number must not be given again.
+    fn forget_outcomes(&mut self, now: Instant) {
+        while self.commands.len() > 1
+            && let Some(first) = self.commands.first_entry()
+            && matches!(first.get(), Command::Executed(_, since) if now.duration_since(*since) >= OUTCOME_KEPT)
+        {
+            first.remove();
         }
     }
 

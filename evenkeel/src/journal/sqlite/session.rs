@@ -4,9 +4,11 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
+use tokio::time::Instant;
 
 use super::counters::Counters;
 use super::effect::Effects;
+use super::outcomes::Outcomes;
 use super::seen::{Retention, Seen};
 use crate::error::Error;
 use crate::journal::store::{Batch, Committed, Epoch, Partition, Sync};
@@ -24,6 +26,7 @@ pub(super) struct Session {
     pub(super) counters: Counters,
     pub(super) seen: Seen,
     effects: Effects,
+    pub(super) outcomes: Outcomes,
     /// For JSON, used again and again.
     pub(super) buffer: Vec<u8>,
     /// Changes whenever another process has changed the file; `None` before anybody has looked.
@@ -45,9 +48,9 @@ impl writer::Session for Session {
         connection.set_prepared_statement_cache_capacity(128);
         let counters = Counters::load(&connection)?;
         let seen = Seen::load(&connection, *retention)?;
-        let (effects, buffer, data_version, sync) =
-            (Effects::default(), Vec::with_capacity(1024), None, None);
-        Ok(Self { connection, counters, seen, effects, buffer, data_version, sync })
+        let (effects, outcomes) = (Effects::default(), Outcomes::default());
+        let (buffer, data_version, sync) = (Vec::with_capacity(1024), None, None);
+        Ok(Self { connection, counters, seen, effects, outcomes, buffer, data_version, sync })
     }
 
     fn mark(&self) -> Counters {
@@ -163,6 +166,19 @@ impl Session {
         seen.sort(connection, counters)?;
         self.end()?;
         Ok(self.seen.is_unsorted())
+    }
+
+    /// Forgets a few commands that were executed, once nobody waits for their outcomes any more; whether there may be more.
+    pub(super) fn forget_outcomes(&mut self) -> rusqlite::Result<bool> {
+        let now = Instant::now();
+        if !self.outcomes.is_due(now) {
+            return Ok(false);
+        }
+        // Nobody relies on it: after a power cut it is done once more.
+        self.begin(Sync::Lazy)?;
+        let has_more = self.outcomes.forget(&self.connection, now)?;
+        self.end()?;
+        Ok(has_more)
     }
 
     /// Reads a little of what is known, so that what is not needs no look into the file; whether there is more.

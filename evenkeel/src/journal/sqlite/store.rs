@@ -125,7 +125,7 @@ impl Store for SqliteStore {
     }
 
     fn tidy(&mut self) -> bool {
-        self.writer.tidy(&[Session::sort, Session::read_seen])
+        self.writer.tidy(&[Session::sort, Session::forget_outcomes, Session::read_seen])
     }
 
     /// Other processes leave commands, and nothing else.

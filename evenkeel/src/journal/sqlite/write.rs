@@ -242,6 +242,7 @@ impl Session {
                 self.execute("UPDATE job SET due_ms = ?2 WHERE id = ?1", (int(*id), int(*due_ms)))
             }
             Mark::Command(id, outcome) => {
+                self.outcomes.came();
                 self.execute("UPDATE command SET outcome = ?2, body = '' WHERE id = ?1", (int(*id), outcome))
             }
         }
