@@ -7,6 +7,7 @@ mod read;
 mod dead;
 mod effect;
 mod outcomes;
+mod division;
 mod session;
 mod write;
 mod store;

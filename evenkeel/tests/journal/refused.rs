@@ -169,6 +169,43 @@ async fn a_newer_schema_is_refused() {
     check(&folder, &folder.file(), SqliteOptions::new(), "newer version (schema 999");
 }
 
+/// What the file says of its partitions.
+fn division(raw: &rusqlite::Connection) -> (i64, String) {
+    let sql = "SELECT partitions, partition_hash FROM state";
+    raw.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_is_divided_otherwise_is_refused() {
+    let folder = Folder::new("divided");
+    made(&folder).await;
+    let raw = rusqlite::Connection::open(folder.file()).unwrap();
+    assert_eq!(division(&raw), (1, "fnv1a-64".to_owned()));
+    for (count, hash) in [(64, "fnv1a-64"), (1, "xxh3-64"), (0, "")] {
+        raw.execute("UPDATE state SET partitions = ?1, partition_hash = ?2", (count, hash)).unwrap();
+        let mut journal = SqliteJournal::open(folder.file()).unwrap();
+        let error = journal.recover().await.unwrap_err();
+        journal.close().await;
+        let line = format!(
+            "the journal {} is divided into {count} partitions by {hash}, and this version knows 1 by fnv1a-64",
+            folder.file().display()
+        );
+        assert_eq!(error.to_string(), line);
+        assert!(error.hint().is_some_and(|hint| hint.contains("run the version that has written it")));
+        assert_eq!(SqliteOptions::new().look(folder.file()).unwrap_err().to_string(), line);
+        let mut letters = DeadLetters::open(folder.file()).unwrap();
+        while letters.is_in_use() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(letters.discard(&DeadFilter::default()).unwrap_err().to_string(), line);
+        assert_eq!(division(&raw), (count, hash.to_owned()), "nothing was changed");
+    }
+    raw.execute_batch("UPDATE state SET partitions = 1, partition_hash = 'fnv1a-64'").unwrap();
+    let mut journal = SqliteJournal::open(folder.file()).unwrap();
+    assert_eq!(journal.recover().await.unwrap().events.len(), 1);
+    journal.close().await;
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_is_refused() {
     let folder = Folder::new("folder");

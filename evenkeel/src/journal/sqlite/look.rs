@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::SqliteOptions;
+use super::division::Division;
 use super::schema::{event, letter};
 use crate::error::Result;
 use crate::journal::owner;
@@ -65,6 +66,7 @@ impl SqliteOptions {
         let is_in_use = lock::is_held(&place.path);
         let connection = connect(&place).map_err(|error| place.explain(&error))?;
         place.check_inside(&connection)?;
+        Division::load(&connection).map_err(|error| place.explain(&error))?.check(&place.path)?;
         let bytes = bytes + length(&beside(&place.path, "-wal"));
         count(&connection, bytes, is_in_use).map(Some).map_err(|error| place.explain(&error))
     }

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
+use super::division::Division;
 use super::schema::{PROBE, VERSION};
 use super::session::Session;
 use super::{dead, read};
@@ -72,6 +73,8 @@ impl Store for SqliteStore {
     type Reader = SqliteReader;
 
     async fn claim(&mut self) -> Result<Claims> {
+        let division = self.writer.ask(|session| Division::load(&session.connection))?;
+        division.check(&self.writer.place().path)?;
         self.writer.ask(Session::claim)?;
         self.has_commands = true;
         self.writer.ask(|session| {
