@@ -103,13 +103,18 @@ impl Disk {
 
     /// Empty folders with a fresh journal, which is on the disk.
     pub(crate) fn fresh(&self) {
+        self.holds(empty());
+    }
+
+    /// Empty folders with this journal, which is on the disk.
+    pub(crate) fn holds(&self, journal: &[u8]) {
         for folder in [self.data(), self.synced()] {
             let _ = fs::remove_dir_all(&folder);
             fs::create_dir_all(&folder).unwrap();
         }
         let _ = fs::remove_file(self.met());
-        fs::write(self.file(), empty()).unwrap();
-        fs::write(self.synced().join("journal.db"), empty()).unwrap();
+        fs::write(self.file(), journal).unwrap();
+        fs::write(self.synced().join("journal.db"), journal).unwrap();
     }
 
     pub(crate) fn run(&self, settings: &[(&str, String)]) -> Output {

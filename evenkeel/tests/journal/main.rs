@@ -20,3 +20,4 @@ mod released;
 mod size;
 mod stores;
 mod suite;
+mod takeover;

@@ -15,7 +15,7 @@ use crate::made::{
     Folder, accept, ask, begin_at_once, bury, bury_reply, key, listed, outbound, promise, reply, write,
 };
 
-fn fixture(version: i32) -> PathBuf {
+pub(crate) fn fixture(version: i32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/journal/released-{version}.journal"))
 }
 
@@ -67,7 +67,7 @@ fn job(name: &str, due_ms: u64, conversation: &str) -> Entry {
 }
 
 /// All of it is there.
-async fn check(file: PathBuf) {
+pub(crate) async fn check(file: PathBuf) {
     let mut journal = SqliteJournal::open(file).unwrap();
     let left = journal.recover().await.unwrap();
     let events: Vec<_> = left
@@ -127,7 +127,7 @@ async fn check(file: PathBuf) {
 }
 
 /// The schema of a file: its number, and all that it was made by.
-fn schema(file: &Path) -> (i32, Vec<String>) {
+pub(crate) fn schema(file: &Path) -> (i32, Vec<String>) {
     let raw = rusqlite::Connection::open(file).unwrap();
     let version = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
