@@ -156,9 +156,10 @@ fn receiving(delivery_mode: &DeliveryMode) -> Promise {
             how.clone(),
             "an event is acknowledged once the journal has it, and offered again before",
         ),
-        DeliveryMode::ReplayedFrom { how, .. } => {
-            Promise::kept(how.clone(), "how far the bot has read is written together with the events")
-        }
+        DeliveryMode::ReplayedFrom { how, .. } => Promise::kept(
+            how.clone(),
+            "the network sends again what came after the last event that the journal has",
+        ),
     }
 }
 
