@@ -1,7 +1,7 @@
 //! The record of events, replies and jobs: what was accepted is answered or accounted for.
 //!
 //! A journal is told what happened as a list of [`Entry`] and answers each with an [`Answer`]. When an event is tried again,
-//! given up or done is decided in `serve`, by a state machine that does no I/O. What that means for what is kept is decided in
+//! given up or done is decided in `engine`, by state machines that do no I/O. What that means for what is kept is decided in
 //! `rules`, once, for the running bot and for commands beside it. A [`store`](store::Store) decides nothing: it keeps rows.
 //!
 //! ```text

@@ -25,7 +25,7 @@ use crate::status::Status;
 /// ```
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
-    /// The wire holds the other end; a stopped bot has dropped it.
+    /// The driver holds the other end; a stopped bot has dropped it.
     commands: mpsc::Sender<OperatorCommand>,
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 /// The crates whose lines are no author's: reports name the line of the bot that called them, or that they called.
 pub(crate) const OWN_CRATES: &[&str] = &["evenkeel"];
 
-/// What others may learn of one attempt while it runs. The wire has it, and so has the attempt.
+/// What others may learn of one attempt while it runs. The driver has it, and so has the attempt.
 #[derive(Debug)]
 pub(crate) struct Progress {
     pub(crate) asker: Asker,

@@ -164,7 +164,7 @@ impl App {
         self.routes[index].matched.facts.allows(event.sender(), event.conversation())
     }
 
-    /// The name of the command that an event's text asks for; empty if none. It runs no filter: this is asked on the wire,
+    /// The name of the command that an event's text asks for; empty if none. It runs no filter: this is asked by the driver,
     /// of events during which the process ended, perhaps in a filter.
     pub(crate) fn command(&self, event: &Event) -> String {
         let named = self.matcher.find_without_filters(event, &|index| self.allows(index, event));

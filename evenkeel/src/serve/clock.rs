@@ -1,4 +1,4 @@
-//! What time it is. A clock of the author's is code of the author's: it runs where handlers run, not on the wire.
+//! What time it is. A clock of the author's is code of the author's: it runs where handlers run, not where the driver does.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +41,7 @@ impl Source {
     }
 }
 
-/// The clock that the wire looks at. It neither panics nor blocks.
+/// The clock that the driver looks at. It neither panics nor blocks.
 pub(super) enum WallClock {
     Own(Clock),
     /// The last reading of an author's clock, and the task that takes the readings and ends with this.

@@ -1,4 +1,4 @@
-//! Runs the handler of one event and reports back to the wire, whatever happens.
+//! Runs the handler of one event and reports back to the driver, whatever happens.
 //!
 //! Whatever the author wrote may panic, also what nobody thinks of as a handler: the `Display` of an error, a `Drop`, a
 //! filter. None of it costs more than this event.
@@ -49,7 +49,7 @@ struct Report {
 impl Report {
     fn send(&mut self, outcome: HandlerOutcome) {
         if self.sequence.take().is_some() {
-            // A wire that is gone asks for nothing more.
+            // A driver that is gone asks for nothing more.
             let _told = self.outcomes.send(outcome);
         }
     }
