@@ -10,7 +10,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use evenkeel::journal::sqlite::{SqliteJournal, Stats};
-use evenkeel::journal::{Acceptance, Answer, DeadFilter, Entry, Journal, NewJob, Reason};
+use evenkeel::journal::{
+    Acceptance, Answer, DeadFilter, Entry, EventEntry, Journal, NewJob, OperatorEntry, Query, Reason,
+    ReplyEntry,
+};
 use evenkeel::{Conversation, Event, Message, Outbound, Reply, SendKey, Sender};
 
 /// How long each rate is measured.
@@ -110,9 +113,11 @@ fn follow(batch: &[Entry], answers: &[Answer], next: &mut Vec<Entry>) -> u64 {
         match (entry, answer) {
             (_, Answer::Accepted(Acceptance::New(sequence))) => {
                 accepted += 1;
-                next.extend([promise(*sequence), Entry::Done { sequence: *sequence }]);
+                next.extend([promise(*sequence), Entry::Event(*sequence, EventEntry::Done)]);
             }
-            (Entry::Promise { outbound, .. }, _) => next.push(Entry::Sent { key: outbound.key, id: None }),
+            (Entry::Promise { outbound, .. }, _) => {
+                next.push(Entry::Reply(outbound.key, ReplyEntry::Sent { id: None }));
+            }
             _ => {}
         }
     }
@@ -235,23 +240,31 @@ async fn dead(path: &Path) -> io::Result<()> {
     recover(&mut journal).await?;
     for from in (0..MANY).step_by(1000) {
         write(&mut journal, (from..from + 1000).map(|number| accept(number, true)).collect()).await?;
-        let bury = |sequence| Entry::DeadLetter {
-            sequence,
-            reason: Reason::Failed,
-            error: "the weather service is down: connection refused".to_owned(),
-            command: "!weather".to_owned(),
-            now_ms: now_ms(),
+        let bury = |sequence| {
+            Entry::Event(
+                sequence,
+                EventEntry::DeadLetter {
+                    reason: Reason::Failed,
+                    error: "the weather service is down: connection refused".to_owned(),
+                    command: "!weather".to_owned(),
+                    now_ms: now_ms(),
+                },
+            )
         };
         write(&mut journal, (from + 1..=from + 1000).map(bury).collect()).await?;
     }
     let (start, cpu) = (Instant::now(), cpu_time());
-    let answers = write(&mut journal, vec![Entry::ListDead(DeadFilter::default())]).await?;
+    let answers = write(&mut journal, vec![Entry::Query(Query::ListDead(DeadFilter::default()))]).await?;
     let asked = start.elapsed();
     let Some(Answer::Dead(dead)) = answers.into_iter().next() else { return Ok(()) };
     let count = dead.await.map_err(|error| bots::told(&error))?.len();
     let (listed, cpu) = (start.elapsed(), cpu_time() - cpu);
     let start = Instant::now();
-    write(&mut journal, vec![Entry::Replay { filter: DeadFilter::default(), now_ms: now_ms() }]).await?;
+    write(
+        &mut journal,
+        vec![Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: now_ms() })],
+    )
+    .await?;
     println!(
         "dead letters: {count} listed in {:.0} ms ({:.0} ms of CPU), which held the writer up for {:.1} ms, replayed in {:.0} ms",
         millis(listed),
@@ -283,7 +296,9 @@ async fn jobs(path: &Path) -> io::Result<()> {
     let start = Instant::now();
     let mut due = Vec::new();
     for _ in 0..100 {
-        due = write(&mut journal, vec![Entry::Due { until_ms: FAR_MS + 86_400_000, limit: 100 }]).await?;
+        due =
+            write(&mut journal, vec![Entry::Query(Query::Due { until_ms: FAR_MS + 86_400_000, limit: 100 })])
+                .await?;
     }
     let asked = start.elapsed() / 100;
     let Some(Answer::Due { jobs, .. }) = due.first() else { return Ok(()) };

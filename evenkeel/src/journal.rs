@@ -43,7 +43,7 @@ use crate::schedule::LONGEST_WAIT;
 
 pub use bare::BareDead;
 pub use default::{DefaultJournal, Place};
-pub use entry::{Acceptance, Answer, Entry};
+pub use entry::{Acceptance, Answer, Entry, EventEntry, OperatorEntry, Query, ReplyEntry};
 pub use given_up::{Dead, DeadFilter, DeadId, Reason, Replayed};
 pub use left::{CompletedEffect, Page, PendingEvent, PendingReply};
 pub use listing::Listing;
@@ -67,7 +67,7 @@ pub trait Journal: Send + 'static {
     fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send;
 
     /// The same for a bot that begins before all of it is read, and never has all of it in memory: answers what has to be known
-    /// first, which is all parked events. [`Recovered::has_more`] says that [`Entry::Load`] answers the rest, page by page and by
+    /// first, which is all parked events. [`Recovered::has_more`] says that [`Query::Load`] answers the rest, page by page and by
     /// number. Called in place of [`Journal::recover`]; a journal that keeps little need not have it, and answers all at once.
     ///
     /// # Errors
@@ -78,8 +78,8 @@ pub trait Journal: Send + 'static {
     }
 
     /// Writes the entries in one transaction, in order, and hands them back with an answer to each. An entry may name an
-    /// event whose number an earlier batch was answered with. What only asks ([`Entry::is_question`]) is answered when all
-    /// else is written, or later, by a [`Listing`] that is read once it is awaited; a replay, a discarding and [`Entry::Adopt`] are transactions of their own.
+    /// event whose number an earlier batch was answered with. A [`Query`] is answered when all else is written,
+    /// or later, by a [`Listing`] that is read once it is awaited; each [`OperatorEntry`] is a transaction of its own.
     ///
     /// It returns once the batch is as durable as its entries ask for ([`Entry::is_lazy`]); until then nothing of it
     /// is promised to anybody.
@@ -112,7 +112,7 @@ pub trait Journal: Send + 'static {
         Box::new(|| {})
     }
 
-    /// Whether another process may put something into the record, so that [`Entry::Adopt`] is worth asking.
+    /// Whether another process may put something into the record, so that [`OperatorEntry::Adopt`] is worth asking.
     fn is_shared(&self) -> bool {
         false
     }
@@ -160,7 +160,7 @@ pub struct Recovered {
     pub latest_ms: u64,
     /// The values of [`TRANSPORT`], by name.
     pub kept: Vec<(String, Bytes)>,
-    /// Whether there is more, which [`Entry::Load`] asks for.
+    /// Whether there is more, which [`Query::Load`] asks for.
     pub has_more: bool,
 }
 

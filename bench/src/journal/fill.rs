@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use evenkeel::journal::{Acceptance, Answer, Entry, Journal};
+use evenkeel::journal::{Acceptance, Answer, Entry, EventEntry, Journal};
 
 use super::{event, now_ms, open, recover, write};
 
@@ -36,7 +36,9 @@ async fn fill(path: &Path, count: u64, are_done: bool) -> io::Result<()> {
         let answers = write(&mut journal, (from..count.min(from + STEP)).map(accept).collect()).await?;
         if are_done {
             let done = answers.iter().filter_map(|answer| match answer {
-                Answer::Accepted(Acceptance::New(sequence)) => Some(Entry::Done { sequence: *sequence }),
+                Answer::Accepted(Acceptance::New(sequence)) => {
+                    Some(Entry::Event(*sequence, EventEntry::Done))
+                }
                 _ => None,
             });
             write(&mut journal, done.collect()).await?;

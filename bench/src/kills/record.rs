@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use evenkeel::Action;
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::journal::{Answer, Dead, DeadFilter, Entry, Journal};
+use evenkeel::journal::{Answer, Dead, DeadFilter, Entry, Journal, Query};
 
 use super::history::Fates;
 use super::words::message_in;
@@ -79,7 +79,7 @@ async fn ask(mut journal: impl Journal) -> evenkeel::Result<Fates> {
     fates.pending.extend(events);
     let letters = recovered.letters.iter().filter_map(|letter| in_action(&letter.outbound.action));
     fates.pending.extend(letters);
-    let written = journal.write(vec![Entry::ListDead(DeadFilter::default())]).await?;
+    let written = journal.write(vec![Entry::Query(Query::ListDead(DeadFilter::default()))]).await?;
     for answer in written.answers {
         let Answer::Dead(dead) = answer else { continue };
         let dead = dead.await?;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel::journal::sqlite::{SqliteJournal, SqliteOptions};
-use evenkeel::journal::{DeadFilter, Entry, Journal, Reason};
+use evenkeel::journal::{DeadFilter, Entry, EventEntry, Journal, Reason, ReplyEntry};
 use evenkeel::operator::DeadLetters;
 use evenkeel::sandbox::Sandbox;
 use evenkeel::{
@@ -333,14 +333,16 @@ async fn a_reply_that_is_named_together_with_its_event_goes_with_it() {
     journal.write(vec![Entry::Accept { event, now_ms, begins: true }]).await.expect("it is written");
     let batch = vec![
         Entry::Promise { outbound, command: command.clone(), begins: true },
-        Entry::DeadLetterReply {
+        Entry::Reply(
             key,
-            reason: Reason::Unknown,
-            error: error.clone(),
-            command: command.clone(),
-            now_ms,
-        },
-        Entry::DeadLetter { sequence: 1, reason: Reason::Failed, error, command, now_ms },
+            ReplyEntry::DeadLetter {
+                reason: Reason::Unknown,
+                error: error.clone(),
+                command: command.clone(),
+                now_ms,
+            },
+        ),
+        Entry::Event(1, EventEntry::DeadLetter { reason: Reason::Failed, error, command, now_ms }),
     ];
     journal.write(batch).await.expect("it is written");
     journal.close().await;

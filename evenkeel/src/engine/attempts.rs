@@ -23,7 +23,7 @@ use super::jitter::Jitter;
 use super::lanes::Lanes;
 use super::port::{EventCounters, Now};
 use crate::event::Event;
-use crate::journal::{CompletedEffect, Entry};
+use crate::journal::{CompletedEffect, Entry, EventEntry};
 use in_flight::{InFlight, Stage};
 
 /// Handlers running at once, those that hang not counted; more conversations than that wait their turn.
@@ -165,13 +165,13 @@ impl Attempts {
         if let Some(in_flight) = self.in_flight.get_mut(&sequence) {
             in_flight.stage = Stage::Queued;
         }
-        effects.append(Entry::Return { sequence });
+        effects.append(Entry::Event(sequence, EventEntry::Return));
     }
 
     /// An event is done. It is gone from here, and its lane goes on.
     pub(super) fn complete(&mut self, sequence: u64, now: Now, effects: &mut Effects) -> Option<Event> {
         self.counters.handled += 1;
-        effects.append(Entry::Done { sequence });
+        effects.append(Entry::Event(sequence, EventEntry::Done));
         self.let_go(sequence, now)
     }
 

@@ -164,10 +164,14 @@ pub(super) fn wrong_answer() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::{EventEntry, ReplyEntry};
+    use crate::reply::SendKey;
 
     fn taken(count: u64) -> (Batch, Vec<Entry>) {
         let mut batch = Batch::default();
-        (0..count).for_each(|sequence| batch.append(Entry::Done { sequence }, Continuation::Start(sequence)));
+        (0..count).for_each(|sequence| {
+            batch.append(Entry::Event(sequence, EventEntry::Done), Continuation::Start(sequence));
+        });
         let entries = batch.take(Duration::ZERO).expect("there is something to write");
         (batch, entries)
     }
@@ -178,7 +182,7 @@ mod tests {
         let answers = (0..3).map(Answer::Count).collect();
         let written = batch.written(Written { batch: entries, answers }).expect("as many as were taken");
         let together = written.map(|one| match one {
-            (Continuation::Start(then), Entry::Done { sequence }, Answer::Count(count)) => {
+            (Continuation::Start(then), Entry::Event(sequence, EventEntry::Done), Answer::Count(count)) => {
                 (then, sequence, count)
             }
             other => panic!("{other:?}"),
@@ -204,13 +208,13 @@ mod tests {
     #[test]
     fn one_batch_is_written_while_the_next_one_fills() {
         let (mut batch, _entries) = taken(1);
-        batch.append(Entry::Done { sequence: 7 }, Continuation::Nothing);
+        batch.append(Entry::Event(7, EventEntry::Done), Continuation::Nothing);
         assert!(batch.take(Duration::ZERO).is_none() && !batch.is_written());
     }
 
     #[test]
     fn what_nobody_waits_for_waits_a_moment_for_company() {
-        let sent = || Entry::Sent { key: crate::reply::SendKey { sequence: 1, index: 0 }, id: None };
+        let sent = || Entry::Reply(SendKey { sequence: 1, index: 0 }, ReplyEntry::Sent { id: None });
         let (mut batch, start) = (Batch::default(), Duration::from_secs(9));
         batch.append(sent(), Continuation::Nothing);
         assert!(batch.take(start).is_none());
@@ -222,7 +226,7 @@ mod tests {
 
         batch.append(sent(), Continuation::Nothing);
         assert!(batch.take(start).is_none());
-        batch.append(Entry::Done { sequence: 2 }, Continuation::Nothing);
+        batch.append(Entry::Event(2, EventEntry::Done), Continuation::Nothing);
         assert_eq!(batch.take(start).expect("company has come").len(), 2);
         assert_eq!(batch.next_look(), None);
     }

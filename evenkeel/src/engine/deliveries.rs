@@ -25,7 +25,7 @@ use super::port::{Now, Output, Policy, ReplyCounters};
 use super::request::Confirmation;
 use super::timers::{Key, Timer, key};
 use crate::error::Error;
-use crate::journal::{CompletedEffect, Entry};
+use crate::journal::{CompletedEffect, Entry, ReplyEntry};
 use crate::reply::Outbound;
 use brake::{Brake, Weight};
 use notices::Notices;
@@ -214,14 +214,15 @@ impl Deliveries {
         }
         self.throttle.begins(key(delivery.outbound.key));
         // Where a repetition would be read twice and is not wanted, a power cut must not undo this.
-        let sending = Entry::Sending { key: delivery.outbound.key, is_lazy: self.policy.may_resend() };
+        let sending =
+            Entry::Reply(delivery.outbound.key, ReplyEntry::Sending { is_lazy: self.policy.may_resend() });
         effects.append_then(sending, Continuation::Send(Box::new(delivery)));
     }
 
     /// A reply keeps its place, so that none overtakes it, and is sent after a pause.
     fn hold_back(&mut self, delivery: Delivery, wait: Duration, now: Now, effects: &mut Effects) {
         let send_key = delivery.outbound.key;
-        effects.append(Entry::Postpone { key: send_key, due_ms: now.due_ms(wait) });
+        effects.append(Entry::Reply(send_key, ReplyEntry::Postpone { due_ms: now.due_ms(wait) }));
         self.outbox.rest(&delivery.outbound.conversation.shared_id(), now.elapsed);
         effects.set_timer(now.elapsed.saturating_add(wait), Timer::Resend(key(send_key)));
         self.postponed.insert(key(send_key), delivery);

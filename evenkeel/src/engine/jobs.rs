@@ -6,7 +6,7 @@ use super::batch::Continuation;
 use super::effects::Effects;
 use super::job::JobBody;
 use super::port::Now;
-use crate::journal::{Entry, Job, NewJob};
+use crate::journal::{Entry, Job, NewJob, Query};
 use crate::reserved::SCHEDULES;
 use crate::schedule::Firings;
 
@@ -40,7 +40,11 @@ impl Jobs {
         }
         let names = schedules.iter().map(|(name, _)| name.clone()).collect();
         // All of them: a router has as many as it has lines.
-        let entry = Entry::Jobs { conversation: Some(SCHEDULES.to_owned()), after: None, limit: 1_000_000 };
+        let entry = Entry::Query(Query::Jobs {
+            conversation: Some(SCHEDULES.to_owned()),
+            after: None,
+            limit: 1_000_000,
+        });
         effects.append_then(entry, Continuation::Schedules(names));
     }
 
@@ -65,7 +69,7 @@ impl Jobs {
         if is_due && !self.is_asking && has_room {
             self.is_asking = true;
             self.next_ms = None;
-            let entry = Entry::Due { until_ms: now.wall_ms, limit: TAKEN };
+            let entry = Entry::Query(Query::Due { until_ms: now.wall_ms, limit: TAKEN });
             effects.append_then(entry, Continuation::JobsDue);
         }
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use super::batch::Continuation;
 use super::effects::Effects;
 use crate::event::Event;
-use crate::journal::{Entry, PendingReply};
+use crate::journal::{Entry, PendingReply, Query};
 
 /// The first page has this many events, so that work begins soon, or fewer where they are large.
 const EVENTS: usize = 512;
@@ -64,7 +64,7 @@ impl Loading {
             let factor = 1 << self.pages.min(DOUBLINGS);
             (self.stage, self.pages) = (Stage::Asked, self.pages + 1);
             let (limit, limit_bytes) = (EVENTS * factor, room_bytes.min(BYTES * factor));
-            effects.append_then(Entry::Load { limit, limit_bytes }, Continuation::Loaded);
+            effects.append_then(Entry::Query(Query::Load { limit, limit_bytes }), Continuation::Loaded);
         }
     }
 

@@ -10,7 +10,7 @@ use super::batch::Continuation;
 use super::effects::Effects;
 use super::port::Now;
 use super::timers::Timer;
-use crate::journal::Entry;
+use crate::journal::{Entry, EventEntry};
 
 /// After so long without the end of the process, the next one begins beside one during which it ended so often: soon after
 /// the first time, later before the last, after which an event is given up.
@@ -46,7 +46,7 @@ impl Probation {
         }
         let Some((sequence, continuation)) = self.waiting.pop_front() else { return };
         self.running.insert(sequence, Duration::MAX);
-        effects.append_then(Entry::Begin { sequence }, continuation);
+        effects.append_then(Entry::Event(sequence, EventEntry::Begin), continuation);
     }
 
     /// The event, should it be a crash probe, runs from now on.
@@ -101,7 +101,7 @@ mod tests {
         probation.advance(&mut effects);
         let entries = effects.take_last_batch().unwrap_or_default();
         let begun = entries.into_iter().map(|entry| match entry {
-            Entry::Begin { sequence } => sequence,
+            Entry::Event(sequence, EventEntry::Begin) => sequence,
             other => panic!("{other:?}"),
         });
         begun.collect()

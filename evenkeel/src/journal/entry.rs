@@ -3,14 +3,13 @@
 use bytes::Bytes;
 
 use super::given_up::{Dead, DeadFilter, Reason, Replayed};
-use super::id::EventId;
 use super::left::Page;
 use super::listing::Listing;
 use super::planned::{Job, NewJob};
 use crate::event::{Event, MessageId};
 use crate::reply::{Outbound, SendKey};
 
-/// One thing that happened. Times are milliseconds since 1970.
+/// One thing for a journal to write, to answer or to do. Times are milliseconds since 1970.
 ///
 /// An event is named by its `sequence`, the number that [`Acceptance::New`] gave it; a reply by its [`SendKey`].
 #[derive(Debug, Clone)]
@@ -22,107 +21,22 @@ pub enum Entry {
         event: Event,
         /// When, in milliseconds since 1970.
         now_ms: u64,
-        /// Whether its handler starts as soon as this is written: the same as a [`Entry::Begin`] right after it.
+        /// Whether its handler starts as soon as this is written: the same as an [`EventEntry::Begin`] right after it.
         begins: bool,
     },
-    /// An attempt to handle the event begins: should the process end before it does, the event is tried alone at the next start, as a crash probe.
-    Begin {
-        /// The event.
-        sequence: u64,
-    },
-    /// The handler waits for a person. Should the process end, that is no fault of the event's, and the attempt does not
-    /// count.
-    Suspend {
-        /// The event.
-        sequence: u64,
-    },
-    /// The attempt failed, and another one follows.
-    Retry {
-        /// The event.
-        sequence: u64,
-        /// Not before this time.
-        due_ms: u64,
-    },
-    /// The attempt was cut short by a bot that stops: it does not count.
-    Return {
-        /// The event.
-        sequence: u64,
-    },
-    /// The event is done. What was recorded of it goes: steps, sent replies, its content. That it came is remembered.
-    Done {
-        /// The event.
-        sequence: u64,
-    },
-    /// The event was given up: it becomes a dead letter.
-    DeadLetter {
-        /// The event.
-        sequence: u64,
-        /// Why.
-        reason: Reason,
-        /// The error with its causes.
-        error: String,
-        /// The command, if one was found.
-        command: String,
-        /// When, in milliseconds since 1970.
-        now_ms: u64,
-    },
+    /// How the event with this number fares.
+    Event(u64, EventEntry),
     /// A reply was promised.
     Promise {
         /// What, where, and its key. A key that is known already is left as it is.
         outbound: Outbound,
         /// The command that promises it, if one does.
         command: String,
-        /// Whether it is sent as soon as this is written: the same as a [`Entry::Sending`] right after it.
+        /// Whether it is sent as soon as this is written: the same as a [`ReplyEntry::Sending`] right after it.
         begins: bool,
     },
-    /// A reply is about to be sent: should the process end before its fate is known, nobody knows it.
-    Sending {
-        /// The reply.
-        key: SendKey,
-        /// Whether a power cut may undo this, and the reply may then be sent again.
-        is_lazy: bool,
-    },
-    /// A reply was sent. It is remembered until its event is done, so that a second attempt does not repeat it.
-    Sent {
-        /// The reply.
-        key: SendKey,
-        /// The message that it made.
-        id: Option<MessageId>,
-    },
-    /// A reply was certainly not sent, and will be tried again.
-    Postpone {
-        /// The reply.
-        key: SendKey,
-        /// Not before this time.
-        due_ms: u64,
-    },
-    /// A reply was given up: it becomes a dead letter.
-    DeadLetterReply {
-        /// The reply.
-        key: SendKey,
-        /// Why.
-        reason: Reason,
-        /// The error with its causes.
-        error: String,
-        /// The command that promised it, if one did.
-        command: String,
-        /// When, in milliseconds since 1970.
-        now_ms: u64,
-    },
-    /// A reply is neither sent nor kept, because the author chose so.
-    Drop {
-        /// The reply.
-        key: SendKey,
-    },
-    /// The result of a named step of an event, for its next attempt. A name that is known already is left as it is.
-    Step {
-        /// The event.
-        sequence: u64,
-        /// The step.
-        name: String,
-        /// Its result.
-        value: Bytes,
-    },
+    /// How the reply with this key fares.
+    Reply(SendKey, ReplyEntry),
     /// Keeps a value for a conversation, or forgets it.
     Remember {
         /// The conversation's id.
@@ -132,13 +46,6 @@ pub enum Entry {
         /// The value; `None` forgets it.
         value: Option<Bytes>,
     },
-    /// Asks for such a value. Answered by [`Answer::Recalled`].
-    Recall {
-        /// The conversation's id.
-        conversation: String,
-        /// Which of its values.
-        name: String,
-    },
     /// Keeps a job until it is due. One of the same name is replaced. Answered by [`Answer::Scheduled`].
     Schedule(NewJob),
     /// Forgets the job of this name. Answered by [`Answer::Count`]: 1, or 0 when there was none.
@@ -147,13 +54,6 @@ pub enum Entry {
         name: String,
         /// Only if it belongs to the conversation with this id; `None` for any.
         conversation: Option<String>,
-    },
-    /// Asks for the jobs that are due, the earliest first. Answered by [`Answer::Due`].
-    Due {
-        /// Due at this time or before.
-        until_ms: u64,
-        /// At most this many.
-        limit: usize,
     },
     /// A due job becomes an event, unless it was cancelled or moved meanwhile. Answered by [`Answer::Accepted`], or
     /// [`Answer::Count`] of 0 when there is nothing to fire.
@@ -171,6 +71,102 @@ pub enum Entry {
         /// The present time, in milliseconds since 1970.
         now_ms: u64,
     },
+    /// A question about what is kept. It is answered when all else of its batch is written.
+    Query(Query),
+    /// A command of the operator's, which is a commit of its own.
+    Operator(OperatorEntry),
+}
+
+/// How an event fares that was accepted.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum EventEntry {
+    /// An attempt to handle it begins: should the process end before it does, the event is tried alone at the next start, as a crash probe.
+    Begin,
+    /// Its handler waits for a person. Should the process end, that is no fault of the event's, and the attempt does not
+    /// count.
+    Suspend,
+    /// The attempt failed, and another one follows.
+    Retry {
+        /// Not before this time.
+        due_ms: u64,
+    },
+    /// The attempt was cut short by a bot that stops: it does not count.
+    Return,
+    /// It is done. What was recorded of it goes: steps, sent replies, its content. That it came is remembered.
+    Done,
+    /// It was given up: it becomes a dead letter.
+    DeadLetter {
+        /// Why.
+        reason: Reason,
+        /// The error with its causes.
+        error: String,
+        /// The command, if one was found.
+        command: String,
+        /// When, in milliseconds since 1970.
+        now_ms: u64,
+    },
+    /// The result of a named step, for its next attempt. A name that is known already is left as it is.
+    Step {
+        /// The step.
+        name: String,
+        /// Its result.
+        value: Bytes,
+    },
+}
+
+/// How a reply fares that was promised.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ReplyEntry {
+    /// It is about to be sent: should the process end before its fate is known, nobody knows it.
+    Sending {
+        /// Whether a power cut may undo this, and the reply may then be sent again.
+        is_lazy: bool,
+    },
+    /// It was sent. That is remembered until its event is done, so that a second attempt does not repeat it.
+    Sent {
+        /// The message that it made.
+        id: Option<MessageId>,
+    },
+    /// It was certainly not sent, and will be tried again.
+    Postpone {
+        /// Not before this time.
+        due_ms: u64,
+    },
+    /// It was given up: it becomes a dead letter.
+    DeadLetter {
+        /// Why.
+        reason: Reason,
+        /// The error with its causes.
+        error: String,
+        /// The command that promised it, if one did.
+        command: String,
+        /// When, in milliseconds since 1970.
+        now_ms: u64,
+    },
+    /// It is neither sent nor kept, because the author chose so.
+    Drop,
+}
+
+/// A question about what is kept.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Query {
+    /// Asks for a value of a conversation. Answered by [`Answer::Recalled`].
+    Recall {
+        /// The conversation's id.
+        conversation: String,
+        /// Which of its values.
+        name: String,
+    },
+    /// Asks for the jobs that are due, the earliest first. Answered by [`Answer::Due`].
+    Due {
+        /// Due at this time or before.
+        until_ms: u64,
+        /// At most this many.
+        limit: usize,
+    },
     /// Asks for jobs, the earliest first. Answered by [`Answer::Due`].
     Jobs {
         /// Those of the conversation with this id; `None` for all.
@@ -182,17 +178,31 @@ pub enum Entry {
     },
     /// The same for an operator, who may ask for many. Answered by [`Answer::Jobs`].
     ListJobs {
-        /// As in [`Entry::Jobs`].
+        /// As in [`Query::Jobs`].
         conversation: Option<String>,
-        /// As in [`Entry::Jobs`].
+        /// As in [`Query::Jobs`].
         after: Option<(u64, u64)>,
-        /// As in [`Entry::Jobs`].
+        /// As in [`Query::Jobs`].
         limit: usize,
     },
     /// Asks for dead letters, the oldest first. Answered by [`Answer::Dead`].
     ListDead(DeadFilter),
     /// Asks how many dead letters there are. Answered by [`Answer::DeadCount`].
     CountDead(DeadFilter),
+    /// Asks for the next page of what an earlier run left, after [`Journal::recover_in_pages`](super::Journal::recover_in_pages)
+    /// said that there are more. As there, what was running counts a crash. Answered by [`Answer::Loaded`].
+    Load {
+        /// At most this many events, with their replies.
+        limit: usize,
+        /// No further ones once they have this many bytes.
+        limit_bytes: usize,
+    },
+}
+
+/// A command of the operator's.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum OperatorEntry {
     /// Gives dead letters another chance, at the end of their lanes. Answered by [`Answer::Replayed`].
     ///
     /// What a handler sent at once, and what is sent when it fails, belongs to its event. A dead event takes its own dead
@@ -206,19 +216,11 @@ pub enum Entry {
         /// The present time, in milliseconds since 1970.
         now_ms: u64,
     },
-    /// Forgets dead letters for good; of replies the same is left as by [`Entry::Replay`]. Answered by
+    /// Forgets dead letters for good; of replies the same is left as by [`OperatorEntry::Replay`]. Answered by
     /// [`Answer::Discarded`].
     Discard(DeadFilter),
     /// Executes the commands that other processes have left (`evenkeel dead replay`). Answered by [`Answer::Replayed`].
     Adopt,
-    /// Asks for the next page of what an earlier run left, after [`Journal::recover_in_pages`](super::Journal::recover_in_pages)
-    /// said that there are more. As there, what was running counts a crash. Answered by [`Answer::Loaded`].
-    Load {
-        /// At most this many events, with their replies.
-        limit: usize,
-        /// No further ones once they have this many bytes.
-        limit_bytes: usize,
-    },
 }
 
 impl Entry {
@@ -226,74 +228,45 @@ impl Entry {
     /// end of the process, and becomes as durable as the rest with the next batch that is not.
     pub fn is_lazy(&self) -> bool {
         match self {
-            Self::Sending { is_lazy, .. } => *is_lazy,
-            Self::Begin { .. }
-            | Self::Suspend { .. }
-            | Self::Retry { .. }
-            | Self::Return { .. }
-            | Self::Sent { .. }
-            | Self::Postpone { .. }
-            | Self::Recall { .. }
-            | Self::Due { .. }
-            | Self::Jobs { .. }
-            | Self::ListJobs { .. }
-            | Self::ListDead(_)
-            | Self::CountDead(_)
-            | Self::Adopt
-            | Self::Load { .. } => true,
+            Self::Event(_, entry) => entry.is_lazy(),
+            Self::Reply(_, entry) => entry.is_lazy(),
+            Self::Operator(entry) => entry.is_lazy(),
+            Self::Query(_) => true,
             Self::Accept { .. }
-            | Self::Done { .. }
-            | Self::DeadLetter { .. }
             | Self::Promise { .. }
-            | Self::DeadLetterReply { .. }
-            | Self::Drop { .. }
-            | Self::Step { .. }
             | Self::Remember { .. }
             | Self::Schedule(_)
             | Self::Cancel { .. }
-            | Self::Fire { .. }
-            | Self::Replay { .. }
-            | Self::Discard(_) => false,
+            | Self::Fire { .. } => false,
         }
     }
+}
 
-    /// Whether it is a command of the operator's, which is a commit of its own.
-    pub(super) fn is_command(&self) -> bool {
-        matches!(self, Self::Replay { .. } | Self::Discard(_) | Self::Adopt)
-    }
-
-    /// The event that it is about, or that the reply is of which it says something; `None` for all else.
-    pub(super) fn about(&self) -> Option<EventId> {
+impl EventEntry {
+    fn is_lazy(&self) -> bool {
         match self {
-            Self::Begin { sequence }
-            | Self::Suspend { sequence }
-            | Self::Retry { sequence, .. }
-            | Self::Return { sequence }
-            | Self::Done { sequence }
-            | Self::DeadLetter { sequence, .. }
-            | Self::Step { sequence, .. } => Some(EventId::from_bits(*sequence)),
-            Self::Promise { outbound, .. } => Some(EventId::from_bits(outbound.key.sequence)),
-            Self::Sending { key, .. }
-            | Self::Sent { key, .. }
-            | Self::Postpone { key, .. }
-            | Self::DeadLetterReply { key, .. }
-            | Self::Drop { key } => Some(EventId::from_bits(key.sequence)),
-            _ => None,
+            Self::Begin | Self::Suspend | Self::Retry { .. } | Self::Return => true,
+            Self::Done | Self::DeadLetter { .. } | Self::Step { .. } => false,
         }
     }
+}
 
-    /// Whether it asks for what is kept. Such an entry is answered when all others of its batch are written.
-    pub fn is_question(&self) -> bool {
-        matches!(
-            self,
-            Self::Recall { .. }
-                | Self::Due { .. }
-                | Self::Jobs { .. }
-                | Self::ListJobs { .. }
-                | Self::ListDead(_)
-                | Self::CountDead(_)
-                | Self::Load { .. }
-        )
+impl ReplyEntry {
+    fn is_lazy(&self) -> bool {
+        match self {
+            Self::Sending { is_lazy } => *is_lazy,
+            Self::Sent { .. } | Self::Postpone { .. } => true,
+            Self::DeadLetter { .. } | Self::Drop => false,
+        }
+    }
+}
+
+impl OperatorEntry {
+    fn is_lazy(&self) -> bool {
+        match self {
+            Self::Adopt => true,
+            Self::Replay { .. } | Self::Discard(_) => false,
+        }
     }
 }
 

@@ -164,7 +164,7 @@ pub(super) fn gone() -> Error {
 mod tests {
     use super::*;
     use crate::journal::memory::MemoryStore;
-    use crate::journal::{Acceptance, Answer};
+    use crate::journal::{Acceptance, Answer, EventEntry};
     use crate::{Conversation, Event, Message, Sender};
 
     fn accept(id: &str) -> Entry {
@@ -201,7 +201,7 @@ mod tests {
         accepted(&mut first, "a").await;
         let mut second = StoreJournal::new(store);
         assert_eq!(second.recover().await.unwrap().events.len(), 1);
-        let done = first.write(vec![Entry::Done { sequence: 1 }]).await;
+        let done = first.write(vec![Entry::Event(1, EventEntry::Done)]).await;
         assert!(done.unwrap_err().to_string().contains("another process owns the record"));
         assert_eq!(second.recover().await.unwrap().events.len(), 1, "nothing of it was written");
     }

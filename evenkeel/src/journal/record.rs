@@ -15,10 +15,10 @@ use super::rules::Known;
 use super::store::{
     Batch, Committed, Epoch, EventId, JobFilter, Partition, Reader, Scope, Store, Sync, Verdict, Work,
 };
-use super::{Answer, Entry, Listing, latest};
+use super::{Answer, Entry, Job, Listing, Query, latest};
 use crate::error::{Error, Result};
 #[cfg(feature = "sqlite")]
-pub(super) use commands::OperatorCommand;
+pub(super) use commands::AdminCommand;
 pub use commands::Outcome;
 use pages::Pages;
 use plan::Plan;
@@ -80,11 +80,11 @@ impl<S: Store> Record<S> {
     pub(super) async fn append(&mut self, batch: &[Entry]) -> Result<Vec<Answer>> {
         let mut answers: Vec<Answer> = batch.iter().map(|_| Answer::Noted).collect();
         let mut start = 0;
-        for piece in batch.chunk_by(|one, next| !one.is_command() && !next.is_command()) {
+        for piece in batch.chunk_by(|one, next| !is_command(one) && !is_command(next)) {
             let end = start + piece.len();
             let answered = answers.get_mut(start..end).expect("there is one answer for each entry");
             match piece {
-                [command] if command.is_command() => {
+                [Entry::Operator(command)] => {
                     for answer in answered {
                         *answer = self.execute(command).await?;
                     }
@@ -93,8 +93,10 @@ impl<S: Store> Record<S> {
             }
             start = end;
         }
-        for (entry, answer) in batch.iter().zip(&mut answers).filter(|(entry, _)| entry.is_question()) {
-            *answer = self.look_up(entry).await?;
+        for (entry, answer) in batch.iter().zip(&mut answers) {
+            if let Entry::Query(query) = entry {
+                *answer = self.look_up(query).await?;
+            }
         }
         Ok(answers)
     }
@@ -140,47 +142,51 @@ impl<S: Store> Record<S> {
         Ok(answers)
     }
 
-    async fn look_up(&mut self, question: &Entry) -> Result<Answer> {
-        Ok(match question {
-            Entry::Recall { conversation, name } => {
+    async fn look_up(&mut self, query: &Query) -> Result<Answer> {
+        Ok(match query {
+            Query::Recall { conversation, name } => {
                 Answer::Recalled(self.store.value(&Scope::conversation(conversation), name).await?)
             }
-            Entry::Due { until_ms, limit } => {
+            Query::Due { until_ms, limit } => {
                 self.jobs(JobFilter { conversation: None, after: None, until_ms: *until_ms, limit: *limit })
                     .await?
             }
-            Entry::Jobs { conversation, after, limit } => {
+            Query::Jobs { conversation, after, limit } => {
                 let conversation = conversation.as_deref();
                 self.jobs(JobFilter { conversation, after: *after, until_ms: u64::MAX, limit: *limit })
                     .await?
             }
-            Entry::Load { limit, limit_bytes } => Answer::Loaded(self.load(*limit, *limit_bytes).await?),
-            _ => self.list(question),
-        })
-    }
-
-    /// What an operator asks for is read beside the writer, once somebody awaits it.
-    fn list(&self, question: &Entry) -> Answer {
-        match question.clone() {
-            Entry::ListJobs { conversation, after, limit } => {
-                Answer::Jobs(self.beside(move |mut reader| async move {
-                    let conversation = conversation.as_deref();
-                    let which = JobFilter { conversation, after, until_ms: u64::MAX, limit };
-                    Ok(reader.jobs(&which).await?.0)
-                }))
+            Query::ListJobs { conversation, after, limit } => {
+                Answer::Jobs(self.list_jobs(conversation.clone(), *after, *limit))
             }
-            Entry::ListDead(filter) => {
+            Query::ListDead(filter) => {
+                let filter = filter.clone();
                 Answer::Dead(self.beside(move |mut reader| async move { reader.dead(&filter).await }))
             }
-            Entry::CountDead(filter) => {
+            Query::CountDead(filter) => {
+                let filter = filter.clone();
                 Answer::DeadCount(self.beside(move |mut reader| async move {
                     Ok(reader.dead_names(&filter).await?.len() as u64)
                 }))
             }
-            _ => Answer::Noted,
-        }
+            Query::Load { limit, limit_bytes } => Answer::Loaded(self.load(*limit, *limit_bytes).await?),
+        })
     }
 
+    fn list_jobs(
+        &self,
+        conversation: Option<String>,
+        after: Option<(u64, u64)>,
+        limit: usize,
+    ) -> Listing<Vec<Job>> {
+        self.beside(move |mut reader| async move {
+            let conversation = conversation.as_deref();
+            let which = JobFilter { conversation, after, until_ms: u64::MAX, limit };
+            Ok(reader.jobs(&which).await?.0)
+        })
+    }
+
+    /// What an operator asks for is read beside the writer, once somebody awaits it.
     fn beside<T, F>(&self, read: impl FnOnce(S::Reader) -> F + Send + 'static) -> Listing<T>
     where
         F: Future<Output = Result<T>> + Send,
@@ -224,6 +230,11 @@ impl<S: Store> Record<S> {
             }
         }
     }
+}
+
+/// Whether it is a commit of its own.
+fn is_command(entry: &Entry) -> bool {
+    matches!(entry, Entry::Operator(_))
 }
 
 pub(super) fn fenced() -> Error {

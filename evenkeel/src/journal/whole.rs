@@ -1,6 +1,6 @@
 //! What an earlier run left, of a journal that answers it in pages, at once.
 
-use super::{Answer, Entry, Journal, Recovered};
+use super::{Answer, Entry, Journal, Query, Recovered};
 use crate::error::{Error, Result};
 
 /// This many events are asked for at a time.
@@ -10,7 +10,7 @@ const PAGE: usize = 1_000;
 pub(super) async fn recover_whole(journal: &mut impl Journal) -> Result<Recovered> {
     let mut whole = journal.recover_in_pages().await?;
     while whole.has_more {
-        let load = Entry::Load { limit: PAGE, limit_bytes: usize::MAX };
+        let load = Entry::Query(Query::Load { limit: PAGE, limit_bytes: usize::MAX });
         let answer = journal.write(vec![load]).await?.answers.pop();
         let Some(Answer::Loaded(page)) = answer else {
             return Err(Error::new("the journal answered something else than a page"));

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::error::Result;
-use crate::journal::{Answer, Entry, Journal, owner};
+use crate::journal::{Answer, Entry, Journal, Query, owner};
 
 /// Looks whose journal it is. Answers whether it is to become this account's, by [`keep`]: it is nobody's, or `granted` names the
 /// account.
@@ -12,7 +12,7 @@ pub(super) async fn check(
     account: Option<&str>,
     granted: Option<&str>,
 ) -> Result<bool> {
-    let recall = Entry::Recall { conversation: String::new(), name: owner::NAME.to_owned() };
+    let recall = Entry::Query(Query::Recall { conversation: String::new(), name: owner::NAME.to_owned() });
     let answers = journal.write(vec![recall]).await?.answers;
     let kept = answers.into_iter().next().and_then(|answer| match answer {
         Answer::Recalled(kept) => kept,

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::journal::{Acceptance, Answer, Entry, Journal};
+use evenkeel::journal::{Acceptance, Answer, Entry, EventEntry, Journal};
 
 use crate::disk::{Disk, FILE, MESSAGES, Said, block_on, missing};
 use crate::made::{begin_at_once, promise};
@@ -88,7 +88,7 @@ async fn message(journal: &mut SqliteJournal, at: u64) -> evenkeel::Result<()> {
     say(&format!("accepted {sequence}"));
     let mut end = vec![promise(sequence, 0)];
     if !at.is_multiple_of(3) {
-        end.push(Entry::Done { sequence });
+        end.push(Entry::Event(sequence, EventEntry::Done));
     }
     journal.write(end).await?;
     say(&format!("promised {sequence}"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::journal::{Answer, DeadFilter, Entry, Journal, NewJob, Reason};
+use evenkeel::journal::{Answer, DeadFilter, Entry, Journal, NewJob, OperatorEntry, Query, Reason};
 use tokio::time::timeout;
 
 use crate::made::{Folder, accept, ask, bury, listed, number, write};
@@ -22,12 +22,12 @@ async fn a_list_shows_what_is_kept_when_it_is_read() {
         let sequence = number(&ask(&mut journal, accept(id)).await);
         write(&mut journal, vec![bury(sequence, Reason::Failed), job(id)]).await;
     }
-    let jobs = || Entry::ListJobs { conversation: None, after: None, limit: 9 };
+    let jobs = || Entry::Query(Query::ListJobs { conversation: None, after: None, limit: 9 });
     let asked = vec![
-        Entry::ListDead(DeadFilter::default()),
-        Entry::CountDead(DeadFilter::default()),
+        Entry::Query(Query::ListDead(DeadFilter::default())),
+        Entry::Query(Query::CountDead(DeadFilter::default())),
         jobs(),
-        Entry::ListDead(DeadFilter { limit: Some(1), ..DeadFilter::default() }),
+        Entry::Query(Query::ListDead(DeadFilter { limit: Some(1), ..DeadFilter::default() })),
     ];
     let mut answers = write(&mut journal, asked).await.into_iter();
     let Some(Answer::Dead(dead)) = answers.next() else { panic!("no list") };
@@ -37,7 +37,7 @@ async fn a_list_shows_what_is_kept_when_it_is_read() {
     let Some(Answer::Jobs(jobs)) = answers.next() else { panic!("no jobs") };
     assert_eq!(jobs.await.unwrap().iter().map(|job| &*job.name).collect::<Vec<_>>(), ["a", "b"]);
     let Some(Answer::Dead(late)) = answers.next() else { panic!("no list") };
-    write(&mut journal, vec![Entry::Discard(DeadFilter::default())]).await;
+    write(&mut journal, vec![Entry::Operator(OperatorEntry::Discard(DeadFilter::default()))]).await;
     assert!(late.await.unwrap().is_empty(), "it is read when somebody waits for it");
     assert!(listed(&mut journal, DeadFilter::default()).await.is_empty());
     journal.close().await;
@@ -53,7 +53,8 @@ async fn a_list_that_hangs_holds_no_batch_up() {
 
     let mut journal = StoreJournal::new(Flawed::with_readers_that_hang());
     journal.recover().await.unwrap();
-    let Answer::Dead(dead) = ask(&mut journal, Entry::ListDead(DeadFilter::default())).await else {
+    let Answer::Dead(dead) = ask(&mut journal, Entry::Query(Query::ListDead(DeadFilter::default()))).await
+    else {
         panic!("no list")
     };
     let waits = tokio::spawn(dead);

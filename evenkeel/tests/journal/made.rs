@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use evenkeel::journal::{
-    Acceptance, Answer, Dead, DeadFilter, Entry, Journal, Page, Reason, Recovered, Replayed,
+    Acceptance, Answer, Dead, DeadFilter, Entry, EventEntry, Journal, OperatorEntry, Page, Query, Reason,
+    Recovered, Replayed, ReplyEntry,
 };
 use evenkeel::{Conversation, Event, Message, Outbound, Reply, SendKey, Sender};
 
@@ -69,17 +70,17 @@ pub(crate) fn promise(sequence: u64, index: u32) -> Entry {
 
 pub(crate) fn bury(sequence: u64, reason: Reason) -> Entry {
     let (error, command) = ("no".to_owned(), "!ping".to_owned());
-    Entry::DeadLetter { sequence, reason, error, command, now_ms: 2000 }
+    Entry::Event(sequence, EventEntry::DeadLetter { reason, error, command, now_ms: 2000 })
 }
 
 pub(crate) fn bury_reply(key: SendKey, reason: Reason) -> Entry {
     let (error, command) = ("no".to_owned(), "!ping".to_owned());
-    Entry::DeadLetterReply { key, reason, error, command, now_ms: 2000 }
+    Entry::Reply(key, ReplyEntry::DeadLetter { reason, error, command, now_ms: 2000 })
 }
 
 /// The next page of what is left.
 pub(crate) async fn load<J: Journal>(journal: &mut J, limit: usize, limit_bytes: usize) -> Page {
-    match ask(journal, Entry::Load { limit, limit_bytes }).await {
+    match ask(journal, Entry::Query(Query::Load { limit, limit_bytes })).await {
         Answer::Loaded(page) => page,
         other => panic!("no page: {other:?}"),
     }
@@ -119,7 +120,7 @@ pub(crate) async fn ask<J: Journal>(journal: &mut J, entry: Entry) -> Answer {
 
 /// The dead letters that are meant, read as the operator reads them.
 pub(crate) async fn listed<J: Journal>(journal: &mut J, filter: DeadFilter) -> Vec<Dead> {
-    match ask(journal, Entry::ListDead(filter)).await {
+    match ask(journal, Entry::Query(Query::ListDead(filter))).await {
         Answer::Dead(dead) => dead.await.unwrap(),
         other => panic!("no list: {other:?}"),
     }
@@ -148,7 +149,7 @@ pub(crate) async fn beside<T: Send + 'static>(
     let mut all = Replayed::default();
     while !operator.is_finished() {
         let Replayed { events, letters, unparked, discarded, .. } =
-            replayed(ask(journal, Entry::Adopt).await);
+            replayed(ask(journal, Entry::Operator(OperatorEntry::Adopt)).await);
         all.events.extend(events);
         all.letters.extend(letters);
         all.unparked.extend(unparked);

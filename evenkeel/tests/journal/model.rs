@@ -3,8 +3,8 @@
 use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{
-    Answer, Dead, DeadFilter, DeadId, Entry, Journal, NewJob, PendingEvent, PendingReply, Reason, Recovered,
-    Replayed,
+    Answer, Dead, DeadFilter, DeadId, Entry, EventEntry, Journal, NewJob, OperatorEntry, PendingEvent,
+    PendingReply, Query, Reason, Recovered, Replayed, ReplyEntry,
 };
 use evenkeel::{Event, MessageId};
 use proptest::collection::vec;
@@ -81,16 +81,16 @@ fn of_events() -> impl Strategy<Value = Entry> {
     prop_oneof![
         4 => (some_event(), time(), any::<bool>())
             .prop_map(|(event, now_ms, begins)| Entry::Accept { event, now_ms, begins }),
-        2 => sequence().prop_map(|sequence| Entry::Begin { sequence }),
-        1 => sequence().prop_map(|sequence| Entry::Suspend { sequence }),
-        1 => (sequence(), time()).prop_map(|(sequence, due_ms)| Entry::Retry { sequence, due_ms }),
-        1 => sequence().prop_map(|sequence| Entry::Return { sequence }),
-        2 => sequence().prop_map(|sequence| Entry::Done { sequence }),
+        2 => sequence().prop_map(|sequence| Entry::Event(sequence, EventEntry::Begin)),
+        1 => sequence().prop_map(|sequence| Entry::Event(sequence, EventEntry::Suspend)),
+        1 => (sequence(), time()).prop_map(|(sequence, due_ms)| Entry::Event(sequence, EventEntry::Retry { due_ms })),
+        1 => sequence().prop_map(|sequence| Entry::Event(sequence, EventEntry::Return)),
+        2 => sequence().prop_map(|sequence| Entry::Event(sequence, EventEntry::Done)),
         3 => (sequence(), reason(), command(), time()).prop_map(|(sequence, reason, command, now_ms)| {
-            Entry::DeadLetter { sequence, reason, error: "e".to_owned(), command, now_ms }
+            Entry::Event(sequence, EventEntry::DeadLetter { reason, error: "e".to_owned(), command, now_ms })
         }),
         2 => (sequence(), name(), any::<u8>()).prop_map(|(sequence, name, value)| {
-            Entry::Step { sequence, name, value: vec![value].into() }
+            Entry::Event(sequence, EventEntry::Step { name, value: vec![value].into() })
         }),
     ]
 }
@@ -102,16 +102,13 @@ fn of_replies() -> impl Strategy<Value = Entry> {
             command,
             begins,
         }),
-        1 => reply_key().prop_map(|key| Entry::Sending { key, is_lazy: true }),
-        2 => (reply_key(), option::of(Just("m"))).prop_map(|(key, id)| Entry::Sent {
-            key,
-            id: id.map(MessageId::new),
-        }),
-        1 => (reply_key(), time()).prop_map(|(key, due_ms)| Entry::Postpone { key, due_ms }),
+        1 => reply_key().prop_map(|key| Entry::Reply(key, ReplyEntry::Sending { is_lazy: true })),
+        2 => (reply_key(), option::of(Just("m"))).prop_map(|(key, id)| Entry::Reply(key, ReplyEntry::Sent { id: id.map(MessageId::new) })),
+        1 => (reply_key(), time()).prop_map(|(key, due_ms)| Entry::Reply(key, ReplyEntry::Postpone { due_ms })),
         2 => (reply_key(), reason(), command(), time()).prop_map(|(key, reason, command, now_ms)| {
-            Entry::DeadLetterReply { key, reason, error: "e".to_owned(), command, now_ms }
+            Entry::Reply(key, ReplyEntry::DeadLetter { reason, error: "e".to_owned(), command, now_ms })
         }),
-        1 => reply_key().prop_map(|key| Entry::Drop { key }),
+        1 => reply_key().prop_map(|key| Entry::Reply(key, ReplyEntry::Drop)),
     ]
 }
 
@@ -126,11 +123,11 @@ fn of_jobs() -> impl Strategy<Value = Entry> {
         ),
         1 => (name(), option::of(conversation()))
             .prop_map(|(name, conversation)| Entry::Cancel { name, conversation }),
-        1 => (time(), 0_usize..4).prop_map(|(until_ms, limit)| Entry::Due { until_ms, limit }),
+        1 => (time(), 0_usize..4).prop_map(|(until_ms, limit)| Entry::Query(Query::Due { until_ms, limit })),
         1 => (option::of(conversation()), option::of((time(), sequence())), 0_usize..4)
-            .prop_map(|(conversation, after, limit)| Entry::Jobs { conversation, after, limit }),
+            .prop_map(|(conversation, after, limit)| Entry::Query(Query::Jobs { conversation, after, limit })),
         1 => (option::of(conversation()), option::of((time(), sequence())), 0_usize..4)
-            .prop_map(|(conversation, after, limit)| Entry::ListJobs { conversation, after, limit }),
+            .prop_map(|(conversation, after, limit)| Entry::Query(Query::ListJobs { conversation, after, limit })),
         2 => (sequence(), time(), option::of(some_event()), any::<bool>(), option::of(time()), time()).prop_map(
             |(job, due_ms, event, begins, next_ms, now_ms)| {
                 Entry::Fire { job, due_ms, event, begins, next_ms, now_ms }
@@ -147,12 +144,16 @@ fn of_the_rest() -> impl Strategy<Value = Entry> {
             name: "x".to_owned(),
             value: value.map(|value| vec![value].into()),
         }),
-        Just(()).prop_map(move |()| Entry::Recall { conversation: conversation(), name: "x".to_owned() }),
-        filter().prop_map(Entry::ListDead),
-        filter().prop_map(Entry::CountDead),
-        (filter(), time()).prop_map(|(filter, now_ms)| Entry::Replay { filter, now_ms }),
-        filter().prop_map(Entry::Discard),
-        Just(Entry::Adopt),
+        Just(()).prop_map(move |()| Entry::Query(Query::Recall {
+            conversation: conversation(),
+            name: "x".to_owned()
+        })),
+        filter().prop_map(|filter| Entry::Query(Query::ListDead(filter))),
+        filter().prop_map(|filter| Entry::Query(Query::CountDead(filter))),
+        (filter(), time())
+            .prop_map(|(filter, now_ms)| Entry::Operator(OperatorEntry::Replay { filter, now_ms })),
+        filter().prop_map(|filter| Entry::Operator(OperatorEntry::Discard(filter))),
+        Just(Entry::Operator(OperatorEntry::Adopt)),
     ]
 }
 

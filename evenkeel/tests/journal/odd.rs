@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions};
-use evenkeel::journal::{Acceptance, Answer, DeadFilter, DeadId, Entry, Journal, NewJob, Reason, Recovered};
+use evenkeel::journal::{
+    Acceptance, Answer, DeadFilter, DeadId, Entry, EventEntry, Journal, NewJob, OperatorEntry, Query, Reason,
+    Recovered, ReplyEntry,
+};
 
 use crate::made::{
     Folder, accept, ask, begin_at_once, beside, bury, bury_reply, key, listed, number, promise, replayed,
@@ -49,16 +52,19 @@ async fn accounted(journal: &mut SqliteJournal, left: &Recovered) -> (BTreeSet<u
 
 /// Everything that a bot asks of its journal.
 async fn live(journal: &mut SqliteJournal) {
-    let recall = Entry::Recall { conversation: "alice".to_owned(), name: "form".to_owned() };
-    let jobs = Entry::Jobs { conversation: None, after: None, limit: 9 };
-    let due = Entry::Due { until_ms: 9000, limit: 9 };
+    let recall = Entry::Query(Query::Recall { conversation: "alice".to_owned(), name: "form".to_owned() });
+    let jobs = Entry::Query(Query::Jobs { conversation: None, after: None, limit: 9 });
+    let due = Entry::Query(Query::Due { until_ms: 9000, limit: 9 });
     let fire = Entry::Fire { job: 2, due_ms: 8000, event: None, begins: false, next_ms: None, now_ms: 8000 };
-    let step = Entry::Step { sequence: 8, name: "new".to_owned(), value: "1".into() };
-    write(journal, vec![Entry::Adopt, recall, jobs, due, fire, step]).await;
-    let (begin, retry) = (Entry::Begin { sequence: 1 }, Entry::Retry { sequence: 1, due_ms: 1 });
-    let sending = Entry::Sending { key: key(5, 0), is_lazy: true };
-    let (postpone, sent) =
-        (Entry::Postpone { key: key(5, 0), due_ms: 1 }, Entry::Sent { key: key(8, 5), id: None });
+    let step = Entry::Event(8, EventEntry::Step { name: "new".to_owned(), value: "1".into() });
+    write(journal, vec![Entry::Operator(OperatorEntry::Adopt), recall, jobs, due, fire, step]).await;
+    let (begin, retry) =
+        (Entry::Event(1, EventEntry::Begin), Entry::Event(1, EventEntry::Retry { due_ms: 1 }));
+    let sending = Entry::Reply(key(5, 0), ReplyEntry::Sending { is_lazy: true });
+    let (postpone, sent) = (
+        Entry::Reply(key(5, 0), ReplyEntry::Postpone { due_ms: 1 }),
+        Entry::Reply(key(8, 5), ReplyEntry::Sent { id: None }),
+    );
     write(journal, vec![begin, retry, promise(8, 5), sending, postpone, sent]).await;
     assert!(number(&ask(journal, accept("new")).await) > 8);
 }
@@ -91,8 +97,9 @@ async fn check(file: &Path, plant: &str, are_letters_named: bool) {
     })
     .await;
     Jobs::open(file).unwrap().list(None, None, 9).unwrap();
-    ask(&mut journal, Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 }).await;
-    ask(&mut journal, Entry::Discard(DeadFilter::default())).await;
+    ask(&mut journal, Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 }))
+        .await;
+    ask(&mut journal, Entry::Operator(OperatorEntry::Discard(DeadFilter::default()))).await;
     journal.close().await;
 }
 
@@ -139,8 +146,13 @@ async fn an_event_with_an_odd_number_is_a_dead_letter_that_can_be_replayed() {
     assert_eq!((left.events.len(), left.letters.len()), (1, 1));
     let expected = [DeadId::Event(1), DeadId::Reply(8, 1)].map(|id| (id, Reason::Unreadable));
     assert_eq!(list(&mut journal).await, expected);
-    let again =
-        replayed(ask(&mut journal, Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 }).await);
+    let again = replayed(
+        ask(
+            &mut journal,
+            Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 }),
+        )
+        .await,
+    );
     assert_eq!((again.events[0].event.id(), again.events[0].attempts), ("a", 0));
     assert_eq!(again.letters.len(), 1, "what was written is good");
     assert!(matches!(ask(&mut journal, accept("a")).await, Answer::Accepted(Acceptance::Duplicate)));
@@ -162,7 +174,8 @@ async fn a_job_with_an_odd_time_is_left_where_it_is_and_the_others_come() {
         )
         .unwrap();
     for _ in 0..2 {
-        let Answer::Due { jobs, next_ms } = ask(&mut journal, Entry::Due { until_ms: 99, limit: 9 }).await
+        let Answer::Due { jobs, next_ms } =
+            ask(&mut journal, Entry::Query(Query::Due { until_ms: 99, limit: 9 })).await
         else {
             panic!()
         };

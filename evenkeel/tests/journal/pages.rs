@@ -2,7 +2,7 @@
 
 use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Journal, Reason};
+use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, EventEntry, Journal, OperatorEntry, Reason};
 use evenkeel::{Conversation, Event, File, Message, Reply, Sender};
 
 use crate::made::{
@@ -32,7 +32,7 @@ async fn parked_events_come_first_and_their_replies_in_the_order_of_all() {
     on_both!("pages-parked", |journal, again| {
         journal.recover().await.unwrap();
         write(&mut journal, ["a", "b", "c"].map(accept).into()).await;
-        write(&mut journal, vec![promise(1, 0), Entry::Done { sequence: 1 }]).await;
+        write(&mut journal, vec![promise(1, 0), Entry::Event(1, EventEntry::Done)]).await;
         write(&mut journal, vec![promise(3, 0), bury(3, Reason::Parked)]).await;
         again!();
         let first = journal.recover_in_pages().await.unwrap();
@@ -60,10 +60,15 @@ async fn what_comes_in_between_two_pages_is_in_neither() {
         assert_eq!(numbers(&load(&mut journal, 1, usize::MAX).await.events), [1]);
         assert_eq!(number(&ask(&mut journal, accept("e")).await), 5);
         // One that was dead comes again, and a dead reply of an event that is not here yet.
-        let all =
-            replayed(ask(&mut journal, Entry::Replay { filter: DeadFilter::default(), now_ms: 1 }).await);
+        let all = replayed(
+            ask(
+                &mut journal,
+                Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 1 }),
+            )
+            .await,
+        );
         assert_eq!((numbers(&all.events), all.letters.len()), (vec![6], 1));
-        write(&mut journal, vec![Entry::Done { sequence: 1 }]).await;
+        write(&mut journal, vec![Entry::Event(1, EventEntry::Done)]).await;
         let page = load(&mut journal, 9, usize::MAX).await;
         assert_eq!((numbers(&page.events), page.letters.len(), page.has_more), (vec![3, 4], 0, false));
         assert_eq!(page.events[1].facts.len(), 1, "its reply is not sent once more");
@@ -135,13 +140,15 @@ async fn a_parked_event_that_is_decided_before_its_page_comes_once() {
         again!();
         assert_eq!(numbers(&journal.recover_in_pages().await.unwrap().events), [1, 2]);
         let of = |sequence| DeadFilter { id: Some(DeadId::Event(sequence)), ..DeadFilter::default() };
-        let all = replayed(ask(&mut journal, Entry::Replay { filter: of(1), now_ms: 1 }).await);
+        let all = replayed(
+            ask(&mut journal, Entry::Operator(OperatorEntry::Replay { filter: of(1), now_ms: 1 })).await,
+        );
         assert_eq!(all.unparked, [1]);
-        let discarded = ask(&mut journal, Entry::Discard(of(2))).await;
+        let discarded = ask(&mut journal, Entry::Operator(OperatorEntry::Discard(of(2)))).await;
         assert!(matches!(discarded, Answer::Discarded { count: 1, .. }), "{discarded:?}");
         let page = load(&mut journal, 9, usize::MAX).await;
         assert_eq!((page.events.len(), page.letters.len(), page.has_more), (0, 1, false));
-        write(&mut journal, vec![Entry::Begin { sequence: 1 }]).await;
+        write(&mut journal, vec![Entry::Event(1, EventEntry::Begin)]).await;
         again!();
         assert_eq!(journal.recover().await.unwrap().events[0].attempts, 1, "its beginning was kept");
     });

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use evenkeel::config::Secret;
 use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions};
-use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Journal, NewJob, Outcome, Reason};
+use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Journal, NewJob, OperatorEntry, Outcome, Reason};
 
 use crate::made::{
     Folder, accept, ask, begin_at_once, beside, bury, bury_reply, key, listed, promise, replayed, write,
@@ -338,7 +338,7 @@ async fn what_cannot_be_read_becomes_a_dead_letter() {
     assert_eq!((left.events.len(), left.letters.len()), (1, 0));
     let dead = listed(&mut journal, DeadFilter::default()).await;
     assert_eq!(dead.iter().map(|dead| dead.reason).collect::<Vec<_>>(), [Reason::Unreadable; 2]);
-    let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
+    let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
     let again = replayed(ask(&mut journal, replay).await);
     assert!(again.events.is_empty() && again.letters.is_empty(), "what cannot be read stays where it is");
     let raw = rusqlite::Connection::open(folder.file()).unwrap();
@@ -361,7 +361,7 @@ async fn a_command_that_no_bot_executes_says_so_and_is_done_at_the_next_start() 
     drop(journal);
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
     assert!(journal.recover().await.unwrap().events.is_empty());
-    let told = replayed(ask(&mut journal, Entry::Adopt).await);
+    let told = replayed(ask(&mut journal, Entry::Operator(OperatorEntry::Adopt)).await);
     assert_eq!(told.events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [2]);
 }
 
@@ -417,7 +417,7 @@ async fn the_operator_replays_beside_a_running_bot() {
     assert_eq!(told.events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [10]);
     assert_eq!(told.letters.iter().map(|letter| letter.outbound.key).collect::<Vec<_>>(), [key(11, 0)]);
     assert_eq!((told.unparked, told.discarded), (vec![2], vec![3]));
-    let told = replayed(ask(&mut journal, Entry::Adopt).await);
+    let told = replayed(ask(&mut journal, Entry::Operator(OperatorEntry::Adopt)).await);
     assert!(told.events.is_empty() && told.unparked.is_empty(), "it is told once");
     assert_eq!(crate::made::number(&ask(&mut journal, accept("d")).await), 12, "its numbers are taken");
 }

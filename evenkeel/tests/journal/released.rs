@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 
 use evenkeel::journal::Acceptance;
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::journal::{Answer, CompletedEffect, DeadFilter, DeadId, Entry, Journal, NewJob, Reason};
+use evenkeel::journal::{
+    Answer, CompletedEffect, DeadFilter, DeadId, Entry, EventEntry, Journal, NewJob, Query, Reason,
+    ReplyEntry,
+};
 use evenkeel::{File, MessageId, Reply};
 
 use crate::made::{
@@ -25,19 +28,19 @@ pub(crate) async fn fill(journal: &mut SqliteJournal) {
     let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let events = names.map(|name| if name == "a" { accept(name) } else { begin_at_once(name) });
     write(journal, events.to_vec()).await;
-    let step = Entry::Step { sequence: 8, name: "pay".to_owned(), value: "7".into() };
+    let step = Entry::Event(8, EventEntry::Step { name: "pay".to_owned(), value: "7".into() });
     let files = reply(3, 1, &Reply::file(File::new("a.png", "image/png", b"not a picture".to_vec())));
     write(
         journal,
         vec![
-            Entry::Retry { sequence: 3, due_ms: 5000 },
-            Entry::Suspend { sequence: 4 },
-            Entry::Done { sequence: 5 },
+            Entry::Event(3, EventEntry::Retry { due_ms: 5000 }),
+            Entry::Event(4, EventEntry::Suspend),
+            Entry::Event(5, EventEntry::Done),
             bury(6, Reason::Panicked),
             bury(7, Reason::Parked),
             step,
             Entry::Promise { outbound: outbound(8, 0, "at once"), command: String::new(), begins: true },
-            Entry::Sent { key: key(8, 0), id: Some(MessageId::new("m8")) },
+            Entry::Reply(key(8, 0), ReplyEntry::Sent { id: Some(MessageId::new("m8")) }),
             promise(5, 0),
             Entry::Promise {
                 outbound: outbound(5, 1, "under way"),
@@ -46,7 +49,7 @@ pub(crate) async fn fill(journal: &mut SqliteJournal) {
             },
             Entry::Promise { outbound: files, command: String::new(), begins: false },
             promise(5, 2),
-            Entry::Postpone { key: key(5, 2), due_ms: 7000 },
+            Entry::Reply(key(5, 2), ReplyEntry::Postpone { due_ms: 7000 }),
             promise(5, 3),
             bury_reply(key(5, 3), Reason::Refused),
             Entry::Remember {
@@ -109,11 +112,13 @@ pub(crate) async fn check(file: PathBuf) {
     let (panicked, parked) =
         ((DeadId::Event(6), Reason::Panicked, "no"), (DeadId::Event(7), Reason::Parked, "no"));
     assert_eq!(dead, [panicked, parked, (DeadId::Reply(5, 3), Reason::Refused, "no")]);
-    let recall = Entry::Recall { conversation: "alice".to_owned(), name: "form".to_owned() };
+    let recall = Entry::Query(Query::Recall { conversation: "alice".to_owned(), name: "form".to_owned() });
     assert!(
         matches!(ask(&mut journal, recall).await, Answer::Recalled(Some(value)) if &value[..] == b"\"half\"")
     );
-    let Answer::Due { jobs, .. } = ask(&mut journal, Entry::Due { until_ms: 9000, limit: 9 }).await else {
+    let Answer::Due { jobs, .. } =
+        ask(&mut journal, Entry::Query(Query::Due { until_ms: 9000, limit: 9 })).await
+    else {
         panic!()
     };
     let jobs: Vec<_> =

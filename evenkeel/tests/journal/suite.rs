@@ -3,8 +3,8 @@
 use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{
-    Acceptance, Answer, CompletedEffect, DeadFilter, DeadId, Entry, Journal, NewJob, PendingReply, Reason,
-    Recovered, TRANSPORT,
+    Acceptance, Answer, CompletedEffect, DeadFilter, DeadId, Entry, EventEntry, Journal, NewJob,
+    OperatorEntry, PendingReply, Query, Reason, Recovered, ReplyEntry, TRANSPORT,
 };
 use evenkeel::{File, MessageId, Reply};
 
@@ -71,7 +71,7 @@ promises! {
         let answers = write(&mut journal, vec![accept("a"), accept("a"), accept("b")]).await;
         assert_eq!((number(&answers[0]), number(&answers[2])), (1, 2));
         assert!(matches!(answers[1], Answer::Accepted(Acceptance::Duplicate)));
-        write(&mut journal, vec![Entry::Done { sequence: 1 }]).await;
+        write(&mut journal, vec![Entry::Event(1, EventEntry::Done)]).await;
         let (mut journal, _) = journal.restart().await;
         assert!(matches!(ask(&mut journal, accept("a")).await, Answer::Accepted(Acceptance::Duplicate)));
         assert_eq!(number(&ask(&mut journal, accept("c")).await), 3);
@@ -79,7 +79,7 @@ promises! {
 
     async fn what_is_not_done_comes_back_in_order(journal) {
         write(&mut journal, vec![accept("a"), accept("b"), accept("c")]).await;
-        let end = vec![promise(2, 0), promise(2, 1), Entry::Done { sequence: 2 }];
+        let end = vec![promise(2, 0), promise(2, 1), Entry::Event(2, EventEntry::Done)];
         write(&mut journal, end).await;
         let (_, left) = journal.restart().await;
         let events: Vec<_> = left.events.iter().map(|event| (event.sequence, event.event.id())).collect();
@@ -92,7 +92,7 @@ promises! {
 
     async fn a_process_that_ends_counts_against_what_was_running(journal) {
         write(&mut journal, vec![begin_at_once("a"), begin_at_once("b"), begin_at_once("c"), accept("d")]).await;
-        write(&mut journal, vec![Entry::Suspend { sequence: 2 }, Entry::Return { sequence: 3 }]).await;
+        write(&mut journal, vec![Entry::Event(2, EventEntry::Suspend), Entry::Event(3, EventEntry::Return)]).await;
         let (journal, left) = journal.restart().await;
         let counts: Vec<_> = left.events.iter().map(|event| (event.attempts, event.crashes)).collect();
         assert_eq!(counts, [(1, 1), (0, 0), (0, 0), (0, 0)]);
@@ -101,7 +101,7 @@ promises! {
     }
 
     async fn what_was_suspended_goes_on_without_another_attempt(journal) {
-        let steps = vec![begin_at_once("a"), Entry::Suspend { sequence: 1 }, Entry::Begin { sequence: 1 }];
+        let steps = vec![begin_at_once("a"), Entry::Event(1, EventEntry::Suspend), Entry::Event(1, EventEntry::Begin)];
         write(&mut journal, steps).await;
         let (_, left) = journal.restart().await;
         assert_eq!((left.events[0].attempts, left.events[0].crashes), (1, 1));
@@ -109,7 +109,7 @@ promises! {
 
     async fn a_retry_waits_for_its_time(journal) {
         write(&mut journal, vec![begin_at_once("a")]).await;
-        write(&mut journal, vec![Entry::Retry { sequence: 1, due_ms: 5000 }]).await;
+        write(&mut journal, vec![Entry::Event(1, EventEntry::Retry { due_ms: 5000 })]).await;
         let (_, left) = journal.restart().await;
         let event = &left.events[0];
         assert_eq!((event.attempts, event.crashes, event.due_ms), (1, 0, 5000));
@@ -118,8 +118,8 @@ promises! {
     async fn a_reply_whose_fate_is_open_says_so(journal) {
         let begins = Entry::Promise { outbound: outbound(1, 1, "b"), command: String::new(), begins: true };
         write(&mut journal, vec![promise(1, 0), begins, promise(1, 2)]).await;
-        write(&mut journal, vec![Entry::Sending { key: key(1, 2), is_lazy: true }]).await;
-        write(&mut journal, vec![Entry::Postpone { key: key(1, 2), due_ms: 7000 }]).await;
+        write(&mut journal, vec![Entry::Reply(key(1, 2), ReplyEntry::Sending { is_lazy: true })]).await;
+        write(&mut journal, vec![Entry::Reply(key(1, 2), ReplyEntry::Postpone { due_ms: 7000 })]).await;
         let (journal, left) = journal.restart().await;
         let fates: Vec<_> = left.letters.iter().map(|l| (l.is_unknown, l.attempts, l.due_ms)).collect();
         assert_eq!(fates, [(false, 0, 0), (true, 1, 0), (false, 1, 7000)]);
@@ -136,22 +136,21 @@ promises! {
     }
 
     async fn an_attempt_leaves_facts_until_its_event_is_done(journal) {
-        let step = |name: &str, value: &'static str| Entry::Step {
-            sequence: 1,
-            name: name.to_owned(),
-            value: value.into(),
+        let step = |name: &str, value: &'static str| {
+            Entry::Event(1, EventEntry::Step { name: name.to_owned(), value: value.into() })
         };
         write(&mut journal, vec![begin_at_once("a")]).await;
         write(&mut journal, vec![step("pay", "7"), step("pay", "8"), step("ask", "yes")]).await;
         write(&mut journal, vec![promise(1, 0), promise(1, 1)]).await;
         let id = Some(MessageId::new("m1"));
-        write(&mut journal, vec![Entry::Sent { key: key(1, 0), id: id.clone() }]).await;
+        write(&mut journal, vec![Entry::Reply(key(1, 0), ReplyEntry::Sent { id: id.clone() })]).await;
         let (mut journal, left) = journal.restart().await;
         let fact = |name: &str, value: &'static str| CompletedEffect::Step { name: name.to_owned(), value: value.into() };
         let facts = [fact("ask", "yes"), fact("pay", "7"), CompletedEffect::Sent { index: 0, id }];
         assert_eq!(left.events[0].facts, facts);
         assert_eq!(left.letters.len(), 1, "what was sent is not sent again");
-        write(&mut journal, vec![Entry::Done { sequence: 1 }, Entry::Sent { key: key(1, 1), id: None }]).await;
+        let sent = Entry::Reply(key(1, 1), ReplyEntry::Sent { id: None });
+        write(&mut journal, vec![Entry::Event(1, EventEntry::Done), sent]).await;
         let (mut journal, left) = journal.restart().await;
         assert_eq!((left.events.len(), left.letters.len()), (0, 0));
         write(&mut journal, vec![promise(1, 0)]).await;
@@ -165,14 +164,14 @@ promises! {
         let (mut journal, left) = journal.restart().await;
         assert_eq!(letters(&left.letters), ["!pong", ""]);
         write(&mut journal, vec![bury_reply(key(1, 0), Reason::Refused)]).await;
-        let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
+        let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
         assert_eq!(letters(&again.letters), ["!ping"], "what the list said");
         assert_eq!(letters(&journal.restart().await.1.letters), ["", "!ping"]);
     }
 
     async fn a_reply_is_dropped_without_a_trace(journal) {
-        write(&mut journal, vec![promise(1, 0), Entry::Drop { key: key(1, 0) }]).await;
+        write(&mut journal, vec![promise(1, 0), Entry::Reply(key(1, 0), ReplyEntry::Drop)]).await;
         assert!(journal.restart().await.1.letters.is_empty());
     }
 
@@ -186,7 +185,7 @@ promises! {
         let (mut journal, left) = journal.restart().await;
         assert!(left.letters[0].outbound == outbound);
         write(&mut journal, vec![bury_reply(key(9, 0), Reason::Refused)]).await;
-        let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
+        let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
         assert!(again.letters[0].outbound.action == outbound.action);
         assert_ne!(again.letters[0].outbound.key, outbound.key);
@@ -198,7 +197,7 @@ promises! {
             name: "form".to_owned(),
             value: value.map(Into::into),
         };
-        let recall = || Entry::Recall { conversation: "alice".to_owned(), name: "form".to_owned() };
+        let recall = || Entry::Query(Query::Recall { conversation: "alice".to_owned(), name: "form".to_owned() });
         assert!(matches!(ask(&mut journal, recall()).await, Answer::Recalled(None)));
         let answers = write(&mut journal, vec![recall(), remember(Some("1")), remember(Some("2"))]).await;
         let last = |answer: &Answer| matches!(answer, Answer::Recalled(Some(value)) if &value[..] == b"2");
@@ -237,11 +236,15 @@ promises! {
             Answer::Due { jobs, next_ms } => (jobs.iter().map(|job| job.id).collect::<Vec<_>>(), next_ms),
             other => panic!("{other:?}"),
         };
-        assert_eq!(list(ask(&mut journal, Entry::Due { until_ms: 20, limit: 9 }).await), (vec![3, 4], Some(30)));
-        assert_eq!(list(ask(&mut journal, Entry::Due { until_ms: 99, limit: 1 }).await), (vec![3], Some(20)));
+        let due = |until_ms, limit| Entry::Query(Query::Due { until_ms, limit });
+        assert_eq!(list(ask(&mut journal, due(20, 9)).await), (vec![3, 4], Some(30)));
+        assert_eq!(list(ask(&mut journal, due(99, 1)).await), (vec![3], Some(20)));
         let after = Some((20, 3));
-        assert_eq!(list(ask(&mut journal, Entry::Jobs { conversation: None, after, limit: 9 }).await), (vec![4, 1], None));
-        let of = |conversation: &str| Entry::Jobs { conversation: Some(conversation.to_owned()), after: None, limit: 9 };
+        let rest = Entry::Query(Query::Jobs { conversation: None, after, limit: 9 });
+        assert_eq!(list(ask(&mut journal, rest).await), (vec![4, 1], None));
+        let of = |conversation: &str| {
+            Entry::Query(Query::Jobs { conversation: Some(conversation.to_owned()), after: None, limit: 9 })
+        };
         assert_eq!(list(ask(&mut journal, of("kitchen")).await), (vec![3, 4, 1], None));
         assert_eq!(list(ask(&mut journal, of("cellar")).await), (vec![], None));
         let cancel = |name: &str, conversation: Option<&str>| Entry::Cancel {
@@ -314,12 +317,12 @@ promises! {
     }
 
     async fn a_replay_gives_another_chance_at_the_end(journal) {
-        let step = Entry::Step { sequence: 1, name: "pay".to_owned(), value: "7".into() };
+        let step = Entry::Event(1, EventEntry::Step { name: "pay".to_owned(), value: "7".into() });
         write(&mut journal, vec![begin_at_once("a"), begin_at_once("b"), promise(8, 3)]).await;
-        write(&mut journal, vec![step, promise(1, 0), Entry::Sent { key: key(1, 0), id: None }]).await;
+        write(&mut journal, vec![step, promise(1, 0), Entry::Reply(key(1, 0), ReplyEntry::Sent { id: None })]).await;
         let dead = vec![bury(1, Reason::Failed), bury(2, Reason::Parked), bury_reply(key(8, 3), Reason::Unknown)];
         write(&mut journal, dead).await;
-        let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
+        let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
         let events: Vec<_> = again.events.iter().map(|e| (e.sequence, e.attempts, e.facts.len())).collect();
         assert_eq!(events, [(9, 0, 2)]);
@@ -342,11 +345,12 @@ promises! {
         }
         let one = |id| DeadFilter { id: Some(id), ..DeadFilter::default() };
         // What becomes of the reply of a dead event is nobody's business any more.
-        write(&mut journal, vec![bury(3, Reason::Failed), Entry::Discard(one(DeadId::Reply(3, 0)))]).await;
-        write(&mut journal, vec![Entry::Discard(one(DeadId::Reply(1, 0)))]).await;
-        let replay = Entry::Replay { filter: one(DeadId::Reply(1, 1)), now_ms: 3000 };
+        let discard = |id| Entry::Operator(OperatorEntry::Discard(one(id)));
+        write(&mut journal, vec![bury(3, Reason::Failed), discard(DeadId::Reply(3, 0))]).await;
+        write(&mut journal, vec![discard(DeadId::Reply(1, 0))]).await;
+        let replay = Entry::Operator(OperatorEntry::Replay { filter: one(DeadId::Reply(1, 1)), now_ms: 3000 });
         assert_eq!(replayed(ask(&mut journal, replay).await).letters[0].outbound.key, key(4, 0));
-        write(&mut journal, vec![Entry::Sent { key: key(4, 0), id: None }]).await;
+        write(&mut journal, vec![Entry::Reply(key(4, 0), ReplyEntry::Sent { id: None })]).await;
         let (mut journal, left) = journal.restart().await;
         let facts: Vec<_> = left.events.iter().map(|event| (event.sequence, event.facts.clone())).collect();
         let buried = |index| CompletedEffect::DeadLettered { index };
@@ -356,7 +360,7 @@ promises! {
         assert_eq!(dead.iter().map(|dead| dead.id).collect::<Vec<_>>(), [DeadId::Event(3), DeadId::Reply(2, 0)]);
         // With the event, the fact is gone: its replay has all replies to send.
         write(&mut journal, vec![bury(1, Reason::Failed)]).await;
-        let replay = Entry::Replay { filter: one(DeadId::Event(1)), now_ms: 3000 };
+        let replay = Entry::Operator(OperatorEntry::Replay { filter: one(DeadId::Event(1)), now_ms: 3000 });
         assert_eq!(replayed(ask(&mut journal, replay).await).events[0].facts, []);
     }
 
@@ -367,9 +371,9 @@ promises! {
             write(&mut journal, vec![promise(sequence, index), bury_reply(key(sequence, index), Reason::Refused)]).await;
         }
         // A reply of an event that is done was promised by its end, and is its own; a parked event keeps its facts.
-        let ends = vec![bury(1, Reason::Failed), Entry::Done { sequence: 2 }, bury(3, Reason::Parked)];
+        let ends = vec![bury(1, Reason::Failed), Entry::Event(2, EventEntry::Done), bury(3, Reason::Parked)];
         write(&mut journal, ends).await;
-        let replay = Entry::Replay { filter: DeadFilter::default(), now_ms: 3000 };
+        let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
         assert_eq!(again.events.iter().map(|event| (event.sequence, event.facts.len())).collect::<Vec<_>>(), [(4, 0)]);
         assert_eq!(again.anew, [DeadId::Reply(1, 0), DeadId::Reply(1, 1 << 31)]);
@@ -386,10 +390,10 @@ promises! {
             write(&mut journal, vec![promise(4, index), bury_reply(key(4, index), Reason::Unknown)]).await;
         }
         write(&mut journal, vec![bury(4, Reason::Failed)]).await;
-        let replay = Entry::Replay { filter: one(DeadId::Reply(4, 0)), now_ms: 3000 };
+        let replay = Entry::Operator(OperatorEntry::Replay { filter: one(DeadId::Reply(4, 0)), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
         assert_eq!((again.events.len(), again.letters.len(), again.anew), (0, 1, vec![]));
-        let replay = Entry::Replay { filter: one(DeadId::Event(4)), now_ms: 3000 };
+        let replay = Entry::Operator(OperatorEntry::Replay { filter: one(DeadId::Event(4)), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
         assert_eq!((again.events.len(), again.letters.len(), again.anew), (1, 0, vec![DeadId::Reply(4, 1)]));
         let dead = listed(&mut journal, DeadFilter::default()).await;
@@ -400,7 +404,7 @@ promises! {
         write(&mut journal, vec![accept("a"), accept("b"), promise(8, 3)]).await;
         let dead = vec![bury(1, Reason::Failed), bury(2, Reason::Parked), bury_reply(key(8, 3), Reason::Unknown)];
         write(&mut journal, dead).await;
-        let answer = ask(&mut journal, Entry::Discard(DeadFilter::default())).await;
+        let answer = ask(&mut journal, Entry::Operator(OperatorEntry::Discard(DeadFilter::default()))).await;
         assert!(matches!(answer, Answer::Discarded { count: 3, unparked } if unparked == [2]));
         let (_, left) = journal.restart().await;
         assert_eq!((left.events.len(), left.letters.len()), (0, 0));
@@ -408,12 +412,13 @@ promises! {
 
     async fn what_nobody_knows_is_no_error(journal) {
         let batch = vec![
-            Entry::Begin { sequence: 7 }, Entry::Suspend { sequence: 7 }, Entry::Return { sequence: 7 },
-            Entry::Retry { sequence: 7, due_ms: 1 }, Entry::Done { sequence: 7 }, bury(7, Reason::Failed),
-            Entry::Step { sequence: 7, name: "a".to_owned(), value: "b".into() },
-            Entry::Sending { key: key(7, 7), is_lazy: true }, Entry::Sent { key: key(7, 7), id: None },
-            Entry::Postpone { key: key(7, 7), due_ms: 1 }, bury_reply(key(7, 7), Reason::Failed),
-            Entry::Drop { key: key(7, 7) },
+            Entry::Event(7, EventEntry::Begin), Entry::Event(7, EventEntry::Suspend), Entry::Event(7, EventEntry::Return),
+            Entry::Event(7, EventEntry::Retry { due_ms: 1 }), Entry::Event(7, EventEntry::Done), bury(7, Reason::Failed),
+            Entry::Event(7, EventEntry::Step { name: "a".to_owned(), value: "b".into() }),
+            Entry::Reply(key(7, 7), ReplyEntry::Sending { is_lazy: true }),
+            Entry::Reply(key(7, 7), ReplyEntry::Sent { id: None }),
+            Entry::Reply(key(7, 7), ReplyEntry::Postpone { due_ms: 1 }), bury_reply(key(7, 7), Reason::Failed),
+            Entry::Reply(key(7, 7), ReplyEntry::Drop),
         ];
         let answers = write(&mut journal, batch).await;
         assert!(answers.iter().all(|answer| matches!(answer, Answer::Noted)), "{answers:?}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::journal::{Entry, Journal, Recovered, Written};
+use evenkeel::journal::{Entry, Journal, Query, Recovered, Written};
 use evenkeel::transport::SendError;
 use evenkeel::{Bot, Error, Result, Router};
 use tokio::sync::oneshot;
@@ -75,7 +75,7 @@ impl Journal for Mute {
 
     fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
         // What is only asked, at the start, it answers still.
-        if batch.iter().all(|entry| matches!(entry, Entry::Recall { .. })) {
+        if batch.iter().all(|entry| matches!(entry, Entry::Query(Query::Recall { .. }))) {
             return Box::pin(self.kept.write(batch));
         }
         if self.is(Stuck::Writing) {

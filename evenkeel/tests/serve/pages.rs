@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenkeel::journal::memory::MemoryJournal;
-use evenkeel::journal::{Entry, Journal, Recovered, Written};
+use evenkeel::journal::{Entry, Journal, Query, Recovered, Written};
 use evenkeel::{Bot, Conversation, Error, Event, Message, Rest, Result, Router, Sender};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -71,7 +71,7 @@ impl Journal for Paged {
     fn write(&mut self, mut batch: Vec<Entry>) -> Self::Writing {
         let mut end = None;
         for entry in &mut batch {
-            let Entry::Load { limit, .. } = entry else { continue };
+            let Entry::Query(Query::Load { limit, .. }) = entry else { continue };
             *limit = 1;
             match &mut self.pages {
                 Some((0, what)) => end = Some(*what),

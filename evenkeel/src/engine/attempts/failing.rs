@@ -12,7 +12,7 @@ use crate::engine::effects::Effects;
 use crate::engine::port::{Now, Output};
 use crate::engine::timers::Timer;
 use crate::event::Event;
-use crate::journal::{Dead, DeadId, Entry, Reason};
+use crate::journal::{Dead, DeadId, Entry, EventEntry, Reason};
 use crate::retry::Order;
 
 /// Events that may wait behind a parked one; beyond that its conversation goes on.
@@ -46,7 +46,7 @@ impl Attempts {
     /// An event waits for its next attempt: in its lane, or outside where its order does not matter.
     fn rest(&mut self, sequence: u64, pause: Duration, order: Order, now: Now, effects: &mut Effects) {
         self.counters.retried += 1;
-        effects.append(Entry::Retry { sequence, due_ms: now.due_ms(pause) });
+        effects.append(Entry::Event(sequence, EventEntry::Retry { due_ms: now.due_ms(pause) }));
         let at = now.elapsed.saturating_add(pause);
         let Some(in_flight) = self.in_flight.get_mut(&sequence) else { return };
         let had_lane = in_flight.stage == Stage::Running;
@@ -136,7 +136,7 @@ impl Attempts {
             };
             effects.output(Output::Died(Box::new(dead)));
         }
-        effects.append(Entry::DeadLetter { sequence, reason, error, command, now_ms });
+        effects.append(Entry::Event(sequence, EventEntry::DeadLetter { reason, error, command, now_ms }));
     }
 
     /// The operator wants a parked event tried again, in its place. Answers false when it is not parked.

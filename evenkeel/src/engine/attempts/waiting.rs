@@ -10,7 +10,7 @@ use super::in_flight::Stage;
 use crate::engine::effects::Effects;
 use crate::engine::port::Now;
 use crate::event::Event;
-use crate::journal::{CompletedEffect, Entry};
+use crate::journal::{CompletedEffect, Entry, EventEntry};
 
 impl Attempts {
     /// The lane of an event whose handler runs.
@@ -26,7 +26,7 @@ impl Attempts {
         let Some(in_flight) = self.in_flight.get_mut(&sequence) else { return };
         let had_lane = in_flight.stage == Stage::Running;
         in_flight.stage = Stage::Waiting;
-        effects.append(Entry::Suspend { sequence });
+        effects.append(Entry::Event(sequence, EventEntry::Suspend));
         if had_lane {
             self.lanes.finish(&in_flight.lane, now.elapsed);
         }
@@ -58,8 +58,8 @@ impl Attempts {
         in_flight.stage = Stage::Running;
         in_flight.facts.push(CompletedEffect::Step { name: name.clone(), value: value.clone() });
         self.counters.handled += 1;
-        effects.append(Entry::Step { sequence: by, name, value });
-        effects.append(Entry::Done { sequence: event });
+        effects.append(Entry::Event(by, EventEntry::Step { name, value }));
+        effects.append(Entry::Event(event, EventEntry::Done));
         self.in_flight.remove(&event).map(|taken| taken.event)
     }
 

@@ -11,7 +11,7 @@ use crate::engine::port::{Now, Output};
 use crate::engine::timers::{Key, Timer, key};
 use crate::error::Error;
 use crate::guarantee::OnUnknown;
-use crate::journal::{CompletedEffect, Dead, DeadId, Entry, Reason};
+use crate::journal::{CompletedEffect, Dead, DeadId, Entry, Reason, ReplyEntry};
 use crate::reply::{Outbound, SendKey};
 use crate::transport::{Limit, Outcome, SendError, Sent};
 
@@ -83,7 +83,7 @@ impl Deliveries {
         let (send_key, conversation) = (delivery.outbound.key, delivery.outbound.conversation.shared_id());
         self.counters.sent += 1;
         self.leaves_outbox(&conversation, now, effects);
-        effects.append(Entry::Sent { key: send_key, id: id.clone() });
+        effects.append(Entry::Reply(send_key, ReplyEntry::Sent { id: id.clone() }));
         for answer in self.outstanding.remove(&key(send_key)).unwrap_or_default() {
             // A handler that no longer waits has dropped the other end.
             let _heard = answer.send(Ok(id.clone()));
@@ -116,7 +116,7 @@ impl Deliveries {
             forget(send_key, is_pending, effects)
         } else if is_heard && !is_unknown {
             // The handler knows.
-            effects.append(Entry::Drop { key: send_key });
+            effects.append(Entry::Reply(send_key, ReplyEntry::Drop));
             None
         } else {
             let reason = reason(error);
@@ -149,7 +149,10 @@ impl Deliveries {
             content: outbound.into(),
         };
         effects.output(Output::Died(Box::new(dead)));
-        effects.append(Entry::DeadLetterReply { key, reason, error, command: command.to_owned(), now_ms });
+        effects.append(Entry::Reply(
+            key,
+            ReplyEntry::DeadLetter { reason, error, command: command.to_owned(), now_ms },
+        ));
         CompletedEffect::DeadLettered { index: key.index }
     }
 
@@ -192,10 +195,10 @@ impl Deliveries {
 /// has to know for that.
 pub(super) fn forget(key: SendKey, is_pending: bool, effects: &mut Effects) -> Option<CompletedEffect> {
     if !is_pending {
-        effects.append(Entry::Drop { key });
+        effects.append(Entry::Reply(key, ReplyEntry::Drop));
         return None;
     }
-    effects.append(Entry::Sent { key, id: None });
+    effects.append(Entry::Reply(key, ReplyEntry::Sent { id: None }));
     Some(CompletedEffect::DeadLettered { index: key.index })
 }
 

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
 use crate::engine::request::HandlerRequest;
-use crate::journal::{CompletedEffect, Entry};
+use crate::journal::{CompletedEffect, Entry, EventEntry, Query};
 
 /// Jobs that are listed at once.
 const LISTED: usize = 1_000;
@@ -15,15 +15,19 @@ impl Engine {
             HandlerRequest::Step { sequence, name, value, answer } => {
                 self.attempts
                     .note(sequence, CompletedEffect::Step { name: name.clone(), value: value.clone() });
-                let step = Entry::Step { sequence, name, value };
+                let step = Entry::Event(sequence, EventEntry::Step { name, value });
                 self.effects.append_then(step, Continuation::StepKept(answer));
             }
             HandlerRequest::Recall { conversation, name, answer } => {
-                let recall = Entry::Recall { conversation, name };
+                let recall = Entry::Query(Query::Recall { conversation, name });
                 self.effects.append_then(recall, Continuation::Recalled(answer));
             }
             HandlerRequest::Jobs { conversation, answer } => {
-                let jobs = Entry::Jobs { conversation: Some(conversation), after: None, limit: LISTED };
+                let jobs = Entry::Query(Query::Jobs {
+                    conversation: Some(conversation),
+                    after: None,
+                    limit: LISTED,
+                });
                 self.effects.append_then(jobs, Continuation::JobsListed(answer));
             }
             HandlerRequest::Wait { sequence, offers } => self.begin_waiting(sequence, offers),

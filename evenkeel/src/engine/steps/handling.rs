@@ -8,7 +8,7 @@ use crate::engine::batch::Continuation;
 use crate::engine::delivery::Delivery;
 use crate::engine::port::Output;
 use crate::event::Event;
-use crate::journal::{CompletedEffect, Entry};
+use crate::journal::{CompletedEffect, Entry, EventEntry};
 use crate::reply::Outbound;
 
 impl Engine {
@@ -42,7 +42,7 @@ impl Engine {
     pub(super) fn write_beginning(&mut self, sequence: u64, continuation: Continuation) {
         match self.attempts.crashes(sequence) {
             None => {}
-            Some(0) => self.effects.append_then(Entry::Begin { sequence }, continuation),
+            Some(0) => self.effects.append_then(Entry::Event(sequence, EventEntry::Begin), continuation),
             Some(_) => self.probation.queue(sequence, continuation),
         }
     }

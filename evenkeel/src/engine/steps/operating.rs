@@ -2,28 +2,33 @@
 
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
-use crate::journal::{Entry, PendingReply, Replayed};
+use crate::journal::{Entry, OperatorEntry, PendingReply, Query, Replayed};
 use crate::operator::OperatorCommand;
 
 impl Engine {
     pub(in crate::engine) fn commanded(&mut self, command: OperatorCommand) {
         let now_ms = self.now.wall_ms;
         let (entry, continuation) = match command {
-            OperatorCommand::List(filter, told) => (Entry::ListDead(filter), Continuation::DeadListed(told)),
+            OperatorCommand::List(filter, told) => {
+                (Entry::Query(Query::ListDead(filter)), Continuation::DeadListed(told))
+            }
             OperatorCommand::Count(filter, told) => {
-                (Entry::CountDead(filter), Continuation::DeadCounted(told))
+                (Entry::Query(Query::CountDead(filter)), Continuation::DeadCounted(told))
             }
-            OperatorCommand::Replay(filter, told) => {
-                (Entry::Replay { filter, now_ms }, Continuation::Replayed(Some(told)))
+            OperatorCommand::Replay(filter, told) => (
+                Entry::Operator(OperatorEntry::Replay { filter, now_ms }),
+                Continuation::Replayed(Some(told)),
+            ),
+            OperatorCommand::Discard(filter, told) => {
+                (Entry::Operator(OperatorEntry::Discard(filter)), Continuation::Discarded(told))
             }
-            OperatorCommand::Discard(filter, told) => (Entry::Discard(filter), Continuation::Discarded(told)),
             OperatorCommand::Jobs { conversation, after, limit, answer } => {
-                (Entry::ListJobs { conversation, after, limit }, Continuation::JobsRead(answer))
+                (Entry::Query(Query::ListJobs { conversation, after, limit }), Continuation::JobsRead(answer))
             }
             OperatorCommand::Cancel(name, told) => {
                 (Entry::Cancel { name, conversation: None }, Continuation::JobCancelled(told))
             }
-            OperatorCommand::Adopt => (Entry::Adopt, Continuation::Replayed(None)),
+            OperatorCommand::Adopt => (Entry::Operator(OperatorEntry::Adopt), Continuation::Replayed(None)),
         };
         self.effects.append_then(entry, continuation);
     }

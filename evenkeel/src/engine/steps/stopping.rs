@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::delivery::Delivery;
 use crate::engine::port::{Output, Remaining};
-use crate::journal::Entry;
+use crate::journal::{Entry, ReplyEntry};
 
 impl Engine {
     /// What there is to leave behind.
@@ -38,7 +38,7 @@ impl Engine {
     pub(crate) fn take_back(&mut self, delivery: &Delivery) {
         // It is marked as being sent.
         let (key, due_ms) = (delivery.outbound.key, self.now.wall_ms);
-        self.effects.append(Entry::Postpone { key, due_ms });
+        self.effects.append(Entry::Reply(key, ReplyEntry::Postpone { due_ms }));
     }
 
     /// Whether the journal has answered all that it was told, and was told all.

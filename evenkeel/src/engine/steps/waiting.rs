@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
 use crate::engine::request::Offer;
-use crate::journal::Entry;
+use crate::journal::{Entry, EventEntry};
 
 impl Engine {
     /// A handler waits from now on.
@@ -65,7 +65,7 @@ impl Engine {
         if self.probation.take_back(sequence) || was_waiting {
             let crashes = self.attempts.crashes(sequence).unwrap_or_default();
             self.probation.runs_unasked(sequence, crashes, self.now, &mut self.effects);
-            self.effects.append(Entry::Begin { sequence });
+            self.effects.append(Entry::Event(sequence, EventEntry::Begin));
         }
     }
 

@@ -17,8 +17,8 @@ use crate::event::{Conversation, Event, Message, MessageId, Sender};
 use crate::guarantee::OnUnknown;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{
-    Acceptance, Answer, CompletedEffect, DeadFilter, DeadId, Entry, Journal, PendingEvent, PendingReply,
-    Reason, Written,
+    Acceptance, Answer, CompletedEffect, DeadFilter, DeadId, Entry, EventEntry, Journal, OperatorEntry,
+    PendingEvent, PendingReply, Query, Reason, ReplyEntry, Written,
 };
 use crate::operator::OperatorCommand;
 use crate::reply::{Outbound, Reply, SendKey};
@@ -406,24 +406,26 @@ impl Trial {
         let written = self.apply(batch);
         for (entry, answer) in written.batch.iter().zip(&written.answers) {
             match (entry, answer) {
-                (Entry::Suspend { sequence }, _) => drop(self.suspended.insert(*sequence)),
-                (Entry::Retry { sequence, .. } | Entry::DeadLetter { sequence, .. }, _) => {
+                (Entry::Event(sequence, EventEntry::Suspend), _) => drop(self.suspended.insert(*sequence)),
+                (Entry::Event(sequence, EventEntry::Retry { .. } | EventEntry::DeadLetter { .. }), _) => {
                     self.suspended.remove(sequence);
                 }
                 // What was suspended goes on.
-                (Entry::Begin { sequence }, _) if self.suspended.remove(sequence) => {}
+                (Entry::Event(sequence, EventEntry::Begin), _) if self.suspended.remove(sequence) => {}
                 (
                     Entry::Accept { begins: true, .. } | Entry::Fire { begins: true, .. },
                     Answer::Accepted(Acceptance::New(sequence)),
                 )
-                | (Entry::Begin { sequence }, _) => {
+                | (Entry::Event(sequence, EventEntry::Begin), _) => {
                     assert!(self.begun.insert(*sequence), "{sequence} begins twice");
                 }
                 (Entry::Promise { outbound: Outbound { key, .. }, begins: true, .. }, _)
-                | (Entry::Sending { key, .. }, _) => {
+                | (Entry::Reply(key, ReplyEntry::Sending { .. }), _) => {
                     assert!(self.sendable.insert(name(*key)), "{key:?} is sent twice at once");
                 }
-                (Entry::Discard(_), Answer::Discarded { unparked, .. }) => self.settled.extend(unparked),
+                (Entry::Operator(OperatorEntry::Discard(_)), Answer::Discarded { unparked, .. }) => {
+                    self.settled.extend(unparked);
+                }
                 _ => {}
             }
         }
@@ -441,7 +443,8 @@ impl Trial {
         written.answers = written.answers.into_iter().map(operator::read_now).collect();
         // Questions are answered when all else is written; what is said to the operator comes in the order of the entries.
         let all = || written.batch.iter().zip(&written.answers).enumerate();
-        let (asked, done): (Vec<_>, Vec<_>) = all().partition(|(_, (entry, _))| entry.is_question());
+        let (asked, done): (Vec<_>, Vec<_>) =
+            all().partition(|(_, (entry, _))| matches!(entry, Entry::Query(_)));
         let mut told = BTreeMap::new();
         for (at, (entry, answer)) in done.into_iter().chain(asked) {
             if let Answer::Loaded(page) = answer {
@@ -595,7 +598,7 @@ impl Trial {
         if self.writing.is_none() {
             self.writing = self.engine.batch();
             for entry in self.writing.iter_mut().flatten() {
-                if let (Entry::Load { limit, .. }, Some(paging)) = (entry, self.wishes.paging) {
+                if let (Entry::Query(Query::Load { limit, .. }), Some(paging)) = (entry, self.wishes.paging) {
                     *limit = paging.limit;
                 }
             }
@@ -890,7 +893,8 @@ impl Trial {
 
 impl Truth {
     fn note(&mut self, entry: &Entry, answer: &Answer, retry: Retry) {
-        if let Entry::Replay { filter, .. } | Entry::Discard(filter) = entry {
+        if let Entry::Operator(OperatorEntry::Replay { filter, .. } | OperatorEntry::Discard(filter)) = entry
+        {
             self.decided(filter);
         }
         self.desk.note(entry, answer);
@@ -907,7 +911,7 @@ impl Truth {
                 }
                 Acceptance::Duplicate => assert!(self.ids.contains(event.id()), "not a duplicate"),
             },
-            (Entry::Done { sequence }, _) => {
+            (Entry::Event(sequence, EventEntry::Done), _) => {
                 self.ends(*sequence, End::Done);
                 for key in self.owed.remove(sequence).unwrap_or_default() {
                     assert!(self.replies.contains_key(&key), "{key:?} was to be kept together with the end");
@@ -916,7 +920,7 @@ impl Truth {
                     assert!(self.desk.knows(&job), "{job} was to be kept together with the end");
                 }
             }
-            (Entry::DeadLetter { sequence, reason, now_ms, .. }, _) => {
+            (Entry::Event(sequence, EventEntry::DeadLetter { reason, now_ms, .. }), _) => {
                 let conversation = self.events[sequence].conversation().id();
                 self.desk.bury(DeadId::Event(*sequence), *now_ms, *reason, conversation);
                 match reason {
@@ -934,14 +938,14 @@ impl Truth {
                     outbound.key
                 );
             }
-            (Entry::Sent { key, .. }, _) => self.fares(*key, Fate::Sent),
-            (Entry::DeadLetterReply { key, reason, now_ms, .. }, _) => {
+            (Entry::Reply(key, ReplyEntry::Sent { .. }), _) => self.fares(*key, Fate::Sent),
+            (Entry::Reply(key, ReplyEntry::DeadLetter { reason, now_ms, .. }), _) => {
                 self.fares(*key, Fate::Dead);
                 let id = DeadId::Reply(key.sequence, key.index);
                 self.desk.bury(id, *now_ms, *reason, &self.conversations[&name(*key)]);
             }
-            (Entry::Drop { key }, _) => self.fares(*key, Fate::Dropped),
-            (Entry::Replay { .. }, Answer::Replayed(replayed)) => {
+            (Entry::Reply(key, ReplyEntry::Drop), _) => self.fares(*key, Fate::Dropped),
+            (Entry::Operator(OperatorEntry::Replay { .. }), Answer::Replayed(replayed)) => {
                 for event in &replayed.events {
                     self.events.insert(event.sequence, event.event.clone());
                     self.replayed.insert(event.sequence);
@@ -957,7 +961,7 @@ impl Truth {
                     *self.allowance.entry(*sequence).or_default() += retry.attempts;
                 }
             }
-            (Entry::Discard(_), Answer::Discarded { unparked, .. }) => {
+            (Entry::Operator(OperatorEntry::Discard(_)), Answer::Discarded { unparked, .. }) => {
                 for sequence in unparked {
                     assert!(self.parked.remove(sequence));
                     self.ends(*sequence, End::Discarded);

@@ -12,12 +12,12 @@ use crate::journal::store::{
     Batch, Change, Committed, EventId, Intake, JobKey, Key, Mark, Partition, ReplyId, Store, Sync, Taken,
     Verdict, Work,
 };
-use crate::journal::{Answer, DeadFilter, DeadId, Entry, Replayed};
+use crate::journal::{Answer, DeadFilter, DeadId, OperatorEntry, Replayed};
 
-/// A command that another process leaves for the owner.
+/// A command of an operator's who has the file: executed beside the bot that is away, or left for the one that runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::journal) enum OperatorCommand {
+pub(in crate::journal) enum AdminCommand {
     /// Gives dead letters another chance.
     Replay { filter: DeadFilter, now_ms: u64 },
     /// Forgets dead letters for good.
@@ -53,14 +53,16 @@ enum Again {
 
 impl<S: Store> Record<S> {
     /// Does what an entry of the operator's says.
-    pub(super) async fn execute(&mut self, entry: &Entry) -> Result<Answer> {
+    pub(super) async fn execute(&mut self, entry: &OperatorEntry) -> Result<Answer> {
         Ok(match entry {
-            Entry::Replay { filter, now_ms } => Answer::Replayed(self.replay(filter, *now_ms, None).await?),
-            Entry::Discard(filter) => {
+            OperatorEntry::Replay { filter, now_ms } => {
+                Answer::Replayed(self.replay(filter, *now_ms, None).await?)
+            }
+            OperatorEntry::Discard(filter) => {
                 let (count, unparked) = self.discard(filter, None).await?;
                 Answer::Discarded { count, unparked }
             }
-            _ => Answer::Replayed(self.adopt().await?),
+            OperatorEntry::Adopt => Answer::Replayed(self.adopt().await?),
         })
     }
 
@@ -90,21 +92,21 @@ impl<S: Store> Record<S> {
     /// Executes a command; one that has a number gets its outcome written with what it changes.
     pub(in crate::journal) async fn obey(
         &mut self,
-        command: &OperatorCommand,
+        command: &AdminCommand,
         number: Option<u64>,
     ) -> Result<(Replayed, Outcome)> {
         match command {
-            OperatorCommand::Replay { filter, now_ms } => {
+            AdminCommand::Replay { filter, now_ms } => {
                 let replayed = self.replay(filter, *now_ms, number).await?;
                 let outcome = Outcome::of(&replayed);
                 Ok((replayed, outcome))
             }
-            OperatorCommand::Discard { filter } => {
+            AdminCommand::Discard { filter } => {
                 let (count, discarded) = self.discard(filter, number).await?;
                 let outcome = Outcome { discarded: count, ..Outcome::default() };
                 Ok((Replayed { discarded, ..Replayed::default() }, outcome))
             }
-            OperatorCommand::Cancel { job } => {
+            AdminCommand::Cancel { job } => {
                 let kept = self.store.job(JobKey::Name(job)).await?;
                 let outcome = Outcome { cancelled: kept.is_some(), ..Outcome::default() };
                 let mut changes: Vec<_> = kept.iter().map(|job| Change::Delete(Key::Job(job.id))).collect();
@@ -241,7 +243,7 @@ impl Outcome {
 }
 
 #[cfg(feature = "sqlite")]
-impl OperatorCommand {
+impl AdminCommand {
     /// As it is left for the owner.
     pub(in crate::journal) fn to_bytes(&self) -> bytes::Bytes {
         serde_json::to_vec(self).expect("our own types become JSON").into()

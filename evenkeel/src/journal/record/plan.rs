@@ -11,7 +11,8 @@ use crate::journal::rules::{self, Changes, Known};
 use crate::journal::store::{
     Change, Death, EventId, EventState, Intake, JobKey, Key, Mark, NewRow, Row, Scope, Store, Taken,
 };
-use crate::journal::{Acceptance, Answer, Entry, NewJob};
+use crate::journal::{Acceptance, Answer, Entry, EventEntry, NewJob, Reason, ReplyEntry};
+use crate::reply::SendKey;
 
 /// What is written with the next commit.
 #[derive(Default)]
@@ -73,21 +74,77 @@ impl<S: Store> Record<S> {
                 let state = rules::accepted(*begins);
                 plan.intake.push((Waiting::Event(at, state), arrival(event, state)));
             }
-            _ if entry.is_question() => {}
-            _ => self.plan_event(entry, plan).await?,
+            Entry::Event(sequence, entry) => self.plan_event(*sequence, entry, plan).await?,
+            Entry::Promise { outbound, command, begins } => {
+                let (known, changes) = self.touch(outbound.key.sequence, plan).await?;
+                known.promise(outbound, command, *begins, changes);
+            }
+            Entry::Reply(key, entry) => self.plan_reply(*key, entry, plan).await?,
+            // They are no part of a commit of changes: one is answered after it, the other has a commit of its own.
+            Entry::Query(_) | Entry::Operator(_) => {}
         }
         Ok(None)
     }
 
-    async fn plan_event<'a>(&mut self, entry: &'a Entry, plan: &mut Plan<'a>) -> Result<()> {
-        let Some(id) = entry.about() else { return Ok(()) };
-        if let Entry::DeadLetter { now_ms, .. } | Entry::DeadLetterReply { now_ms, .. } = entry {
+    async fn plan_event<'a>(
+        &mut self,
+        sequence: u64,
+        entry: &'a EventEntry,
+        plan: &mut Plan<'a>,
+    ) -> Result<()> {
+        if let EventEntry::DeadLetter { now_ms, .. } = entry {
             self.saw(*now_ms, plan);
         }
-        let known = self.known(id).await?;
-        apply(known, id, entry, &mut plan.changes);
-        plan.touched.push(id);
+        let id = EventId::from_bits(sequence);
+        let (known, out) = self.touch(sequence, plan).await?;
+        match entry {
+            EventEntry::Begin => known.begin(id, out),
+            EventEntry::Suspend => known.suspend(id, out),
+            EventEntry::Retry { due_ms } => known.retry(id, *due_ms, out),
+            EventEntry::Return => known.give_back(id, out),
+            EventEntry::Done => known.finish(id, out),
+            EventEntry::DeadLetter { reason, error, command, now_ms } => {
+                known.give_up(id, death(*reason, error, command, *now_ms), out);
+            }
+            EventEntry::Step { name, value } => known.step(id, name, value, out),
+        }
         Ok(())
+    }
+
+    async fn plan_reply<'a>(
+        &mut self,
+        key: SendKey,
+        entry: &'a ReplyEntry,
+        plan: &mut Plan<'a>,
+    ) -> Result<()> {
+        if let ReplyEntry::DeadLetter { now_ms, .. } = entry {
+            self.saw(*now_ms, plan);
+        }
+        let id = key.into();
+        let (known, out) = self.touch(key.sequence, plan).await?;
+        match entry {
+            // That it may be undone concerns the sync of the batch alone.
+            ReplyEntry::Sending { is_lazy: _ } => known.sending(id, out),
+            ReplyEntry::Sent { id: message } => known.sent(id, message.as_ref(), out),
+            ReplyEntry::Postpone { due_ms } => known.postpone(id, *due_ms, out),
+            ReplyEntry::DeadLetter { reason, error, command, now_ms } => {
+                known.give_up_reply(id, death(*reason, error, command, *now_ms), out);
+            }
+            ReplyEntry::Drop => known.forget(id, out),
+        }
+        Ok(())
+    }
+
+    /// What is known of an event whose standing changes now, and where the changes go.
+    async fn touch<'a, 'p>(
+        &mut self,
+        sequence: u64,
+        plan: &'p mut Plan<'a>,
+    ) -> Result<(&mut Known, &'p mut Changes<'a>)> {
+        let id = EventId::from_bits(sequence);
+        let known = self.known(id).await?;
+        plan.touched.push(id);
+        Ok((known, &mut plan.changes))
     }
 
     /// Forgets a job, whether the store has it or this commit would have brought it.
@@ -182,33 +239,6 @@ fn arrival(event: &Event, state: EventState) -> Intake<'_> {
     Intake { conversation: Cow::Borrowed(event.conversation().id()), dedupe: Some(event.id()), row }
 }
 
-/// What an entry about one event or one of its replies means for it.
-fn apply<'a>(known: &mut Known, id: EventId, entry: &'a Entry, out: &mut Changes<'a>) {
-    match entry {
-        Entry::Begin { .. } => known.begin(id, out),
-        Entry::Suspend { .. } => known.suspend(id, out),
-        Entry::Retry { due_ms, .. } => known.retry(id, *due_ms, out),
-        Entry::Return { .. } => known.give_back(id, out),
-        Entry::Done { .. } => known.finish(id, out),
-        Entry::Step { name, value, .. } => known.step(id, name, value, out),
-        Entry::Promise { outbound, command, begins } => known.promise(outbound, command, *begins, out),
-        Entry::Sending { key, .. } => known.sending((*key).into(), out),
-        Entry::Sent { key, id } => known.sent((*key).into(), id.as_ref(), out),
-        Entry::Postpone { key, due_ms } => known.postpone((*key).into(), *due_ms, out),
-        Entry::Drop { key } => known.forget((*key).into(), out),
-        Entry::DeadLetter { reason, error, command, now_ms, .. } => {
-            let (error, command) = (Cow::Borrowed(&**error), Cow::Borrowed(&**command));
-            known.give_up(id, Death { reason: *reason, error, command, at_ms: *now_ms }, out);
-        }
-        Entry::DeadLetterReply { key, reason, error, command, now_ms } => {
-            let (error, command) = (Cow::Borrowed(&**error), Cow::Borrowed(&**command));
-            known.give_up_reply(
-                (*key).into(),
-                Death { reason: *reason, error, command, at_ms: *now_ms },
-                out,
-            );
-        }
-        // Everything else is about no event that is known, and is planned above.
-        _ => {}
-    }
+fn death<'a>(reason: Reason, error: &'a str, command: &'a str, at_ms: u64) -> Death<'a> {
+    Death { reason, error: Cow::Borrowed(error), command: Cow::Borrowed(command), at_ms }
 }

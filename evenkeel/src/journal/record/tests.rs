@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::event::{Conversation, Event, Message, MessageId, Sender};
 use crate::journal::memory::MemoryStore;
 use crate::journal::store::Store;
-use crate::journal::{DeadFilter, Entry, NewJob, Reason, Recovered};
+use crate::journal::{DeadFilter, Entry, EventEntry, NewJob, OperatorEntry, Reason, Recovered, ReplyEntry};
 use crate::reply::{Outbound, Reply, SendKey};
 use history::{Ending, History, Unkept};
 use thief::{Mistake, Plot, Random, Thief};
@@ -87,29 +87,32 @@ fn entry(random: &mut Random, owner: &Owner, history: &History) -> Entry {
     let kinds = if born.is_empty() { 6 } else { 27 };
     match random.below(kinds) {
         0..6 => Entry::Accept { event: event(random.below(60)), now_ms, begins: random.chance(50) },
-        6 | 7 => Entry::Begin { sequence: sequence(random, owner, born) },
-        8 => Entry::Suspend { sequence: sequence(random, owner, born) },
-        9 => Entry::Retry { sequence: sequence(random, owner, born), due_ms },
-        10 => Entry::Return { sequence: sequence(random, owner, born) },
-        11 | 12 => Entry::Done { sequence: sequence(random, owner, born) },
+        6 | 7 => Entry::Event(sequence(random, owner, born), EventEntry::Begin),
+        8 => Entry::Event(sequence(random, owner, born), EventEntry::Suspend),
+        9 => Entry::Event(sequence(random, owner, born), EventEntry::Retry { due_ms }),
+        10 => Entry::Event(sequence(random, owner, born), EventEntry::Return),
+        11 | 12 => Entry::Event(sequence(random, owner, born), EventEntry::Done),
         13 => {
             let (sequence, reason) = (sequence(random, owner, born), reason(random));
-            Entry::DeadLetter { sequence, reason, error, command, now_ms }
+            Entry::Event(sequence, EventEntry::DeadLetter { reason, error, command, now_ms })
         }
         14 => {
             let (sequence, name) =
                 (sequence(random, owner, born), ["pay", "ask"][random.below(2)].to_owned());
-            Entry::Step { sequence, name, value: Bytes::from(vec![u8::try_from(random.below(9)).unwrap()]) }
+            Entry::Event(
+                sequence,
+                EventEntry::Step { name, value: Bytes::from(vec![u8::try_from(random.below(9)).unwrap()]) },
+            )
         }
         15..18 => promise(key(random, owner, born), random.chance(50)),
-        18 => Entry::Sending { key: key(random, owner, born), is_lazy: false },
-        19 => Entry::Sent { key: key(random, owner, born), id: Some(MessageId::new("m")) },
-        20 => Entry::Postpone { key: key(random, owner, born), due_ms },
+        18 => Entry::Reply(key(random, owner, born), ReplyEntry::Sending { is_lazy: false }),
+        19 => Entry::Reply(key(random, owner, born), ReplyEntry::Sent { id: Some(MessageId::new("m")) }),
+        20 => Entry::Reply(key(random, owner, born), ReplyEntry::Postpone { due_ms }),
         21 => {
             let (key, reason) = (key(random, owner, born), Reason::Refused);
-            Entry::DeadLetterReply { key, reason, error, command, now_ms }
+            Entry::Reply(key, ReplyEntry::DeadLetter { reason, error, command, now_ms })
         }
-        22 => Entry::Drop { key: key(random, owner, born) },
+        22 => Entry::Reply(key(random, owner, born), ReplyEntry::Drop),
         23 => {
             let (conversation, name) = ("alice".to_owned(), "form".to_owned());
             let value = random.chance(70).then(|| Bytes::from(due_ms.to_string()));
@@ -128,8 +131,8 @@ fn entry(random: &mut Random, owner: &Owner, history: &History) -> Entry {
             }
             None => Entry::Cancel { name: "x".to_owned(), conversation: None },
         },
-        _ if random.chance(60) => Entry::Replay { filter: filter(random), now_ms },
-        _ => Entry::Discard(filter(random)),
+        _ if random.chance(60) => Entry::Operator(OperatorEntry::Replay { filter: filter(random), now_ms }),
+        _ => Entry::Operator(OperatorEntry::Discard(filter(random))),
     }
 }
 
@@ -155,7 +158,7 @@ fn play(seed: u64, mistake: Option<Mistake>) -> Result<History, Unkept> {
         }
         let mut batch: Vec<_> = (0..=random.below(4)).map(|_| entry(&mut random, owner, &history)).collect();
         // A command of the operator's is a commit of its own: then each batch here is one.
-        if let Some(place) = batch.iter().position(Entry::is_command) {
+        if let Some(place) = batch.iter().position(super::is_command) {
             batch = vec![batch.swap_remove(place)];
         }
         let answered = at_once(owner.record.append(&batch)).map_err(|error| Ending::of(&error));
@@ -223,9 +226,10 @@ fn an_owner_that_loses_the_partition_between_its_start_and_its_first_commit_chan
     at_once(start(&mut third)).unwrap();
     let before = history::snapshot(&store, 20);
     at_once(Record::new(store.clone()).claim()).unwrap();
-    let error = at_once(
-        third.append(&[Entry::Done { sequence: 1 }, Entry::Drop { key: SendKey { sequence: 9, index: 0 } }]),
-    );
+    let error = at_once(third.append(&[
+        Entry::Event(1, EventEntry::Done),
+        Entry::Reply(SendKey { sequence: 9, index: 0 }, ReplyEntry::Drop),
+    ]));
     assert_eq!(Ending::of(&error.unwrap_err()), Ending::Fenced);
     assert_eq!(history::snapshot(&store, 20), before);
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::store::{SqliteReader, SqliteStore};
 use super::{SqliteOptions, dead, read};
 use crate::error::{Error, Result};
-use crate::journal::record::{OperatorCommand, Outcome, Record, at_once};
+use crate::journal::record::{AdminCommand, Outcome, Record, at_once};
 use crate::journal::store::JobFilter;
 use crate::journal::{Dead, DeadFilter, Job};
 use crate::sqlite::health::Health;
@@ -109,7 +109,7 @@ impl<T> AdminHandle<T> {
     }
 
     /// Executes commands in order, or has the bot execute them that has the journal open, and hands each its outcome.
-    fn execute(&mut self, commands: &[OperatorCommand], mut each: impl FnMut(usize, Outcome)) -> Result<()> {
+    fn execute(&mut self, commands: &[AdminCommand], mut each: impl FnMut(usize, Outcome)) -> Result<()> {
         match Lock::try_take(&self.place.path)? {
             Some(lock) => {
                 let done = self.own(commands, each);
@@ -127,14 +127,14 @@ impl<T> AdminHandle<T> {
         }
     }
 
-    fn one(&mut self, command: OperatorCommand) -> Result<Outcome> {
+    fn one(&mut self, command: AdminCommand) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         self.execute(&[command], |_, done| outcome = done)?;
         Ok(outcome)
     }
 
     /// Owns the journal for a moment. What comes again is left to the next start.
-    fn own(&self, commands: &[OperatorCommand], mut each: impl FnMut(usize, Outcome)) -> Result<()> {
+    fn own(&self, commands: &[AdminCommand], mut each: impl FnMut(usize, Outcome)) -> Result<()> {
         let durability = self.options.durability(&self.place.path);
         let writer = Writer::open(self.place.clone(), self.options.retention, Health::default())?;
         let mut record = Record::new(SqliteStore::new(writer, durability));
@@ -186,7 +186,7 @@ impl AdminHandle<Dead> {
         names.map(|names| names.len() as u64)
     }
 
-    /// Gives those that are meant another chance, at the end of their lanes, as [`Entry::Replay`](crate::journal::Entry::Replay)
+    /// Gives those that are meant another chance, at the end of their lanes, as [`OperatorEntry::Replay`](crate::journal::OperatorEntry::Replay)
     /// says; `now_ms` is the present time, in milliseconds since 1970. What cannot be read stays where it is. Blocks for three
     /// seconds at most while a running bot does it.
     ///
@@ -194,7 +194,7 @@ impl AdminHandle<Dead> {
     ///
     /// When the file cannot be written; then nothing has changed.
     pub fn replay(&mut self, filter: &DeadFilter, now_ms: u64) -> Result<Outcome> {
-        self.one(OperatorCommand::Replay { filter: filter.clone(), now_ms })
+        self.one(AdminCommand::Replay { filter: filter.clone(), now_ms })
     }
 
     /// As [`DeadLetters::replay`] with each of these filters, one after the other: `each` is told the place of a filter and
@@ -209,7 +209,7 @@ impl AdminHandle<Dead> {
         now_ms: u64,
         each: impl FnMut(usize, Outcome),
     ) -> Result<()> {
-        let command = |filter: &DeadFilter| OperatorCommand::Replay { filter: filter.clone(), now_ms };
+        let command = |filter: &DeadFilter| AdminCommand::Replay { filter: filter.clone(), now_ms };
         self.execute(&filters.iter().map(command).collect::<Vec<_>>(), each)
     }
 
@@ -219,7 +219,7 @@ impl AdminHandle<Dead> {
     ///
     /// When the file cannot be written; then nothing has changed.
     pub fn discard(&mut self, filter: &DeadFilter) -> Result<Outcome> {
-        self.one(OperatorCommand::Discard { filter: filter.clone() })
+        self.one(AdminCommand::Discard { filter: filter.clone() })
     }
 
     /// As [`DeadLetters::discard`] with each of these filters; see [`DeadLetters::replay_each`].
@@ -228,7 +228,7 @@ impl AdminHandle<Dead> {
     ///
     /// As there.
     pub fn discard_each(&mut self, filters: &[DeadFilter], each: impl FnMut(usize, Outcome)) -> Result<()> {
-        let command = |filter: &DeadFilter| OperatorCommand::Discard { filter: filter.clone() };
+        let command = |filter: &DeadFilter| AdminCommand::Discard { filter: filter.clone() };
         self.execute(&filters.iter().map(command).collect::<Vec<_>>(), each)
     }
 }
@@ -257,6 +257,6 @@ impl AdminHandle<Job> {
     ///
     /// When the file cannot be written; then nothing has changed.
     pub fn cancel(&mut self, name: &str) -> Result<Outcome> {
-        self.one(OperatorCommand::Cancel { job: name.to_owned() })
+        self.one(AdminCommand::Cancel { job: name.to_owned() })
     }
 }

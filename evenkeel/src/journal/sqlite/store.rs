@@ -14,7 +14,7 @@ use super::session::Session;
 use super::{dead, read};
 use crate::error::{Error, Result};
 use crate::guarantee::Durability;
-use crate::journal::record::OperatorCommand;
+use crate::journal::record::AdminCommand;
 use crate::journal::store::{
     Batch, Changed, Claims, Committed, Due, EffectKind, Epoch, EventId, Intake, JobFilter, JobKey, Loaded,
     NewRow, Partition, Parts, Reader, Scope, Store, Sync,
@@ -182,7 +182,7 @@ impl SqliteReader {
     }
 
     /// Leaves commands for the owner, on the disk when it returns, and says their numbers.
-    pub(super) fn leave(&mut self, commands: &[OperatorCommand]) -> Result<Vec<u64>> {
+    pub(super) fn leave(&mut self, commands: &[AdminCommand]) -> Result<Vec<u64>> {
         if self.ask(|connection| {
             connection.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
         })? < VERSION
@@ -192,7 +192,7 @@ impl SqliteReader {
         }
         self.ask(|connection| {
             let transaction = connection.transaction()?;
-            let insert = |command: &OperatorCommand| {
+            let insert = |command: &AdminCommand| {
                 transaction.execute("INSERT INTO command(body) VALUES (?1)", [&command.to_bytes()[..]])?;
                 Ok(natural(transaction.last_insert_rowid()))
             };

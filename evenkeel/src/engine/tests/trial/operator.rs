@@ -7,7 +7,9 @@ use tokio::sync::oneshot;
 
 use crate::engine::JobBody;
 use crate::event::Event;
-use crate::journal::{Acceptance, Answer, Dead, DeadFilter, DeadId, Entry, Job, Listing, NewJob, Reason};
+use crate::journal::{
+    Acceptance, Answer, Dead, DeadFilter, DeadId, Entry, Job, Listing, NewJob, OperatorEntry, Query, Reason,
+};
 
 /// Why something was given up, and where.
 struct Grave {
@@ -175,13 +177,13 @@ impl Desk {
 
     pub(super) fn note(&mut self, entry: &Entry, answer: &Answer) {
         match (entry, answer) {
-            (Entry::ListDead(filter), _) => {
+            (Entry::Query(Query::ListDead(filter)), _) => {
                 let meant = self.meant(filter);
                 self.fresh.push(Told::Dead(meant));
             }
-            (Entry::Replay { filter, .. } | Entry::Discard(filter), _) => {
+            (Entry::Operator(OperatorEntry::Replay { filter, .. } | OperatorEntry::Discard(filter)), _) => {
                 let mut meant: BTreeSet<_> = self.meant(filter).into_iter().collect();
-                if matches!(entry, Entry::Replay { .. }) {
+                if matches!(entry, Entry::Operator(OperatorEntry::Replay { .. })) {
                     let along: Vec<_> = meant.iter().flat_map(|id| self.goes_along(*id)).collect();
                     meant.extend(along);
                 }
@@ -193,7 +195,7 @@ impl Desk {
                 let planned = Planned { name, conversation, due_ms: *due_ms, plan: Plan::Waiting };
                 assert!(self.jobs.insert(*id, planned).is_none(), "job {id} is planned twice");
             }
-            (Entry::ListJobs { conversation, after, limit }, _) => {
+            (Entry::Query(Query::ListJobs { conversation, after, limit }), _) => {
                 let waiting = self.waiting(conversation.as_deref());
                 let rest =
                     waiting.iter().filter(|(due_ms, id, _)| after.is_none_or(|after| after < (*due_ms, *id)));

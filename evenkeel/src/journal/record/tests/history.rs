@@ -11,7 +11,7 @@ use crate::journal::rules::Known;
 use crate::journal::store::{
     EventId, EventStage, EventState, JobFilter, Partition, Reader, ReplyStage, ReplyState, Scope,
 };
-use crate::journal::{Acceptance, Answer, Entry, Recovered};
+use crate::journal::{Acceptance, Answer, Entry, EventEntry, OperatorEntry, Recovered, ReplyEntry};
 
 /// What lies in a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -249,16 +249,21 @@ impl History {
             Name::Value(_) | Name::Job(_) => None,
         };
         match (entry, name) {
-            (Entry::Replay { .. } | Entry::Discard(_), _) => {
+            (Entry::Operator(OperatorEntry::Replay { .. } | OperatorEntry::Discard(_)), _) => {
                 // What dies and is replayed in one batch has a cause of its own for its death.
                 let is_dead = |(name, thing): (&Name, &Thing)| {
                     let own =
                         matches!(name, Name::Event(event) | Name::Reply(event, _) if Some(*event) == of);
                     own && thing.is_dead()
                 };
-                let buries =
-                    |entry: &Entry| matches!(entry, Entry::DeadLetter { .. } | Entry::DeadLetterReply { .. });
-                let dies = batch.iter().any(|entry| buries(entry) && entry.about().map(EventId::bits) == of);
+                let buries = |entry: &Entry| {
+                    matches!(
+                        entry,
+                        Entry::Event(_, EventEntry::DeadLetter { .. })
+                            | Entry::Reply(_, ReplyEntry::DeadLetter { .. })
+                    )
+                };
+                let dies = batch.iter().any(|entry| buries(entry) && about(entry) == of);
                 of.is_some() && (dies || self.kept.iter().any(is_dead))
             }
             (Entry::Remember { name, .. }, Name::Value(own)) => name == own,
@@ -267,25 +272,29 @@ impl History {
             (Entry::Fire { job, .. }, Name::Job(_)) => {
                 matches!(self.kept.get(name), Some(Thing::Job(id, _)) if id == job)
             }
-            (Entry::Done { sequence }, Name::Reply(..)) if goes => {
+            (Entry::Event(sequence, EventEntry::Done), Name::Reply(..)) if goes => {
                 let is_fact =
                     matches!(self.kept.get(name), Some(Thing::Reply(state)) if state.stage.is_fact());
-                let says_sent =
-                    |entry: &Entry| matches!(entry, Entry::Sent { key, .. } if key.sequence == *sequence);
+                let says_sent = |entry: &Entry| matches!(entry, Entry::Reply(key, ReplyEntry::Sent { .. }) if key.sequence == *sequence);
                 Some(*sequence) == of && (is_fact || batch.iter().any(says_sent))
             }
-            (Entry::Done { sequence }, Name::Event(_) | Name::Step(..)) if goes => Some(*sequence) == of,
-            (Entry::Sent { key, .. } | Entry::Drop { key }, Name::Reply(event, index)) if goes => {
+            (Entry::Event(sequence, EventEntry::Done), Name::Event(_) | Name::Step(..)) if goes => {
+                Some(*sequence) == of
+            }
+            (Entry::Reply(key, ReplyEntry::Sent { .. } | ReplyEntry::Drop), Name::Reply(event, index))
+                if goes =>
+            {
                 (key.sequence, key.index) == (*event, *index)
             }
-            _ => !goes && of.is_some() && entry.about().map(EventId::bits) == of,
+            _ => !goes && of.is_some() && about(entry) == of,
         }
     }
 
     /// Looks at what is new.
     fn is_born(&mut self, now: &Snapshot, batch: &[Entry], ending: Option<Ending>, deeds: &Deeds) -> Checked {
         let last = self.born.last().copied().unwrap_or(0);
-        let is_replay = batch.iter().any(|entry| matches!(entry, Entry::Replay { .. }));
+        let is_replay =
+            batch.iter().any(|entry| matches!(entry, Entry::Operator(OperatorEntry::Replay { .. })));
         for (name, thing) in now.iter().filter(|(name, _)| !self.kept.contains_key(*name)) {
             let said = || format!("{name:?}: {thing:?} by {batch:?}, which ended by {ending:?}");
             let arrived = |entry: &Entry| matches!((entry, thing), (Entry::Accept { event, .. }, Thing::Event(_, id)) if event.id() == id);
@@ -381,5 +390,15 @@ impl History {
             rule(is_there, "all is accounted for", || format!("{name:?}"))?;
         }
         self.is_recovered(recovered)
+    }
+}
+
+/// The event that an entry is about, or that the reply is of which it says something; `None` for all else.
+fn about(entry: &Entry) -> Option<u64> {
+    match entry {
+        Entry::Event(sequence, _) => Some(*sequence),
+        Entry::Promise { outbound, .. } => Some(outbound.key.sequence),
+        Entry::Reply(key, _) => Some(key.sequence),
+        _ => None,
     }
 }
