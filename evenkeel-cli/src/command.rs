@@ -1,6 +1,6 @@
 //! What was typed becomes what is to be done, or one line that says what to type instead.
 
-mod desk;
+mod operator;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::help::{COMMANDS, Topic};
 use crate::nearest::nearest;
 use crate::terminal::Misuse;
 
-pub(crate) use desk::{Chosen, DeadAction, JobAction};
+pub(crate) use operator::{Chosen, DeadAction, JobAction};
 
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             "demo" => demo(&mut parser),
             "new" => new(&mut parser),
             "doctor" => doctor(&mut parser),
-            "dead" => desk::dead(&mut parser),
-            "jobs" => desk::jobs(&mut parser),
+            "dead" => operator::dead(&mut parser),
+            "jobs" => operator::jobs(&mut parser),
             "console" => console(&mut parser),
             "lines" => lines(&mut parser),
             "help" => help(&mut parser),

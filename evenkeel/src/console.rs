@@ -109,13 +109,13 @@ impl Console {
     pub(crate) fn start(
         console: Option<Self>,
         about: About,
-        desk: BotHandles,
+        handles: BotHandles,
         journal: Option<&Path>,
     ) -> Result<Option<Serving>> {
         if let (None, Some(journal)) = (&console, journal) {
             Self::forget(journal);
         }
-        console.map(|console| console.serve(about, desk, journal)).transpose()
+        console.map(|console| console.serve(about, handles, journal)).transpose()
     }
 
     /// Takes the address out of the file of a journal whose bot has no console.
@@ -146,10 +146,10 @@ impl Console {
     }
 
     /// Serves on a thread of its own until the answer is dropped.
-    fn serve(self, about: About, desk: BotHandles, journal: Option<&Path>) -> Result<Serving> {
+    fn serve(self, about: About, handles: BotHandles, journal: Option<&Path>) -> Result<Serving> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (serving, stopped) = watch::channel(());
-        let window = Window { about, desk: desk.clone(), stopped: stopped.clone() };
+        let window = Window { about, handles: handles.clone(), stopped: stopped.clone() };
         let (tokens, told) = self.keys(journal);
         let address = told.line(self.address, &tokens[0], std::io::stderr().is_terminal());
         let keys = Keys::new(tokens, STRANGER)?;
@@ -160,7 +160,7 @@ impl Console {
                 tokio::select! {
                     // Anyone who is still connected does not hold it up.
                     () = gone(stopped) => Ok::<_, std::io::Error>(()),
-                    never = serve(listener, router(window, desk, keys), Limits::default()) => match never {},
+                    never = serve(listener, router(window, handles, keys), Limits::default()) => match never {},
                 }
             });
             if let Err(error) = served {
@@ -280,7 +280,7 @@ pub(crate) async fn gone(mut stopped: watch::Receiver<()>) {
 }
 
 /// What all pages that show a bot have: the panels with what belongs to them.
-pub(crate) fn shared(desk: BotHandles) -> Router {
+pub(crate) fn shared(handles: BotHandles) -> Router {
     Router::new()
         .route("/base.css", get(|| async { asset(STYLE, include_str!("console/web/base.css")) }))
         .route("/parts.js", get(|| async { asset(SCRIPT, include_str!("console/web/parts.js")) }))
@@ -289,7 +289,7 @@ pub(crate) fn shared(desk: BotHandles) -> Router {
         .route("/icon.svg", get(|| async { asset("image/svg+xml", include_str!("console/web/icon.svg")) }))
         .merge(panels::routes())
         .layer(DefaultBodyLimit::max(LIMIT_BODY_BYTES))
-        .with_state(desk)
+        .with_state(handles)
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -311,11 +311,11 @@ pub(crate) fn page(above: &str, below: &str) -> Response {
 #[derive(Clone)]
 struct Window {
     about: About,
-    desk: BotHandles,
+    handles: BotHandles,
     stopped: watch::Receiver<()>,
 }
 
-fn router(window: Window, desk: BotHandles, keys: Keys) -> Router {
+fn router(window: Window, handles: BotHandles, keys: Keys) -> Router {
     let front =
         || async { page(include_str!("console/web/top.html"), include_str!("console/web/bottom.html")) };
     Router::new()
@@ -324,21 +324,21 @@ fn router(window: Window, desk: BotHandles, keys: Keys) -> Router {
         .route("/console.js", get(|| async { asset(SCRIPT, include_str!("console/web/console.js")) }))
         .route("/api/stream", get(follow))
         .with_state(window)
-        .merge(shared(desk))
+        .merge(shared(handles))
         .layer(axum::middleware::from_fn_with_state(keys, guard))
 }
 
 /// What the bot is, then its state whenever that has changed.
 async fn follow(State(window): State<Window>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let about = stream::iter([event("about", &window.about)]);
-    let both = about.chain(looks(&window.desk)).map(Ok);
+    let both = about.chain(looks(&window.handles)).map(Ok);
     Sse::new(both.take_until(Box::pin(gone(window.stopped)))).keep_alive(KeepAlive::default())
 }
 
 /// What all pages hear of a bot whenever it has changed: its state, and how many dead letters wait.
-pub(crate) fn looks(desk: &BotHandles) -> impl Stream<Item = Event> + use<> {
-    let letters = panels::waiting_letters(desk.letters.clone()).map(|count| event("letters", &count));
-    stream::select(statuses(desk.status.clone()), letters)
+pub(crate) fn looks(handles: &BotHandles) -> impl Stream<Item = Event> + use<> {
+    let letters = panels::waiting_letters(handles.letters.clone()).map(|count| event("letters", &count));
+    stream::select(statuses(handles.status.clone()), letters)
 }
 
 /// The state of the bot whenever it has changed. Stays silent once the bot has stopped.

@@ -400,8 +400,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let _console = {
             let about = About { name: bot_name.unwrap_or_else(program), transport: name, greeting };
             let Operator { letters, jobs } = operator.clone();
-            let desk = BotHandles { status: status.clone(), letters, jobs };
-            Console::start(console, about, desk, journal.durability().path())?
+            let handles = BotHandles { status: status.clone(), letters, jobs };
+            Console::start(console, about, handles, journal.durability().path())?
         };
         let limits = Limits::new(backlog_bytes, share_bytes, event_bytes);
         let drain = drain.unwrap_or(DRAIN);

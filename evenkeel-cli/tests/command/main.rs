@@ -5,4 +5,4 @@ mod demo;
 mod misuse;
 mod new;
 mod doctor;
-mod desk;
+mod operator;

@@ -110,11 +110,11 @@ struct Letters<'a> {
     given_up: u64,
 }
 
-async fn dead(State(desk): State<BotHandles>, Query(look): Query<Look>) -> Result<Response, Refusal> {
+async fn dead(State(handles): State<BotHandles>, Query(look): Query<Look>) -> Result<Response, Refusal> {
     // Counted first: what is given up in between is in the list and not yet in the count, never the other way round.
-    let given_up = desk.status.snapshot().await.ok_or_else(stopped)?.dead;
+    let given_up = handles.status.snapshot().await.ok_or_else(stopped)?.dead;
     let shown = shown(look.shown);
-    let found = answered(desk.letters.list(look.filter(shown + 1))).await?;
+    let found = answered(handles.letters.list(look.filter(shown + 1))).await?;
     let texts = |dead: &Dead| look.text.then(|| dead.texts());
     let letters = found.iter().map(|dead| Letter { bare: dead.bare(), texts: texts(dead) });
     let letters = First::of(letters.collect(), shown);
@@ -140,9 +140,9 @@ pub(super) fn waiting_letters(letters: DeadLetters) -> impl Stream<Item = u64> {
 }
 
 /// The same lines as those of `evenkeel dead export`, read while they are sent.
-async fn export(State(desk): State<BotHandles>, Query(look): Query<Look>) -> Response {
+async fn export(State(handles): State<BotHandles>, Query(look): Query<Look>) -> Response {
     let filter = Some(look.filter(EXPORTED));
-    let pages = stream::unfold((desk.letters, filter), move |(letters, filter)| async move {
+    let pages = stream::unfold((handles.letters, filter), move |(letters, filter)| async move {
         let (page, next) = exported(&letters, filter?, look.text).await;
         Some((page, (letters, next)))
     });
@@ -197,12 +197,12 @@ impl Chosen {
     }
 }
 
-async fn replay(State(desk): State<BotHandles>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
-    Ok(Json(answered(desk.letters.replay(chosen.filter()?)).await?))
+async fn replay(State(handles): State<BotHandles>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
+    Ok(Json(answered(handles.letters.replay(chosen.filter()?)).await?))
 }
 
-async fn discard(State(desk): State<BotHandles>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
-    Ok(Json(answered(desk.letters.discard(chosen.filter()?)).await?))
+async fn discard(State(handles): State<BotHandles>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
+    Ok(Json(answered(handles.letters.discard(chosen.filter()?)).await?))
 }
 
 #[derive(Serialize)]
@@ -241,9 +241,9 @@ struct Plans {
     shown: Option<usize>,
 }
 
-async fn jobs(State(desk): State<BotHandles>, Query(plans): Query<Plans>) -> Result<Response, Refusal> {
+async fn jobs(State(handles): State<BotHandles>, Query(plans): Query<Plans>) -> Result<Response, Refusal> {
     let shown = shown(plans.shown);
-    let found = answered(desk.jobs.list(None, None, shown + 1)).await?;
+    let found = answered(handles.jobs.list(None, None, shown + 1)).await?;
     Ok(Json(First::of(found.iter().map(Planned::new).collect(), shown)).into_response())
 }
 
@@ -253,17 +253,17 @@ struct Cancel {
 }
 
 /// Answers whether there was such a job.
-async fn cancel(State(desk): State<BotHandles>, Json(cancel): Json<Cancel>) -> Result<Json<bool>, Refusal> {
-    Ok(Json(answered(desk.jobs.cancel(cancel.name)).await?))
+async fn cancel(State(handles): State<BotHandles>, Json(cancel): Json<Cancel>) -> Result<Json<bool>, Refusal> {
+    Ok(Json(answered(handles.jobs.cancel(cancel.name)).await?))
 }
 
-async fn guarantees(State(desk): State<BotHandles>) -> Result<Json<Guarantees>, Refusal> {
-    Ok(Json(desk.status.guarantees().await.ok_or_else(stopped)?))
+async fn guarantees(State(handles): State<BotHandles>) -> Result<Json<Guarantees>, Refusal> {
+    Ok(Json(handles.status.guarantees().await.ok_or_else(stopped)?))
 }
 
 /// The handlers that have run for long, and where each waits.
-async fn slow(State(desk): State<BotHandles>) -> Result<Json<Vec<SlowHandler>>, Refusal> {
-    Ok(Json(desk.status.slow_handlers(SLOW).await.ok_or_else(stopped)?))
+async fn slow(State(handles): State<BotHandles>) -> Result<Json<Vec<SlowHandler>>, Refusal> {
+    Ok(Json(handles.status.slow_handlers(SLOW).await.ok_or_else(stopped)?))
 }
 
 #[derive(Deserialize)]
@@ -273,8 +273,8 @@ struct Pardon {
 }
 
 /// Lets a command go from quarantine, and answers how many of this name there were.
-async fn pardon(State(desk): State<BotHandles>, Json(pardon): Json<Pardon>) -> Result<Json<usize>, Refusal> {
-    let pardoned = desk.status.pardon(pardon.name).await;
+async fn pardon(State(handles): State<BotHandles>, Json(pardon): Json<Pardon>) -> Result<Json<usize>, Refusal> {
+    let pardoned = handles.status.pardon(pardon.name).await;
     let pardoned =
         pardoned.ok_or_else(|| Error::new("the bot has stopped: its quarantine is gone with it"))?;
     Ok(Json(pardoned))

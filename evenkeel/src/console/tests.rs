@@ -19,9 +19,9 @@ fn console_with(keys: Keys) -> (Router, watch::Sender<()>) {
     let ((status, _), (Operator { letters, jobs }, _)) = (Status::new(), Operator::new());
     let (serving, stopped) = watch::channel(());
     let about = About { name: "shop".to_owned(), transport: "pigeons", greeting: "two of them".to_owned() };
-    let desk = BotHandles { status, letters, jobs };
-    let window = Window { about, desk: desk.clone(), stopped };
-    (router(window, desk, keys), serving)
+    let handles = BotHandles { status, letters, jobs };
+    let window = Window { about, handles: handles.clone(), stopped };
+    (router(window, handles, keys), serving)
 }
 
 async fn ask(method: &str, path: &str, headers: &[(&str, &str)]) -> Response {

@@ -105,18 +105,18 @@ impl Page {
     pub(super) async fn serve(&self, sandbox: Sandbox, inbox: &Inbox) -> Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
         let (_running, stopped) = watch::channel(());
-        let desk =
-            desk(inbox).ok_or_else(|| Error::new("the page of the sandbox needs a bot that it can show"))?;
+        let handles =
+            handles(inbox).ok_or_else(|| Error::new("the page of the sandbox needs a bot that it can show"))?;
         let (name, chips) = (self.name.as_str().into(), self.chips.as_slice().into());
         let story = self.story.as_slice().into();
-        let room = Room { sandbox, desk: desk.clone(), name, chips, story, stopped };
+        let room = Room { sandbox, handles: handles.clone(), name, chips, story, stopped };
         let keys = Keys::new([self.token.clone()], STRANGER)?;
-        match serve(listener, router(room, desk, keys), Limits::default()).await {}
+        match serve(listener, router(room, handles, keys), Limits::default()).await {}
     }
 }
 
 /// What the page shows of the bot behind an inbox.
-fn desk(inbox: &Inbox) -> Option<BotHandles> {
+fn handles(inbox: &Inbox) -> Option<BotHandles> {
     Some(BotHandles {
         status: inbox.handle::<Status>()?.clone(),
         letters: inbox.handle::<DeadLetters>()?.clone(),
@@ -132,7 +132,7 @@ const STRANGER: &str =
 #[derive(Clone)]
 struct Room {
     sandbox: Sandbox,
-    desk: BotHandles,
+    handles: BotHandles,
     /// What the bot is called.
     name: Arc<str>,
     chips: Arc<[String]>,
@@ -141,7 +141,7 @@ struct Room {
     stopped: watch::Receiver<()>,
 }
 
-fn router(room: Room, desk: BotHandles, keys: Keys) -> Router {
+fn router(room: Room, handles: BotHandles, keys: Keys) -> Router {
     let front = || async { page(include_str!("page/top.html"), include_str!("page/bottom.html")) };
     let upload = post(upload).layer(DefaultBodyLimit::max(LIMIT_UPLOAD_BYTES));
     Router::new()
@@ -159,7 +159,7 @@ fn router(room: Room, desk: BotHandles, keys: Keys) -> Router {
         .layer(DefaultBodyLimit::max(LIMIT_JSON_BYTES))
         .route("/api/file", upload)
         .with_state(room)
-        .merge(shared(desk))
+        .merge(shared(handles))
         .layer(axum::middleware::from_fn_with_state(keys, guard))
 }
 
@@ -308,7 +308,7 @@ fn percent(name: &str) -> String {
 /// Everything there is, then every change, with the state of the bot in between.
 async fn follow(State(room): State<Room>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let stopped = Box::pin(gone(room.stopped.clone()));
-    let looks = looks(&room.desk);
+    let looks = looks(&room.handles);
     let both = stream::select(changes(room), looks).map(Ok);
     Sse::new(both.take_until(stopped)).keep_alive(KeepAlive::default())
 }

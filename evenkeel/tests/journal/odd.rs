@@ -90,10 +90,10 @@ async fn check(file: &Path, plant: &str, are_letters_named: bool) {
         assert!(expected.iter().all(|key| letters.contains(key)), "{letters:?}");
     }
     SqliteOptions::new().look(file).unwrap();
-    let mut desk = DeadLetters::open(file).unwrap();
-    desk.list(&DeadFilter::default()).unwrap();
+    let mut operator = DeadLetters::open(file).unwrap();
+    operator.list(&DeadFilter::default()).unwrap();
     beside(&mut journal, move || {
-        desk.replay(&DeadFilter { limit: Some(2), ..DeadFilter::default() }, 3000).unwrap();
+        operator.replay(&DeadFilter { limit: Some(2), ..DeadFilter::default() }, 3000).unwrap();
     })
     .await;
     Jobs::open(file).unwrap().list(None, None, 9).unwrap();

@@ -17,7 +17,7 @@ use crate::made::{
 fn check(folder: &Folder, file: &Path, options: SqliteOptions, line: &str) {
     let before = content(folder);
     let names = || fs::read_dir(folder.path()).unwrap().count();
-    let (desk, count, looked) =
+    let (operator, count, looked) =
         (options.clone(), names(), options.clone().look(file).expect_err("the file is refused"));
     assert_eq!(names(), count, "looking makes nothing");
     let error = options.open(file).expect_err("the file is refused");
@@ -25,7 +25,7 @@ fn check(folder: &Folder, file: &Path, options: SqliteOptions, line: &str) {
     assert!(text.contains(line), "{text}");
     assert!(!text.contains('\n') && error.hint().is_some(), "{text} ({:?})", error.hint());
     assert_eq!(content(folder), before, "it touched something");
-    DeadLetters::open_with(file, desk).expect_err("the file is refused, or not there");
+    DeadLetters::open_with(file, operator).expect_err("the file is refused, or not there");
     assert_eq!(content(folder), before, "the operator touched something");
     assert_eq!((looked.to_string(), looked.hint()), (text, error.hint()));
 }
@@ -355,8 +355,8 @@ async fn a_command_that_no_bot_executes_says_so_and_is_done_at_the_next_start() 
     journal.recover().await.unwrap();
     write(&mut journal, vec![accept("a")]).await;
     write(&mut journal, vec![bury(1, Reason::Failed)]).await;
-    let mut desk = DeadLetters::open(folder.file()).unwrap();
-    let outcome = desk.replay(&DeadFilter::default(), 4000).unwrap();
+    let mut operator = DeadLetters::open(folder.file()).unwrap();
+    let outcome = operator.replay(&DeadFilter::default(), 4000).unwrap();
     assert!(outcome.is_waiting && outcome.events == 0);
     drop(journal);
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
@@ -373,14 +373,14 @@ async fn without_a_bot_the_operator_owns_the_journal_for_a_moment() {
     write(&mut journal, vec![begin_at_once("a"), accept("b"), promise(9, 1)]).await;
     write(&mut journal, vec![bury(2, Reason::Failed), bury_reply(key(9, 1), Reason::Refused)]).await;
     journal.close().await;
-    let mut desk = DeadLetters::open(folder.file()).unwrap();
-    while desk.is_in_use() {
+    let mut operator = DeadLetters::open(folder.file()).unwrap();
+    while operator.is_in_use() {
         tokio::task::yield_now().await;
     }
-    let outcome = desk.replay(&DeadFilter::default(), 4000).unwrap();
+    let outcome = operator.replay(&DeadFilter::default(), 4000).unwrap();
     assert_eq!((outcome.events, outcome.replies, outcome.is_waiting), (1, 1, false));
-    assert!(!desk.is_in_use(), "it was only for a moment");
-    drop(desk);
+    assert!(!operator.is_in_use(), "it was only for a moment");
+    drop(operator);
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
     let left = journal.recover().await.unwrap();
     let events: Vec<_> = left.events.iter().map(|event| (event.sequence, event.crashes)).collect();
@@ -390,7 +390,7 @@ async fn without_a_bot_the_operator_owns_the_journal_for_a_moment() {
 
 #[tokio::test]
 async fn the_operator_replays_beside_a_running_bot() {
-    let folder = Folder::new("desk");
+    let folder = Folder::new("operator");
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
     journal.recover().await.unwrap();
     write(&mut journal, vec![accept("a"), accept("b"), accept("c"), promise(9, 1)]).await;
@@ -401,14 +401,14 @@ async fn the_operator_replays_beside_a_running_bot() {
         bury_reply(key(9, 1), Reason::Refused),
     ];
     write(&mut journal, dead).await;
-    let mut desk = DeadLetters::open(folder.file()).unwrap();
-    assert_eq!(desk.list(&DeadFilter::default()).unwrap().len(), 4);
+    let mut operator = DeadLetters::open(folder.file()).unwrap();
+    assert_eq!(operator.list(&DeadFilter::default()).unwrap().len(), 4);
     let only = |id| DeadFilter { id: Some(id), ..DeadFilter::default() };
     let filters = [only(DeadId::Event(3))];
     let (told, outcomes) = beside(&mut journal, move || {
         let mut outcomes = Vec::new();
-        desk.discard_each(&filters, |_, outcome| outcomes.push(outcome)).unwrap();
-        outcomes.push(desk.replay(&DeadFilter::default(), 4000).unwrap());
+        operator.discard_each(&filters, |_, outcome| outcomes.push(outcome)).unwrap();
+        outcomes.push(operator.replay(&DeadFilter::default(), 4000).unwrap());
         outcomes
     })
     .await;
@@ -433,18 +433,18 @@ async fn a_job_that_an_operator_cancels_is_not_fired() {
     };
     write(&mut journal, vec![job("late", "alice", 3000), job("early", "bob", 1000), job("next", "", 2000)])
         .await;
-    let mut desk = Jobs::open(folder.file()).unwrap();
-    assert!(desk.is_in_use());
+    let mut operator = Jobs::open(folder.file()).unwrap();
+    assert!(operator.is_in_use());
     let names = |conversation, after, limit| {
-        let jobs = desk.list(conversation, after, limit).unwrap();
+        let jobs = operator.list(conversation, after, limit).unwrap();
         jobs.into_iter().map(|job| job.name).collect::<Vec<_>>()
     };
     assert_eq!(names(None, None, 2), ["early", "next"]);
     assert_eq!(names(None, Some((2000, 3)), 2), ["late"]);
     assert_eq!(names(Some("bob"), None, 2), ["early"]);
-    let (_, (desk, cancelled)) = beside(&mut journal, move || {
-        let cancelled = [0; 2].map(|_| desk.cancel("early").unwrap().cancelled);
-        (desk, cancelled)
+    let (_, (operator, cancelled)) = beside(&mut journal, move || {
+        let cancelled = [0; 2].map(|_| operator.cancel("early").unwrap().cancelled);
+        (operator, cancelled)
     })
     .await;
     assert_eq!(cancelled, [true, false]);
@@ -452,10 +452,10 @@ async fn a_job_that_an_operator_cancels_is_not_fired() {
     assert!(matches!(ask(&mut journal, fire).await, Answer::Count(0)));
     drop(journal);
     // A child of another test that is not yet another program holds a copy of the lock.
-    while desk.is_in_use() {
+    while operator.is_in_use() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(desk.list(None, None, 9).unwrap().len(), 2);
+    assert_eq!(operator.list(None, None, 9).unwrap().len(), 2);
 }
 
 #[test]

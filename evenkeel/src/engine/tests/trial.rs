@@ -24,7 +24,7 @@ use crate::operator::OperatorCommand;
 use crate::reply::{Outbound, Reply, SendKey};
 use crate::retry::{Order, Retry};
 use crate::transport::{Arrival, SendError, Sent};
-use operator::{Asked, Desk};
+use operator::{Asked, Findable};
 
 /// Apologies have keys of their own: what is sent at once in a later attempt must not be taken for one of them.
 const APOLOGY: u32 = 1 << 31;
@@ -203,7 +203,7 @@ struct Truth {
     planned: HashMap<u64, Vec<String>>,
     /// Where replies go.
     conversations: BTreeMap<(u64, u32), String>,
-    desk: Desk,
+    findable: Findable,
     replayed: BTreeSet<u64>,
     /// Those that have waited for somebody, and have no place in the order any more.
     waited: BTreeSet<u64>,
@@ -313,12 +313,12 @@ impl Trial {
             Move::End { is_written } if !self.wishes.has_guilty => self.end(is_written),
             Move::End { .. } => {}
             Move::List { filter } => {
-                let filter = self.truth.desk.filter(filter);
+                let filter = self.truth.findable.filter(filter);
                 self.wish(Asked::Dead, |told| OperatorCommand::List(filter, told));
             }
-            Move::Replay { filter } => self.replay(self.truth.desk.filter(filter)),
+            Move::Replay { filter } => self.replay(self.truth.findable.filter(filter)),
             Move::Discard { filter } => {
-                let filter = self.truth.desk.filter(filter);
+                let filter = self.truth.findable.filter(filter);
                 self.wish(Asked::Count, |told| OperatorCommand::Discard(filter, told));
             }
             Move::Jobs { which } => {
@@ -332,7 +332,7 @@ impl Trial {
                 });
             }
             Move::Cancel { which } => {
-                let name = self.truth.desk.job(which).unwrap_or("nobody's").to_owned();
+                let name = self.truth.findable.job(which).unwrap_or("nobody's").to_owned();
                 self.wish(Asked::Cancelled, |told| OperatorCommand::Cancel(name, told));
             }
         }
@@ -431,7 +431,7 @@ impl Trial {
         }
         self.step(Input::Written(written));
         // The operator hears all of it, once, in order.
-        while let Some(told) = self.truth.desk.told() {
+        while let Some(told) = self.truth.findable.told() {
             let mut asked = self.asked.pop_front().expect("somebody asked");
             assert_eq!(asked.heard(), Some(told));
         }
@@ -451,9 +451,9 @@ impl Trial {
                 self.read(&page.events, &page.letters, page.has_more);
             }
             self.truth.note(entry, answer, self.wishes.retry);
-            told.insert(at, self.truth.desk.take_told());
+            told.insert(at, self.truth.findable.take_told());
         }
-        self.truth.desk.tell(told.into_values().flatten());
+        self.truth.findable.tell(told.into_values().flatten());
         written
     }
 
@@ -474,7 +474,7 @@ impl Trial {
         } else {
             self.read(&recovered.events, &recovered.letters, false);
         }
-        assert_eq!(recovered.next_job_ms, self.truth.desk.next_ms());
+        assert_eq!(recovered.next_job_ms, self.truth.findable.next_ms());
         self.engine.recover(recovered, self.now, Box::new(|_| "!any".to_owned()));
         self.engine.plan(&[]);
         self.pump();
@@ -546,7 +546,7 @@ impl Trial {
         }
         self.truth.owed.clear();
         self.truth.planned.clear();
-        self.truth.desk.hang_up();
+        self.truth.findable.hang_up();
         self.handlers.clear();
         self.begun.clear();
         self.suspended.clear();
@@ -887,7 +887,7 @@ impl Trial {
         assert!(self.truth.replies.values().all(|fate| *fate != Fate::Open));
         assert!(self.asked.is_empty(), "the operator waits for an answer that does not come");
         assert!(self.unread.is_none(), "not all was read");
-        self.truth.desk.account();
+        self.truth.findable.account();
     }
 }
 
@@ -897,7 +897,7 @@ impl Truth {
         {
             self.decided(filter);
         }
-        self.desk.note(entry, answer);
+        self.findable.note(entry, answer);
         match (entry, answer) {
             (Entry::Fire { event: Some(event), .. }, Answer::Accepted(acceptance)) => {
                 let Acceptance::New(sequence) = acceptance else { panic!("{event:?} came before") };
@@ -917,12 +917,12 @@ impl Truth {
                     assert!(self.replies.contains_key(&key), "{key:?} was to be kept together with the end");
                 }
                 for job in self.planned.remove(sequence).unwrap_or_default() {
-                    assert!(self.desk.knows(&job), "{job} was to be kept together with the end");
+                    assert!(self.findable.knows(&job), "{job} was to be kept together with the end");
                 }
             }
             (Entry::Event(sequence, EventEntry::DeadLetter { reason, now_ms, .. }), _) => {
                 let conversation = self.events[sequence].conversation().id();
-                self.desk.bury(DeadId::Event(*sequence), *now_ms, *reason, conversation);
+                self.findable.bury(DeadId::Event(*sequence), *now_ms, *reason, conversation);
                 match reason {
                     Reason::Parked => assert!(self.parked.insert(*sequence)),
                     _ => self.ends(*sequence, End::Dead(*reason)),
@@ -942,7 +942,7 @@ impl Truth {
             (Entry::Reply(key, ReplyEntry::DeadLetter { reason, now_ms, .. }), _) => {
                 self.fares(*key, Fate::Dead);
                 let id = DeadId::Reply(key.sequence, key.index);
-                self.desk.bury(id, *now_ms, *reason, &self.conversations[&name(*key)]);
+                self.findable.bury(id, *now_ms, *reason, &self.conversations[&name(*key)]);
             }
             (Entry::Reply(key, ReplyEntry::Drop), _) => self.fares(*key, Fate::Dropped),
             (Entry::Operator(OperatorEntry::Replay { .. }), Answer::Replayed(replayed)) => {
@@ -973,7 +973,7 @@ impl Truth {
 
     /// The operator has taken dead replies away.
     fn decided(&mut self, filter: &DeadFilter) {
-        for id in self.desk.meant(filter) {
+        for id in self.findable.meant(filter) {
             if let DeadId::Reply(sequence, index) = id {
                 let before = self.replies.insert((sequence, index), Fate::Decided);
                 assert_eq!(before, Some(Fate::Dead), "{id:?}");

@@ -73,7 +73,7 @@ pub type Jobs = AdminHandle<Job>;
 
 impl<T> fmt::Debug for AdminHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk").finish_non_exhaustive()
+        f.debug_struct("AdminHandle").finish_non_exhaustive()
     }
 }
 

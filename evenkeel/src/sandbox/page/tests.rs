@@ -14,27 +14,27 @@ fn token() -> Token {
     Token::read(BEARER.trim_start_matches("Bearer ")).unwrap()
 }
 
-fn desk() -> (Router, Sandbox, watch::Sender<()>) {
+fn page() -> (Router, Sandbox, watch::Sender<()>) {
     let (status, _) = Status::new();
-    desk_of(status, Operator::new().0)
+    page_of(status, Operator::new().0)
 }
 
-fn desk_of(status: Status, operator: Operator) -> (Router, Sandbox, watch::Sender<()>) {
+fn page_of(status: Status, operator: Operator) -> (Router, Sandbox, watch::Sender<()>) {
     let sandbox = Sandbox::new();
     let (running, stopped) = watch::channel(());
     let chips = ["!ping".to_owned()].into();
     let Operator { letters, jobs } = operator;
-    let desk = BotHandles { status, letters, jobs };
+    let handles = BotHandles { status, letters, jobs };
     let room = Room {
         sandbox: sandbox.clone(),
-        desk: desk.clone(),
+        handles: handles.clone(),
         name: "demo".into(),
         chips,
         story: [].into(),
         stopped,
     };
     (
-        router(room, desk, Keys::new([Page::bind("127.0.0.1:0").unwrap().token, token()], STRANGER).unwrap()),
+        router(room, handles, Keys::new([Page::bind("127.0.0.1:0").unwrap().token, token()], STRANGER).unwrap()),
         sandbox,
         running,
     )
@@ -52,14 +52,14 @@ fn request(method: Method, path: &str, headers: &[(&str, &str)], body: impl Into
 }
 
 async fn get_status(path: &str, headers: &[(&str, &str)]) -> u16 {
-    let (router, ..) = desk();
+    let (router, ..) = page();
     router.oneshot(request(Method::GET, path, headers, "")).await.unwrap().status().as_u16()
 }
 
 const HELLO: &str = r#"{"person":"alice","conversation":"alice","text":"hi"}"#;
 
 async fn say_status(headers: &[(&str, &str)]) -> u16 {
-    let (router, sandbox, _running) = desk();
+    let (router, sandbox, _running) = page();
     let response = router.oneshot(request(Method::POST, "/api/say", headers, HELLO)).await.unwrap();
     let status = response.status().as_u16();
     assert_eq!(status == 200, !sandbox.watch().0.entries.is_empty(), "a refused post does nothing");
@@ -102,7 +102,7 @@ async fn other_sites_can_neither_post_nor_read() {
 /// Asks for a pardon: the answer, and the names that the bot was told to pardon.
 async fn pardon(headers: &[(&str, &str)]) -> (u16, Vec<String>) {
     let (status, mut questions) = Status::new();
-    let (router, ..) = desk_of(status, Operator::new().0);
+    let (router, ..) = page_of(status, Operator::new().0);
     let bot = async {
         let mut names = Vec::new();
         while let Some(Question::Pardon(name, answer)) = questions.recv().await {
@@ -125,7 +125,7 @@ async fn a_pardon_is_the_pages_own_to_give() {
     }
     assert_eq!(pardon(&[("host", "evil.example")]).await, (403, nobody.clone()));
     assert_eq!(pardon(&[("content-type", "text/plain")]).await, (415, nobody), "what a form can post");
-    let (router, ..) = desk();
+    let (router, ..) = page();
     let late = request(Method::POST, "/api/pardon", &[], r#"{"name":"!freeze"}"#);
     assert_eq!(router.oneshot(late).await.unwrap().status(), 422, "a bot that has stopped");
 }
@@ -135,7 +135,7 @@ async fn every_answer_carries_the_security_headers() {
     for (path, host) in
         [("/", "localhost"), ("/page.js", "localhost"), ("/none", "localhost"), ("/", "evil.example")]
     {
-        let (router, ..) = desk();
+        let (router, ..) = page();
         let response = router.oneshot(request(Method::GET, path, &[("host", host)], "")).await.unwrap();
         let headers = response.headers();
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
@@ -159,7 +159,7 @@ async fn upload_file(router: &Router, content_type: &str, bytes: Vec<u8>) -> Res
 
 #[tokio::test]
 async fn nobodys_file_runs_on_the_page() {
-    let (router, ..) = desk();
+    let (router, ..) = page();
     let cases = [
         ("image/png", "image/png", "inline"),
         ("image/svg%2Bxml", "application/octet-stream", "attachment"),
@@ -181,7 +181,7 @@ async fn nobodys_file_runs_on_the_page() {
 
 #[tokio::test]
 async fn bodies_are_bounded() {
-    let (router, ..) = desk();
+    let (router, ..) = page();
     assert!(upload_file(&router, "image/png", vec![0; 8 << 20]).await.is_ok());
     assert_eq!(upload_file(&router, "image/png", vec![0; (8 << 20) + 1]).await, Err(413));
     let long = format!(r#"{{"person":"alice","conversation":"alice","text":"{}"}}"#, "x".repeat(600 << 10));
@@ -191,7 +191,7 @@ async fn bodies_are_bounded() {
 
 #[tokio::test]
 async fn a_file_goes_out_with_the_message_that_names_it() {
-    let (router, sandbox, _running) = desk();
+    let (router, sandbox, _running) = page();
     let id = upload_file(&router, "image/png", vec![1, 2]).await.unwrap();
     let body = format!(r#"{{"person":"bob","conversation":"crew","text":"","files":["{id}"]}}"#);
     let response = router.clone().oneshot(request(Method::POST, "/api/say", &[], body)).await.unwrap();
@@ -205,7 +205,7 @@ async fn a_file_goes_out_with_the_message_that_names_it() {
 
 #[tokio::test]
 async fn the_stream_begins_with_everything_and_ends_with_the_server() {
-    let (router, sandbox, running) = desk();
+    let (router, sandbox, running) = page();
     sandbox.say("alice", "alice", "before").unwrap();
     let response = router.oneshot(request(Method::GET, "/api/stream", &[], "")).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");

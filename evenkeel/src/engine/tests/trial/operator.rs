@@ -84,7 +84,7 @@ pub(super) fn read_now(answer: Answer) -> Answer {
 
 /// See the module. It outlives the process.
 #[derive(Default)]
-pub(super) struct Desk {
+pub(super) struct Findable {
     dead: BTreeMap<DeadId, Grave>,
     /// By number.
     jobs: BTreeMap<u64, Planned>,
@@ -94,7 +94,7 @@ pub(super) struct Desk {
     fresh: Vec<Told>,
 }
 
-impl Desk {
+impl Findable {
     pub(super) fn bury(&mut self, id: DeadId, at_ms: u64, reason: Reason, conversation: &str) {
         let grave = Grave { at_ms, reason, conversation: conversation.to_owned() };
         assert!(self.dead.insert(id, grave).is_none(), "{id:?} is dead already");

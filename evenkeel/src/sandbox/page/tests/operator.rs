@@ -43,11 +43,11 @@ impl Tended {
         let app = Bots::new().command("!fail", fail).command("!panic", crash).command("!remind", remind);
         let app = app.job(ring).schedule("daily 03:00 Europe/Berlin", sweep).with_state(());
         let (status, _) = Status::new();
-        let (_, sandbox, _) = desk_of(status, Operator::new().0);
+        let (_, sandbox, _) = page_of(status, Operator::new().0);
         let bot = Bot::new(sandbox.clone(), app).in_memory().with_shutdown(std::future::pending());
         let operator = Operator { letters: bot.dead_letters(), jobs: bot.jobs() };
         let status = bot.status();
-        let (router, _, _running) = desk_of(status.clone(), operator);
+        let (router, _, _running) = page_of(status.clone(), operator);
         let bot = tokio::spawn(bot.serve());
         Self { router, sandbox, status, bot, _running }
     }

@@ -203,7 +203,7 @@ fn look(file: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_seen_beside_the_bot_and_after_it_without_anybodys_words() {
-    let tended = Tended::with_trouble("desk look").await;
+    let tended = Tended::with_trouble("operator look").await;
     look(&tended.file);
     let (file, ..) = tended.stop().await;
     look(&file);
@@ -214,7 +214,7 @@ const HOSTILE: &str = "\u{202e}evil\u{9b}2J\u{1b}]0;title\u{7}\u{feff}\rover";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_people_wrote_is_made_visible_for_people_and_kept_exact_for_programs() {
-    let tended = Tended::start(directory("desk hostile").join("evenkeel.db"));
+    let tended = Tended::start(directory("operator hostile").join("evenkeel.db"));
     tended.sandbox.add_person(HOSTILE, HOSTILE).expect("any name");
     tended.sandbox.say(HOSTILE, HOSTILE, format!("!weather {HOSTILE}\n\tnext")).expect("they are there");
     tended.has_dead(1).await;
@@ -241,7 +241,7 @@ async fn what_people_wrote_is_made_visible_for_people_and_kept_exact_for_program
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_address_of_a_console_is_printed_for_whoever_may_read_the_journal() {
     use std::os::unix::fs::PermissionsExt;
-    let file = directory("desk console").join("evenkeel.db");
+    let file = directory("operator console").join("evenkeel.db");
     let (code, _, err) = tend(&file, "console");
     assert!(code == Some(2) && err.contains("there is no journal"), "{err}");
     let console = evenkeel::console::Console::bind("127.0.0.1:0").expect("a free port");
@@ -266,7 +266,7 @@ async fn the_address_of_a_console_is_printed_for_whoever_may_read_the_journal() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_is_a_new_file_with_texts_only_on_demand() {
-    let (file, ..) = Tended::with_trouble("desk export").await.stop().await;
+    let (file, ..) = Tended::with_trouble("operator export").await.stop().await;
     let folder = file.parent().expect("it lies in a folder");
     let export = |arguments: &[&str]| {
         let mut command = evenkeel(arguments);
@@ -290,7 +290,7 @@ async fn an_export_is_a_new_file_with_texts_only_on_demand() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_is_taken_up_by_the_bot_that_runs_or_by_the_next_start() {
-    let mut tended = Tended::with_trouble("desk replay").await;
+    let mut tended = Tended::with_trouble("operator replay").await;
     tended.world.is_up.store(true, Ordering::SeqCst);
     let running = "the running bot has done it";
     check(&tended.file, "dead replay 1", &["replayed: 1 dead letter (1 event, 0 replies); ", running]);
@@ -310,7 +310,7 @@ async fn a_replay_is_taken_up_by_the_bot_that_runs_or_by_the_next_start() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_replayed_and_fails_again_has_a_new_id_as_the_help_says() {
-    let tended = Tended::with_trouble("desk again").await;
+    let tended = Tended::with_trouble("operator again").await;
     check(&tended.file, "dead replay 1", &["replayed: 1 dead letter"]);
     tended.has_dead(3).await;
     let (_, out, err) = tend(&tended.file, "dead show 1");
@@ -322,7 +322,7 @@ async fn what_is_replayed_and_fails_again_has_a_new_id_as_the_help_says() {
 
 #[tokio::test]
 async fn a_reply_that_is_named_together_with_its_event_goes_with_it() {
-    let file = directory("desk together").join("journal.db");
+    let file = directory("operator together").join("journal.db");
     let mut journal = SqliteJournal::open(&file).expect("it opens");
     journal.recover().await.expect("it is new");
     let (alice, message) = (Conversation::direct("alice"), Message::text("1", "!now"));
@@ -355,7 +355,7 @@ async fn a_reply_that_is_named_together_with_its_event_goes_with_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_discarded_is_gone_for_the_bot_that_runs_and_for_the_next() {
-    let tended = Tended::with_trouble("desk discard").await;
+    let tended = Tended::with_trouble("operator discard").await;
     check(
         &tended.file,
         "dead discard --command !weather --yes",
@@ -373,7 +373,7 @@ async fn what_is_discarded_is_gone_for_the_bot_that_runs_and_for_the_next() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_named_one_by_one_is_not_changed_without_a_yes() {
-    let (file, ..) = Tended::with_trouble("desk yes").await.stop().await;
+    let (file, ..) = Tended::with_trouble("operator yes").await.stop().await;
     for (line, says) in [
         ("dead discard --all", "this would discard 3 dead letters for good, "),
         ("dead discard --command !news", "this would discard 1 dead letter for good, "),
@@ -393,7 +393,7 @@ async fn what_is_not_named_one_by_one_is_not_changed_without_a_yes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_is_cancelled_by_the_name_that_is_shown_or_by_what_means_one_alone() {
-    let tended = Tended::start(directory("desk names").join("evenkeel.db"));
+    let tended = Tended::start(directory("operator names").join("evenkeel.db"));
     (1..=3).for_each(|hours| tended.say(&format!("!remind {hours}")));
     while !check(&tended.file, "jobs", &[]).contains("4 jobs\n") {
         tokio::task::yield_now().await;
@@ -428,7 +428,7 @@ async fn a_job_is_cancelled_by_the_name_that_is_shown_or_by_what_means_one_alone
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_says_what_is_in_the_journal_beside_the_bot_and_after_it() {
-    let tended = Tended::with_trouble("desk doctor").await;
+    let tended = Tended::with_trouble("operator doctor").await;
     let look = |file: &Path, held: &str, user: &str| {
         check(file, "doctor", &["ok    file: `", held, user, "warn  dead letters: 3 wait for a decision"]);
     };
@@ -442,7 +442,7 @@ async fn the_doctor_says_what_is_in_the_journal_beside_the_bot_and_after_it() {
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_written_is_an_error_and_nothing_else() {
-    let tended = Tended::with_trouble("desk full").await;
+    let tended = Tended::with_trouble("operator full").await;
     for action in ["discard", "replay"] {
         // No file may grow, as on a disk without room.
         let mut command = std::process::Command::new("sh");
@@ -459,7 +459,7 @@ async fn what_cannot_be_written_is_an_error_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_is_cancelled_is_not_done_by_the_bot_that_runs_nor_by_the_next() {
-    let tended = Tended::start(directory("desk jobs").join("evenkeel.db"));
+    let tended = Tended::start(directory("operator jobs").join("evenkeel.db"));
     (1..=4).for_each(|hours| tended.say(&format!("!remind {hours}")));
     while !check(&tended.file, "jobs", &[]).contains("5 jobs\n") {
         tokio::task::yield_now().await;
@@ -499,7 +499,7 @@ async fn a_job_that_is_cancelled_is_not_done_by_the_bot_that_runs_nor_by_the_nex
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_was_given_up_is_shown_by_its_function_and_arguments() {
-    let tended = Tended::start(directory("desk dead job").join("evenkeel.db"));
+    let tended = Tended::start(directory("operator dead job").join("evenkeel.db"));
     tended.say(&format!("!remind {BROKEN_HOURS}"));
     while !check(&tended.file, "jobs", &[]).contains("2 jobs\n") {
         tokio::task::yield_now().await;
