@@ -13,7 +13,7 @@ use crate::terminal::{Failure, say};
 pub(crate) fn run(journal: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let place = place(journal)?;
     let looked = place.look();
-    let is_unused = matches!(&looked, Ok(Some(stock)) if !stock.is_in_use);
+    let is_unused = matches!(&looked, Ok(Some(summary)) if !summary.is_in_use);
     let Some(path) = place.path() else { return Ok(ExitCode::FAILURE) };
     if is_unused {
         return Err(Error::config(format!("no bot runs on the journal {}", path.display()))

@@ -48,12 +48,12 @@ impl Polls {
             voters.insert(who.id().to_owned());
         }
         poll.votes.retain(|_, voters| !voters.is_empty());
-        Some(poll.tally())
+        Some(poll.count())
     }
 }
 
 impl Poll {
-    fn tally(&self) -> String {
+    fn count(&self) -> String {
         let mut text = format!("🗳 {}", self.question);
         for (emoji, voters) in &self.votes {
             text.push_str(&format!("\n{emoji} {}", voters.len()));
@@ -83,7 +83,7 @@ async fn ask(cx: Context, polls: State<Polls>, Rest(question): Rest) -> Result<(
 /// Every reaction in every conversation comes here; those to other messages are nobody's vote.
 pub(super) async fn vote(cx: Context, polls: State<Polls>, who: Sender, reaction: Reaction) {
     let message = reaction.target.clone();
-    if let Some(tally) = polls.count(&who, reaction) {
-        cx.edit(&message, tally);
+    if let Some(count) = polls.count(&who, reaction) {
+        cx.edit(&message, count);
     }
 }

@@ -24,10 +24,10 @@ pub(super) fn findings(place: &Place, account: Option<&Account>) -> Vec<Finding>
         Ok(None) => {
             vec![Finding::ok("file", format!("`{path}` is not there yet: the bot makes it at its start"))]
         }
-        Ok(Some(stock)) => {
-            let dead = (stock.dead > 0).then(|| dead(stock.dead));
-            let owner = account.and_then(|account| owner(&stock, account));
-            let file = [Finding::ok("file", told(&path, &stock)), user(&stock)];
+        Ok(Some(summary)) => {
+            let dead = (summary.dead > 0).then(|| dead(summary.dead));
+            let owner = account.and_then(|account| owner(&summary, account));
+            let file = [Finding::ok("file", told(&path, &summary)), user(&summary)];
             file.into_iter().chain(owner).chain(dead).collect()
         }
         Err(error) => return vec![Finding::fail("file", &error)],
@@ -41,19 +41,19 @@ fn finding(warning: Warning) -> Finding {
     Finding { mark, name: "place", text: warning.text, fix: Some(warning.fix) }
 }
 
-fn told(path: &impl std::fmt::Display, stock: &Summary) -> String {
-    let events = count(stock.events, "event", "events");
-    let replies = count(stock.replies, "reply", "replies");
-    let jobs = count(stock.jobs, "job", "jobs");
-    format!("`{path}`, {}: {events} to be handled, {replies} to be sent, {jobs}", size(stock.bytes))
+fn told(path: &impl std::fmt::Display, summary: &Summary) -> String {
+    let events = count(summary.events, "event", "events");
+    let replies = count(summary.replies, "reply", "replies");
+    let jobs = count(summary.jobs, "job", "jobs");
+    format!("`{path}`, {}: {events} to be handled, {replies} to be sent, {jobs}", size(summary.bytes))
 }
 
-fn user(stock: &Summary) -> Finding {
-    Finding::ok("bot", if stock.is_in_use { "one runs on this journal" } else { "none runs on this journal" })
+fn user(summary: &Summary) -> Finding {
+    Finding::ok("bot", if summary.is_in_use { "one runs on this journal" } else { "none runs on this journal" })
 }
 
-fn owner(stock: &Summary, account: &Account) -> Option<Finding> {
-    let checked = stock.check_account(Some(&account.own), account.granted.as_deref());
+fn owner(summary: &Summary, account: &Account) -> Option<Finding> {
+    let checked = summary.check_account(Some(&account.own), account.granted.as_deref());
     checked.err().map(|error| Finding::fail("owner", &error))
 }
 

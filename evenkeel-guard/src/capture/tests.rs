@@ -76,7 +76,7 @@ fn repeat_the_scenario(scenario: Scenario, watched: &Watched) {
 }
 
 #[derive(Debug, Default)]
-struct Tally {
+struct Counters {
     right: u32,
     wrong: u32,
     /// No answer, or half of one, although the thread was where it was before.
@@ -126,7 +126,7 @@ fn check(
     sleeps: bool,
     counts: fn(&Taken) -> bool,
     finish: impl FnOnce(),
-) -> Tally {
+) -> Counters {
     /// Only one thread of a process can be interrupted at a time.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,9 +138,9 @@ fn check(
         repeat_the_scenario(scenario, &there);
     });
     let id = told.recv().unwrap();
-    let (mut capture, mut tally, mut seed, mut misses) = (Capture::new(), Tally::default(), 0x5EED, 0);
+    let (mut capture, mut counters, mut seed, mut misses) = (Capture::new(), Counters::default(), 0x5EED, 0);
     BRIEFLY_MS.store(SHORTEST_MS, Ordering::Relaxed);
-    while tally.right + tally.wrong < REPEATS && tally.none < MOST_SILENCES {
+    while counters.right + counters.wrong < REPEATS && counters.none < MOST_SILENCES {
         for _ in 0..next_random(&mut seed) % 1000 {
             std::hint::spin_loop();
         }
@@ -152,7 +152,7 @@ fn check(
         }
         let still = || watched.sequence.load(Ordering::Acquire) == sequence;
         let Some(taken) = capture.take(id, still) else {
-            tally.none += u32::from(still());
+            counters.none += u32::from(still());
             misses += u32::from(!still());
             if misses == MISSES {
                 misses = 0;
@@ -167,15 +167,15 @@ fn check(
             continue;
         };
         if !counts(&taken) {
-            tally.none += 1;
+            counters.none += 1;
             continue;
         }
-        tally.asleep += u32::from(taken.state != ThreadState::Running);
-        tally.running += u32::from(taken.state == ThreadState::Running);
+        counters.asleep += u32::from(taken.state != ThreadState::Running);
+        counters.running += u32::from(taken.state == ThreadState::Running);
         match is_right(&taken, name, sleeps, &watched) {
-            Ok(()) => tally.right += 1,
+            Ok(()) => counters.right += 1,
             Err(seen) => {
-                tally.wrong += 1;
+                counters.wrong += 1;
                 println!("{name} is not in\n{seen}");
             }
         }
@@ -183,22 +183,22 @@ fn check(
     watched.stop.store(true, Ordering::Release);
     finish();
     thread.join().unwrap();
-    println!("{name}: {tally:?}");
+    println!("{name}: {counters:?}");
     // A thread that is seen to run may have gone to sleep before the signal comes, on a loaded machine.
     let interrupted = watched.interrupted_calls.load(Ordering::Relaxed);
     assert!(interrupted <= u64::from(REPEATS / 20), "{name}: {interrupted} calls were interrupted");
-    assert_eq!((tally.right, tally.wrong), (REPEATS, 0), "{name}: {tally:?}");
-    tally
+    assert_eq!((counters.right, counters.wrong), (REPEATS, 0), "{name}: {counters:?}");
+    counters
 }
 
 fn check_asleep(name: &str, scenario: Scenario) {
-    let tally = check(name, scenario, true, |_| true, || ());
-    assert!(tally.asleep > REPEATS / 2, "{name}: {tally:?}");
+    let counters = check(name, scenario, true, |_| true, || ());
+    assert!(counters.asleep > REPEATS / 2, "{name}: {counters:?}");
 }
 
 fn check_running(name: &str, scenario: Scenario) {
-    let tally = check(name, scenario, false, |_| true, || ());
-    assert!(tally.running > REPEATS / 2, "{name}: {tally:?}");
+    let counters = check(name, scenario, false, |_| true, || ());
+    assert!(counters.running > REPEATS / 2, "{name}: {counters:?}");
 }
 
 #[inline(never)]
@@ -331,8 +331,8 @@ fn a_connect_is_named() {
     let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
     let queue: Vec<_> = std::iter::from_fn(connect).collect();
     *CROWDED.lock().unwrap() = Some((listener, queue));
-    let tally = check("connects", connects, true, |_| true, || *CROWDED.lock().unwrap() = None);
-    assert!(tally.asleep > REPEATS / 2, "{tally:?}");
+    let counters = check("connects", connects, true, |_| true, || *CROWDED.lock().unwrap() = None);
+    assert!(counters.asleep > REPEATS / 2, "{counters:?}");
 }
 
 #[inline(never)]

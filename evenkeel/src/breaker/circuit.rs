@@ -56,10 +56,10 @@ impl Circuit {
             Phase::HalfOpen { .. } => {
                 self.change(Phase::Closed(RecentOutcomes::new(options.window)), State::Closed)
             }
-            Phase::Closed(tally) => {
+            Phase::Closed(outcomes) => {
                 // A success can open it too: the tenth call makes nine failures a rate.
-                tally.count(now, false);
-                tally.is_over(options).then(|| self.open(now, options.open_time)).flatten()
+                outcomes.count(now, false);
+                outcomes.is_over(options).then(|| self.open(now, options.open_time)).flatten()
             }
             Phase::Open { .. } => None,
         }
@@ -69,9 +69,9 @@ impl Circuit {
         match &mut self.state {
             _ if phase != self.phase => None,
             Phase::HalfOpen { .. } => self.open(now, options.open_time),
-            Phase::Closed(tally) => {
-                tally.count(now, true);
-                tally.is_over(options).then(|| self.open(now, options.open_time)).flatten()
+            Phase::Closed(outcomes) => {
+                outcomes.count(now, true);
+                outcomes.is_over(options).then(|| self.open(now, options.open_time)).flatten()
             }
             Phase::Open { .. } => None,
         }

@@ -234,14 +234,14 @@ impl State {
         is_removed: bool,
     ) -> Result<Option<Arc<Entry>>, No> {
         let entry = self.standing(target)?;
-        let tally = entry.reactions.iter().find(|tally| tally.emoji == emoji);
-        if tally.is_some_and(|tally| tally.people.contains(by)) != is_removed {
+        let same = entry.reactions.iter().find(|reactions| reactions.emoji == emoji);
+        if same.is_some_and(|same| same.people.contains(by)) != is_removed {
             return Ok(None);
         }
         if emoji.is_empty() || emoji.len() > LIMIT_EMOJI_BYTES {
             return Err(format!("a reaction has between 1 and {LIMIT_EMOJI_BYTES} bytes"));
         }
-        if tally.is_none() && entry.reactions.len() == LIMIT_EMOJI {
+        if same.is_none() && entry.reactions.len() == LIMIT_EMOJI {
             return Err(format!("a message carries at most {LIMIT_EMOJI} different emoji"));
         }
         let changed = self.log.change(target, |entry| {
@@ -370,12 +370,12 @@ fn gone(target: &MessageId) -> No {
 }
 
 fn recount(reactions: &mut Vec<Reactions>, by: &Sender, emoji: &str, is_removed: bool) {
-    match reactions.iter_mut().find(|tally| tally.emoji == emoji) {
-        Some(tally) if is_removed => tally.people.retain(|person| person != by),
-        Some(tally) => tally.people.push(by.clone()),
+    match reactions.iter_mut().find(|same| same.emoji == emoji) {
+        Some(same) if is_removed => same.people.retain(|person| person != by),
+        Some(same) => same.people.push(by.clone()),
         None => reactions.push(Reactions { emoji: emoji.to_owned(), people: vec![by.clone()] }),
     }
-    reactions.retain(|tally| !tally.people.is_empty());
+    reactions.retain(|same| !same.people.is_empty());
 }
 
 fn find_mentions(text: &str, members: &[Sender]) -> Vec<Mention> {

@@ -83,7 +83,7 @@ pub enum Step {
 }
 
 impl SteadyClock {
-    /// Hands that start from the latest time in the record, `0` without one.
+    /// A clock that starts from the latest time in the record, `0` without one.
     #[must_use]
     pub fn new(latest_ms: u64) -> Self {
         let (base, course) = ((latest_ms, Duration::ZERO), Course::Followed);

@@ -13,7 +13,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::levels::Levels;
-use super::panics::{self, Ear};
+use super::panics::{self, PanicObserver};
 use super::shown::Shown;
 use crate::error::{Error, Result};
 
@@ -111,12 +111,12 @@ impl Shared {
     }
 }
 
-impl Ear for Arc<Shared> {
+impl PanicObserver for Arc<Shared> {
     fn is_open(&self) -> bool {
         !self.is_closed.load(Relaxed)
     }
 
-    fn hear(&self, line: &str) {
+    fn observe(&self, line: &str) {
         // The queue takes everything.
         let _taken = Shown { to: &**self, is_coloured: false }.write_all(line.as_bytes());
     }

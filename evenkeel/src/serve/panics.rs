@@ -14,19 +14,19 @@ const LAST_WORDS: [&str; 3] = [
 ];
 
 /// Where the lines of panics go.
-pub(super) trait Ear: Send + Sync + 'static {
+pub(super) trait PanicObserver: Send + Sync + 'static {
     /// Whether the log is still the bot's; if not, std says what it usually says.
     fn is_open(&self) -> bool;
 
     /// Takes a line, and waits for nobody.
-    fn hear(&self, line: &str);
+    fn observe(&self, line: &str);
 
     /// Waits until what was heard is written, if that is soon.
     fn write_soon(&self);
 }
 
-/// Has panics told to this ear from now on. A hook of the program's own stays as it is, and writes where it likes.
-pub(super) fn tell(ear: impl Ear) {
+/// Has panics told to this observer from now on. A hook of the program's own stays as it is, and writes where it likes.
+pub(super) fn tell(observer: impl PanicObserver) {
     // Where a panic ends the process, the line has to be written before.
     if cfg!(panic = "abort") {
         return;
@@ -37,13 +37,13 @@ pub(super) fn tell(ear: impl Ear) {
         return;
     }
     panic::set_hook(Box::new(move |panic| {
-        if !ear.is_open() {
+        if !observer.is_open() {
             return usual(panic);
         }
         let message = message(panic.payload());
-        ear.hear(&line(panic, message));
+        observer.observe(&line(panic, message));
         if LAST_WORDS.iter().any(|words| message.starts_with(words)) {
-            ear.write_soon();
+            observer.write_soon();
         }
     }));
 }

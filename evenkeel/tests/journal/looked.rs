@@ -17,8 +17,8 @@ fn look(file: &Path) -> Option<Summary> {
 async fn freed(file: &Path) -> Option<Summary> {
     loop {
         match look(file) {
-            Some(stock) if stock.is_in_use => tokio::task::yield_now().await,
-            stock => return stock,
+            Some(summary) if summary.is_in_use => tokio::task::yield_now().await,
+            summary => return summary,
         }
     }
 }
@@ -51,8 +51,8 @@ async fn filled(file: &Path) -> SqliteJournal {
 }
 
 #[track_caller]
-fn check(stock: Option<Summary>, is_in_use: bool) {
-    let Summary { bytes, events, replies, dead, jobs, is_in_use: seen, .. } = stock.expect("it is there");
+fn check(summary: Option<Summary>, is_in_use: bool) {
+    let Summary { bytes, events, replies, dead, jobs, is_in_use: seen, .. } = summary.expect("it is there");
     assert_eq!((events, replies, dead, jobs, seen), (2, 1, 3, 1, is_in_use));
     assert!(bytes > 4096, "{bytes}");
 }

@@ -317,7 +317,7 @@ async fn a_journal_opens_with_its_key_only() {
         assert!(error.to_string().contains("the key does not open"), "{error}");
         let look = |key: &str| SqliteOptions::new().key(Secret::new(key)).look(folder.file());
         assert_eq!(look("wrong").unwrap_err().to_string(), error.to_string());
-        assert_eq!(look(good).unwrap().map(|stock| stock.events), Some(1));
+        assert_eq!(look(good).unwrap().map(|summary| summary.events), Some(1));
         assert_eq!(open(good).unwrap().recover().await.unwrap().events.len(), 1);
     }
 }

@@ -353,7 +353,7 @@ function reactions(entry) {
     const names = who.map(nameOf).join(", ");
     const button = make("button", { type: "button", ariaPressed: String(isMine), title: names, ariaLabel: `${emoji} from ${names}` },
       emoji, make("span", { textContent: String(who.length) }));
-    button.dataset.key = `tally ${emoji}`;
+    button.dataset.key = `reaction ${emoji}`;
     button.onclick = () => toggle(entry, emoji);
     list.append(button);
   }
@@ -362,8 +362,8 @@ function reactions(entry) {
 
 function toggle(entry, emoji) {
   const now = entries.get(entry.id) ?? entry;
-  const tally = now.reactions.find((found) => found.emoji === emoji);
-  const isRemoved = tally?.people.some((person) => person.id === me.id) ?? false;
+  const shown = now.reactions.find((found) => found.emoji === emoji);
+  const isRemoved = shown?.people.some((person) => person.id === me.id) ?? false;
   return act("react", { person: me.id, message: entry.id, emoji, is_removed: isRemoved });
 }
 
