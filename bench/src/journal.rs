@@ -240,7 +240,7 @@ async fn dead(path: &Path) -> io::Result<()> {
     recover(&mut journal).await?;
     for from in (0..MANY).step_by(1000) {
         write(&mut journal, (from..from + 1000).map(|number| accept(number, true)).collect()).await?;
-        let bury = |sequence| {
+        let dead_letter = |sequence| {
             Entry::Event(
                 sequence,
                 EventEntry::DeadLetter {
@@ -251,7 +251,7 @@ async fn dead(path: &Path) -> io::Result<()> {
                 },
             )
         };
-        write(&mut journal, (from + 1..=from + 1000).map(bury).collect()).await?;
+        write(&mut journal, (from + 1..=from + 1000).map(dead_letter).collect()).await?;
     }
     let (start, cpu) = (Instant::now(), cpu_time());
     let answers = write(&mut journal, vec![Entry::Query(Query::ListDead(DeadFilter::default()))]).await?;

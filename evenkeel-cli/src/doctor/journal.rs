@@ -49,7 +49,10 @@ fn told(path: &impl std::fmt::Display, summary: &Summary) -> String {
 }
 
 fn user(summary: &Summary) -> Finding {
-    Finding::ok("bot", if summary.is_in_use { "one runs on this journal" } else { "none runs on this journal" })
+    Finding::ok(
+        "bot",
+        if summary.is_in_use { "one runs on this journal" } else { "none runs on this journal" },
+    )
 }
 
 fn owner(summary: &Summary, account: &Account) -> Option<Finding> {

@@ -63,7 +63,7 @@ async fn is_gone(process: u32) {
     panic!("process {process} is still there: {status:?}");
 }
 
-/// Whether there is no such process, or one that is dead and for another to bury: the first process of the system
+/// Whether there is no such process, or one that is dead and for another to reap: the first process of the system
 /// gets orphans, and in a container does not always care.
 fn has_left(process: u32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { return true };

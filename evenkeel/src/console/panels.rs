@@ -201,7 +201,10 @@ async fn replay(State(handles): State<BotHandles>, Json(chosen): Json<Chosen>) -
     Ok(Json(answered(handles.letters.replay(chosen.filter()?)).await?))
 }
 
-async fn discard(State(handles): State<BotHandles>, Json(chosen): Json<Chosen>) -> Result<Json<u64>, Refusal> {
+async fn discard(
+    State(handles): State<BotHandles>,
+    Json(chosen): Json<Chosen>,
+) -> Result<Json<u64>, Refusal> {
     Ok(Json(answered(handles.letters.discard(chosen.filter()?)).await?))
 }
 
@@ -253,7 +256,10 @@ struct Cancel {
 }
 
 /// Answers whether there was such a job.
-async fn cancel(State(handles): State<BotHandles>, Json(cancel): Json<Cancel>) -> Result<Json<bool>, Refusal> {
+async fn cancel(
+    State(handles): State<BotHandles>,
+    Json(cancel): Json<Cancel>,
+) -> Result<Json<bool>, Refusal> {
     Ok(Json(answered(handles.jobs.cancel(cancel.name)).await?))
 }
 
@@ -273,7 +279,10 @@ struct Pardon {
 }
 
 /// Lets a command go from quarantine, and answers how many of this name there were.
-async fn pardon(State(handles): State<BotHandles>, Json(pardon): Json<Pardon>) -> Result<Json<usize>, Refusal> {
+async fn pardon(
+    State(handles): State<BotHandles>,
+    Json(pardon): Json<Pardon>,
+) -> Result<Json<usize>, Refusal> {
     let pardoned = handles.status.pardon(pardon.name).await;
     let pardoned =
         pardoned.ok_or_else(|| Error::new("the bot has stopped: its quarantine is gone with it"))?;

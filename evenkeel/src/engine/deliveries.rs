@@ -279,7 +279,7 @@ fn known(
 ) -> Option<crate::error::Result<Option<crate::event::MessageId>>> {
     origin?.facts.iter().find_map(|fact| match fact {
         CompletedEffect::Sent { index: sent, id } if *sent == index => Some(Ok(id.clone())),
-        CompletedEffect::DeadLettered { index: buried } if *buried == index => {
+        CompletedEffect::DeadLettered { index: dead } if *dead == index => {
             Some(Err(Error::new("an earlier attempt sent this reply, and nobody knows whether it arrived")))
         }
         _ => None,

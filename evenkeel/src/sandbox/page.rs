@@ -105,8 +105,8 @@ impl Page {
     pub(super) async fn serve(&self, sandbox: Sandbox, inbox: &Inbox) -> Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
         let (_running, stopped) = watch::channel(());
-        let handles =
-            handles(inbox).ok_or_else(|| Error::new("the page of the sandbox needs a bot that it can show"))?;
+        let handles = handles(inbox)
+            .ok_or_else(|| Error::new("the page of the sandbox needs a bot that it can show"))?;
         let (name, chips) = (self.name.as_str().into(), self.chips.as_slice().into());
         let story = self.story.as_slice().into();
         let room = Room { sandbox, handles: handles.clone(), name, chips, story, stopped };

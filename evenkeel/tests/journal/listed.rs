@@ -6,7 +6,7 @@ use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{Answer, DeadFilter, Entry, Journal, NewJob, OperatorEntry, Query, Reason};
 use tokio::time::timeout;
 
-use crate::made::{Folder, accept, ask, bury, listed, number, write};
+use crate::made::{Folder, accept, ask, dead_letter, listed, number, write};
 
 fn job(name: &str) -> Entry {
     let (name, conversation, body) = (name.to_owned(), "alice".to_owned(), "{}".into());
@@ -20,7 +20,7 @@ async fn a_list_shows_what_is_kept_when_it_is_read() {
     journal.recover().await.unwrap();
     for id in ["a", "b"] {
         let sequence = number(&ask(&mut journal, accept(id)).await);
-        write(&mut journal, vec![bury(sequence, Reason::Failed), job(id)]).await;
+        write(&mut journal, vec![dead_letter(sequence, Reason::Failed), job(id)]).await;
     }
     let jobs = || Entry::Query(Query::ListJobs { conversation: None, after: None, limit: 9 });
     let asked = vec![

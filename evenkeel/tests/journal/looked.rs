@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use evenkeel::journal::sqlite::{SqliteJournal, SqliteOptions, Summary};
 use evenkeel::journal::{Entry, Journal, NewJob, Reason};
 
-use crate::made::{Folder, accept, bury, bury_reply, key, promise, write};
+use crate::made::{Folder, accept, dead_letter, dead_letter_reply, key, promise, write};
 
 fn look(file: &Path) -> Option<Summary> {
     SqliteOptions::new().look(file).unwrap()
@@ -45,8 +45,8 @@ async fn filled(file: &Path) -> SqliteJournal {
     let letters = [promise(7, 0), promise(8, 0), promise(9, 0)];
     write(&mut journal, [accept("a"), accept("b"), accept("c"), job].into_iter().chain(letters).collect())
         .await;
-    let dead = [key(7, 0), key(8, 0)].map(|key| bury_reply(key, Reason::Refused));
-    write(&mut journal, [bury(1, Reason::Failed)].into_iter().chain(dead).collect()).await;
+    let dead = [key(7, 0), key(8, 0)].map(|key| dead_letter_reply(key, Reason::Refused));
+    write(&mut journal, [dead_letter(1, Reason::Failed)].into_iter().chain(dead).collect()).await;
     journal
 }
 

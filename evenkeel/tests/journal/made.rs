@@ -68,12 +68,12 @@ pub(crate) fn promise(sequence: u64, index: u32) -> Entry {
     Entry::Promise { outbound: outbound(sequence, index, "pong"), command: "!pong".to_owned(), begins: false }
 }
 
-pub(crate) fn bury(sequence: u64, reason: Reason) -> Entry {
+pub(crate) fn dead_letter(sequence: u64, reason: Reason) -> Entry {
     let (error, command) = ("no".to_owned(), "!ping".to_owned());
     Entry::Event(sequence, EventEntry::DeadLetter { reason, error, command, now_ms: 2000 })
 }
 
-pub(crate) fn bury_reply(key: SendKey, reason: Reason) -> Entry {
+pub(crate) fn dead_letter_reply(key: SendKey, reason: Reason) -> Entry {
     let (error, command) = ("no".to_owned(), "!ping".to_owned());
     Entry::Reply(key, ReplyEntry::DeadLetter { reason, error, command, now_ms: 2000 })
 }

@@ -11,8 +11,8 @@ use evenkeel::journal::{
 };
 
 use crate::made::{
-    Folder, accept, ask, begin_at_once, beside, bury, bury_reply, key, listed, number, promise, replayed,
-    write,
+    Folder, accept, ask, begin_at_once, beside, dead_letter, dead_letter_reply, key, listed, number, promise,
+    replayed, write,
 };
 use crate::released::fill;
 
@@ -196,7 +196,8 @@ async fn a_dead_letter_with_odd_columns_is_listed() {
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
     journal.recover().await.unwrap();
     write(&mut journal, vec![begin_at_once("a"), promise(8, 0)]).await;
-    write(&mut journal, vec![bury(1, Reason::Failed), bury_reply(key(8, 0), Reason::Refused)]).await;
+    write(&mut journal, vec![dead_letter(1, Reason::Failed), dead_letter_reply(key(8, 0), Reason::Refused)])
+        .await;
     for table in ["event", "letter"] {
         let odd = "reason = x'ff', command = x'ff', error = NULL, at_ms = 'noon', attempts = 'many'";
         raw(&folder.file()).execute_batch(&format!("UPDATE {table} SET {odd}")).unwrap();

@@ -6,8 +6,8 @@ use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, EventEntry, Journal, 
 use evenkeel::{Conversation, Event, File, Message, Reply, Sender};
 
 use crate::made::{
-    Folder, accept, ask, begin_at_once, bury, bury_reply, event_in, in_pages, key, load, number, promise,
-    replayed, reply, write,
+    Folder, accept, ask, begin_at_once, dead_letter, dead_letter_reply, event_in, in_pages, key, load,
+    number, promise, replayed, reply, write,
 };
 
 /// Runs a check on both: `$journal` is new, and `$again` begins anew on what it has.
@@ -33,7 +33,7 @@ async fn parked_events_come_first_and_their_replies_in_the_order_of_all() {
         journal.recover().await.unwrap();
         write(&mut journal, ["a", "b", "c"].map(accept).into()).await;
         write(&mut journal, vec![promise(1, 0), Entry::Event(1, EventEntry::Done)]).await;
-        write(&mut journal, vec![promise(3, 0), bury(3, Reason::Parked)]).await;
+        write(&mut journal, vec![promise(3, 0), dead_letter(3, Reason::Parked)]).await;
         again!();
         let first = journal.recover_in_pages().await.unwrap();
         assert!(first.has_more && first.letters.is_empty());
@@ -53,8 +53,8 @@ async fn what_comes_in_between_two_pages_is_in_neither() {
     on_both!("pages-between", |journal, again| {
         journal.recover().await.unwrap();
         write(&mut journal, ["a", "b", "c", "d"].map(accept).into()).await;
-        write(&mut journal, vec![bury(2, Reason::Failed)]).await;
-        write(&mut journal, vec![promise(4, 0), bury_reply(key(4, 0), Reason::Refused)]).await;
+        write(&mut journal, vec![dead_letter(2, Reason::Failed)]).await;
+        write(&mut journal, vec![promise(4, 0), dead_letter_reply(key(4, 0), Reason::Refused)]).await;
         again!();
         journal.recover_in_pages().await.unwrap();
         assert_eq!(numbers(&load(&mut journal, 1, usize::MAX).await.events), [1]);
@@ -136,7 +136,11 @@ async fn a_parked_event_that_is_decided_before_its_page_comes_once() {
         let events =
             ["a", "b"].map(|who| Entry::Accept { event: event_in(who, who), now_ms: 1, begins: false });
         write(&mut journal, events.into()).await;
-        write(&mut journal, vec![promise(1, 0), bury(1, Reason::Parked), bury(2, Reason::Parked)]).await;
+        write(
+            &mut journal,
+            vec![promise(1, 0), dead_letter(1, Reason::Parked), dead_letter(2, Reason::Parked)],
+        )
+        .await;
         again!();
         assert_eq!(numbers(&journal.recover_in_pages().await.unwrap().events), [1, 2]);
         let of = |sequence| DeadFilter { id: Some(DeadId::Event(sequence)), ..DeadFilter::default() };

@@ -10,7 +10,8 @@ use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions}
 use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Journal, NewJob, OperatorEntry, Outcome, Reason};
 
 use crate::made::{
-    Folder, accept, ask, begin_at_once, beside, bury, bury_reply, key, listed, promise, replayed, write,
+    Folder, accept, ask, begin_at_once, beside, dead_letter, dead_letter_reply, key, listed, promise,
+    replayed, write,
 };
 
 /// Opening fails with this line, as does looking, and nothing in the folder changes.
@@ -354,7 +355,7 @@ async fn a_command_that_no_bot_executes_says_so_and_is_done_at_the_next_start() 
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
     journal.recover().await.unwrap();
     write(&mut journal, vec![accept("a")]).await;
-    write(&mut journal, vec![bury(1, Reason::Failed)]).await;
+    write(&mut journal, vec![dead_letter(1, Reason::Failed)]).await;
     let mut operator = DeadLetters::open(folder.file()).unwrap();
     let outcome = operator.replay(&DeadFilter::default(), 4000).unwrap();
     assert!(outcome.is_waiting && outcome.events == 0);
@@ -371,7 +372,8 @@ async fn without_a_bot_the_operator_owns_the_journal_for_a_moment() {
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
     journal.recover().await.unwrap();
     write(&mut journal, vec![begin_at_once("a"), accept("b"), promise(9, 1)]).await;
-    write(&mut journal, vec![bury(2, Reason::Failed), bury_reply(key(9, 1), Reason::Refused)]).await;
+    write(&mut journal, vec![dead_letter(2, Reason::Failed), dead_letter_reply(key(9, 1), Reason::Refused)])
+        .await;
     journal.close().await;
     let mut operator = DeadLetters::open(folder.file()).unwrap();
     while operator.is_in_use() {
@@ -395,10 +397,10 @@ async fn the_operator_replays_beside_a_running_bot() {
     journal.recover().await.unwrap();
     write(&mut journal, vec![accept("a"), accept("b"), accept("c"), promise(9, 1)]).await;
     let dead = vec![
-        bury(1, Reason::Failed),
-        bury(2, Reason::Parked),
-        bury(3, Reason::Parked),
-        bury_reply(key(9, 1), Reason::Refused),
+        dead_letter(1, Reason::Failed),
+        dead_letter(2, Reason::Parked),
+        dead_letter(3, Reason::Parked),
+        dead_letter_reply(key(9, 1), Reason::Refused),
     ];
     write(&mut journal, dead).await;
     let mut operator = DeadLetters::open(folder.file()).unwrap();

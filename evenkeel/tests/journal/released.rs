@@ -15,7 +15,8 @@ use evenkeel::journal::{
 use evenkeel::{File, MessageId, Reply};
 
 use crate::made::{
-    Folder, accept, ask, begin_at_once, bury, bury_reply, key, listed, outbound, promise, reply, write,
+    Folder, accept, ask, begin_at_once, dead_letter, dead_letter_reply, key, listed, outbound, promise,
+    reply, write,
 };
 
 pub(crate) fn fixture(version: i32) -> PathBuf {
@@ -36,8 +37,8 @@ pub(crate) async fn fill(journal: &mut SqliteJournal) {
             Entry::Event(3, EventEntry::Retry { due_ms: 5000 }),
             Entry::Event(4, EventEntry::Suspend),
             Entry::Event(5, EventEntry::Done),
-            bury(6, Reason::Panicked),
-            bury(7, Reason::Parked),
+            dead_letter(6, Reason::Panicked),
+            dead_letter(7, Reason::Parked),
             step,
             Entry::Promise { outbound: outbound(8, 0, "at once"), command: String::new(), begins: true },
             Entry::Reply(key(8, 0), ReplyEntry::Sent { id: Some(MessageId::new("m8")) }),
@@ -51,7 +52,7 @@ pub(crate) async fn fill(journal: &mut SqliteJournal) {
             promise(5, 2),
             Entry::Reply(key(5, 2), ReplyEntry::Postpone { due_ms: 7000 }),
             promise(5, 3),
-            bury_reply(key(5, 3), Reason::Refused),
+            dead_letter_reply(key(5, 3), Reason::Refused),
             Entry::Remember {
                 conversation: "alice".to_owned(),
                 name: "form".to_owned(),

@@ -9,8 +9,8 @@ use evenkeel::journal::{
 use evenkeel::{File, MessageId, Reply};
 
 use crate::made::{
-    Folder, accept, ask, begin_at_once, bury, bury_reply, event, key, listed, number, outbound, promise,
-    replayed, reply, write,
+    Folder, accept, ask, begin_at_once, dead_letter, dead_letter_reply, event, key, listed, number, outbound,
+    promise, replayed, reply, write,
 };
 
 /// A journal that can be taken away and come back.
@@ -163,7 +163,7 @@ promises! {
         write(&mut journal, vec![promise(1, 0), nobody]).await;
         let (mut journal, left) = journal.restart().await;
         assert_eq!(letters(&left.letters), ["!pong", ""]);
-        write(&mut journal, vec![bury_reply(key(1, 0), Reason::Refused)]).await;
+        write(&mut journal, vec![dead_letter_reply(key(1, 0), Reason::Refused)]).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
         assert_eq!(letters(&again.letters), ["!ping"], "what the list said");
@@ -184,7 +184,7 @@ promises! {
         write(&mut journal, vec![Entry::Promise { outbound: outbound.clone(), command: String::new(), begins: true }]).await;
         let (mut journal, left) = journal.restart().await;
         assert!(left.letters[0].outbound == outbound);
-        write(&mut journal, vec![bury_reply(key(9, 0), Reason::Refused)]).await;
+        write(&mut journal, vec![dead_letter_reply(key(9, 0), Reason::Refused)]).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
         assert!(again.letters[0].outbound.action == outbound.action);
@@ -285,8 +285,8 @@ promises! {
     async fn dead_letters_are_listed_as_asked(journal) {
         write(&mut journal, vec![begin_at_once("a"), begin_at_once("b"), accept("c"), promise(9, 1)]).await;
         let batch = vec![
-            bury(1, Reason::Failed), bury(2, Reason::Panicked), bury(3, Reason::Parked),
-            bury_reply(key(9, 1), Reason::Refused),
+            dead_letter(1, Reason::Failed), dead_letter(2, Reason::Panicked), dead_letter(3, Reason::Parked),
+            dead_letter_reply(key(9, 1), Reason::Refused),
         ];
         write(&mut journal, batch).await;
         let (mut journal, left) = journal.restart().await;
@@ -320,7 +320,7 @@ promises! {
         let step = Entry::Event(1, EventEntry::Step { name: "pay".to_owned(), value: "7".into() });
         write(&mut journal, vec![begin_at_once("a"), begin_at_once("b"), promise(8, 3)]).await;
         write(&mut journal, vec![step, promise(1, 0), Entry::Reply(key(1, 0), ReplyEntry::Sent { id: None })]).await;
-        let dead = vec![bury(1, Reason::Failed), bury(2, Reason::Parked), bury_reply(key(8, 3), Reason::Unknown)];
+        let dead = vec![dead_letter(1, Reason::Failed), dead_letter(2, Reason::Parked), dead_letter_reply(key(8, 3), Reason::Unknown)];
         write(&mut journal, dead).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
@@ -341,25 +341,25 @@ promises! {
         journal.recover().await.unwrap();
         write(&mut journal, vec![begin_at_once("a"), begin_at_once("b"), begin_at_once("c")]).await;
         for (sequence, index) in [(1, 0), (1, 1), (2, 0), (3, 0)] {
-            write(&mut journal, vec![promise(sequence, index), bury_reply(key(sequence, index), Reason::Unknown)]).await;
+            write(&mut journal, vec![promise(sequence, index), dead_letter_reply(key(sequence, index), Reason::Unknown)]).await;
         }
         let one = |id| DeadFilter { id: Some(id), ..DeadFilter::default() };
         // What becomes of the reply of a dead event is nobody's business any more.
         let discard = |id| Entry::Operator(OperatorEntry::Discard(one(id)));
-        write(&mut journal, vec![bury(3, Reason::Failed), discard(DeadId::Reply(3, 0))]).await;
+        write(&mut journal, vec![dead_letter(3, Reason::Failed), discard(DeadId::Reply(3, 0))]).await;
         write(&mut journal, vec![discard(DeadId::Reply(1, 0))]).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: one(DeadId::Reply(1, 1)), now_ms: 3000 });
         assert_eq!(replayed(ask(&mut journal, replay).await).letters[0].outbound.key, key(4, 0));
         write(&mut journal, vec![Entry::Reply(key(4, 0), ReplyEntry::Sent { id: None })]).await;
         let (mut journal, left) = journal.restart().await;
         let facts: Vec<_> = left.events.iter().map(|event| (event.sequence, event.facts.clone())).collect();
-        let buried = |index| CompletedEffect::DeadLettered { index };
-        assert_eq!(facts, [(1, vec![buried(0), buried(1)]), (2, vec![buried(0)])]);
+        let dead = |index| CompletedEffect::DeadLettered { index };
+        assert_eq!(facts, [(1, vec![dead(0), dead(1)]), (2, vec![dead(0)])]);
         assert!(left.letters.is_empty());
         let dead = listed(&mut journal, DeadFilter::default()).await;
         assert_eq!(dead.iter().map(|dead| dead.id).collect::<Vec<_>>(), [DeadId::Event(3), DeadId::Reply(2, 0)]);
         // With the event, the fact is gone: its replay has all replies to send.
-        write(&mut journal, vec![bury(1, Reason::Failed)]).await;
+        write(&mut journal, vec![dead_letter(1, Reason::Failed)]).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: one(DeadId::Event(1)), now_ms: 3000 });
         assert_eq!(replayed(ask(&mut journal, replay).await).events[0].facts, []);
     }
@@ -368,10 +368,10 @@ promises! {
         journal.recover().await.unwrap();
         write(&mut journal, vec![begin_at_once("a"), begin_at_once("b"), begin_at_once("c")]).await;
         for (sequence, index) in [(1, 0), (1, 1 << 31), (2, 0), (3, 0)] {
-            write(&mut journal, vec![promise(sequence, index), bury_reply(key(sequence, index), Reason::Refused)]).await;
+            write(&mut journal, vec![promise(sequence, index), dead_letter_reply(key(sequence, index), Reason::Refused)]).await;
         }
         // A reply of an event that is done was promised by its end, and is its own; a parked event keeps its facts.
-        let ends = vec![bury(1, Reason::Failed), Entry::Event(2, EventEntry::Done), bury(3, Reason::Parked)];
+        let ends = vec![dead_letter(1, Reason::Failed), Entry::Event(2, EventEntry::Done), dead_letter(3, Reason::Parked)];
         write(&mut journal, ends).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
@@ -387,9 +387,9 @@ promises! {
         // By its name alone, as well; and a reply alone goes without its event.
         let one = |id| DeadFilter { id: Some(id), ..DeadFilter::default() };
         for index in [0, 1] {
-            write(&mut journal, vec![promise(4, index), bury_reply(key(4, index), Reason::Unknown)]).await;
+            write(&mut journal, vec![promise(4, index), dead_letter_reply(key(4, index), Reason::Unknown)]).await;
         }
-        write(&mut journal, vec![bury(4, Reason::Failed)]).await;
+        write(&mut journal, vec![dead_letter(4, Reason::Failed)]).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: one(DeadId::Reply(4, 0)), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
         assert_eq!((again.events.len(), again.letters.len(), again.anew), (0, 1, vec![]));
@@ -402,7 +402,7 @@ promises! {
 
     async fn what_is_discarded_is_gone(journal) {
         write(&mut journal, vec![accept("a"), accept("b"), promise(8, 3)]).await;
-        let dead = vec![bury(1, Reason::Failed), bury(2, Reason::Parked), bury_reply(key(8, 3), Reason::Unknown)];
+        let dead = vec![dead_letter(1, Reason::Failed), dead_letter(2, Reason::Parked), dead_letter_reply(key(8, 3), Reason::Unknown)];
         write(&mut journal, dead).await;
         let answer = ask(&mut journal, Entry::Operator(OperatorEntry::Discard(DeadFilter::default()))).await;
         assert!(matches!(answer, Answer::Discarded { count: 3, unparked } if unparked == [2]));
@@ -413,11 +413,11 @@ promises! {
     async fn what_nobody_knows_is_no_error(journal) {
         let batch = vec![
             Entry::Event(7, EventEntry::Begin), Entry::Event(7, EventEntry::Suspend), Entry::Event(7, EventEntry::Return),
-            Entry::Event(7, EventEntry::Retry { due_ms: 1 }), Entry::Event(7, EventEntry::Done), bury(7, Reason::Failed),
+            Entry::Event(7, EventEntry::Retry { due_ms: 1 }), Entry::Event(7, EventEntry::Done), dead_letter(7, Reason::Failed),
             Entry::Event(7, EventEntry::Step { name: "a".to_owned(), value: "b".into() }),
             Entry::Reply(key(7, 7), ReplyEntry::Sending { is_lazy: true }),
             Entry::Reply(key(7, 7), ReplyEntry::Sent { id: None }),
-            Entry::Reply(key(7, 7), ReplyEntry::Postpone { due_ms: 1 }), bury_reply(key(7, 7), Reason::Failed),
+            Entry::Reply(key(7, 7), ReplyEntry::Postpone { due_ms: 1 }), dead_letter_reply(key(7, 7), Reason::Failed),
             Entry::Reply(key(7, 7), ReplyEntry::Drop),
         ];
         let answers = write(&mut journal, batch).await;

@@ -124,10 +124,10 @@ impl Bot {
         for (&sequence, event) in &disk.tables().events {
             if event.is_running {
                 rows.push(Row::Crash { sequence });
-                rows.extend((event.crashes + 1 >= CRASHES).then_some(Row::Bury { sequence }));
+                rows.extend((event.crashes + 1 >= CRASHES).then_some(Row::DeadLetter { sequence }));
             }
             if event.is_dead && self.bug == Some(Bug::DeadForgotten) {
-                rows.push(Row::Unbury { sequence });
+                rows.push(Row::Forget { sequence });
             }
         }
         for (&key, letter) in &disk.tables().letters {
@@ -199,8 +199,8 @@ impl Bot {
     /// Gives a dead letter another chance.
     pub(super) fn replay(&mut self, sequence: u64, script: Script) {
         if self.bug == Some(Bug::DeleteThenReturn) {
-            let gone = What::Rows(vec![Row::Unbury { sequence }]);
-            return self.writer.push(gone, false, Then::Unburied { script });
+            let gone = What::Rows(vec![Row::Forget { sequence }]);
+            return self.writer.push(gone, false, Then::Forgotten { script });
         }
         let then = Then::Accepted { script: script.clone(), sequence: None };
         self.writer.push(What::Anew { script, old: Some(sequence) }, false, then);
@@ -262,7 +262,7 @@ impl Bot {
                     parcel.stage = Stage::Ready;
                 }
             }
-            Then::Unburied { script } => {
+            Then::Forgotten { script } => {
                 let then = Then::Accepted { script: script.clone(), sequence: None };
                 self.writer.push(What::Anew { script, old: None }, false, then);
             }
@@ -311,8 +311,8 @@ impl Bot {
 
     fn failed(&mut self, conversation: u32, sequence: u64, attempts: u32) {
         if attempts >= ATTEMPTS {
-            let buried = What::Rows(vec![Row::Bury { sequence }]);
-            return self.writer.push(buried, false, Then::Done { conversation, parcels: Vec::new() });
+            let dead = What::Rows(vec![Row::DeadLetter { sequence }]);
+            return self.writer.push(dead, false, Then::Done { conversation, parcels: Vec::new() });
         }
         self.writer.push(What::Rows(vec![Row::Rest { sequence }]), true, Then::Nothing);
         self.lane(conversation).state = State::Resting;

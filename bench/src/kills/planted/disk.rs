@@ -34,11 +34,11 @@ pub(super) enum Row {
     Done {
         sequence: u64,
     },
-    Bury {
+    DeadLetter {
         sequence: u64,
     },
     /// A dead letter vanishes.
-    Unbury {
+    Forget {
         sequence: u64,
     },
     Promise {
@@ -146,8 +146,8 @@ impl Tables {
                 event.crashes += 1;
                 event.is_running = false;
             }),
-            Row::Bury { sequence } => self.change(*sequence, |event| event.is_dead = true),
-            Row::Done { sequence } | Row::Unbury { sequence } => {
+            Row::DeadLetter { sequence } => self.change(*sequence, |event| event.is_dead = true),
+            Row::Done { sequence } | Row::Forget { sequence } => {
                 self.events.remove(sequence);
             }
             Row::Promise { key, letter } => {

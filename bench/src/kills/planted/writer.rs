@@ -55,7 +55,7 @@ pub(super) enum Then {
         conversation: u32,
     },
     /// The dead letter is gone and may come back.
-    Unburied {
+    Forgotten {
         script: Script,
     },
 }
@@ -112,7 +112,7 @@ impl Writer {
             };
             // Somebody else may have taken the dead letter away meanwhile, in this very batch even.
             let is_dead = |rows: &[Row], old: u64| {
-                let taken = |row: &Row| matches!(row, Row::Unbury { sequence } if *sequence == old);
+                let taken = |row: &Row| matches!(row, Row::Forget { sequence } if *sequence == old);
                 !rows.iter().any(taken) && disk.tables().events.get(&old).is_some_and(|event| event.is_dead)
             };
             match what {
@@ -127,7 +127,7 @@ impl Writer {
                     if old.is_some_and(|old| !is_dead(&rows, old)) {
                         continue;
                     }
-                    rows.extend(old.map(|sequence| Row::Unbury { sequence }));
+                    rows.extend(old.map(|sequence| Row::Forget { sequence }));
                     rows.push(Row::Accept { sequence: next, script });
                     then.number(&mut next);
                 }

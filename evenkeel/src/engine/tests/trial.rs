@@ -922,7 +922,7 @@ impl Truth {
             }
             (Entry::Event(sequence, EventEntry::DeadLetter { reason, now_ms, .. }), _) => {
                 let conversation = self.events[sequence].conversation().id();
-                self.findable.bury(DeadId::Event(*sequence), *now_ms, *reason, conversation);
+                self.findable.dead_letter(DeadId::Event(*sequence), *now_ms, *reason, conversation);
                 match reason {
                     Reason::Parked => assert!(self.parked.insert(*sequence)),
                     _ => self.ends(*sequence, End::Dead(*reason)),
@@ -942,7 +942,7 @@ impl Truth {
             (Entry::Reply(key, ReplyEntry::DeadLetter { reason, now_ms, .. }), _) => {
                 self.fares(*key, Fate::Dead);
                 let id = DeadId::Reply(key.sequence, key.index);
-                self.findable.bury(id, *now_ms, *reason, &self.conversations[&name(*key)]);
+                self.findable.dead_letter(id, *now_ms, *reason, &self.conversations[&name(*key)]);
             }
             (Entry::Reply(key, ReplyEntry::Drop), _) => self.fares(*key, Fate::Dropped),
             (Entry::Operator(OperatorEntry::Replay { .. }), Answer::Replayed(replayed)) => {

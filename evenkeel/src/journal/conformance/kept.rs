@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::broken::{Kept, Mismatch, same, same_lines};
 use super::made::{
-    ALICE, PENDING, arrival, bury, bury_reply, command, died, event, job, job_of, outbound, put, value,
+    ALICE, PENDING, arrival, command, dead_letter, dead_letter_reply, died, event, job, job_of, outbound,
+    put, value,
 };
 use super::shown::{Names, lines, scopes};
 use super::subject::{End, Open, Subject};
@@ -197,10 +198,10 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
             self.change(vec![
                 put(of(0), PENDING, &reply),
                 put(of(1), PENDING, &outbound("no files", &[])),
-                bury_reply(of(1), died(Reason::Refused, "!pong", 5)),
+                dead_letter_reply(of(1), died(Reason::Refused, "!pong", 5)),
                 Change::Put(Row::Step(names.events[last], "pay", &body)),
                 value(Scope::person(ALICE), &name, &body),
-                bury(names.events[0], died(Reason::Failed, "!ping", 6)),
+                dead_letter(names.events[0], died(Reason::Failed, "!ping", 6)),
                 Change::Mark(Mark::Command(names.commands[0], "done".to_owned())),
             ])
             .await?;

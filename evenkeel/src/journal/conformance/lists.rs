@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::broken::{Kept, Mismatch, same};
-use super::made::{ALICE, PENDING, READY, SENT, arrival, bury, bury_reply, died, event, outbound, put};
+use super::made::{
+    ALICE, PENDING, READY, SENT, arrival, dead_letter, dead_letter_reply, died, event, outbound, put,
+};
 use super::shown::{Names, dead_lines, event_text, reply_text};
 use super::subject::{End, Open, Subject};
 use crate::journal::store::{
@@ -35,15 +37,15 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
             Change::Put(Row::Step(alive, "pay", &body)),
             put(of(alive, 0), PENDING, &reply),
             Change::Put(fact(of(alive, 1))),
-            bury(dead, died(Reason::Failed, "", 1)),
+            dead_letter(dead, died(Reason::Failed, "", 1)),
             Change::Put(fact(of(dead, 0))),
-            bury(parked, died(Reason::Parked, "", 1)),
+            dead_letter(parked, died(Reason::Parked, "", 1)),
             Change::Delete(Key::Event(done)),
             put(of(unsent, 0), ReplyState { stage: ReplyStage::Sending, ..PENDING }, &reply),
             put(of(unsent, 1), PENDING, &reply),
-            bury_reply(of(unsent, 1), died(Reason::Unknown, "", 1)),
+            dead_letter_reply(of(unsent, 1), died(Reason::Unknown, "", 1)),
             Change::Delete(Key::Event(unsent)),
-            bury(dead_unsent, died(Reason::Failed, "", 1)),
+            dead_letter(dead_unsent, died(Reason::Failed, "", 1)),
             put(of(dead_unsent, 0), PENDING, &reply),
             Change::Put(fact(of(dead_unsent, 1))),
             Change::Put(Row::Step(dead_unsent, "pay", &body)),
@@ -107,11 +109,13 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
             (ids[4], Reason::Failed, "!pay", 300),
             (bobs, Reason::Poison, "!ping", 200),
         ];
-        changes.extend(events.map(|(id, reason, command, at_ms)| bury(id, died(reason, command, at_ms))));
+        changes
+            .extend(events.map(|(id, reason, command, at_ms)| dead_letter(id, died(reason, command, at_ms))));
         let replies =
             [(of(ids[0], 0), Reason::Refused, "!ping", 300), (of(ids[0], 7), Reason::Unknown, "!pay", 100)];
-        changes
-            .extend(replies.map(|(id, reason, command, at_ms)| bury_reply(id, died(reason, command, at_ms))));
+        changes.extend(
+            replies.map(|(id, reason, command, at_ms)| dead_letter_reply(id, died(reason, command, at_ms))),
+        );
         let (last, at_ms) = (of(ids[3], 1), 300);
         let state = ReplyState { stage: ReplyStage::Dead, attempts: 2, due_ms: 0, has_files: true };
         changes.push(Change::Mark(Mark::Reply(last, state, Some(died(Reason::NotSent, "!ping", at_ms)))));

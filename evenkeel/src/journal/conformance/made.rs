@@ -88,13 +88,13 @@ pub(super) fn died<'a>(reason: Reason, command: &'a str, at_ms: u64) -> Death<'a
 }
 
 /// An event is given up.
-pub(super) fn bury<'a>(id: EventId, death: Death<'a>) -> Change<'a> {
+pub(super) fn dead_letter<'a>(id: EventId, death: Death<'a>) -> Change<'a> {
     let stage = if death.reason == Reason::Parked { EventStage::Parked } else { EventStage::Dead };
     Change::Mark(Mark::Event(id, EventState { stage, attempts: 1, ..READY }, Some(death)))
 }
 
 /// A reply without files is given up.
-pub(super) fn bury_reply<'a>(id: ReplyId, death: Death<'a>) -> Change<'a> {
+pub(super) fn dead_letter_reply<'a>(id: ReplyId, death: Death<'a>) -> Change<'a> {
     let state = ReplyState { stage: ReplyStage::Dead, attempts: 2, ..PENDING };
     Change::Mark(Mark::Reply(id, state, Some(death)))
 }

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::broken::{Kept, Mismatch, same};
-use super::made::{ALICE, PENDING, READY, SENT, arrival, bury_reply, died, drop_reply, event, outbound, put};
+use super::made::{
+    ALICE, PENDING, READY, SENT, arrival, dead_letter_reply, died, drop_reply, event, outbound, put,
+};
 use super::shown::{Names, Seen, SeenReply, dead_lines, event_text, reply_text};
 use super::subject::{End, Open, Subject};
 use crate::event::{Attachment, Conversation, Event, Message, MessageId, Other, Sender};
@@ -128,7 +130,7 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
             body: Body::Empty,
         };
         self.change(vec![
-            bury_reply(id, died(Reason::Refused, "!other", 9)),
+            dead_letter_reply(id, died(Reason::Refused, "!other", 9)),
             put(id, state, &fewer),
             put(full.reply(1), state, &fewer),
             Change::Delete(Key::Files(full.reply(2))),
@@ -179,7 +181,7 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         let command = |seen: &Seen| seen.replies[0].command.clone();
         self.change(vec![Change::Mark(Mark::Reply(full.reply(0), PENDING, None))]).await?;
         same("the command of a reply", &command(&self.parts(full.id).await?), &"!pong")?;
-        self.change(vec![bury_reply(full.reply(0), died(Reason::Refused, "!other", 9))]).await?;
+        self.change(vec![dead_letter_reply(full.reply(0), died(Reason::Refused, "!other", 9))]).await?;
         same("the command that a death names", &command(&self.parts(full.id).await?), &"!other")?;
         let names = Names { events: vec![full.id], ..Names::default() };
         let dead = dead_lines(self.store(), &DeadFilter::default(), &names).await?;

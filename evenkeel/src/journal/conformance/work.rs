@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::broken::{Kept, Mismatch, same, same_lines};
 use super::made::{
-    ALICE, PENDING, READY, arrival, batch, bury, bury_reply, command, died, drop_reply, event, job, outbound,
-    put, value,
+    ALICE, PENDING, READY, arrival, batch, command, dead_letter, dead_letter_reply, died, drop_reply, event,
+    job, outbound, put, value,
 };
 use super::shown::{Names, event_text};
 use super::subject::{End, Open, Subject, new};
@@ -36,12 +36,12 @@ impl Sample {
         let mut changes = vec![
             put(of(first, 0), PENDING, reply),
             put(of(first, 5), PENDING, reply),
-            bury_reply(of(first, 1), died(Reason::Refused, "!other", 7)),
+            dead_letter_reply(of(first, 1), died(Reason::Refused, "!other", 7)),
             Change::Put(Row::Step(first, "later", body)),
             value(Scope::conversation(ALICE), "later", body),
             value(Scope::BOT, "kept", body),
             Change::Mark(Mark::Event(first, EventState { attempts: 5, ..READY }, None)),
-            bury(second, died(Reason::Failed, "!ping", 8)),
+            dead_letter(second, died(Reason::Failed, "!ping", 8)),
             Change::Delete(Key::Steps(second)),
             Change::Delete(Key::Value(Scope::person(ALICE), "kept")),
             Change::Mark(Mark::Job(names.jobs[0], 99)),
@@ -247,9 +247,9 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         let reply = ReplyId { event: id, index: 3 };
         let mut changes = vec![
             Change::Mark(Mark::Event(id, READY, None)),
-            bury(id, died(Reason::Failed, "", 1)),
+            dead_letter(id, died(Reason::Failed, "", 1)),
             Change::Mark(Mark::Reply(reply, PENDING, None)),
-            bury_reply(reply, died(Reason::Failed, "", 1)),
+            dead_letter_reply(reply, died(Reason::Failed, "", 1)),
             Change::Mark(Mark::Job(1 << 40, 5)),
             Change::Mark(Mark::Command(1 << 40, "done".to_owned())),
             Change::Delete(Key::Event(id)),

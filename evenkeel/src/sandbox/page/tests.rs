@@ -34,7 +34,11 @@ fn page_of(status: Status, operator: Operator) -> (Router, Sandbox, watch::Sende
         stopped,
     };
     (
-        router(room, handles, Keys::new([Page::bind("127.0.0.1:0").unwrap().token, token()], STRANGER).unwrap()),
+        router(
+            room,
+            handles,
+            Keys::new([Page::bind("127.0.0.1:0").unwrap().token, token()], STRANGER).unwrap(),
+        ),
         sandbox,
         running,
     )

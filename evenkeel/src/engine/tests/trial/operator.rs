@@ -95,7 +95,7 @@ pub(super) struct Findable {
 }
 
 impl Findable {
-    pub(super) fn bury(&mut self, id: DeadId, at_ms: u64, reason: Reason, conversation: &str) {
+    pub(super) fn dead_letter(&mut self, id: DeadId, at_ms: u64, reason: Reason, conversation: &str) {
         let grave = Grave { at_ms, reason, conversation: conversation.to_owned() };
         assert!(self.dead.insert(id, grave).is_none(), "{id:?} is dead already");
     }

@@ -256,14 +256,14 @@ impl History {
                         matches!(name, Name::Event(event) | Name::Reply(event, _) if Some(*event) == of);
                     own && thing.is_dead()
                 };
-                let buries = |entry: &Entry| {
+                let gives_up = |entry: &Entry| {
                     matches!(
                         entry,
                         Entry::Event(_, EventEntry::DeadLetter { .. })
                             | Entry::Reply(_, ReplyEntry::DeadLetter { .. })
                     )
                 };
-                let dies = batch.iter().any(|entry| buries(entry) && about(entry) == of);
+                let dies = batch.iter().any(|entry| gives_up(entry) && about(entry) == of);
                 of.is_some() && (dies || self.kept.iter().any(is_dead))
             }
             (Entry::Remember { name, .. }, Name::Value(own)) => name == own,
