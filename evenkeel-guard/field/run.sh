@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the field program in each profile that the guard's README names, and runs it.
 # Usage: ./run.sh [debug|release|lines|lto|stripped|all]   the long form: every row, ten million polls, 200 suites
-#        ./run.sh ci                                       release with line tables: every row in three ways, a short run of the innocent ones
+#        ./run.sh ci                                       release with line tables: every row in three ways, a short run of the harmless ones
 # FIELD_POLLS and FIELD_RUNS say how many polls and suites; FIELD_CLEAN=1 removes each profile's build once it has run.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -50,9 +50,9 @@ long() {
   bounded 60 "$field" rows --lines "$lines" "${debug[@]}"
   step "samples: $1"
   bounded 60 "$field" samples
-  step "innocent rows: $1"
+  step "harmless rows: $1"
   local slice
-  for slice in $(seq 10); do bounded 25 "$field" innocent --polls "$polls" --slice "$slice/10"; done
+  for slice in $(seq 10); do bounded 25 "$field" harmless --polls "$polls" --slice "$slice/10"; done
   step "suites: $1"
   bounded 120 "$field" suite --runs "$runs"
   if [ "${FIELD_CLEAN:-0}" = 1 ]; then rm -rf "${target:?}/$1"; fi
@@ -68,8 +68,8 @@ short() {
     running+=($!)
   done
   for mode in "${running[@]}"; do wait "$mode"; done
-  step "innocent rows: $1"
-  bounded 10 "$field" innocent --polls "${FIELD_POLLS:-100000}"
+  step "harmless rows: $1"
+  bounded 10 "$field" harmless --polls "${FIELD_POLLS:-100000}"
 }
 
 case $profile in

@@ -137,7 +137,7 @@ pub(crate) struct Findings {
     pub(crate) pending: u64,
     pub(crate) dead: u64,
     /// Those of them that never ended the process.
-    pub(crate) innocent: u64,
+    pub(crate) harmless: u64,
     /// Never acknowledged and never answered: lost before the bot had them.
     pub(crate) upstream: u64,
     /// Answers that came again because they were under way when the process ended.
@@ -353,7 +353,7 @@ impl Walk {
                 self.findings.answered += 1;
             } else if fates.dead.contains(&message) {
                 self.findings.dead += 1;
-                self.findings.innocent += u64::from(known.crashes == 0);
+                self.findings.harmless += u64::from(known.crashes == 0);
             } else if fates.account_for(message) {
                 self.findings.pending += 1;
             } else if answers == 0 && !known.is_acknowledged {

@@ -39,7 +39,7 @@ pub(super) fn table(outcome: &Outcome) {
         ("answered in full", findings.answered.to_string()),
         ("still pending", findings.pending.to_string()),
         ("dead letters", findings.dead.to_string()),
-        ("of these, never ended the process", findings.innocent.to_string()),
+        ("of these, never ended the process", findings.harmless.to_string()),
         ("**accepted and lost**", (findings.count("lost") + findings.count("half")).to_string()),
         ("of these, half answered", findings.count("half").to_string()),
         ("**reordered**", findings.count("reordered").to_string()),

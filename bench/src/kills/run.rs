@@ -49,7 +49,7 @@ impl Outcome {
     /// Whether every promise was kept.
     pub(super) fn keeps_word(&self, trouble: Trouble) -> bool {
         // Where no process ends but by poison, everything else is answered.
-        let spares = trouble != Trouble::Abort || self.findings.innocent + self.findings.pending == 0;
+        let spares = trouble != Trouble::Abort || self.findings.harmless + self.findings.pending == 0;
         // A disk that was never full shows nothing.
         self.findings.is_clean() && spares && (trouble != Trouble::Full || self.full > 0)
     }

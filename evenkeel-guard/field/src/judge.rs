@@ -54,7 +54,7 @@ pub(crate) struct Outcome {
 
 pub(crate) fn judge(row: &Row, mode: Mode, seen: &Seen, value: Option<&str>, build: &Build) -> Outcome {
     let mut outcome = match row.kind {
-        Kind::Innocent => innocent(seen, mode),
+        Kind::Harmless => harmless(seen, mode),
         Kind::Blocks { class, beside } => blocking(seen, class, beside, build, mode),
     };
     if value.is_none() {
@@ -69,7 +69,7 @@ pub(crate) fn judge(row: &Row, mode: Mode, seen: &Seen, value: Option<&str>, bui
     outcome
 }
 
-fn innocent(seen: &Seen, mode: Mode) -> Outcome {
+fn harmless(seen: &Seen, mode: Mode) -> Outcome {
     // `findings` has every wait for a lock, and what `strict` says is what counts.
     let is_short_wait =
         |report: &&Report| report.class == Class::Contention && (mode == Mode::Strict || report.times < 3);

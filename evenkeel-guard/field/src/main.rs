@@ -14,7 +14,7 @@ mod database_server;
 mod rows;
 mod table;
 mod load;
-mod innocent;
+mod harmless;
 mod suite;
 #[cfg(feature = "large")]
 mod samples;
@@ -29,7 +29,7 @@ use judge::Lines;
 
 const USAGE: &str = "\
 field rows [--lines exact|names|labels] [--debug FILE] [--only TEXT] [--mode MODE,..]   every row once in every mode
-field innocent --polls N [--seed S] [--slice I/N]                     innocent rows on a loaded machine
+field harmless --polls N [--seed S] [--slice I/N]                     harmless rows on a loaded machine
 field suite [--runs N]                                                a suite of 16 threads under strict
 field samples [--only TEXT]                                           what was once wrong
 field list                                                            the table";
@@ -68,7 +68,7 @@ fn run(command: &str, arguments: &Arguments) -> ExitCode {
     let is_well = match command {
         "rows" => table::run(arguments),
         "rows-here" => table::run_here(arguments),
-        "innocent" => innocent::run(arguments),
+        "harmless" => harmless::run(arguments),
         "suite" => suite::run(arguments),
         "suite-once" => suite::once(arguments),
         #[cfg(feature = "large")]

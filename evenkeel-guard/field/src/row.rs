@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     /// There is a report of `class`; others are of that class or of those `beside`.
     Blocks { class: Class, beside: &'static [Class] },
     /// Nothing is reported.
-    Innocent,
+    Harmless,
 }
 
 /// Where a handler can run at all.
@@ -44,7 +44,7 @@ pub(crate) enum Place {
     Anywhere,
     /// It panics on a thread of a tokio runtime, watched or not.
     OutsideTokio,
-    /// Only a clock tells it from what is innocent, and a test goes by no clock.
+    /// Only a clock tells it from what is harmless, and a test goes by no clock.
     OutsideTests,
 }
 
@@ -70,7 +70,7 @@ where
     row(package, name, Kind::Blocks { class, beside: &[] }, make)
 }
 
-pub(crate) fn innocent<R>(
+pub(crate) fn harmless<R>(
     package: &'static str,
     name: &'static str,
     make: impl Fn() -> R + Send + Sync + 'static,
@@ -79,7 +79,7 @@ where
     R: Future + Send + 'static,
     R::Output: Debug,
 {
-    row(package, name, Kind::Innocent, make)
+    row(package, name, Kind::Harmless, make)
 }
 
 fn row<R>(
@@ -127,8 +127,8 @@ impl Row {
         format!("{}: {}", self.package, self.name)
     }
 
-    pub(crate) fn is_innocent(&self) -> bool {
-        matches!(self.kind, Kind::Innocent)
+    pub(crate) fn is_harmless(&self) -> bool {
+        matches!(self.kind, Kind::Harmless)
     }
 }
 

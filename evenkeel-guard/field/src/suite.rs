@@ -1,4 +1,4 @@
-//! A test suite with 16 threads under strict, again and again: what is innocent must never fail one.
+//! A test suite with 16 threads under strict, again and again: what is harmless must never fail one.
 
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
@@ -69,10 +69,10 @@ fn suite(arguments: &Arguments) -> Vec<String> {
     failures
 }
 
-/// Every innocent row once, as a test with a runtime of its own, 16 at a time.
+/// Every harmless row once, as a test with a runtime of its own, 16 at a time.
 pub(crate) fn once(arguments: &Arguments) -> bool {
     let rows =
-        rows::all().into_iter().filter(|row| row.is_innocent() && row.title().contains(&arguments.only));
+        rows::all().into_iter().filter(|row| row.is_harmless() && row.title().contains(&arguments.only));
     let rows: Vec<_> = rows.collect();
     // What a test waits for that finds another one starting a server is no false failure.
     crate::server::start_all();

@@ -28,15 +28,15 @@ struct Sum {
     blocking: usize,
     found: usize,
     lines: (usize, usize),
-    innocent: usize,
+    harmless: usize,
     silent: usize,
     wrong: usize,
 }
 
 impl Sum {
     fn add(&mut self, row: &Row, outcome: &Outcome) {
-        let (all, good) = if row.is_innocent() {
-            (&mut self.innocent, &mut self.silent)
+        let (all, good) = if row.is_harmless() {
+            (&mut self.harmless, &mut self.silent)
         } else {
             (&mut self.blocking, &mut self.found)
         };
@@ -51,13 +51,13 @@ pub(crate) fn list() -> bool {
     let rows = rows::all();
     let packages: BTreeSet<_> = rows.iter().map(|row| row.package).collect();
     for row in &rows {
-        println!("{:<9} {}", if row.is_innocent() { "innocent" } else { "blocks" }, row.title());
+        println!("{:<9} {}", if row.is_harmless() { "harmless" } else { "blocks" }, row.title());
     }
-    let innocent = rows.iter().filter(|row| row.is_innocent()).count();
+    let harmless = rows.iter().filter(|row| row.is_harmless()).count();
     println!(
-        "{} rows: {} block, {innocent} do not; {} crates",
+        "{} rows: {} block, {harmless} do not; {} crates",
         rows.len(),
-        rows.len() - innocent,
+        rows.len() - harmless,
         packages.len()
     );
     true
@@ -214,7 +214,7 @@ fn told(rows: &[Row], modes: &[Mode], outcomes: &[Vec<Option<Outcome>>], began: 
     println!("\n{:<12}{:>16}{:>16}{:>16}{:>8}", "mode", "found", "right lines", "silent", "wrong");
     for (mode, sum) in modes.iter().zip(&sums) {
         let of = |good: usize, all: usize| format!("{good} of {all}");
-        let (found, silent) = (of(sum.found, sum.blocking), of(sum.silent, sum.innocent));
+        let (found, silent) = (of(sum.found, sum.blocking), of(sum.silent, sum.harmless));
         let lines = of(sum.lines.1, sum.lines.0);
         println!("{:<12}{found:>16}{lines:>16}{silent:>16}{:>8}", mode.word(), sum.wrong);
     }

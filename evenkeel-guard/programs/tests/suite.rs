@@ -90,7 +90,7 @@ async fn memory() {
 }
 
 /// Each row gives four tests of one kind.
-macro_rules! innocent {
+macro_rules! harmless {
     ($($name:ident: $future:expr;)*) => {$(
         mod $name {
             use super::*;
@@ -120,7 +120,7 @@ macro_rules! innocent {
     )*};
 }
 
-innocent! {
+harmless! {
     talking: talk(7);
     reading_files: files();
     passing_messages: channels();

@@ -84,7 +84,7 @@ fn a_process_plays_its_role() {
     let Ok(role) = env::var(ROLE) else { return };
     match &*role {
         "busy" => busy(),
-        "innocent" => innocent(),
+        "harmless" => harmless(),
         name => {
             let row = rows().into_iter().find(|row| row.name == name).unwrap();
             let outcome = row.run_here();
@@ -106,7 +106,7 @@ fn busy() {
 }
 
 /// Polls what is fine until standard input ends; no report may come of it.
-fn innocent() {
+fn harmless() {
     let runtime = runtime();
     let executor = Executor::threads(runtime.handle().clone(), 2);
     let polls = || async {
@@ -146,25 +146,25 @@ fn ticks(id: u32) -> u64 {
 }
 
 #[test]
-fn row_59_busy_processes_do_not_make_an_innocent_poll_guilty() {
+fn row_59_busy_processes_do_not_make_a_harmless_poll_guilty() {
     let busy = [child("busy"), child("busy")];
-    let mut innocent = child("innocent");
-    ready(&mut innocent);
+    let mut harmless = child("harmless");
+    ready(&mut harmless);
     // Where there are no more cores than processes, it is put aside for the others hundreds of times.
-    while ticks(innocent.id()) < 100 {
+    while ticks(harmless.id()) < 100 {
         thread::yield_now();
     }
-    succeeds(innocent);
+    succeeds(harmless);
     busy.into_iter().for_each(succeeds);
 }
 
 #[test]
 fn row_60_a_process_that_was_stopped_has_not_computed_meanwhile() {
-    let mut innocent = child("innocent");
-    ready(&mut innocent);
-    let id = Pid::from_child(&innocent);
+    let mut harmless = child("harmless");
+    ready(&mut harmless);
+    let id = Pid::from_child(&harmless);
     let state = || {
-        let text = fs::read_to_string(format!("/proc/{}/stat", innocent.id())).unwrap();
+        let text = fs::read_to_string(format!("/proc/{}/stat", harmless.id())).unwrap();
         text.rsplit(')').next().unwrap().trim_start().chars().next()
     };
     for _ in 0..10 {
@@ -179,5 +179,5 @@ fn row_60_a_process_that_was_stopped_has_not_computed_meanwhile() {
             thread::yield_now();
         }
     }
-    succeeds(innocent);
+    succeeds(harmless);
 }

@@ -4,15 +4,15 @@ use std::thread;
 
 use evenkeel_guard::Class::{Sleep, Wait};
 
-use crate::row::{Row, SHORT, blocks, here, innocent, once_asleep};
+use crate::row::{Row, SHORT, blocks, harmless, here, once_asleep};
 
-/// Items that go through each channel of an innocent row.
+/// Items that go through each channel of a harmless row.
 const ITEMS: u32 = 100;
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = receiving_rows();
     rows.extend(sending_rows());
-    rows.extend(innocent_rows());
+    rows.extend(harmless_rows());
     rows.extend(plain_thread_rows());
     rows
 }
@@ -186,9 +186,9 @@ fn sending_rows() -> Vec<Row> {
 }
 
 /// One task sends, the other receives.
-fn innocent_rows() -> Vec<Row> {
+fn harmless_rows() -> Vec<Row> {
     vec![
-        innocent("tokio", "sync::mpsc", || async {
+        harmless("tokio", "sync::mpsc", || async {
             let (tx, mut rx) = tokio::sync::mpsc::channel(1);
             let task = tokio::spawn(async move {
                 for number in 0..ITEMS {
@@ -202,7 +202,7 @@ fn innocent_rows() -> Vec<Row> {
             task.await.unwrap();
             sum
         }),
-        innocent("tokio", "sync::broadcast and watch", || async {
+        harmless("tokio", "sync::broadcast and watch", || async {
             let (tx, mut rx) = tokio::sync::broadcast::channel(8);
             let (changes, mut changed) = tokio::sync::watch::channel(0);
             let task = tokio::spawn(async move {
@@ -221,7 +221,7 @@ fn innocent_rows() -> Vec<Row> {
             drop(tx);
             task.await.unwrap()
         }),
-        innocent("flume", "send_async and recv_async", || async {
+        harmless("flume", "send_async and recv_async", || async {
             let (tx, rx) = flume::bounded(1);
             let task = tokio::spawn(async move {
                 for number in 0..ITEMS {
@@ -235,7 +235,7 @@ fn innocent_rows() -> Vec<Row> {
             task.await.unwrap();
             sum
         }),
-        innocent("kanal", "bounded_async", || async {
+        harmless("kanal", "bounded_async", || async {
             let (tx, rx) = kanal::bounded_async(1);
             let task = tokio::spawn(async move {
                 for number in 0..ITEMS {
@@ -249,7 +249,7 @@ fn innocent_rows() -> Vec<Row> {
             task.await.unwrap();
             sum
         }),
-        innocent("async-channel", "send and recv", || async {
+        harmless("async-channel", "send and recv", || async {
             let (tx, rx) = async_channel::bounded(1);
             let task = tokio::spawn(async move {
                 for number in 0..ITEMS {
@@ -263,7 +263,7 @@ fn innocent_rows() -> Vec<Row> {
             task.await.unwrap();
             sum
         }),
-        innocent("futures", "channel::mpsc", || async {
+        harmless("futures", "channel::mpsc", || async {
             let (mut tx, mut rx) = futures::channel::mpsc::channel(1);
             let task = tokio::spawn(async move {
                 use futures::SinkExt;
@@ -278,7 +278,7 @@ fn innocent_rows() -> Vec<Row> {
             task.await.unwrap();
             sum
         }),
-        innocent("crossbeam-channel", "try_send and try_recv", || async {
+        harmless("crossbeam-channel", "try_send and try_recv", || async {
             let (tx, rx) = crossbeam_channel::unbounded();
             for number in 0..ITEMS {
                 tx.try_send(number).unwrap();
@@ -292,7 +292,7 @@ fn innocent_rows() -> Vec<Row> {
 /// A plain thread sends, a task receives.
 fn plain_thread_rows() -> Vec<Row> {
     vec![
-        innocent("flume", "recv_async from a plain thread", || async {
+        harmless("flume", "recv_async from a plain thread", || async {
             let (tx, rx) = flume::bounded(1);
             let sender = move || (0..ITEMS).for_each(|number| tx.send(number).unwrap());
             thread::spawn(sender);
@@ -302,7 +302,7 @@ fn plain_thread_rows() -> Vec<Row> {
             }
             sum
         }),
-        innocent("kanal", "to_async from a plain thread", || async {
+        harmless("kanal", "to_async from a plain thread", || async {
             let (tx, rx) = kanal::bounded(1);
             let rx = rx.to_async();
             let sender = move || (0..ITEMS).for_each(|number| tx.send(number).unwrap());
@@ -313,7 +313,7 @@ fn plain_thread_rows() -> Vec<Row> {
             }
             sum
         }),
-        innocent("async-channel", "recv from a plain thread", || async {
+        harmless("async-channel", "recv from a plain thread", || async {
             let (tx, rx) = async_channel::bounded(1);
             let sender = move || (0..ITEMS).for_each(|number| tx.send_blocking(number).unwrap());
             thread::spawn(sender);
@@ -323,7 +323,7 @@ fn plain_thread_rows() -> Vec<Row> {
             }
             sum
         }),
-        innocent("tokio", "mpsc::recv from a plain thread", || async {
+        harmless("tokio", "mpsc::recv from a plain thread", || async {
             let (tx, mut rx) = tokio::sync::mpsc::channel(1);
             let sender = move || (0..ITEMS).for_each(|number| tx.blocking_send(number).unwrap());
             thread::spawn(sender);
@@ -333,7 +333,7 @@ fn plain_thread_rows() -> Vec<Row> {
             }
             sum
         }),
-        innocent("oneshot", "awaited, from a plain thread", || async {
+        harmless("oneshot", "awaited, from a plain thread", || async {
             let (tx, rx) = oneshot::channel();
             thread::spawn(move || tx.send(7).unwrap());
             rx.await.unwrap()

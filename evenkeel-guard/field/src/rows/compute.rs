@@ -5,12 +5,12 @@ use std::io::{Read, Write};
 use evenkeel_guard::Class::Compute;
 use sha2::Digest;
 
-use crate::row::{Row, blocks, here, innocent, spin};
+use crate::row::{Row, blocks, harmless, here, spin};
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = compression_rows();
     rows.extend(other_rows());
-    rows.extend(innocent_rows());
+    rows.extend(harmless_rows());
     rows
 }
 
@@ -117,11 +117,11 @@ fn sorted(numbers: &[u64]) -> Vec<u64> {
     numbers
 }
 
-fn innocent_rows() -> Vec<Row> {
+fn harmless_rows() -> Vec<Row> {
     vec![
-        innocent("flate2", "a kilobyte", || async { gzip(&text(1000)) }),
-        innocent("brotli", "a kilobyte", || async { brotli(&text(1000), 1, 12) }),
-        innocent("lz4_flex", "kilobytes, with yields", || async {
+        harmless("flate2", "a kilobyte", || async { gzip(&text(1000)) }),
+        harmless("brotli", "a kilobyte", || async { brotli(&text(1000), 1, 12) }),
+        harmless("lz4_flex", "kilobytes, with yields", || async {
             let text = text(1000);
             let mut sum = 0;
             for _ in 0..20 {
@@ -130,7 +130,7 @@ fn innocent_rows() -> Vec<Row> {
             }
             sum
         }),
-        innocent("snap", "kilobytes, with yields", || async {
+        harmless("snap", "kilobytes, with yields", || async {
             let (text, mut encoder) = (text(1000), snap::raw::Encoder::new());
             let mut sum = 0;
             for _ in 0..20 {
@@ -139,8 +139,8 @@ fn innocent_rows() -> Vec<Row> {
             }
             sum
         }),
-        innocent("png", "a small picture", || async { png(8).len() }),
-        innocent("sha2", "kilobytes, with yields", || async {
+        harmless("png", "a small picture", || async { png(8).len() }),
+        harmless("sha2", "kilobytes, with yields", || async {
             let text = text(1000);
             let mut hasher = sha2::Sha256::new();
             for _ in 0..20 {
@@ -149,12 +149,12 @@ fn innocent_rows() -> Vec<Row> {
             }
             hasher.finalize()[0]
         }),
-        innocent("blake3", "a kilobyte", || async { blake3::hash(&text(1000)).to_string() }),
-        innocent("bcrypt", "in spawn_blocking", || async {
+        harmless("blake3", "a kilobyte", || async { blake3::hash(&text(1000)).to_string() }),
+        harmless("bcrypt", "in spawn_blocking", || async {
             let hash = || bcrypt::hash_with_salt("secret", 4, [7; 16]).unwrap().to_string();
             tokio::task::spawn_blocking(hash).await.unwrap()
         }),
-        innocent("std", "formatting, with yields", || async {
+        harmless("std", "formatting, with yields", || async {
             let mut length = 0;
             for number in 0..50 {
                 length += format!("{number:?} {length:?}").len();

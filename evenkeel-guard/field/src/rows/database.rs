@@ -5,14 +5,14 @@ use std::sync::OnceLock;
 use evenkeel_guard::Class::{Compute, Contention, File, Join, Lookup, Network, Wait};
 
 use crate::database_server;
-use crate::row::{Row, blocks, here, innocent, scratch};
+use crate::row::{Row, blocks, harmless, here, scratch};
 
 const TABLE: &str = "CREATE TABLE cat (name TEXT); INSERT INTO cat VALUES ('Tom')";
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = embedded_rows();
     rows.extend(client_rows());
-    rows.extend(innocent_rows());
+    rows.extend(harmless_rows());
     rows
 }
 
@@ -155,26 +155,26 @@ fn sqlite() -> &'static sqlx::SqlitePool {
     })
 }
 
-fn innocent_rows() -> Vec<Row> {
+fn harmless_rows() -> Vec<Row> {
     vec![
-        innocent("rusqlite", "in memory", || async {
+        harmless("rusqlite", "in memory", || async {
             let connection = rusqlite::Connection::open_in_memory().unwrap();
             connection.execute_batch(TABLE).unwrap();
             connection.query_row("SELECT name FROM cat", [], |row| row.get::<_, String>(0)).unwrap()
         }),
-        innocent("sqlx", "SQLite, a pool", || {
+        harmless("sqlx", "SQLite, a pool", || {
             let pool = sqlite();
             async move {
                 sqlx::query("INSERT INTO cat VALUES ($1)").bind("Tim").execute(pool).await.unwrap();
                 sqlx::query_scalar::<_, String>("SELECT name FROM cat").fetch_one(pool).await.unwrap()
             }
         }),
-        innocent("redis", "a query, multiplexed", || async {
+        harmless("redis", "a query, multiplexed", || async {
             let client = redis::Client::open(format!("redis://{}/", database_server::redis())).unwrap();
             let mut connection = client.get_multiplexed_async_connection().await.unwrap();
             redis::cmd("GET").arg("key").query_async::<String>(&mut connection).await.unwrap()
         }),
-        innocent("tokio-postgres", "a query", || async {
+        harmless("tokio-postgres", "a query", || async {
             let (client, connection) =
                 tokio_postgres::connect(&postgres_at(), tokio_postgres::NoTls).await.unwrap();
             let task = tokio::spawn(connection);
@@ -184,7 +184,7 @@ fn innocent_rows() -> Vec<Row> {
             let _ended = task.await.unwrap();
             rows
         }),
-        innocent("deadpool", "a pool", || {
+        harmless("deadpool", "a pool", || {
             let pool = deadpool::managed::Pool::<Nothing>::builder(Nothing).max_size(1).build().unwrap();
             async move {
                 for _ in 0..20 {

@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader, BufWriter, Cursor, Read, Seek, Write};
 
 use evenkeel_guard::Class::File;
 
-use crate::row::{Row, blocks, file, folder, here, innocent, scratch};
+use crate::row::{Row, blocks, file, folder, harmless, here, scratch};
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = std_rows();
     rows.extend(package_rows());
-    rows.extend(innocent_rows());
+    rows.extend(harmless_rows());
     rows
 }
 
@@ -233,9 +233,9 @@ fn zipped() -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-fn innocent_rows() -> Vec<Row> {
+fn harmless_rows() -> Vec<Row> {
     vec![
-        innocent("tokio", "fs::read and fs::write", || {
+        harmless("tokio", "fs::read and fs::write", || {
             let path = scratch("tokio");
             async move {
                 tokio::fs::write(&path, "text").await.unwrap();
@@ -244,12 +244,12 @@ fn innocent_rows() -> Vec<Row> {
                 text
             }
         }),
-        innocent("tokio", "fs::read of 8 MB", || {
+        harmless("tokio", "fs::read of 8 MB", || {
             static PATH: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
             let path = PATH.get_or_init(|| file(8 << 20));
             async move { tokio::fs::read(path).await.unwrap().len() }
         }),
-        innocent("tokio", "spawn_blocking(fs::read)", || {
+        harmless("tokio", "spawn_blocking(fs::read)", || {
             let path = file(4096);
             async move {
                 tokio::task::spawn_blocking(move || {
@@ -261,20 +261,20 @@ fn innocent_rows() -> Vec<Row> {
                 .unwrap()
             }
         }),
-        innocent("zip", "an archive in memory", || async {
+        harmless("zip", "an archive in memory", || async {
             let mut archive = zip::ZipArchive::new(Cursor::new(zipped())).unwrap();
             let mut text = String::new();
             archive.by_index(0).unwrap().read_to_string(&mut text).unwrap();
             text
         }),
-        innocent("tar", "an archive in memory", || async {
+        harmless("tar", "an archive in memory", || async {
             let mut builder = tar::Builder::new(Vec::new());
             let mut header = tar::Header::new_gnu();
             header.set_size(4);
             builder.append_data(&mut header, "name", &b"text"[..]).unwrap();
             builder.into_inner().unwrap().len()
         }),
-        innocent("memmap2", "reading what is mapped", || {
+        harmless("memmap2", "reading what is mapped", || {
             let opened = fs::File::open("/proc/self/exe").unwrap();
             // SAFETY: nobody writes to a program that runs.
             let map = unsafe { memmap2::Mmap::map(&opened) }.unwrap();

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use evenkeel_guard::Class::{File, Join, Lookup, Network, Wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::row::{Row, SHORT, blocks, here, innocent};
+use crate::row::{Row, SHORT, blocks, harmless, here};
 use crate::server;
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = socket_rows();
     rows.extend(client_rows());
-    rows.extend(innocent_rows());
-    rows.extend(innocent_client_rows());
+    rows.extend(harmless_rows());
+    rows.extend(harmless_client_rows());
     rows
 }
 
@@ -139,19 +139,19 @@ fn client_rows() -> Vec<Row> {
     ]
 }
 
-fn innocent_rows() -> Vec<Row> {
+fn harmless_rows() -> Vec<Row> {
     vec![
-        innocent("tokio", "net::TcpStream", || async {
+        harmless("tokio", "net::TcpStream", || async {
             let mut stream = tokio::net::TcpStream::connect(server::http()).await.unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
             stream.read(&mut [0; 8]).await.unwrap()
         }),
-        innocent("tokio", "net::UdpSocket", || async {
+        harmless("tokio", "net::UdpSocket", || async {
             let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
             socket.send_to(b"hi", socket.local_addr().unwrap()).await.unwrap();
             socket.recv(&mut [0; 8]).await.unwrap()
         }),
-        innocent("tokio", "io::duplex and copy", || async {
+        harmless("tokio", "io::duplex and copy", || async {
             let (mut near, mut other) = tokio::io::duplex(16);
             let task =
                 tokio::spawn(
@@ -161,7 +161,7 @@ fn innocent_rows() -> Vec<Row> {
             drop(near);
             task.await.unwrap()
         }),
-        innocent("tokio-util", "codec::Framed", || async {
+        harmless("tokio-util", "codec::Framed", || async {
             use futures::SinkExt;
             let (near, other) = tokio::io::duplex(64);
             let mut near = tokio_util::codec::Framed::new(near, tokio_util::codec::LinesCodec::new());
@@ -171,7 +171,7 @@ fn innocent_rows() -> Vec<Row> {
                 futures::StreamExt::next(&mut other).await.unwrap().unwrap();
             }
         }),
-        innocent("tokio-rustls", "a handshake", || {
+        harmless("tokio-rustls", "a handshake", || {
             let connector = tokio_rustls::TlsConnector::from(Arc::clone(server::tls_client()));
             async move {
                 let stream = tokio::net::TcpStream::connect(server::tls()).await.unwrap();
@@ -183,7 +183,7 @@ fn innocent_rows() -> Vec<Row> {
                 answer
             }
         }),
-        innocent("tokio-tungstenite", "a message and its echo", || async {
+        harmless("tokio-tungstenite", "a message and its echo", || async {
             use futures::SinkExt;
             let url = format!("ws://{}/", server::websocket());
             let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
@@ -194,13 +194,13 @@ fn innocent_rows() -> Vec<Row> {
     ]
 }
 
-fn innocent_client_rows() -> Vec<Row> {
+fn harmless_client_rows() -> Vec<Row> {
     vec![
-        innocent("reqwest", "get", || {
+        harmless("reqwest", "get", || {
             let client = reqwest::Client::new();
             async move { client.get(server::url()).send().await.unwrap().text().await.unwrap() }
         }),
-        innocent("hyper", "client::conn::http1", || async {
+        harmless("hyper", "client::conn::http1", || async {
             let stream = tokio::net::TcpStream::connect(server::http()).await.unwrap();
             let stream = hyper_util::rt::TokioIo::new(stream);
             let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
@@ -209,12 +209,12 @@ fn innocent_client_rows() -> Vec<Row> {
             let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
             sender.send_request(request).await.unwrap().status().as_u16()
         }),
-        innocent("hyper-util", "client::legacy", || {
+        harmless("hyper-util", "client::legacy", || {
             let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new());
             let client = client.build_http::<http_body_util::Empty<bytes::Bytes>>();
             async move { client.get(server::url().parse().unwrap()).await.unwrap().status().as_u16() }
         }),
-        innocent("axum", "a router", || {
+        harmless("axum", "a router", || {
             let route =
                 axum::routing::post(async |axum::Json(number): axum::Json<u32>| axum::Json(number + 1));
             let router = axum::Router::new().route("/next", route);
@@ -226,7 +226,7 @@ fn innocent_client_rows() -> Vec<Row> {
                 axum::body::to_bytes(response.into_body(), 100).await.unwrap()
             }
         }),
-        innocent("socket2", "options of a socket", || async {
+        harmless("socket2", "options of a socket", || async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let socket = socket2::SockRef::from(&listener);
             socket.set_recv_buffer_size(1 << 16).unwrap();

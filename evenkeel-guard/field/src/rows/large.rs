@@ -4,7 +4,7 @@ use std::fs;
 
 use evenkeel_guard::Class::{Compute, File};
 
-use crate::row::{Row, blocks, here, innocent, scratch, spin};
+use crate::row::{Row, blocks, harmless, here, scratch, spin};
 
 use super::compute::text;
 use super::text::{Cat, cat};
@@ -38,18 +38,18 @@ pub(crate) fn rows() -> Vec<Row> {
             let text = text(1 << 20);
             async move { here!(spin(|| zstd::bulk::compress(&text, 15).unwrap().len())) }
         }),
-        innocent("zstd", "a kilobyte", || async { zstd::bulk::compress(&text(1000), 1).unwrap().len() }),
-        innocent("minijinja", "render", || async {
+        harmless("zstd", "a kilobyte", || async { zstd::bulk::compress(&text(1000), 1).unwrap().len() }),
+        harmless("minijinja", "render", || async {
             let mut environment = minijinja::Environment::new();
             environment.add_template("page", TEXT).unwrap();
             environment.get_template("page").unwrap().render(cat()).unwrap()
         }),
-        innocent("askama", "render", || async {
+        harmless("askama", "render", || async {
             use askama::Template;
             let Cat { name, age, friends } = cat();
             Page { name, age, friends }.render().unwrap()
         }),
-        innocent("jiff", "the time in a zone", || async {
+        harmless("jiff", "the time in a zone", || async {
             let now = jiff::Zoned::now();
             now.with_time_zone(jiff::tz::TimeZone::UTC).to_string().len() > 20
         }),

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use evenkeel_guard::Class::{Compute, Contention, Wait};
 
-use crate::row::{Row, blocks, here, innocent, once_asleep, while_busy, while_held};
+use crate::row::{Row, blocks, harmless, here, once_asleep, while_busy, while_held};
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = blocking_rows();
     rows.extend(more_blocking_rows());
-    rows.extend(innocent_rows());
+    rows.extend(harmless_rows());
     rows
 }
 
@@ -196,9 +196,9 @@ fn more_blocking_rows() -> Vec<Row> {
     ]
 }
 
-fn innocent_rows() -> Vec<Row> {
+fn harmless_rows() -> Vec<Row> {
     vec![
-        innocent("std", "Mutex and RwLock, shared by tasks", || {
+        harmless("std", "Mutex and RwLock, shared by tasks", || {
             static SHARED: (Mutex<u64>, RwLock<u64>) = (Mutex::new(0), RwLock::new(0));
             async {
                 for _ in 0..50 {
@@ -209,7 +209,7 @@ fn innocent_rows() -> Vec<Row> {
                 }
             }
         }),
-        innocent("std", "atomics", || async {
+        harmless("std", "atomics", || async {
             let count = std::sync::atomic::AtomicU32::new(0);
             for _ in 0..20 {
                 count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -217,7 +217,7 @@ fn innocent_rows() -> Vec<Row> {
             }
             count.into_inner()
         }),
-        innocent("parking_lot", "Mutex and RwLock, shared by tasks", || {
+        harmless("parking_lot", "Mutex and RwLock, shared by tasks", || {
             static SHARED: (parking_lot::Mutex<u64>, parking_lot::RwLock<u64>) =
                 (parking_lot::const_mutex(0), parking_lot::const_rwlock(0));
             async {
@@ -228,7 +228,7 @@ fn innocent_rows() -> Vec<Row> {
                 }
             }
         }),
-        innocent("tokio", "sync::Mutex and RwLock", || {
+        harmless("tokio", "sync::Mutex and RwLock", || {
             static SHARED: (tokio::sync::Mutex<u64>, tokio::sync::RwLock<u64>) =
                 (tokio::sync::Mutex::const_new(0), tokio::sync::RwLock::const_new(0));
             async {
@@ -238,7 +238,7 @@ fn innocent_rows() -> Vec<Row> {
                 }
             }
         }),
-        innocent("async-lock", "Mutex and RwLock", || {
+        harmless("async-lock", "Mutex and RwLock", || {
             static SHARED: (async_lock::Mutex<u64>, async_lock::RwLock<u64>) =
                 (async_lock::Mutex::new(0), async_lock::RwLock::new(0));
             async {
@@ -249,7 +249,7 @@ fn innocent_rows() -> Vec<Row> {
                 }
             }
         }),
-        innocent("dashmap", "shared by tasks", || {
+        harmless("dashmap", "shared by tasks", || {
             static SHARED: std::sync::LazyLock<dashmap::DashMap<u32, u32>> =
                 std::sync::LazyLock::new(dashmap::DashMap::new);
             async {
@@ -259,7 +259,7 @@ fn innocent_rows() -> Vec<Row> {
                 }
             }
         }),
-        innocent("scc", "HashMap, shared by tasks", || {
+        harmless("scc", "HashMap, shared by tasks", || {
             static SHARED: std::sync::LazyLock<scc::HashMap<u32, u32>> =
                 std::sync::LazyLock::new(scc::HashMap::new);
             async {
@@ -269,7 +269,7 @@ fn innocent_rows() -> Vec<Row> {
                 }
             }
         }),
-        innocent("arc-swap", "load and store", || {
+        harmless("arc-swap", "load and store", || {
             let shared = arc_swap::ArcSwap::from_pointee(0_u32);
             async move {
                 for number in 0..50 {
@@ -279,7 +279,7 @@ fn innocent_rows() -> Vec<Row> {
                 **shared.load()
             }
         }),
-        innocent("spin", "Mutex that nobody holds", || async {
+        harmless("spin", "Mutex that nobody holds", || async {
             let lock = spin::Mutex::new(0);
             for _ in 0..50 {
                 *lock.lock() += 1;
@@ -287,7 +287,7 @@ fn innocent_rows() -> Vec<Row> {
             }
             lock.into_inner()
         }),
-        innocent("lru", "LruCache behind a lock", || async {
+        harmless("lru", "LruCache behind a lock", || async {
             let cache = Mutex::new(lru::LruCache::new(std::num::NonZero::new(8).unwrap()));
             for number in 0..20_u32 {
                 cache.lock().unwrap().put(number, number);
@@ -295,7 +295,7 @@ fn innocent_rows() -> Vec<Row> {
             }
             cache.into_inner().unwrap().len()
         }),
-        innocent("moka", "sync::Cache that has it", || {
+        harmless("moka", "sync::Cache that has it", || {
             let cache = moka::sync::Cache::new(100);
             cache.insert(1, 7);
             async move {

@@ -6,11 +6,11 @@ use std::io::Write;
 use evenkeel_guard::Class::{Contention, File};
 use log::Log;
 
-use crate::row::{Row, blocks, here, innocent, scratch};
+use crate::row::{Row, blocks, harmless, here, scratch};
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = blocking_rows();
-    rows.extend(innocent_rows());
+    rows.extend(harmless_rows());
     rows
 }
 
@@ -59,9 +59,9 @@ fn blocking_rows() -> Vec<Row> {
     ]
 }
 
-fn innocent_rows() -> Vec<Row> {
+fn harmless_rows() -> Vec<Row> {
     vec![
-        innocent("tracing-subscriber", "fmt into nothing", || {
+        harmless("tracing-subscriber", "fmt into nothing", || {
             let subscriber = tracing_subscriber::fmt().with_writer(std::io::sink).finish();
             let subscriber = tracing::Dispatch::new(subscriber);
             async move {
@@ -71,7 +71,7 @@ fn innocent_rows() -> Vec<Row> {
                 }
             }
         }),
-        innocent("tracing-appender", "non_blocking", || {
+        harmless("tracing-appender", "non_blocking", || {
             let (mut writer, guard) = tracing_appender::non_blocking(std::io::sink());
             async move {
                 for _ in 0..20 {
@@ -82,7 +82,7 @@ fn innocent_rows() -> Vec<Row> {
                 drop(tokio::task::spawn_blocking(move || drop(guard)));
             }
         }),
-        innocent("env_logger", "into nothing", || {
+        harmless("env_logger", "into nothing", || {
             let target = env_logger::Target::Pipe(Box::new(std::io::sink()));
             let logger = env_logger::Builder::new().target(target).build();
             async move {
@@ -92,12 +92,12 @@ fn innocent_rows() -> Vec<Row> {
                 }
             }
         }),
-        innocent("fern", "into nothing", || {
+        harmless("fern", "into nothing", || {
             let (_, logger) =
                 fern::Dispatch::new().chain(Box::new(std::io::sink()) as Box<dyn Write + Send>).into_log();
             async move { logger.log(&record()) }
         }),
-        innocent("indicatif", "a hidden bar", || async {
+        harmless("indicatif", "a hidden bar", || async {
             let bar = indicatif::ProgressBar::hidden();
             for _ in 0..20 {
                 bar.inc(1);
@@ -106,7 +106,7 @@ fn innocent_rows() -> Vec<Row> {
             bar.finish();
             bar.position()
         }),
-        innocent("prometheus", "TextEncoder into memory", || async {
+        harmless("prometheus", "TextEncoder into memory", || async {
             let registry = prometheus::Registry::new();
             let counter = prometheus::IntCounter::new("calls", "Calls").unwrap();
             registry.register(Box::new(counter.clone())).unwrap();

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use evenkeel_guard::Class::{Contention, File, Join, Network, Process, Wait};
 
-use crate::row::{Row, blocks, here, innocent};
+use crate::row::{Row, blocks, harmless, here};
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
@@ -40,11 +40,11 @@ pub(crate) fn rows() -> Vec<Row> {
             here!(duct::cmd!("echo", "hello").read()).unwrap()
         })
         .beside(&[Network, Wait, File, Join, Contention]),
-        innocent("tokio", "process::Command::output", || async {
+        harmless("tokio", "process::Command::output", || async {
             let output = tokio::process::Command::new("echo").arg("hello").output().await.unwrap();
             String::from_utf8(output.stdout)
         }),
-        innocent("tokio", "process::Child::wait", || async {
+        harmless("tokio", "process::Child::wait", || async {
             let mut child = tokio::process::Command::new("true").spawn().unwrap();
             child.wait().await.unwrap().success()
         }),

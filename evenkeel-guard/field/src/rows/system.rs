@@ -5,12 +5,12 @@ use std::thread;
 
 use evenkeel_guard::Class::{File, Lookup, Process, Sleep};
 
-use crate::row::{Row, SHORT, blocks, here, innocent};
+use crate::row::{Row, SHORT, blocks, harmless, here};
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = blocking_rows();
     rows.extend(libc_rows());
-    rows.extend(innocent_rows());
+    rows.extend(harmless_rows());
     rows
 }
 
@@ -84,35 +84,35 @@ fn libc_rows() -> Vec<Row> {
     ]
 }
 
-fn innocent_rows() -> Vec<Row> {
+fn harmless_rows() -> Vec<Row> {
     vec![
-        innocent("std", "the time, an environment variable, a hash map", || async {
+        harmless("std", "the time, an environment variable, a hash map", || async {
             let mut map = std::collections::HashMap::new();
             map.insert(std::env::var("PATH").unwrap(), std::time::SystemTime::now());
             map.len()
         }),
-        innocent("std", "a thread that sleeps", || async {
+        harmless("std", "a thread that sleeps", || async {
             thread::spawn(|| thread::sleep(SHORT));
         }),
-        innocent("std", "memory by the megabyte", || async {
+        harmless("std", "memory by the megabyte", || async {
             std::hint::black_box(vec![1_u8; 1 << 20]).len()
         }),
-        innocent("tokio", "net::lookup_host", || async {
+        harmless("tokio", "net::lookup_host", || async {
             tokio::net::lookup_host(("localhost", 80)).await.unwrap().count() > 0
         }),
-        innocent("tokio", "time", || async {
+        harmless("tokio", "time", || async {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             tokio::time::timeout(SHORT, std::future::pending::<()>()).await.is_err()
         }),
-        innocent("chrono", "the local time", || async {
+        harmless("chrono", "the local time", || async {
             let text = chrono::Local::now().to_rfc3339();
             text.len() > 20
         }),
-        innocent("uuid", "v4 and v7", || async {
+        harmless("uuid", "v4 and v7", || async {
             let (random, sorted) = (uuid::Uuid::new_v4(), uuid::Uuid::now_v7());
             random.to_string().len() + sorted.to_string().len()
         }),
-        innocent("rand", "random numbers", || async {
+        harmless("rand", "random numbers", || async {
             use rand::Rng;
             rand::rng().random_range(0..10) < 10
         }),

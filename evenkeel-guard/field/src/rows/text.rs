@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::row::{Row, innocent};
+use crate::row::{Row, harmless};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cat {
@@ -39,40 +39,40 @@ pub(crate) fn rows() -> Vec<Row> {
 
 fn serializer_rows() -> Vec<Row> {
     vec![
-        innocent("serde_json", "there and back", || {
+        harmless("serde_json", "there and back", || {
             rounds(
                 || serde_json::to_string(&cat()).unwrap(),
                 |text| serde_json::from_str::<Cat>(&text).unwrap(),
             )
         }),
-        innocent("bincode", "there and back", || {
+        harmless("bincode", "there and back", || {
             rounds(
                 || bincode::serialize(&cat()).unwrap(),
                 |bytes| bincode::deserialize::<Cat>(&bytes).unwrap(),
             )
         }),
-        innocent("postcard", "there and back", || {
+        harmless("postcard", "there and back", || {
             rounds(
                 || postcard::to_stdvec(&cat()).unwrap(),
                 |bytes| postcard::from_bytes::<Cat>(&bytes).unwrap(),
             )
         }),
-        innocent("rmp-serde", "there and back", || {
+        harmless("rmp-serde", "there and back", || {
             rounds(
                 || rmp_serde::to_vec(&cat()).unwrap(),
                 |bytes| rmp_serde::from_slice::<Cat>(&bytes).unwrap(),
             )
         }),
-        innocent("toml", "there and back", || {
+        harmless("toml", "there and back", || {
             rounds(|| toml::to_string(&cat()).unwrap(), |text| toml::from_str::<Cat>(&text).unwrap())
         }),
-        innocent("quick-xml", "there and back", || {
+        harmless("quick-xml", "there and back", || {
             rounds(
                 || quick_xml::se::to_string(&cat()).unwrap(),
                 |text| quick_xml::de::from_str::<Cat>(&text).unwrap(),
             )
         }),
-        innocent("csv", "there and back", || {
+        harmless("csv", "there and back", || {
             rounds(
                 || {
                     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -85,7 +85,7 @@ fn serializer_rows() -> Vec<Row> {
                 },
             )
         }),
-        innocent("base64", "there and back", || {
+        harmless("base64", "there and back", || {
             use base64::Engine;
             let engine = &base64::engine::general_purpose::STANDARD;
             rounds(move || engine.encode([7; 300]), move |text| engine.decode(text).unwrap())
@@ -95,7 +95,7 @@ fn serializer_rows() -> Vec<Row> {
 
 fn template_rows() -> Vec<Row> {
     vec![
-        innocent("regex", "a pattern that is kept", || async {
+        harmless("regex", "a pattern that is kept", || async {
             static PATTERN: std::sync::LazyLock<regex::Regex> =
                 std::sync::LazyLock::new(|| regex::Regex::new("f[a-z]+d [0-9]").unwrap());
             let text = cat().friends.join(" ");
@@ -106,12 +106,12 @@ fn template_rows() -> Vec<Row> {
             }
             count
         }),
-        innocent("pulldown-cmark", "to HTML", || async {
+        harmless("pulldown-cmark", "to HTML", || async {
             let mut html = String::new();
             pulldown_cmark::html::push_html(&mut html, pulldown_cmark::Parser::new("# Tom\n\n*three*"));
             html
         }),
-        innocent("bytes", "a buffer in parts", || async {
+        harmless("bytes", "a buffer in parts", || async {
             use bytes::{Buf, BufMut};
             let mut buffer = bytes::BytesMut::new();
             for number in 0..20 {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use evenkeel_guard::Class::{Contention, Join, Sleep, Wait};
 use rayon::prelude::*;
 
-use crate::row::{Row, SHORT, blocks, here, innocent, once_asleep, while_held};
+use crate::row::{Row, SHORT, blocks, harmless, here, once_asleep, while_held};
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = std_rows();
     rows.extend(package_rows());
-    rows.extend(innocent_rows());
+    rows.extend(harmless_rows());
     rows
 }
 
@@ -222,9 +222,9 @@ fn slow_square(number: u64) -> u64 {
     number * number
 }
 
-fn innocent_rows() -> Vec<Row> {
+fn harmless_rows() -> Vec<Row> {
     vec![
-        innocent("tokio", "sync::Notify and yield_now", || {
+        harmless("tokio", "sync::Notify and yield_now", || {
             let notify = Arc::new(tokio::sync::Notify::new());
             let other = Arc::clone(&notify);
             async move {
@@ -236,7 +236,7 @@ fn innocent_rows() -> Vec<Row> {
                 task.await.unwrap();
             }
         }),
-        innocent("tokio", "sync::Semaphore", || {
+        harmless("tokio", "sync::Semaphore", || {
             let semaphore = Arc::new(tokio::sync::Semaphore::new(2));
             async move {
                 let tasks = (0..8).map(|_| {
@@ -249,7 +249,7 @@ fn innocent_rows() -> Vec<Row> {
                 futures::future::join_all(tasks).await.len()
             }
         }),
-        innocent("tokio", "sync::Barrier and JoinSet", || async {
+        harmless("tokio", "sync::Barrier and JoinSet", || async {
             let barrier = Arc::new(tokio::sync::Barrier::new(3));
             let mut tasks = tokio::task::JoinSet::new();
             for _ in 0..3 {
@@ -258,7 +258,7 @@ fn innocent_rows() -> Vec<Row> {
             }
             tasks.join_all().await.into_iter().filter(|is_leader| *is_leader).count()
         }),
-        innocent("tokio-util", "CancellationToken", || async {
+        harmless("tokio-util", "CancellationToken", || async {
             let token = tokio_util::sync::CancellationToken::new();
             let other = token.clone();
             let task = tokio::spawn(async move { other.cancelled().await });
@@ -266,7 +266,7 @@ fn innocent_rows() -> Vec<Row> {
             token.cancel();
             task.await.unwrap();
         }),
-        innocent("tokio-stream", "an iterator with yields", || async {
+        harmless("tokio-stream", "an iterator with yields", || async {
             use tokio_stream::StreamExt;
             let mut numbers = tokio_stream::iter(0..100_u32);
             let mut sum = 0;
@@ -276,23 +276,23 @@ fn innocent_rows() -> Vec<Row> {
             }
             sum
         }),
-        innocent("futures", "join_all and select", || async {
+        harmless("futures", "join_all and select", || async {
             let numbers = futures::future::join_all((0..20).map(|number| async move {
                 tokio::task::yield_now().await;
                 number
             }));
             numbers.await.into_iter().sum::<u32>()
         }),
-        innocent("rayon", "spawn, and a channel back", || async {
+        harmless("rayon", "spawn, and a channel back", || async {
             let (tx, rx) = tokio::sync::oneshot::channel();
             rayon::spawn(|| tx.send((0..1000_u64).sum::<u64>()).unwrap());
             rx.await.unwrap()
         }),
-        innocent("once_cell", "Lazy", || async {
+        harmless("once_cell", "Lazy", || async {
             static LAZY: once_cell::sync::Lazy<u32> = once_cell::sync::Lazy::new(|| 7);
             *LAZY
         }),
-        innocent("moka", "future::Cache", || {
+        harmless("moka", "future::Cache", || {
             let cache = moka::future::Cache::new(100);
             async move {
                 for key in 0..50_u32 {
@@ -302,7 +302,7 @@ fn innocent_rows() -> Vec<Row> {
                 cache.get_with(7, async { 8 }).await
             }
         }),
-        innocent("governor", "until_ready", || {
+        harmless("governor", "until_ready", || {
             let quota = governor::Quota::per_second(std::num::NonZero::new(10_000).unwrap());
             let limiter = governor::RateLimiter::direct(quota);
             async move {
@@ -312,7 +312,7 @@ fn innocent_rows() -> Vec<Row> {
                 }
             }
         }),
-        innocent("tower", "a service with a limit and a timeout", || async {
+        harmless("tower", "a service with a limit and a timeout", || async {
             use tower::ServiceExt;
             let service =
                 tower::service_fn(|number: u32| async move { Ok::<_, std::convert::Infallible>(number + 1) });

@@ -62,7 +62,7 @@ enum Setup {
 
 impl Setup {
     /// Whether its tasks do nothing that could be told of.
-    fn is_innocent(self) -> bool {
+    fn is_harmless(self) -> bool {
         matches!(self, Self::Small | Self::Threads)
     }
 }
@@ -163,7 +163,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     for report in &told.some {
         println!("  {report}");
     }
-    Ok(if setup.is_innocent() && told.places > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
+    Ok(if setup.is_harmless() && told.places > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
 }
 
 /// Ends the program when nothing moves. The allocator may be what is stuck: so this thread does not use it.

@@ -1,4 +1,4 @@
-//! All innocent rows, beside twice as many busy processes as there are cores, until enough polls have passed.
+//! All harmless rows, beside twice as many busy processes as there are cores, until enough polls have passed.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -54,10 +54,10 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     let (slice, slices) = arguments.slice;
     let (enough, seed) = (arguments.polls / slices, arguments.seed.wrapping_mul(100) + slice);
     let began = Instant::now();
-    println!("slice {slice} of {slices}: {enough} polls of innocent rows, seed {seed}");
+    println!("slice {slice} of {slices}: {enough} polls of harmless rows, seed {seed}");
     let rows: Arc<[Row]> = rows::all()
         .into_iter()
-        .filter(|row| row.is_innocent() && row.title().contains(&arguments.only))
+        .filter(|row| row.is_harmless() && row.title().contains(&arguments.only))
         .collect();
     let load = Load::start(seed, AT_MOST);
     let modes = Mode::ALL.into_iter().filter(|mode| mode.is_in(&arguments.mode));
@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     told(&wrong, enough, began)
 }
 
-/// Runs innocent rows by turns until enough polls have passed.
+/// Runs harmless rows by turns until enough polls have passed.
 #[derive(Clone)]
 struct Rounds {
     rows: Arc<[Row]>,
@@ -123,7 +123,7 @@ fn in_mode(mode: Mode, rounds: &Rounds, wrong: &mut Wrong) {
         (Mode::Quarantine, _) => in_quarantine(&runtime, rounds, wrong),
         (Mode::On, _) => on_executor(&Executor::on(runtime.handle().clone()), mode, rounds, wrong),
         (Mode::Watch | Mode::Named, Some(guard)) => {
-            let label = Label::new("innocent");
+            let label = Label::new("harmless");
             let tasks: Vec<_> = (0..TASKS)
                 .map(|task| match mode {
                     Mode::Named => runtime.spawn(guard.named(&label, rounds.clone().go(task))),
@@ -142,7 +142,7 @@ fn in_mode(mode: Mode, rounds: &Rounds, wrong: &mut Wrong) {
 }
 
 fn on_executor(executor: &Executor, mode: Mode, rounds: &Rounds, wrong: &mut Wrong) {
-    let label = Label::new("innocent");
+    let label = Label::new("harmless");
     let spawn = |task| executor.spawn(&label, rounds.clone().go(task));
     let tasks: Vec<_> = (0..TASKS).map(spawn).collect();
     wait(|| tasks.iter().all(evenkeel_guard::Task::is_finished));
@@ -153,7 +153,7 @@ fn on_executor(executor: &Executor, mode: Mode, rounds: &Rounds, wrong: &mut Wro
 
 fn in_quarantine(runtime: &Runtime, rounds: &Rounds, wrong: &mut Wrong) {
     let executor = Executor::threads(runtime.handle().clone(), 2);
-    let label = Label::new("innocent");
+    let label = Label::new("harmless");
     executor.spawn(&label, async { thread::sleep(Duration::from_millis(5)) }).detach();
     wait(|| !executor.quarantined().is_empty());
     let _failures = executor.failures();
