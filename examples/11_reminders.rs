@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reminder_is_forgotten_by_whoever_asked_for_it() {
+    async fn a_reminder_is_forgotten_by_the_person_who_asked_for_it() {
         let mut chat = chat(app());
         chat.say("!remind 1h leave").await;
         assert_eq!(

@@ -95,7 +95,7 @@ impl Options {
         self.with_busy_after(Duration::from_millis(10) * factor)
     }
 
-    /// A command leaves quarantine by itself once, after this time and so many polls without offence; 10 minutes and
+    /// A command leaves quarantine by itself once, after this time and this many polls without offence; 10 minutes and
     /// 100 unless told.
     pub fn with_parole(mut self, after: Duration, polls: u32) -> Self {
         self.parole = (after, polls);

@@ -314,7 +314,7 @@ mod tests {
     const UUID: &str = "00000000-0000-4000-8000-000000000000";
 
     #[test]
-    fn a_message_of_the_bot_has_one_name_whoever_names_it() {
+    fn a_message_of_the_bot_has_one_name_by_number_and_by_uuid() {
         let account = Account::new("+15550100000".into());
         let by_both = account.message_id(7, Some("+15550100000"), Some(UUID));
         assert_eq!(by_both, Account::own_message_id(7));

@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_dotenv_that_cannot_be_read_is_told_to_whoever_asks_for_it() {
+    fn a_value_of_dotenv_that_cannot_be_read_is_told_to_those_that_ask_for_it() {
         let config = files(&[], "SIGNAL_PHONE_NUMBER=1\nSHOP_KEY=${hunter2}", "").unwrap();
         assert_eq!(number(&config).unwrap(), "1");
         let mut settings = config.read();

@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_handlers_panic_goes_on_in_whoever_waits() {
+    async fn a_handlers_panic_goes_on_in_the_one_that_waits() {
         let running = offload(|| panic!("on purpose")).handle(|function| function());
         let panic = AssertUnwindSafe(running).catch_unwind().await.unwrap_err();
         assert_eq!(panic_message(panic), "on purpose");

@@ -14,7 +14,7 @@ const RATES: [u32; 5] = [20, 100, 500, 1_000, 3_000];
 /// What is added to each sync of the slower disk.
 const MORE: Duration = Duration::from_millis(5);
 
-/// What an answer may take beyond one in memory: this many syncs, and so many milliseconds.
+/// What an answer may take beyond one in memory: this many syncs, and this many milliseconds.
 const P50: (f64, f64) = (3.0, 0.3);
 const P99: (f64, f64) = (6.0, 3.0);
 

@@ -1,6 +1,6 @@
 /* Counts what a journal asks of its disk, and makes each sync take longer. Preloaded into a bot; settings are variables:
  *
- *   BENCH_SYNC_MORE_US   so many microseconds are added to each sync
+ *   BENCH_SYNC_MORE_US   this many microseconds are added to each sync
  *   BENCH_COUNTS         a file of at least 32 bytes, mapped and counted in: four numbers of 64 bits, as in `enum count`
  *
  * The numbers are those of the whole process, whatever file a call is about; a commit is told by the header of a frame

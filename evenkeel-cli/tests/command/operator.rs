@@ -239,7 +239,7 @@ async fn what_people_wrote_is_made_visible_for_people_and_kept_exact_for_program
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_address_of_a_console_is_printed_for_whoever_may_read_the_journal() {
+async fn the_address_of_a_console_is_printed_for_all_who_may_read_the_journal() {
     use std::os::unix::fs::PermissionsExt;
     let file = directory("operator console").join("evenkeel.db");
     let (code, _, err) = tend(&file, "console");

@@ -311,7 +311,7 @@ fn a_wait_for_a_lock_of_whatever_allocator_is_nobodys_fault() {
 }
 
 #[test]
-fn whoever_runs_the_runtime_is_not_the_author_of_what_its_tasks_call() {
+fn who_runs_the_runtime_is_not_the_author_of_what_its_tasks_call() {
     let stack = "std::sys::sync::mutex::futex::Mutex::lock_contended | std/src/sys/sync/mutex/futex.rs:61
                  tokio::runtime::blocking::pool::Spawner::spawn_task | tokio-1.54.1/src/runtime/blocking/pool.rs:3
                  tokio::runtime::task::core::Core<F, S>::poll | tokio-1.54.1/src/runtime/task/core.rs:365
@@ -581,7 +581,7 @@ fn a_panic_at_any_moment_of_a_poll_excuses_it() {
 }
 
 #[test]
-fn the_lock_of_a_parking_lot_is_one_for_whoever_wakes_another_too() {
+fn the_lock_of_a_parking_lot_is_one_for_those_that_wake_others_too() {
     let stack = "parking_lot_core::word_lock::WordLock::lock_slow
         parking_lot_core::parking_lot::lock_bucket_pair
         parking_lot::condvar::Condvar::notify_one_slow

@@ -185,7 +185,7 @@ promises! {
     what_comes_in_is_kept_with_its_cursors
     a_work_under_another_epoch_changes_nothing
     a_work_of_a_partition_that_is_not_owned_changes_nothing
-    a_claim_fences_whoever_owned_it_before
+    a_claim_fences_the_owner_before
     nothing_is_loaded_under_another_epoch
     each_work_has_a_verdict_of_its_own
     changes_come_before_what_comes_in

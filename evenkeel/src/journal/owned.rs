@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_has_lost_the_store_is_told_so_and_writes_nothing() {
+    async fn an_owner_that_has_lost_the_store_is_told_so_and_writes_nothing() {
         let store = MemoryStore::default();
         let mut first = StoreJournal::new(store.clone());
         first.recover().await.unwrap();

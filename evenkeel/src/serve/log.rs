@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_logs_waits_for_nobody() {
+    fn a_thread_that_logs_waits_for_nobody() {
         let (shared, line) = (Shared::default(), [b'x'; 1 << 10]);
         let before = lost_lines();
         for _ in 0..WAITING_BYTES / line.len() + 3 {

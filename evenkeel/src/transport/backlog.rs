@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_fill_it_whoever_has_little_is_not_refused() {
+    fn however_many_fill_it_one_that_has_little_is_not_refused() {
         let backlog = backlog(8 << 20);
         for n in 0..200 {
             fill(&backlog, &direct(&format!("mallory {n}"), KIB));
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_gives_its_room_back_to_whoever_had_it() {
+    fn what_is_done_gives_its_room_back_to_the_one_that_had_it() {
         let backlog = backlog(1 << 20);
         let message = direct("alice", 10 * KIB);
         let (before, _) = fill(&backlog, &message);

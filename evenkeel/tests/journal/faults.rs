@@ -209,7 +209,7 @@ struct Outcome {
     first: Option<String>,
 }
 
-/// A run without faults has about this many writes and syncs, and so many syncs.
+/// A run without faults has about this many writes and syncs in all, and this many syncs.
 const CALLS: u64 = 330;
 const SYNCS: u64 = 60;
 

@@ -5,7 +5,7 @@
  *   SHIM_KIND     write | sync: which calls of these files SHIM_FAIL counts; otherwise both
  *   SHIM_HOW      eio | enospc | short (half is written) | torn (half is written, then the disk is full for one call)
  *                 | lie (each sync is swallowed) | stall (each sync takes 30 ms)
- *   SHIM_ROOM     so many bytes may be changed; then the disk is full for the next SHIM_FULL calls, then there is room
+ *   SHIM_ROOM     this many bytes may be changed; then the disk is full for the next SHIM_FULL calls, then there is room
  *   SHIM_CUT      at this call the power fails: the process ends. If a call is to fail, those after it are counted
  *   SHIM_SYNCED   a folder for the images of the files as a power cut leaves them: what was synced, and nothing else
  *   SHIM_MET      a file that is made when the call of SHIM_FAIL or SHIM_CUT has come, or the disk is full

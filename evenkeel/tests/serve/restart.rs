@@ -437,7 +437,7 @@ async fn a_reply_that_is_given_up_names_its_command_after_a_restart_and_a_replay
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_cannot_be_read_stays_for_whoever_can() {
+async fn a_job_that_cannot_be_read_stays_for_a_version_that_can() {
     let home = Home::new("unreadable");
     let mut journal = sqlite::SqliteJournal::open(home.file()).unwrap();
     journal.recover().await.unwrap();

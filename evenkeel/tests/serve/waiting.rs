@@ -102,7 +102,7 @@ async fn an_attempt_that_took_long_before_it_failed_has_another_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_long_holds_up_its_own_conversation_and_in_order() {
+async fn a_handler_that_waits_long_holds_up_its_own_conversation_and_in_order() {
     let (transport, mut far) = line();
     let (began, _times) = mpsc::unbounded_channel();
     let script = Script { errors: Arc::new(std::sync::Mutex::new(vec![busy(30)])), began };

@@ -127,7 +127,7 @@ async fn a_body_that_does_not_come_to_its_end_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_reads_nothing_is_dropped() {
+async fn a_visitor_that_reads_nothing_is_dropped() {
     let address = page().await;
     let request = format!("{}\r\n", head("GET /endless"));
     let mut streams = Vec::new();

@@ -15,7 +15,7 @@ const REASONS = {
 };
 const VIEWS = ["live", "dead", "jobs", "promises"];
 const SURE_MS = 4000;
-const STEP = 50; // letters and jobs that are shown at first, and more at each wish
+const STEP = 50; // letters and jobs that are shown at first, and as many more each time that more are asked for
 const MOST = 1000;
 
 const letters = new Map(); // id -> {item, said, node, time}
@@ -42,7 +42,7 @@ export function lookAgain() {
   look();
 }
 
-/// So many letters wait for a decision, those of earlier runs among them.
+/// This many letters wait for a decision, those of earlier runs among them.
 export function showLetters(count) {
   const shown = count < MOST ? String(count) : `${MOST - 1}+`;
   $("dead-count").hidden = !count;

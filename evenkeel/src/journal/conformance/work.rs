@@ -117,7 +117,7 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         self.is_fenced(&sample, other, epoch).await
     }
 
-    pub(super) async fn a_claim_fences_whoever_owned_it_before(&mut self) -> Kept {
+    pub(super) async fn a_claim_fences_the_owner_before(&mut self) -> Kept {
         self.fresh().await?;
         let body = Bytes::from_static(b"1");
         for end in [End::Drop, End::Close] {

@@ -27,7 +27,7 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// How many events to read next, of which this many may come and so many bytes.
+    /// How many events to read next, of which this many may come, and this many bytes.
     fn step(&self, limit: usize, limit_bytes: usize) -> usize {
         let fit = limit_bytes / self.usual_bytes.max(1);
         fit.min(limit).clamp(1, STEP)

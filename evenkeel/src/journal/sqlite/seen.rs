@@ -23,7 +23,7 @@ const SLICES: i64 = 65_536;
 /// This many are sorted in at a time while there is nothing else to do: a batch that comes meanwhile waits for no more than these.
 const SORTED: usize = 256;
 
-/// So many that are sorted in are read at a time for the filter, while there is nothing else to do.
+/// This many that are sorted in are read at a time for the filter, while there is nothing else to do.
 const READ: usize = 4_096;
 
 /// One slice for this many new rows: all keys are visited before as many rows have come as are kept.

@@ -1,4 +1,4 @@
-// The way through what a bot shows, for whoever is here for the first time. Each step ticks itself off.
+// The way through what a bot shows, for people who are here for the first time. Each step ticks itself off.
 
 import { $, coded, make } from "./parts.js";
 

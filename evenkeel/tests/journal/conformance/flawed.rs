@@ -111,7 +111,7 @@ impl Mistake {
             Self::CursorBeforeItsEvents | Self::CursorAfterItsEvents | Self::WorkInTwo => {
                 "a_commit_that_is_dropped_is_there_whole_or_not_at_all"
             }
-            Self::SameEpoch => "a_claim_fences_whoever_owned_it_before",
+            Self::SameEpoch => "a_claim_fences_the_owner_before",
             Self::NumberTwice => "no_number_is_given_out_twice",
             Self::KeysForgotten => "a_dedupe_key_stays_known_when_the_store_is_opened_again",
             Self::FilesStay => "a_row_that_is_put_replaces_the_one_before",
