@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use evenkeel::Error;
-use evenkeel::journal::sqlite::DeadLetters;
+use evenkeel::journal::sqlite::DeadLetterAdmin;
 use evenkeel::journal::{Dead, DeadFilter, DeadId, Outcome};
 
 use crate::command::{Chosen, DeadAction};
@@ -72,7 +72,7 @@ pub(crate) fn run(journal: Option<PathBuf>, action: DeadAction) -> Result<ExitCo
 
 /// Goes through those that fit, in pages, so that a long list needs little memory.
 fn pages(
-    letters: &DeadLetters,
+    letters: &DeadLetterAdmin,
     mut filter: DeadFilter,
     mut each: impl FnMut(&[Dead]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -88,7 +88,7 @@ fn pages(
     Ok(())
 }
 
-fn list(letters: &DeadLetters, filter: DeadFilter, is_json: bool) -> Result<(), Failure> {
+fn list(letters: &DeadLetterAdmin, filter: DeadFilter, is_json: bool) -> Result<(), Failure> {
     let (mut number, now_ms) = (0, now_ms());
     pages(letters, filter, |page| {
         if number == 0 && !is_json {
@@ -110,7 +110,7 @@ fn list(letters: &DeadLetters, filter: DeadFilter, is_json: bool) -> Result<(), 
     Ok(())
 }
 
-fn show(letters: &DeadLetters, id: DeadId, has_text: bool) -> Result<(), Failure> {
+fn show(letters: &DeadLetterAdmin, id: DeadId, has_text: bool) -> Result<(), Failure> {
     let filter = DeadFilter { id: Some(id), ..DeadFilter::default() };
     let found = letters.list(&filter)?;
     let dead = found.first().ok_or_else(|| {
@@ -122,7 +122,7 @@ fn show(letters: &DeadLetters, id: DeadId, has_text: bool) -> Result<(), Failure
 }
 
 fn export(
-    letters: &DeadLetters,
+    letters: &DeadLetterAdmin,
     file: Option<&Path>,
     filter: DeadFilter,
     has_text: bool,
@@ -167,7 +167,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 }
 
 fn write(
-    letters: &DeadLetters,
+    letters: &DeadLetterAdmin,
     filter: DeadFilter,
     has_text: bool,
     reader: Reader,
@@ -187,7 +187,7 @@ fn write(
     Ok(number)
 }
 
-fn count_only(letters: &DeadLetters, chosen: &Chosen, done: &str) -> Result<ExitCode, Failure> {
+fn count_only(letters: &DeadLetterAdmin, chosen: &Chosen, done: &str) -> Result<ExitCode, Failure> {
     let (mut number, mut is_short) = (0, false);
     for filter in &chosen.filters {
         let found = letters.count(filter)?;
@@ -208,7 +208,12 @@ fn of_all(filter: &DeadFilter) -> DeadFilter {
 
 /// Asks before more is changed than was named one by one; `None` when the answer is no. What was agreed to is what was there
 /// when it was asked, and no more.
-fn agreed(letters: &DeadLetters, chosen: Chosen, asks: bool, verb: &str) -> Result<Option<Chosen>, Failure> {
+fn agreed(
+    letters: &DeadLetterAdmin,
+    chosen: Chosen,
+    asks: bool,
+    verb: &str,
+) -> Result<Option<Chosen>, Failure> {
     if chosen.is_sure || !asks {
         return Ok(Some(chosen));
     }
@@ -242,10 +247,10 @@ fn agreed(letters: &DeadLetters, chosen: Chosen, asks: bool, verb: &str) -> Resu
 /// Does it filter by filter, and says how far it came, also when it came not to the end. When it came nowhere, the error is
 /// all there is to say.
 fn change(
-    letters: &mut DeadLetters,
+    letters: &mut DeadLetterAdmin,
     chosen: Chosen,
     word: &str,
-    all: fn(&mut DeadLetters, &[DeadFilter], &mut Done) -> Result<(), Error>,
+    all: fn(&mut DeadLetterAdmin, &[DeadFilter], &mut Done) -> Result<(), Error>,
 ) -> Result<ExitCode, Failure> {
     let mut done = Done { is_beside: letters.is_in_use(), ..Done::default() };
     // An event takes its replies along; one that went before it would be sent twice.
@@ -289,8 +294,8 @@ fn outcome(word: &str, done: &Done) -> String {
     text
 }
 
-fn replay(letters: &mut DeadLetters, filters: &[DeadFilter], done: &mut Done) -> Result<(), Error> {
-    let counts = |letters: &DeadLetters| {
+fn replay(letters: &mut DeadLetterAdmin, filters: &[DeadFilter], done: &mut Done) -> Result<(), Error> {
+    let counts = |letters: &DeadLetterAdmin| {
         filters.iter().map(|filter| letters.count(filter)).collect::<Result<Vec<_>, _>>()
     };
     let before = counts(letters)?;
@@ -321,7 +326,7 @@ fn replay(letters: &mut DeadLetters, filters: &[DeadFilter], done: &mut Done) ->
     result
 }
 
-fn discard(letters: &mut DeadLetters, filters: &[DeadFilter], done: &mut Done) -> Result<(), Error> {
+fn discard(letters: &mut DeadLetterAdmin, filters: &[DeadFilter], done: &mut Done) -> Result<(), Error> {
     letters.discard_each(filters, |at, Outcome { discarded, is_waiting, .. }| {
         done.waiting += u64::from(is_waiting);
         done.events += discarded;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use evenkeel::Error;
 use evenkeel::job::Waiting;
-use evenkeel::journal::sqlite::Jobs;
+use evenkeel::journal::sqlite::JobAdmin;
 use evenkeel::journal::{Job, is_schedule, title};
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ pub(crate) fn run(journal: Option<PathBuf>, action: JobAction) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(jobs: &Jobs, is_json: bool) -> Result<(), Failure> {
+fn list(jobs: &JobAdmin, is_json: bool) -> Result<(), Failure> {
     let (mut number, mut after, mut width, now_ms) = (0, None, 0, now_ms());
     loop {
         let page = jobs.list(None, after, PAGE)?;
@@ -99,7 +99,7 @@ fn json(job: &Job) -> Result<String, Error> {
 
 /// Cancels the job that is meant: by the name that the list shows, or, where that is one job alone, by the number of its
 /// event or by its function.
-fn cancel(jobs: &mut Jobs, name: &str) -> Result<(), Failure> {
+fn cancel(jobs: &mut JobAdmin, name: &str) -> Result<(), Failure> {
     let mut outcome = jobs.cancel(name)?;
     let mut name = name.to_owned();
     if !outcome.cancelled && !outcome.is_waiting {
@@ -124,7 +124,7 @@ fn cancel(jobs: &mut Jobs, name: &str) -> Result<(), Failure> {
 }
 
 /// The names, as the journal has them, of the jobs that somebody may have meant. One that is shown so is no other.
-fn meant(jobs: &Jobs, name: &str) -> Result<Vec<String>, Error> {
+fn meant(jobs: &JobAdmin, name: &str) -> Result<Vec<String>, Error> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let page = jobs.list(None, after, PAGE)?;
@@ -147,7 +147,7 @@ fn meant(jobs: &Jobs, name: &str) -> Result<Vec<String>, Error> {
 }
 
 /// A name may have spaces in it; but where there is none of that name, each word may have been meant for a job.
-fn several(jobs: &Jobs, name: &str, meant: &[String]) -> Result<Error, Error> {
+fn several(jobs: &JobAdmin, name: &str, meant: &[String]) -> Result<Error, Error> {
     let error = unclear(name, meant);
     let mut singles = Vec::new();
     let words = name.split_whitespace().filter(|word| meant.is_empty() && *word != name);

@@ -30,7 +30,7 @@ mod bot;
 mod page;
 
 pub use changes::{Change, Room};
-pub use log::{Entry, Reactions};
+pub use log::{LogEntry, Reactions};
 #[cfg(feature = "page")]
 pub use page::{Page, Sign, Step};
 pub use reader::{Changes, Lagged};
@@ -60,7 +60,7 @@ pub struct Scene {
     /// The conversations: one with each person, and the groups.
     pub rooms: Vec<Room>,
     /// The newest messages of all conversations, oldest first, at most 1,000.
-    pub entries: Vec<Arc<Entry>>,
+    pub entries: Vec<Arc<LogEntry>>,
     /// Who is typing, and where.
     pub typing: Vec<(Conversation, Sender)>,
     /// Whether a bot is connected.
@@ -266,7 +266,7 @@ impl Sandbox {
 /// What there is to see.
 impl Sandbox {
     /// A message as it is now.
-    pub fn entry(&self, id: &MessageId) -> Option<Arc<Entry>> {
+    pub fn entry(&self, id: &MessageId) -> Option<Arc<LogEntry>> {
         self.network.lock().log.get(id).cloned()
     }
 

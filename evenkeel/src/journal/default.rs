@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::memory::MemoryJournal;
 #[cfg(feature = "sqlite")]
-use super::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions, Summary, Warning};
+use super::sqlite::{DeadLetterAdmin, JobAdmin, SqliteJournal, SqliteOptions, Summary, Warning};
 use super::{Entry, Interrupt, Journal, Recovered, Written};
 use crate::config::{Secret, Settings};
 use crate::error::{Error, Result};
@@ -71,22 +71,22 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// As [`DeadLetters::open`], and when the place is memory.
+    /// As [`DeadLetterAdmin::open`], and when the place is memory.
     #[cfg(feature = "sqlite")]
-    pub fn dead_letters(self) -> Result<DeadLetters> {
+    pub fn dead_letters(self) -> Result<DeadLetterAdmin> {
         let path = self.path.ok_or_else(unshared)?;
-        DeadLetters::open_with(path, options(self.key))
+        DeadLetterAdmin::open_with(path, options(self.key))
     }
 
     /// Opens the jobs of the journal there, beside a bot that may be running. Blocks while the file is read.
     ///
     /// # Errors
     ///
-    /// As [`Jobs::open`], and when the place is memory.
+    /// As [`JobAdmin::open`], and when the place is memory.
     #[cfg(feature = "sqlite")]
-    pub fn jobs(self) -> Result<Jobs> {
+    pub fn jobs(self) -> Result<JobAdmin> {
         let path = self.path.ok_or_else(unshared)?;
-        Jobs::open_with(path, options(self.key))
+        JobAdmin::open_with(path, options(self.key))
     }
 
     /// Looks at what is there, beside a bot that may be running, and changes nothing: `None` where there is no file yet, and

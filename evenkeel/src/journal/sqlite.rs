@@ -35,7 +35,7 @@ use schema::LAYOUT;
 use seen::Retention;
 
 pub use crate::sqlite::health::{Health, Stats};
-pub use admin::{AdminHandle, DeadLetters, Jobs};
+pub use admin::{AdminHandle, DeadLetterAdmin, JobAdmin};
 pub use look::Summary;
 pub use store::{SqliteReader, SqliteStore};
 pub use warning::Warning;

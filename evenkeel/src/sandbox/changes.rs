@@ -5,31 +5,31 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::log::Entry;
+use super::log::LogEntry;
 use crate::event::{Conversation, Sender};
 
 /// How many changes a reader may be behind before it has to start again.
 const LIMIT_BEHIND: usize = 1024;
 
-/// Something that happened. An [`Entry`] shows the message as it was right afterwards.
+/// Something that happened. A [`LogEntry`] shows the message as it was right afterwards.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Change {
-    /// Somebody wrote; [`Entry::author`] says who.
+    /// Somebody wrote; [`LogEntry::author`] says who.
     Posted {
         /// The new message.
-        entry: Arc<Entry>,
+        entry: Arc<LogEntry>,
     },
     /// The author changed a message.
     Edited {
         /// The changed message.
-        entry: Arc<Entry>,
+        entry: Arc<LogEntry>,
     },
     /// Somebody reacted, or took a reaction back.
     Reacted {
         /// The message reacted to.
-        entry: Arc<Entry>,
+        entry: Arc<LogEntry>,
         /// Who reacted.
         by: Sender,
         /// The emoji.
@@ -40,7 +40,7 @@ pub enum Change {
     /// The author took a message back.
     Deleted {
         /// What is left of it.
-        entry: Arc<Entry>,
+        entry: Arc<LogEntry>,
     },
     /// Somebody began or ceased to type.
     Typing {

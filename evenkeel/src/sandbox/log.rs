@@ -20,7 +20,7 @@ const LIMIT_FILES: usize = 10_000;
 /// A message as everybody in the conversation sees it now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Entry {
+pub struct LogEntry {
     /// The words, files, mentions and quote; empty once the message is deleted.
     #[serde(flatten)]
     pub message: Message,
@@ -53,7 +53,7 @@ pub struct Reactions {
 /// The messages, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    entries: VecDeque<Arc<Entry>>,
+    entries: VecDeque<Arc<LogEntry>>,
     /// Where each message stands, counted from the first one ever written.
     places: HashMap<MessageId, usize>,
     /// How many were dropped from the front.
@@ -62,7 +62,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn push(&mut self, entry: Arc<Entry>) {
+    pub(super) fn push(&mut self, entry: Arc<LogEntry>) {
         let place = self.dropped + self.entries.len();
         self.places.insert(entry.message.id.clone(), place);
         self.text_bytes += entry.message.text.len();
@@ -75,12 +75,16 @@ impl Log {
         }
     }
 
-    pub(super) fn get(&self, id: &MessageId) -> Option<&Arc<Entry>> {
+    pub(super) fn get(&self, id: &MessageId) -> Option<&Arc<LogEntry>> {
         self.entries.get(self.places.get(id)? - self.dropped)
     }
 
     /// Changes a message and returns how it looks afterwards.
-    pub(super) fn change(&mut self, id: &MessageId, change: impl FnOnce(&mut Entry)) -> Option<Arc<Entry>> {
+    pub(super) fn change(
+        &mut self,
+        id: &MessageId,
+        change: impl FnOnce(&mut LogEntry),
+    ) -> Option<Arc<LogEntry>> {
         let slot = self.entries.get_mut(self.places.get(id)? - self.dropped)?;
         let before = slot.message.text.len();
         change(Arc::make_mut(slot));
@@ -89,7 +93,7 @@ impl Log {
     }
 
     /// The newest messages, at most `limit` of them, oldest first.
-    pub(super) fn newest(&self, limit: usize) -> Vec<Arc<Entry>> {
+    pub(super) fn newest(&self, limit: usize) -> Vec<Arc<LogEntry>> {
         let skipped = self.entries.len().saturating_sub(limit);
         self.entries.iter().skip(skipped).cloned().collect()
     }

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::changes::{Change, Recent, Room};
-use super::log::{Entry, Files, LIMIT_FILE_BYTES, Log, Reactions};
+use super::log::{Files, LIMIT_FILE_BYTES, Log, LogEntry, Reactions};
 use crate::event::{Attachment, Conversation, Event, EventKind, Mention, Message, MessageId, Quote, Sender};
 use crate::moment;
 use crate::reply::{Draft, File, Quoting};
@@ -153,7 +153,7 @@ impl State {
         conversation: &Conversation,
         draft: Draft,
         uploaded: Vec<Attachment>,
-    ) -> Result<Arc<Entry>, No> {
+    ) -> Result<Arc<LogEntry>, No> {
         check_text(&draft.text)?;
         if draft.text.is_empty() && draft.files.is_empty() && uploaded.is_empty() {
             return Err("a message needs words or a file".to_owned());
@@ -170,7 +170,7 @@ impl State {
                 Quoting::Asked | Quoting::Nothing => None,
             },
         };
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(LogEntry {
             message,
             conversation: conversation.clone(),
             author: author.clone(),
@@ -192,7 +192,7 @@ impl State {
         author: &Sender,
         target: &MessageId,
         draft: Draft,
-    ) -> Result<Arc<Entry>, No> {
+    ) -> Result<Arc<LogEntry>, No> {
         check_text(&draft.text)?;
         let conversation = self.own(author, target, "edit")?.conversation.clone();
         let mentions = self.mentions(&conversation, &draft.text, draft.mentions);
@@ -211,7 +211,7 @@ impl State {
         Ok(entry)
     }
 
-    pub(super) fn delete(&mut self, author: &Sender, target: &MessageId) -> Result<Arc<Entry>, No> {
+    pub(super) fn delete(&mut self, author: &Sender, target: &MessageId) -> Result<Arc<LogEntry>, No> {
         self.own(author, target, "delete")?;
         let changed = self.log.change(target, |entry| {
             let id = entry.message.id.as_str().to_owned();
@@ -232,7 +232,7 @@ impl State {
         target: &MessageId,
         emoji: &str,
         is_removed: bool,
-    ) -> Result<Option<Arc<Entry>>, No> {
+    ) -> Result<Option<Arc<LogEntry>>, No> {
         let entry = self.standing(target)?;
         let same = entry.reactions.iter().find(|reactions| reactions.emoji == emoji);
         if same.is_some_and(|same| same.people.contains(by)) != is_removed {
@@ -288,7 +288,7 @@ impl State {
     }
 
     /// A message that is there and not deleted.
-    pub(super) fn standing(&self, target: &MessageId) -> Result<&Arc<Entry>, No> {
+    pub(super) fn standing(&self, target: &MessageId) -> Result<&Arc<LogEntry>, No> {
         match self.log.get(target) {
             Some(entry) if entry.is_deleted => Err(format!("message `{}` was deleted", target.as_str())),
             Some(entry) => Ok(entry),
@@ -296,7 +296,7 @@ impl State {
         }
     }
 
-    fn own(&self, author: &Sender, target: &MessageId, verb: &str) -> Result<&Arc<Entry>, No> {
+    fn own(&self, author: &Sender, target: &MessageId, verb: &str) -> Result<&Arc<LogEntry>, No> {
         let entry = self.standing(target)?;
         if entry.author != *author {
             let (author, owner) = (author.display_name(), entry.author.display_name());

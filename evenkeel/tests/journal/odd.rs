@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions};
+use evenkeel::journal::sqlite::{DeadLetterAdmin, JobAdmin, SqliteJournal, SqliteOptions};
 use evenkeel::journal::{
     Acceptance, Answer, DeadFilter, DeadId, Entry, EventEntry, Journal, NewJob, OperatorEntry, Query, Reason,
     Recovered, ReplyEntry,
@@ -90,13 +90,13 @@ async fn check(file: &Path, plant: &str, are_letters_named: bool) {
         assert!(expected.iter().all(|key| letters.contains(key)), "{letters:?}");
     }
     SqliteOptions::new().look(file).unwrap();
-    let mut operator = DeadLetters::open(file).unwrap();
+    let mut operator = DeadLetterAdmin::open(file).unwrap();
     operator.list(&DeadFilter::default()).unwrap();
     beside(&mut journal, move || {
         operator.replay(&DeadFilter { limit: Some(2), ..DeadFilter::default() }, 3000).unwrap();
     })
     .await;
-    Jobs::open(file).unwrap().list(None, None, 9).unwrap();
+    JobAdmin::open(file).unwrap().list(None, None, 9).unwrap();
     ask(&mut journal, Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 }))
         .await;
     ask(&mut journal, Entry::Operator(OperatorEntry::Discard(DeadFilter::default()))).await;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use evenkeel::config::Secret;
-use evenkeel::journal::sqlite::{DeadLetters, Jobs, SqliteJournal, SqliteOptions};
+use evenkeel::journal::sqlite::{DeadLetterAdmin, JobAdmin, SqliteJournal, SqliteOptions};
 use evenkeel::journal::{Answer, DeadFilter, DeadId, Entry, Journal, NewJob, OperatorEntry, Outcome, Reason};
 
 use crate::made::{
@@ -26,7 +26,7 @@ fn check(folder: &Folder, file: &Path, options: SqliteOptions, line: &str) {
     assert!(text.contains(line), "{text}");
     assert!(!text.contains('\n') && error.hint().is_some(), "{text} ({:?})", error.hint());
     assert_eq!(content(folder), before, "it touched something");
-    DeadLetters::open_with(file, operator).expect_err("the file is refused, or not there");
+    DeadLetterAdmin::open_with(file, operator).expect_err("the file is refused, or not there");
     assert_eq!(content(folder), before, "the operator touched something");
     assert_eq!((looked.to_string(), looked.hint()), (text, error.hint()));
 }
@@ -194,7 +194,7 @@ async fn a_file_that_is_divided_otherwise_is_refused() {
         assert_eq!(error.to_string(), line);
         assert!(error.hint().is_some_and(|hint| hint.contains("run the version that has written it")));
         assert_eq!(SqliteOptions::new().look(folder.file()).unwrap_err().to_string(), line);
-        let mut letters = DeadLetters::open(folder.file()).unwrap();
+        let mut letters = DeadLetterAdmin::open(folder.file()).unwrap();
         while letters.is_in_use() {
             tokio::task::yield_now().await;
         }
@@ -356,7 +356,7 @@ async fn a_command_that_no_bot_executes_says_so_and_is_done_at_the_next_start() 
     journal.recover().await.unwrap();
     write(&mut journal, vec![accept("a")]).await;
     write(&mut journal, vec![dead_letter(1, Reason::Failed)]).await;
-    let mut operator = DeadLetters::open(folder.file()).unwrap();
+    let mut operator = DeadLetterAdmin::open(folder.file()).unwrap();
     let outcome = operator.replay(&DeadFilter::default(), 4000).unwrap();
     assert!(outcome.is_waiting && outcome.events == 0);
     drop(journal);
@@ -375,7 +375,7 @@ async fn without_a_bot_the_operator_owns_the_journal_for_a_moment() {
     write(&mut journal, vec![dead_letter(2, Reason::Failed), dead_letter_reply(key(9, 1), Reason::Refused)])
         .await;
     journal.close().await;
-    let mut operator = DeadLetters::open(folder.file()).unwrap();
+    let mut operator = DeadLetterAdmin::open(folder.file()).unwrap();
     while operator.is_in_use() {
         tokio::task::yield_now().await;
     }
@@ -403,7 +403,7 @@ async fn the_operator_replays_beside_a_running_bot() {
         dead_letter_reply(key(9, 1), Reason::Refused),
     ];
     write(&mut journal, dead).await;
-    let mut operator = DeadLetters::open(folder.file()).unwrap();
+    let mut operator = DeadLetterAdmin::open(folder.file()).unwrap();
     assert_eq!(operator.list(&DeadFilter::default()).unwrap().len(), 4);
     let only = |id| DeadFilter { id: Some(id), ..DeadFilter::default() };
     let filters = [only(DeadId::Event(3))];
@@ -435,7 +435,7 @@ async fn a_job_that_an_operator_cancels_is_not_fired() {
     };
     write(&mut journal, vec![job("late", "alice", 3000), job("early", "bob", 1000), job("next", "", 2000)])
         .await;
-    let mut operator = Jobs::open(folder.file()).unwrap();
+    let mut operator = JobAdmin::open(folder.file()).unwrap();
     assert!(operator.is_in_use());
     let names = |conversation, after, limit| {
         let jobs = operator.list(conversation, after, limit).unwrap();
@@ -464,8 +464,8 @@ async fn a_job_that_an_operator_cancels_is_not_fired() {
 fn an_operator_without_a_journal_is_told_so() {
     let folder = Folder::new("none");
     for error in [
-        DeadLetters::open(folder.file()).map(drop).unwrap_err(),
-        Jobs::open_with(folder.file(), SqliteOptions::new()).map(drop).unwrap_err(),
+        DeadLetterAdmin::open(folder.file()).map(drop).unwrap_err(),
+        JobAdmin::open_with(folder.file(), SqliteOptions::new()).map(drop).unwrap_err(),
     ] {
         assert!(error.to_string().contains("there is no journal"), "{error}");
     }
@@ -523,8 +523,8 @@ async fn a_file_with_a_second_name_is_refused_by_either() {
     journal.close().await;
     check(&folder, &folder.file(), SqliteOptions::new(), "has 2 names (hard links)");
     for error in [
-        DeadLetters::open(folder.file()).map(drop).unwrap_err(),
-        Jobs::open(other.file()).map(drop).unwrap_err(),
+        DeadLetterAdmin::open(folder.file()).map(drop).unwrap_err(),
+        JobAdmin::open(other.file()).map(drop).unwrap_err(),
     ] {
         assert!(error.to_string().contains("has 2 names"), "{error}");
     }

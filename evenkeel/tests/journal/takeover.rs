@@ -5,7 +5,7 @@ use std::path::Path;
 
 use evenkeel::Result;
 use evenkeel::journal::DeadFilter;
-use evenkeel::journal::sqlite::{DeadLetters, Jobs};
+use evenkeel::journal::sqlite::{DeadLetterAdmin, JobAdmin};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -50,8 +50,8 @@ async fn beside_a_bot_of_the_version_before_the_operator_looks_and_changes_nothi
     let bot = Connection::open(&file).unwrap();
     bot.execute_batch("BEGIN IMMEDIATE; UPDATE state SET batch = batch; COMMIT").unwrap();
 
-    let mut letters = DeadLetters::open(&file).unwrap();
-    let mut jobs = Jobs::open(&file).unwrap();
+    let mut letters = DeadLetterAdmin::open(&file).unwrap();
+    let mut jobs = JobAdmin::open(&file).unwrap();
     assert!(letters.is_in_use());
     assert_eq!(letters.list(&DeadFilter::default()).unwrap().len(), 3);
     assert_eq!(letters.count(&DeadFilter::default()).unwrap(), 3);

@@ -324,7 +324,7 @@ async fn an_event_that_is_replayed_answers_nobodys_question() {
         assert_eq!(bot.hears().await, "what?");
         if let Some(end) = end {
             bot.end(end).await;
-            let mut dead = sqlite::DeadLetters::open(home.file()).unwrap();
+            let mut dead = sqlite::DeadLetterAdmin::open(home.file()).unwrap();
             assert_eq!(dead.replay(&DeadFilter::default(), home.now_ms()).unwrap().events, 1);
             bot = home.start(app);
         } else {
@@ -451,7 +451,7 @@ async fn a_job_that_cannot_be_read_stays_for_a_version_that_can() {
         bot.say("alice", "!ping");
         assert_eq!(bot.hears().await, "pong");
         bot.end(End::Stop).await;
-        let kept = sqlite::Jobs::open(home.file()).unwrap().list(None, None, 9).unwrap();
+        let kept = sqlite::JobAdmin::open(home.file()).unwrap().list(None, None, 9).unwrap();
         assert_eq!(kept.len(), 1);
         assert!(kept[0].name == "tea" && kept[0].due_ms > home.now_ms(), "it is looked at again later");
     }

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How often is looked whether it has done what it was told.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What a journal keeps for an operator, beside a bot that may have it open: its [`DeadLetters`], or its [`Jobs`].
+/// What a journal keeps for an operator, beside a bot that may have it open: its [`DeadLetterAdmin`], or its [`JobAdmin`].
 ///
 /// Looking changes nothing. Each change is one transaction, on the disk when it returns.
 pub struct AdminHandle<T> {
@@ -43,33 +43,33 @@ pub struct AdminHandle<T> {
 /// A running bot is left a command, and executes it within a second.
 ///
 /// ```no_run
-/// use evenkeel::journal::{DeadFilter, sqlite::DeadLetters};
+/// use evenkeel::journal::{DeadFilter, sqlite::DeadLetterAdmin};
 ///
 /// # fn example() -> evenkeel::Result<()> {
-/// let letters = DeadLetters::open("evenkeel.db")?;
+/// let letters = DeadLetterAdmin::open("evenkeel.db")?;
 /// for dead in letters.list(&DeadFilter::default())? {
 ///     println!("{} was given up: {}", dead.id, dead.reason);
 /// }
 /// # Ok(()) }
 /// ```
-pub type DeadLetters = AdminHandle<Dead>;
+pub type DeadLetterAdmin = AdminHandle<Dead>;
 
 /// The jobs of a journal that may be in use by a bot: for `evenkeel jobs`, and for programs of your own.
 ///
 /// A running bot is left a command, and executes it within a second.
 ///
 /// ```no_run
-/// use evenkeel::journal::sqlite::Jobs;
+/// use evenkeel::journal::sqlite::JobAdmin;
 ///
 /// # fn example() -> evenkeel::Result<()> {
-/// let mut jobs = Jobs::open("evenkeel.db")?;
+/// let mut jobs = JobAdmin::open("evenkeel.db")?;
 /// for job in jobs.list(None, None, 100)? {
 ///     println!("{} is due at {} ms", job.name, job.due_ms);
 /// }
 /// assert!(jobs.cancel("17.1")?.cancelled);
 /// # Ok(()) }
 /// ```
-pub type Jobs = AdminHandle<Job>;
+pub type JobAdmin = AdminHandle<Job>;
 
 impl<T> fmt::Debug for AdminHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,7 +197,7 @@ impl AdminHandle<Dead> {
         self.one(AdminCommand::Replay { filter: filter.clone(), now_ms })
     }
 
-    /// As [`DeadLetters::replay`] with each of these filters, one after the other: `each` is told the place of a filter and
+    /// As [`DeadLetterAdmin::replay`] with each of these filters, one after the other: `each` is told the place of a filter and
     /// what became of it. A running bot is waited for once.
     ///
     /// # Errors
@@ -213,7 +213,7 @@ impl AdminHandle<Dead> {
         self.execute(&filters.iter().map(command).collect::<Vec<_>>(), each)
     }
 
-    /// Forgets those that are meant for good. Blocks as [`DeadLetters::replay`].
+    /// Forgets those that are meant for good. Blocks as [`DeadLetterAdmin::replay`].
     ///
     /// # Errors
     ///
@@ -222,7 +222,7 @@ impl AdminHandle<Dead> {
         self.one(AdminCommand::Discard { filter: filter.clone() })
     }
 
-    /// As [`DeadLetters::discard`] with each of these filters; see [`DeadLetters::replay_each`].
+    /// As [`DeadLetterAdmin::discard`] with each of these filters; see [`DeadLetterAdmin::replay_each`].
     ///
     /// # Errors
     ///
@@ -251,7 +251,7 @@ impl AdminHandle<Job> {
     }
 
     /// Forgets the job of this name; [`Outcome::cancelled`] says whether there was one. One that has been fired already goes on.
-    /// Blocks as [`DeadLetters::replay`].
+    /// Blocks as [`DeadLetterAdmin::replay`].
     ///
     /// # Errors
     ///
