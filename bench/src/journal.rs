@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use evenkeel::journal::sqlite::{SqliteJournal, Stats};
 use evenkeel::journal::{
     Acceptance, Answer, DeadFilter, Entry, EventEntry, Journal, NewJob, OperatorEntry, Query, Reason,
-    ReplyEntry,
+    ReplyEntry, Written,
 };
 use evenkeel::{Conversation, Event, Message, Outbound, Reply, SendKey, Sender};
 
@@ -70,7 +70,7 @@ fn open(path: &Path) -> io::Result<SqliteJournal> {
 
 async fn write(journal: &mut SqliteJournal, batch: Vec<Entry>) -> io::Result<Vec<Answer>> {
     let written = journal.write(batch).await.map_err(|error| bots::told(&error))?;
-    Ok(written.answers)
+    Ok(written.into_answers())
 }
 
 async fn recover(journal: &mut SqliteJournal) -> io::Result<evenkeel::journal::Recovered> {
@@ -107,9 +107,9 @@ fn promise(sequence: u64) -> Entry {
 }
 
 /// What follows from a batch that was written: each accepted event is done with a reply, each reply is sent.
-fn follow(batch: &[Entry], answers: &[Answer], next: &mut Vec<Entry>) -> u64 {
+fn follow(Written(written): &Written, next: &mut Vec<Entry>) -> u64 {
     let mut accepted = 0;
-    for (entry, answer) in batch.iter().zip(answers) {
+    for (entry, answer) in written {
         match (entry, answer) {
             (_, Answer::Accepted(Acceptance::New(sequence))) => {
                 accepted += 1;
@@ -175,7 +175,7 @@ async fn accepting(folder: &Path) -> io::Result<()> {
         }
         let written = journal.write(batch).await.map_err(|error| bots::told(&error))?;
         taken.extend(arrived.into_iter().map(|due| due.elapsed()));
-        follow(&written.batch, &written.answers, &mut next);
+        follow(&written, &mut next);
     }
     journal.close().await;
     let stats = health.stats();

@@ -136,13 +136,15 @@ pub trait Journal: Send + 'static {
 /// Makes a journal give up, from any thread.
 pub type Interrupt = Box<dyn Fn() + Send>;
 
-/// A batch that was written.
+/// A batch that was written: its entries in their order, handed back so that nothing needs copying, each with its answer.
 #[derive(Debug)]
-pub struct Written {
-    /// The batch, handed back so that nothing needs copying.
-    pub batch: Vec<Entry>,
-    /// One answer for each entry.
-    pub answers: Vec<Answer>,
+pub struct Written(pub Vec<(Entry, Answer)>);
+
+impl Written {
+    /// The answers alone, in the order of the entries.
+    pub fn into_answers(self) -> Vec<Answer> {
+        self.0.into_iter().map(|(_, answer)| answer).collect()
+    }
 }
 
 /// What an earlier run left unfinished.

@@ -50,8 +50,8 @@ pub(super) async fn throughput(path: &Path, producers: u64) -> io::Result<Rate> 
     let (start, cpu) = (Instant::now(), cpu_time());
     while let Some(writing) = flying.pop_front() {
         let written = writing.await.map_err(|error| bots::told(&error))?;
-        let mut next = Vec::with_capacity(written.batch.len());
-        messages += follow(&written.batch, &written.answers, &mut next);
+        let mut next = Vec::with_capacity(written.0.len());
+        messages += follow(&written, &mut next);
         if start.elapsed() < FOR {
             fill(&mut next, &mut number);
         }

@@ -80,7 +80,7 @@ async fn ask(mut journal: impl Journal) -> evenkeel::Result<Fates> {
     let letters = recovered.letters.iter().filter_map(|letter| in_action(&letter.outbound.action));
     fates.pending.extend(letters);
     let written = journal.write(vec![Entry::Query(Query::ListDead(DeadFilter::default()))]).await?;
-    for answer in written.answers {
+    for answer in written.into_answers() {
         let Answer::Dead(dead) = answer else { continue };
         let dead = dead.await?;
         let event = |one: &Dead| message_in(one.event()?.text()?);
@@ -131,7 +131,8 @@ mod tests {
         }
 
         fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
-            ready(Ok(Written { batch, answers: vec![Answer::Dead(Vec::new().into())] }))
+            let nobody = |entry| (entry, Answer::Dead(Vec::new().into()));
+            ready(Ok(Written(batch.into_iter().map(nobody).collect())))
         }
     }
 

@@ -123,17 +123,14 @@ impl Batch {
     /// When these are not as many as were taken.
     pub(super) fn written(
         &mut self,
-        Written { batch, answers }: Written,
+        Written(written): Written,
     ) -> Result<impl Iterator<Item = (Continuation, Entry, Answer)> + use<>> {
         let continuations = self.writing.take().unwrap_or_default();
-        if batch.len() != answers.len() || continuations.len() != answers.len() {
+        if continuations.len() != written.len() {
             return Err(wrong_answer());
         }
-        Ok(continuations
-            .into_iter()
-            .zip(batch)
-            .zip(answers)
-            .map(|((then, entry), answer)| (then, entry, answer)))
+        // By their places, since what follows is nothing for a journal to carry, and it hands the entries back in their order.
+        Ok(continuations.into_iter().zip(written).map(|(then, (entry, answer))| (then, entry, answer)))
     }
 
     /// Whether the journal has answered all that it was told, and was told all.
@@ -179,8 +176,8 @@ mod tests {
     #[test]
     fn each_entry_comes_back_with_its_own_answer_and_what_follows() {
         let (mut batch, entries) = taken(3);
-        let answers = (0..3).map(Answer::Count).collect();
-        let written = batch.written(Written { batch: entries, answers }).expect("as many as were taken");
+        let answered = entries.into_iter().zip((0..3).map(Answer::Count)).collect();
+        let written = batch.written(Written(answered)).expect("as many as were taken");
         let together = written.map(|one| match one {
             (Continuation::Start(then), Entry::Event(sequence, EventEntry::Done), Answer::Count(count)) => {
                 (then, sequence, count)
@@ -194,14 +191,12 @@ mod tests {
     #[test]
     fn an_answer_too_many_or_too_few_is_an_error() {
         for count in [1, 3] {
-            let (mut batch, entries) = taken(2);
-            let answers = (0..count).map(Answer::Count).collect();
-            assert!(
-                batch.written(Written { batch: entries, answers }).is_err(),
-                "{count} answers to two entries"
-            );
+            let (mut batch, _entries) = taken(2);
+            let answered = |sequence| (Entry::Event(sequence, EventEntry::Done), Answer::Noted);
+            let written = Written((0..count).map(answered).collect());
+            assert!(batch.written(written).is_err(), "{count} answers to two entries");
         }
-        let written = Written { batch: Vec::new(), answers: vec![Answer::Noted] };
+        let written = Written(vec![(Entry::Event(1, EventEntry::Done), Answer::Noted)]);
         assert!(Batch::default().written(written).is_err(), "nothing was asked");
     }
 
@@ -221,7 +216,7 @@ mod tests {
         assert_eq!(batch.next_look(), Some(start + COMPANY));
         assert!(batch.take(start + COMPANY / 2).is_none());
         assert_eq!(batch.take(start + COMPANY).expect("it has waited").len(), 1);
-        let written = Written { batch: vec![sent()], answers: vec![Answer::Noted] };
+        let written = Written(vec![(sent(), Answer::Noted)]);
         assert_eq!(batch.written(written).expect("as many as were taken").count(), 1);
 
         batch.append(sent(), Continuation::Nothing);

@@ -65,7 +65,7 @@ impl Journal for MemoryJournal {
     }
 
     fn write(&mut self, batch: Vec<Entry>) -> Ready<Result<Written>> {
-        ready(at_once(self.append(&batch)).map(|answers| Written { batch, answers }))
+        ready(at_once(self.append(batch)))
     }
 }
 

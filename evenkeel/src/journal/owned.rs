@@ -84,8 +84,7 @@ async fn run<S: Store>(mut record: Record<S>, mut orders: mpsc::Receiver<Order>)
         match order {
             Ok(Some(Order::Recover(answer))) => drop(answer.send(record.start().await)),
             Ok(Some(Order::Write(batch, answer))) => {
-                let answers = record.append(&batch).await;
-                drop(answer.send(answers.map(|answers| Written { batch, answers })));
+                drop(answer.send(record.append(batch).await));
                 record.store_mut().settle();
                 is_tidy = false;
             }
@@ -174,7 +173,7 @@ mod tests {
     }
 
     async fn accepted(journal: &mut StoreJournal, id: &str) -> Acceptance {
-        match journal.write(vec![accept(id)]).await.unwrap().answers[..] {
+        match journal.write(vec![accept(id)]).await.unwrap().into_answers()[..] {
             [Answer::Accepted(acceptance)] => acceptance,
             ref other => panic!("{other:?}"),
         }

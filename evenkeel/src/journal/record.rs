@@ -15,7 +15,7 @@ use super::rules::Known;
 use super::store::{
     Batch, Committed, Epoch, EventId, JobFilter, Partition, Reader, Scope, Store, Sync, Verdict, Work,
 };
-use super::{Answer, Entry, Job, Listing, Query, latest};
+use super::{Answer, Entry, Job, Listing, Query, Written, latest};
 use crate::error::{Error, Result};
 #[cfg(feature = "sqlite")]
 pub(super) use commands::AdminCommand;
@@ -77,50 +77,38 @@ impl<S: Store> Record<S> {
     }
 
     /// Writes the entries in order, and answers each. What only asks is answered when all else is written.
-    pub(super) async fn append(&mut self, batch: &[Entry]) -> Result<Vec<Answer>> {
-        let mut answers: Vec<Answer> = batch.iter().map(|_| Answer::Noted).collect();
-        let mut start = 0;
-        for piece in batch.chunk_by(|one, next| !is_command(one) && !is_command(next)) {
-            let end = start + piece.len();
-            let answered = answers.get_mut(start..end).expect("there is one answer for each entry");
+    pub(super) async fn append(&mut self, batch: Vec<Entry>) -> Result<Written> {
+        let mut written: Vec<_> = batch.into_iter().map(|entry| (entry, Answer::Noted)).collect();
+        for piece in written.chunk_by_mut(|(one, _), (next, _)| !is_command(one) && !is_command(next)) {
             match piece {
-                [Entry::Operator(command)] => {
-                    for answer in answered {
-                        *answer = self.execute(command).await?;
-                    }
-                }
-                changes => self.append_changes(changes, answered).await?,
+                [(Entry::Operator(command), answer)] => *answer = self.execute(command).await?,
+                changes => self.append_changes(changes).await?,
             }
-            start = end;
         }
-        for (entry, answer) in batch.iter().zip(&mut answers) {
+        for (entry, answer) in &mut written {
             if let Entry::Query(query) = entry {
                 *answer = self.look_up(query).await?;
             }
         }
-        Ok(answers)
+        Ok(Written(written))
     }
 
-    async fn append_changes(&mut self, batch: &[Entry], answers: &mut [Answer]) -> Result<()> {
+    async fn append_changes(&mut self, entries: &mut [(Entry, Answer)]) -> Result<()> {
+        let is_lazy = entries.iter().all(|(entry, _)| entry.is_lazy());
+        let sync = if is_lazy { Sync::Lazy } else { Sync::Full };
         let mut plan = Plan::default();
-        for (at, entry) in batch.iter().enumerate() {
-            if let Some(answer) = self.plan(at, entry, &mut plan).await? {
-                answers[at] = answer;
-            }
+        for (entry, answer) in entries {
+            self.plan(entry, answer, &mut plan).await?;
         }
-        let sync = if batch.iter().all(Entry::is_lazy) { Sync::Lazy } else { Sync::Full };
-        for (at, answer) in self.commit(plan, sync).await? {
-            answers[at] = answer;
-        }
-        Ok(())
+        self.commit(plan, sync).await
     }
 
     /// Commits what is planned, and answers the entries that came in.
-    async fn commit(&mut self, plan: Plan<'_>, sync: Sync) -> Result<Vec<(usize, Answer)>> {
+    async fn commit(&mut self, plan: Plan<'_>, sync: Sync) -> Result<()> {
         let Plan { changes, touched, accepted, intake, now_ms, .. } = plan;
         if changes.is_empty() && accepted.is_empty() && intake.is_empty() {
             self.forget_the_dead(&touched);
-            return Ok(Vec::new());
+            return Ok(());
         }
         let (arrived, arrivals): (Vec<_>, Vec<_>) = accepted.into_iter().unzip();
         let (asked, intake): (Vec<_>, Vec<_>) = intake.into_iter().unzip();
@@ -133,13 +121,11 @@ impl<S: Store> Record<S> {
             Some(Verdict::EffectFailed(error)) => return Err(error),
             Some(Verdict::Fenced) | None => return Err(fenced()),
         };
-        if taken.len() != arrived.len() || kept.len() != asked.len() {
-            return Err(Error::new("the store answered something else than it was asked"));
+        for (waiting, taken) in joined(arrived, taken)?.chain(joined(asked, kept)?) {
+            self.took(waiting, taken);
         }
-        let answered = arrived.into_iter().zip(taken).chain(asked.into_iter().zip(kept));
-        let answers = answered.map(|(waiting, taken)| self.took(waiting, taken)).collect();
         self.forget_the_dead(&touched);
-        Ok(answers)
+        Ok(())
     }
 
     async fn look_up(&mut self, query: &Query) -> Result<Answer> {
@@ -235,6 +221,15 @@ impl<S: Store> Record<S> {
 /// Whether it is a commit of its own.
 fn is_command(entry: &Entry) -> bool {
     matches!(entry, Entry::Operator(_))
+}
+
+/// What was asked of a store, each with its answer. They are joined by their places: a store is shown rows that borrow from the
+/// entries, and hands back no more than what became of each, in their order.
+pub(super) fn joined<Q, T>(asked: Vec<Q>, answers: Vec<T>) -> Result<impl Iterator<Item = (Q, T)>> {
+    if asked.len() != answers.len() {
+        return Err(Error::new("the store answered something else than it was asked"));
+    }
+    Ok(asked.into_iter().zip(answers))
 }
 
 pub(super) fn fenced() -> Error {

@@ -231,9 +231,9 @@ impl Journal for SqliteJournal {
 
     fn write(&mut self, batch: Vec<Entry>) -> Ready<Result<Written>> {
         self.settle();
-        let answers = at_once(self.record.append(&batch));
+        let written = at_once(self.record.append(batch));
         self.is_settled = false;
-        ready(answers.map(|answers| Written { batch, answers }))
+        ready(written)
     }
 
     fn tidy(&mut self) -> bool {

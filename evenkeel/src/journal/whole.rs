@@ -11,7 +11,7 @@ pub(super) async fn recover_whole(journal: &mut impl Journal) -> Result<Recovere
     let mut whole = journal.recover_in_pages().await?;
     while whole.has_more {
         let load = Entry::Query(Query::Load { limit: PAGE, limit_bytes: usize::MAX });
-        let answer = journal.write(vec![load]).await?.answers.pop();
+        let answer = journal.write(vec![load]).await?.into_answers().pop();
         let Some(Answer::Loaded(page)) = answer else {
             return Err(Error::new("the journal answered something else than a page"));
         };

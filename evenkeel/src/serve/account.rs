@@ -13,7 +13,7 @@ pub(super) async fn check(
     granted: Option<&str>,
 ) -> Result<bool> {
     let recall = Entry::Query(Query::Recall { conversation: String::new(), name: owner::NAME.to_owned() });
-    let answers = journal.write(vec![recall]).await?.answers;
+    let answers = journal.write(vec![recall]).await?.into_answers();
     let kept = answers.into_iter().next().and_then(|answer| match answer {
         Answer::Recalled(kept) => kept,
         _ => None,

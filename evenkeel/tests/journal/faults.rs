@@ -81,7 +81,7 @@ fn limited(bytes: u64, health: evenkeel::journal::sqlite::Health) {
 
 async fn message(journal: &mut SqliteJournal, at: u64) -> evenkeel::Result<()> {
     let written = journal.write(vec![begin_at_once(&format!("event {at}"))]).await?;
-    let Answer::Accepted(Acceptance::New(sequence)) = written.answers[0] else {
+    let Answer::Accepted(Acceptance::New(sequence)) = written.into_answers()[0] else {
         say(&format!("false duplicate {at}"));
         return Ok(());
     };

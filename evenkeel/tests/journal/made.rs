@@ -108,9 +108,9 @@ pub(crate) async fn in_pages<J: Journal>(journal: &mut J, limit: usize) -> Recov
 /// Writes one batch.
 pub(crate) async fn write<J: Journal>(journal: &mut J, batch: Vec<Entry>) -> Vec<Answer> {
     let count = batch.len();
-    let written = journal.write(batch).await.unwrap();
-    assert_eq!((written.batch.len(), written.answers.len()), (count, count));
-    written.answers
+    let answers = journal.write(batch).await.unwrap().into_answers();
+    assert_eq!(answers.len(), count);
+    answers
 }
 
 /// Writes one entry.

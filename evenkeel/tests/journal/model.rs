@@ -4,7 +4,7 @@ use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{
     Answer, Dead, DeadFilter, DeadId, Entry, EventEntry, Journal, NewJob, OperatorEntry, PendingEvent,
-    PendingReply, Query, Reason, Recovered, Replayed, ReplyEntry,
+    PendingReply, Query, Reason, Recovered, Replayed, ReplyEntry, Written,
 };
 use evenkeel::{Event, MessageId};
 use proptest::collection::vec;
@@ -218,9 +218,10 @@ async fn compare(moves: Vec<Move>, folder: &Folder) -> Result<(), TestCaseError>
     for each in moves {
         match each {
             Move::Write(batch) => {
-                let expected = model.write(batch.clone()).await.unwrap().answers;
-                let found = journal.write(batch).await.unwrap();
-                for ((entry, expected), found) in found.batch.iter().zip(expected).zip(found.answers) {
+                let Written(expected) = model.write(batch.clone()).await.unwrap();
+                let Written(found) = journal.write(batch).await.unwrap();
+                prop_assert_eq!(found.len(), expected.len());
+                for ((entry, found), (_, expected)) in found.into_iter().zip(expected) {
                     let (found, expected) = (shown_answer(found).await, shown_answer(expected).await);
                     prop_assert_eq!(found, expected, "to {:?}", entry);
                 }

@@ -550,7 +550,7 @@ async fn a_lock_of_another_program_is_waited_for() {
     }
     other.execute_batch("ROLLBACK").unwrap();
     let (journal, writing) = writing.await.unwrap();
-    assert_eq!(writing.await.unwrap().answers.len(), 1);
+    assert_eq!(writing.await.unwrap().0.len(), 1);
     journal.close().await;
 }
 

@@ -12,7 +12,7 @@ fn answered(answers: Vec<Answer>) -> crate::error::Result<()> {
     let event = Event::new("1", Conversation::direct("alice"), Sender::new("alice"), what);
     engine.step(Input::Arrived(Arrival::Event { event, accepted: None }), now)?;
     let batch = engine.batch().expect("an event to write");
-    engine.step(Input::Written(Written { batch, answers }), now)
+    engine.step(Input::Written(Written(batch.into_iter().zip(answers).collect())), now)
 }
 
 #[test]

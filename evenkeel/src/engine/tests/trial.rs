@@ -404,7 +404,7 @@ impl Trial {
     fn write(&mut self) {
         let Some(batch) = self.writing.take() else { return };
         let written = self.apply(batch);
-        for (entry, answer) in written.batch.iter().zip(&written.answers) {
+        for (entry, answer) in &written.0 {
             match (entry, answer) {
                 (Entry::Event(sequence, EventEntry::Suspend), _) => drop(self.suspended.insert(*sequence)),
                 (Entry::Event(sequence, EventEntry::Retry { .. } | EventEntry::DeadLetter { .. }), _) => {
@@ -439,10 +439,11 @@ impl Trial {
 
     /// What the journal does, noted.
     fn apply(&mut self, batch: Vec<Entry>) -> Written {
-        let mut written = ready(self.journal.write(batch)).unwrap();
-        written.answers = written.answers.into_iter().map(operator::read_now).collect();
+        let Written(answered) = ready(self.journal.write(batch)).unwrap();
+        let read = |(entry, answer)| (entry, operator::read_now(answer));
+        let written: Vec<_> = answered.into_iter().map(read).collect();
         // Questions are answered when all else is written; what is said to the operator comes in the order of the entries.
-        let all = || written.batch.iter().zip(&written.answers).enumerate();
+        let all = || written.iter().enumerate();
         let (asked, done): (Vec<_>, Vec<_>) =
             all().partition(|(_, (entry, _))| matches!(entry, Entry::Query(_)));
         let mut told = BTreeMap::new();
@@ -454,7 +455,7 @@ impl Trial {
             told.insert(at, self.truth.findable.take_told());
         }
         self.truth.findable.tell(told.into_values().flatten());
-        written
+        Written(written)
     }
 
     /// Begins with what the journal has; `attempts` says what an earlier engine thought of it.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
-use super::{Record, fenced};
+use super::{Record, fenced, joined};
 use crate::error::{Error, Result};
 use crate::journal::rules::{self, Anew, Resent, Revived};
 use crate::journal::store::{
@@ -150,7 +150,7 @@ impl<S: Store> Record<S> {
         outcome.events += again.len() as u64 - outcome.replies;
         plan.changes.extend(outcome.mark(number));
         let taken = self.commit_again(plan, &again).await?;
-        for (one, id) in again.into_iter().zip(taken) {
+        for (one, id) in joined(again, taken)? {
             let known = match one {
                 Again::Event(event) => {
                     let (event, known) = event.pending(id);

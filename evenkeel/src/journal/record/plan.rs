@@ -21,18 +21,18 @@ pub(super) struct Plan<'a> {
     /// Events whose standing has changed.
     pub(super) touched: Vec<EventId>,
     /// Events that came in, each with who waits for its number.
-    pub(super) accepted: Vec<(Waiting, Intake<'a>)>,
+    pub(super) accepted: Vec<(Waiting<'a>, Intake<'a>)>,
     /// What comes in together with the changes.
-    pub(super) intake: Vec<(Waiting, Intake<'a>)>,
+    pub(super) intake: Vec<(Waiting<'a>, Intake<'a>)>,
     pub(super) now_ms: Option<u64>,
     jobs: Jobs<'a>,
 }
 
-/// Which entry waits for what became of something that came in.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Waiting {
-    Event(usize, EventState),
-    Job(usize),
+/// The answer that waits for what became of something that came in.
+#[derive(Debug)]
+pub(super) enum Waiting<'a> {
+    Event(&'a mut Answer, EventState),
+    Job(&'a mut Answer),
 }
 
 /// What this commit does to jobs, which the store does not show yet.
@@ -47,32 +47,32 @@ impl<S: Store> Record<S> {
     /// Adds an entry to the plan. Answers it where nobody has to wait for the store.
     pub(super) async fn plan<'a>(
         &mut self,
-        at: usize,
         entry: &'a Entry,
+        answer: &'a mut Answer,
         plan: &mut Plan<'a>,
-    ) -> Result<Option<Answer>> {
+    ) -> Result<()> {
         match entry {
             Entry::Accept { event, now_ms, begins } => {
                 self.saw(*now_ms, plan);
                 let state = rules::accepted(*begins);
-                plan.accepted.push((Waiting::Event(at, state), arrival(event, state)));
+                plan.accepted.push((Waiting::Event(answer, state), arrival(event, state)));
             }
             Entry::Remember { conversation, name, value } => plan.changes.push(match value {
                 Some(value) => Change::Put(Row::Value(Scope::conversation(conversation), name, value)),
                 None => Change::Delete(Key::Value(Scope::conversation(conversation), name)),
             }),
-            Entry::Schedule(job) => plan.schedule(at, job),
+            Entry::Schedule(job) => plan.schedule(answer, job),
             Entry::Cancel { name, conversation } => {
-                return self.cancel(name, conversation.as_deref(), plan).await.map(Some);
+                *answer = self.cancel(name, conversation.as_deref(), plan).await?;
             }
             Entry::Fire { job, due_ms, event, begins, next_ms, now_ms } => {
                 self.saw(*now_ms, plan);
-                if !self.advance(*job, *due_ms, *next_ms, plan).await? {
-                    return Ok(Some(Answer::Count(0)));
+                let is_fired = self.advance(*job, *due_ms, *next_ms, plan).await?;
+                *answer = Answer::Count(u64::from(is_fired));
+                if let Some(event) = event.as_ref().filter(|_| is_fired) {
+                    let state = rules::accepted(*begins);
+                    plan.intake.push((Waiting::Event(answer, state), arrival(event, state)));
                 }
-                let Some(event) = event else { return Ok(Some(Answer::Count(1))) };
-                let state = rules::accepted(*begins);
-                plan.intake.push((Waiting::Event(at, state), arrival(event, state)));
             }
             Entry::Event(sequence, entry) => self.plan_event(*sequence, entry, plan).await?,
             Entry::Promise { outbound, command, begins } => {
@@ -83,7 +83,7 @@ impl<S: Store> Record<S> {
             // They are no part of a commit of changes: one is answered after it, the other has a commit of its own.
             Entry::Query(_) | Entry::Operator(_) => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     async fn plan_event<'a>(
@@ -196,14 +196,16 @@ impl<S: Store> Record<S> {
     }
 
     /// What the store made of something that came in.
-    pub(super) fn took(&mut self, waiting: Waiting, taken: Taken) -> (usize, Answer) {
+    pub(super) fn took(&mut self, waiting: Waiting<'_>, taken: Taken) {
         match (waiting, taken) {
-            (Waiting::Event(at, state), Taken::New(bits)) => {
+            (Waiting::Event(answer, state), Taken::New(bits)) => {
                 self.gave(EventId::from_bits(bits), Known::new(state));
-                (at, Answer::Accepted(Acceptance::New(bits)))
+                *answer = Answer::Accepted(Acceptance::New(bits));
             }
-            (Waiting::Event(at, _), Taken::Known(_)) => (at, Answer::Accepted(Acceptance::Duplicate)),
-            (Waiting::Job(at), Taken::New(id) | Taken::Known(id)) => (at, Answer::Scheduled(id)),
+            (Waiting::Event(answer, _), Taken::Known(_)) => {
+                *answer = Answer::Accepted(Acceptance::Duplicate);
+            }
+            (Waiting::Job(answer), Taken::New(id) | Taken::Known(id)) => *answer = Answer::Scheduled(id),
         }
     }
 }
@@ -214,12 +216,12 @@ impl<'a> Plan<'a> {
         Self { changes, ..Self::default() }
     }
 
-    fn schedule(&mut self, at: usize, job: &'a NewJob) {
+    fn schedule(&mut self, answer: &'a mut Answer, job: &'a NewJob) {
         let NewJob { name, conversation, due_ms, body, keeps_due } = job;
         let row = NewRow::Job { name, due_ms: *due_ms, body, keeps_due: *keeps_due };
         self.jobs.planned.insert(name, job);
         let conversation = Cow::Borrowed(&**conversation);
-        self.intake.push((Waiting::Job(at), Intake { conversation, dedupe: None, row }));
+        self.intake.push((Waiting::Job(answer), Intake { conversation, dedupe: None, row }));
     }
 
     fn unschedule(&mut self, name: &str) {

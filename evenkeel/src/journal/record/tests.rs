@@ -12,7 +12,9 @@ use crate::error::Result;
 use crate::event::{Conversation, Event, Message, MessageId, Sender};
 use crate::journal::memory::MemoryStore;
 use crate::journal::store::Store;
-use crate::journal::{DeadFilter, Entry, EventEntry, NewJob, OperatorEntry, Reason, Recovered, ReplyEntry};
+use crate::journal::{
+    DeadFilter, Entry, EventEntry, NewJob, OperatorEntry, Reason, Recovered, ReplyEntry, Written,
+};
 use crate::reply::{Outbound, Reply, SendKey};
 use history::{Ending, History, Unkept};
 use thief::{Mistake, Plot, Random, Thief};
@@ -161,7 +163,8 @@ fn play(seed: u64, mistake: Option<Mistake>) -> Result<History, Unkept> {
         if let Some(place) = batch.iter().position(super::is_command) {
             batch = vec![batch.swap_remove(place)];
         }
-        let answered = at_once(owner.record.append(&batch)).map_err(|error| Ending::of(&error));
+        let answered = at_once(owner.record.append(batch.clone()));
+        let answered = answered.map(Written::into_answers).map_err(|error| Ending::of(&error));
         // Anyone who hears of a failure lets go of all of it.
         owner.is_running = answered.is_ok();
         history.wrote(&batch, answered, &plot.end())?;
@@ -210,7 +213,7 @@ fn an_owner_that_loses_the_partition_between_its_start_and_its_first_commit_chan
     let mut first = Record::new(store.clone());
     at_once(start(&mut first)).unwrap();
     let accepted = Entry::Accept { event: event(1), now_ms: 1, begins: true };
-    at_once(first.append(&[accepted, promise(SendKey { sequence: 9, index: 0 }, false)])).unwrap();
+    at_once(first.append(vec![accepted, promise(SendKey { sequence: 9, index: 0 }, false)])).unwrap();
     let before = history::snapshot(&store, 20);
 
     // It has loaded the event that ran, and would count a crash against it, at once or after it has looked for more of them.
@@ -226,7 +229,7 @@ fn an_owner_that_loses_the_partition_between_its_start_and_its_first_commit_chan
     at_once(start(&mut third)).unwrap();
     let before = history::snapshot(&store, 20);
     at_once(Record::new(store.clone()).claim()).unwrap();
-    let error = at_once(third.append(&[
+    let error = at_once(third.append(vec![
         Entry::Event(1, EventEntry::Done),
         Entry::Reply(SendKey { sequence: 9, index: 0 }, ReplyEntry::Drop),
     ]));
