@@ -2,6 +2,7 @@
 
 mod schema;
 mod counters;
+mod retention;
 mod seen;
 mod read;
 mod dead;
@@ -9,7 +10,6 @@ mod effect;
 mod outcomes;
 mod division;
 mod session;
-mod write;
 mod store;
 mod look;
 mod warning;
@@ -31,8 +31,8 @@ use crate::sqlite::disk;
 use crate::sqlite::lock::Lock;
 use crate::sqlite::open::Location;
 use crate::sqlite::writer::Writer;
+use retention::Retention;
 use schema::LAYOUT;
-use seen::Retention;
 
 pub use crate::sqlite::health::{Health, Stats};
 pub use admin::{AdminHandle, DeadLetterAdmin, JobAdmin};

@@ -3,15 +3,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::vec::Drain;
 
 use evenkeel_guard::Task;
 use tokio::time::Instant;
 
 use super::commands::Commands;
 use super::link::SendEnd;
-use crate::engine::{Engine, HandlerOutcome, Input, Now};
+use crate::engine::{Engine, HandlerOutcome, Input, JobBody, NameCommand, Now, Output, Remaining};
 use crate::error::Result;
+use crate::event::Event;
+use crate::journal::{Entry, Recovered, Written};
 use crate::progress::Progress;
+use crate::status::CommandSnapshot;
+use crate::transport::Arrival;
 
 /// A journal that takes so long for a batch is said to be stalled.
 const STALLED: Duration = Duration::from_secs(1);
@@ -25,25 +30,31 @@ pub(super) struct Shared(Arc<Mutex<Core>>);
 
 /// See the module.
 pub(super) struct Core {
-    pub(super) engine: Engine,
+    engine: Engine,
     /// Handlers that run, by event. Dropping a task cancels it.
     running: HashMap<u64, Running>,
-    pub(super) commands: Commands,
+    commands: Commands,
     /// Best-effort actions that the wire was told of and that have not ended.
-    pub(super) notices: usize,
+    notices: usize,
     /// Since when a batch is being written.
-    pub(super) writing_since: Option<Instant>,
+    writing_since: Option<Instant>,
     /// How many events came out of the inbox.
-    pub(super) arrived: usize,
+    arrived: usize,
     /// Replies that handlers had asked for when they were cut short.
-    pub(super) asked: usize,
+    asked: usize,
 }
 
 /// A handler that runs.
 pub(super) struct Running {
-    pub(super) progress: Arc<Progress>,
+    progress: Arc<Progress>,
     /// Held for its end alone, which cancels the handler.
-    pub(super) _task: Task,
+    _task: Task,
+}
+
+impl Running {
+    pub(super) fn new(progress: Arc<Progress>, task: Task) -> Self {
+        Self { progress, _task: task }
+    }
 }
 
 impl Shared {
@@ -66,8 +77,76 @@ impl Shared {
 }
 
 impl Core {
+    /// The engine, to be asked how it is.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Begins with what an earlier run left, and with the schedules that the app has.
+    pub(super) fn recover(
+        &mut self,
+        recovered: Recovered,
+        now: Now,
+        name_command: NameCommand,
+        schedules: &[(String, JobBody)],
+    ) {
+        self.engine.recover(recovered, now, name_command);
+        self.engine.plan(schedules);
+    }
+
     pub(super) fn step_all(&mut self, inputs: impl IntoIterator<Item = Input>, now: Now) -> Result<()> {
         inputs.into_iter().try_for_each(|input| self.engine.step(input, now))
+    }
+
+    /// These came out of the inbox.
+    pub(super) fn arrived(&mut self, arrivals: impl IntoIterator<Item = Arrival>, now: Now) -> Result<()> {
+        for arrival in arrivals {
+            self.arrived += usize::from(matches!(arrival, Arrival::Event { .. }));
+            self.engine.step(Input::Arrived(arrival), now)?;
+        }
+        Ok(())
+    }
+
+    /// What is to be done now takes the place of what is in `outputs`. Answers which events entered memory beside the inbox, and which
+    /// are gone from it.
+    pub(super) fn outputs(&mut self, outputs: &mut Vec<Output>) -> (Drain<'_, Event>, Drain<'_, Event>) {
+        self.engine.outputs(outputs);
+        self.engine.memory_changes()
+    }
+
+    /// A batch for the journal, if there is one: its writing begins now.
+    pub(super) fn batch(&mut self) -> Option<Vec<Entry>> {
+        let batch = self.engine.batch();
+        self.writing_since = batch.is_some().then(Instant::now);
+        batch
+    }
+
+    /// A batch for the journal of a bot that ends, if there is one: what runs is cut short.
+    pub(super) fn last_batch(&mut self) -> Option<Vec<Entry>> {
+        self.engine.cut_short();
+        self.engine.last_batch()
+    }
+
+    /// The batch is written. Answers how long that took.
+    pub(super) fn written(&mut self, written: Written, now: Now) -> Result<Duration> {
+        let took = self.writing_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.engine.step(Input::Written(written), now)?;
+        Ok(took)
+    }
+
+    /// Takes nothing new up: what runs may finish.
+    pub(super) fn drain(&mut self) {
+        self.engine.drain();
+    }
+
+    /// The wire is told of a best-effort action.
+    pub(super) fn notifies(&mut self) {
+        self.notices += 1;
+    }
+
+    /// Whether the wire was told of best-effort actions that have not ended.
+    pub(super) fn is_notifying(&self) -> bool {
+        self.notices > 0
     }
 
     /// Something that was to be sent has ended one way or the other.
@@ -108,8 +187,10 @@ impl Core {
         Ok(())
     }
 
-    /// All that run: anyone who drops them cancels them, and does so without the lock.
-    pub(super) fn take_running(&mut self) -> HashMap<u64, Running> {
+    /// All that run, when this many of their replies are not taken up any more: anyone who drops them cancels them, and does so
+    /// without the lock.
+    pub(super) fn take_running(&mut self, asked: usize) -> HashMap<u64, Running> {
+        self.asked = asked;
         std::mem::take(&mut self.running)
     }
 
@@ -120,6 +201,30 @@ impl Core {
         let mut slow: Vec<_> = all.filter(is_slow).collect();
         slow.sort_by_key(|progress| progress.stopwatch.began());
         slow.into_iter().take(MOST_SLOW).cloned().collect()
+    }
+
+    /// What is left, with what has not come to the engine: events that are in the inbox, to which this many were handed over, and
+    /// replies that handlers had asked for when they were cut short.
+    pub(super) fn remaining(&self, handed_over: usize) -> Remaining {
+        let left = self.engine.remaining();
+        let unread = handed_over.saturating_sub(self.arrived);
+        Remaining {
+            events: left.events + unread,
+            unwritten: left.unwritten + unread,
+            replies: left.replies + self.asked,
+            is_written: left.is_written && unread == 0,
+            ..left
+        }
+    }
+
+    /// How many replies handlers had asked for when they were cut short.
+    pub(super) fn asked(&self) -> usize {
+        self.asked
+    }
+
+    /// How each command fares.
+    pub(super) fn command_snapshots(&self) -> Vec<CommandSnapshot> {
+        self.commands.snapshots()
     }
 
     /// For how long the batch that is being written has been, if that is long.

@@ -110,7 +110,7 @@ impl<J: Journal> Driver<J> {
         let (requests, outcomes) = (self.requests.clone(), self.outcomes.clone());
         let handling = handle(self.app.clone(), attempt, requests, Arc::clone(&progress), outcomes);
         let task = self.executor.spawn(&self.begun.unmatched, handling);
-        self.core.lock().runs(sequence, Running { progress, _task: task });
+        self.core.lock().runs(sequence, Running::new(progress, task));
     }
 
     fn tell(&self, what: ToWire) {
@@ -119,7 +119,7 @@ impl<J: Journal> Driver<J> {
     }
 
     fn notify(&mut self, delivery: Delivery) {
-        self.core.lock().notices += 1;
+        self.core.lock().notifies();
         self.tell(ToWire::Notify(delivery));
     }
 

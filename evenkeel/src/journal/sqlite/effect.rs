@@ -120,8 +120,8 @@ fn fault_of_disk(error: &Error) -> Option<rusqlite::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::sqlite::retention::Retention;
     use crate::journal::sqlite::schema;
-    use crate::journal::sqlite::seen::Retention;
     use crate::journal::sqlite::session::Session;
     use crate::journal::store::{Batch, Epoch, Partition, Sync, Verdict, Work};
     use crate::sqlite::writer::Session as _;
@@ -156,7 +156,7 @@ mod tests {
 
     fn notes(session: &Session) -> String {
         let sql = "SELECT coalesce(group_concat(name, ' '), '') FROM note";
-        session.connection.query_row(sql, [], |row| row.get(0)).unwrap()
+        session.connection().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         let mut session = session();
         let sql_of_ours = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'note'";
         let mut ours: Vec<String> = {
-            let mut statement = session.connection.prepare(sql_of_ours).unwrap();
+            let mut statement = session.connection().prepare(sql_of_ours).unwrap();
             statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
         };
         ours.sort_unstable();
@@ -192,7 +192,7 @@ mod tests {
             let failed = commit(&mut session, [sql("INSERT INTO note VALUES ('lost')"), sql(text)]);
             let [None, Some(error)] = &failed[..] else { panic!("{text}: {failed:?}") };
             assert!(error.contains("not authorized") || error.contains("prohibited"), "{text}: {error}");
-            session.connection.execute("DELETE FROM note", []).unwrap();
+            session.connection().execute("DELETE FROM note", []).unwrap();
         }
         let allowed = "SAVEPOINT own; INSERT INTO note VALUES ('a'); ROLLBACK TO own; RELEASE own;
             INSERT INTO note SELECT upper('b'); UPDATE note SET name = name || 'c'";
@@ -219,7 +219,7 @@ mod tests {
             let told = commit(&mut session, effects);
             assert!(matches!(&told[..], [None, Some(error), None] if error.contains("50 ms")), "{told:?}");
             assert_eq!(notes(&session), "first last");
-            assert_eq!(session.counters.effects, 2, "what is kept is counted once");
+            assert_eq!(session.counters().effects, 2, "what is kept is counted once");
         }
     }
 

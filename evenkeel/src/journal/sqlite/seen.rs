@@ -10,6 +10,7 @@ use rusqlite::types::ValueRef;
 use siphasher::sip128::SipHasher13;
 
 use super::counters::Counters;
+use super::retention::Retention;
 use crate::sqlite::content::{bytes, int, natural, raw, whole};
 use filter::Key;
 use sorted::Sorted;
@@ -28,15 +29,6 @@ const READ: usize = 4_096;
 
 /// One slice for this many new rows: all keys are visited before as many rows have come as are kept.
 const ROWS_PER_SLICE: i64 = 64;
-
-/// How long and how many events are remembered.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Retention {
-    pub(super) hours: i64,
-    pub(super) rows: i64,
-    /// This many rows are kept in the order in which they came, before they are sorted in.
-    pub(super) young: usize,
-}
 
 /// The ids of the events of the last days.
 ///

@@ -1,5 +1,7 @@
 //! One connection with what is known of its file, and the transaction around a batch.
 
+mod write;
+
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
@@ -9,7 +11,8 @@ use tokio::time::Instant;
 use super::counters::Counters;
 use super::effect::Effects;
 use super::outcomes::Outcomes;
-use super::seen::{Retention, Seen};
+use super::retention::Retention;
+use super::seen::Seen;
 use crate::error::Error;
 use crate::journal::store::{Batch, Committed, Epoch, Partition, Sync};
 use crate::sqlite::writer::{self, Failure};
@@ -22,13 +25,13 @@ const STEP_PAGES: i64 = 64;
 
 /// An open file.
 pub(super) struct Session {
-    pub(super) connection: Connection,
-    pub(super) counters: Counters,
-    pub(super) seen: Seen,
+    connection: Connection,
+    counters: Counters,
+    seen: Seen,
     effects: Effects,
-    pub(super) outcomes: Outcomes,
+    outcomes: Outcomes,
     /// For JSON, used again and again.
-    pub(super) buffer: Vec<u8>,
+    buffer: Vec<u8>,
     /// Changes whenever another process has changed the file; `None` before anybody has looked.
     data_version: Option<i64>,
     sync: Option<Sync>,
@@ -76,6 +79,16 @@ impl writer::Session for Session {
 }
 
 impl Session {
+    /// To read with.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The numbers of the file as they are now.
+    pub(super) fn counters(&self) -> Counters {
+        self.counters
+    }
+
     /// Whether another process may have changed the file since the last time.
     pub(super) fn is_changed(&mut self) -> rusqlite::Result<bool> {
         let version = data_version(&self.connection)?;

@@ -59,7 +59,7 @@ impl SqliteStore {
 
     /// Reads on the thread that writes: nothing comes in between.
     async fn read<T>(&mut self, question: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        self.writer.ask(|session| question(&session.connection))
+        self.writer.ask(|session| question(session.connection()))
     }
 }
 
@@ -73,14 +73,14 @@ impl Store for SqliteStore {
     type Reader = SqliteReader;
 
     async fn claim(&mut self) -> Result<Claims> {
-        let division = self.writer.ask(|session| Division::load(&session.connection))?;
+        let division = self.writer.ask(|session| Division::load(session.connection()))?;
         division.check(&self.writer.place().path)?;
         self.writer.ask(Session::claim)?;
         self.has_commands = true;
         self.writer.ask(|session| {
-            let gained = vec![(Partition::WHOLE, session.counters.epoch)];
-            let cursors = read::cursors(&session.connection)?;
-            let (jobs, replies) = read::unnamed(&session.connection)?;
+            let gained = vec![(Partition::WHOLE, session.counters().epoch)];
+            let cursors = read::cursors(session.connection())?;
+            let (jobs, replies) = read::unnamed(session.connection())?;
             if jobs + replies > 0 {
                 tracing::error!(
                     jobs,
@@ -88,7 +88,7 @@ impl Store for SqliteStore {
                     "what has no time or no number in the journal is left as it is"
                 );
             }
-            Ok(Claims { gained, lost: Vec::new(), cursors, latest_ms: session.counters.latest_ms })
+            Ok(Claims { gained, lost: Vec::new(), cursors, latest_ms: session.counters().latest_ms })
         })
     }
 
@@ -103,7 +103,7 @@ impl Store for SqliteStore {
             if !session.owns(partition, epoch) {
                 return Ok(Loaded::Fenced);
             }
-            read::load(&session.connection, after, limit).map(Loaded::Read)
+            read::load(session.connection(), after, limit).map(Loaded::Read)
         })
     }
 

@@ -2,14 +2,12 @@
 
 use super::Driver;
 use super::turn::{Inputs, Over};
-use crate::engine::Input;
 use crate::error::Result;
 use crate::journal::{Journal, Recovered};
 use crate::serve::foreign;
 use crate::serve::leaving::let_go;
 use crate::serve::link::{ToDriver, ToWire};
 use crate::serve::wait::polled;
-use crate::transport::Arrival;
 
 impl<J: Journal> Driver<J> {
     /// Runs until there is nothing left to do in a bot that stops, until it is told to end, or until the wire is gone.
@@ -39,11 +37,7 @@ impl<J: Journal> Driver<J> {
     async fn end(&mut self, inputs: &mut Inputs) -> Result<()> {
         // What the inbox has taken is written. The transport goes on until that is acknowledged.
         inputs.arrivals.close();
-        let running = {
-            let mut core = self.core.lock();
-            core.asked = inputs.asked.len();
-            core.take_running()
-        };
+        let running = self.core.lock().take_running(inputs.asked.len());
         // What runs is cancelled; whatever it asked for comes too late.
         drop(running);
         self.tell(ToWire::Cut);
@@ -63,9 +57,7 @@ impl<J: Journal> Driver<J> {
     async fn flush(&mut self, inputs: &mut Inputs) -> Result<()> {
         let now = self.now();
         while let Ok(arrival) = inputs.arrivals.try_recv() {
-            let mut core = self.core.lock();
-            core.arrived += usize::from(matches!(arrival, Arrival::Event { .. }));
-            core.engine.step(Input::Arrived(arrival), now)?;
+            self.core.lock().arrived([arrival], now)?;
         }
         loop {
             // First what is being written: only then is it known what was about to be done.
@@ -74,11 +66,7 @@ impl<J: Journal> Driver<J> {
                 self.begun.writing = None;
                 self.written(written?)?;
             }
-            let batch = {
-                let mut core = self.core.lock();
-                core.engine.cut_short();
-                core.engine.last_batch()
-            };
+            let batch = self.core.lock().last_batch();
             let Some(batch) = batch else { return Ok(()) };
             self.begun.writing = Some(Box::pin(self.journal.write(batch)));
         }

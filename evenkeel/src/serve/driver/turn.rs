@@ -82,9 +82,7 @@ impl<J: Journal> Driver<J> {
         self.begun.steady = SteadyClock::new(recovered.latest_ms);
         let (now, app) = (self.now(), self.app.clone());
         let name_command: NameCommand = Box::new(move |event| app.command(event));
-        let mut core = self.core.lock();
-        core.engine.recover(recovered, now, name_command);
-        core.engine.plan(self.app.schedules());
+        self.core.lock().recover(recovered, now, name_command, self.app.schedules());
     }
 
     /// The error is the journal's.
@@ -124,8 +122,7 @@ impl<J: Journal> Driver<J> {
     fn carry_out(&mut self, turns: &mut Turns) {
         {
             let mut core = self.core.lock();
-            core.engine.outputs(&mut turns.outputs);
-            let (taken, released) = core.engine.memory_changes();
+            let (taken, released) = core.outputs(&mut turns.outputs);
             self.backlog.settle(taken, released);
         }
         for output in turns.outputs.drain(..) {
@@ -146,12 +143,7 @@ impl<J: Journal> Driver<J> {
         if self.begun.writing.is_some() || self.waits_for_fresh(turns) {
             return;
         }
-        let batch = {
-            let mut core = self.core.lock();
-            let batch = core.engine.batch();
-            core.writing_since = batch.is_some().then(Instant::now);
-            batch
-        };
+        let batch = self.core.lock().batch();
         if let Some(batch) = batch {
             self.begun.writing = Some(Box::pin(self.journal.write(batch)));
             turns.tidying = self.journal.blocks().then(|| Instant::now() + IDLE);
@@ -172,23 +164,21 @@ impl<J: Journal> Driver<J> {
 
     pub(super) fn written(&mut self, written: Written) -> Result<()> {
         let now = self.now();
-        let mut core = self.core.lock();
-        let since = core.writing_since.take();
-        self.begun.took = since.map_or(Duration::ZERO, |since| since.elapsed());
-        core.engine.step(Input::Written(written), now)
+        self.begun.took = self.core.lock().written(written, now)?;
+        Ok(())
     }
 
     /// Whether the bot has been told to stop and has nothing left to do. Tells those who wait for it to have nothing to do.
     fn is_over(&mut self, inputs: &mut Inputs) -> bool {
-        let (is_idle, is_written, notices) = {
+        let (is_idle, is_written, is_notifying) = {
             let core = self.core.lock();
-            (core.engine.is_idle(), core.engine.is_written(), core.notices)
+            (core.engine().is_idle(), core.engine().is_written(), core.is_notifying())
         };
         if !inputs.asked.is_empty() || !inputs.finished.is_empty() || !is_idle {
             return false;
         }
         let is_all_taken = inputs.arrivals.is_empty() && is_written;
-        if is_all_taken && notices == 0 {
+        if is_all_taken && !is_notifying {
             self.tell_idlers();
         }
         if self.begun.is_draining && !is_all_taken {
@@ -204,7 +194,7 @@ impl<J: Journal> Driver<J> {
     ///
     /// Each arm is cancel safe: the channels are, and the batch that is being written is kept by the driver.
     async fn wait(&mut self, turns: &mut Turns, inputs: &mut Inputs) -> Woken {
-        let alarm = self.core.lock().engine.next_look();
+        let alarm = self.core.lock().engine().next_look();
         // A moment that no clock can name never comes.
         let alarm = alarm.and_then(|elapsed| self.begun.at.checked_add(elapsed));
         // A batch that is held back is due all the time.
@@ -248,10 +238,9 @@ impl<J: Journal> Driver<J> {
         core.step_all(turns.asked.drain(..).map(Input::Asked), now)?;
         turns.fresh = turns.fresh.saturating_sub(turns.finished.len());
         turns.finished.drain(..).try_for_each(|outcome| core.ended(outcome, now))?;
-        core.arrived += turns.arrived.iter().filter(|one| matches!(one, Arrival::Event { .. })).count();
-        core.step_all(turns.arrived.drain(..).map(Input::Arrived), now)?;
+        core.arrived(turns.arrived.drain(..), now)?;
         core.step_all(turns.commands.drain(..).map(Input::Operator), now)?;
-        core.engine.step(Input::Ticked, now)?;
+        core.step_all([Input::Ticked], now)?;
         drop(core);
         if inputs.arrivals.is_empty()
             && let Some(within) = self.begun.drains_when_taken.take()
@@ -265,10 +254,10 @@ impl<J: Journal> Driver<J> {
     fn drain(&mut self, within: Duration, arrivals: &mut mpsc::UnboundedReceiver<Arrival>) {
         self.begun.is_draining = true;
         let mut core = self.core.lock();
-        let Load { running, waiting, outbox } = core.engine.load();
+        let Load { running, waiting, outbox } = core.engine().load();
         if self.journal.is_kept() {
             // What waits is as safe in the journal, and the next start takes it up, with what still comes.
-            core.engine.drain();
+            core.drain();
             tracing::info!(running, waiting, outbox, deadline = ?within, "stopping: what comes now is kept for the next start");
         } else {
             tracing::info!(running, waiting, outbox, deadline = ?within, "stopping: no more events are taken");

@@ -28,8 +28,8 @@ impl<T: Transport> Wire<T> {
 
     fn snapshot(&self) -> Snapshot {
         let core = self.core.lock();
-        let (events, replies) = (core.engine.event_counters(), core.engine.reply_counters());
-        let Load { running, waiting, outbox } = core.engine.load();
+        let (events, replies) = (core.engine().event_counters(), core.engine().reply_counters());
+        let Load { running, waiting, outbox } = core.engine().load();
         Snapshot {
             accepted: events.accepted,
             resumed: events.resumed,
@@ -37,7 +37,7 @@ impl<T: Transport> Wire<T> {
             handled: events.handled,
             failed: events.failed,
             retried: events.retried,
-            braked: core.engine.braked(),
+            braked: core.engine().braked(),
             dead: events.dead + replies.dead,
             sent: replies.sent,
             not_sent: replies.not_sent,
@@ -53,7 +53,7 @@ impl<T: Transport> Wire<T> {
             waiting,
             outbox,
             is_draining: self.beside.is_draining,
-            commands: core.commands.snapshots(),
+            commands: core.command_snapshots(),
             blocked: self.executor.reports(),
             quarantined: self.executor.quarantined(),
             guard: self.executor.counters(),

@@ -15,7 +15,7 @@ const TOLD: usize = 8;
 impl<T: Transport> Wire<T> {
     /// The bot ends now, while this many replies are on their way.
     pub(super) fn end(&mut self, end: End, sending: usize) -> End {
-        self.beside.cut = Cut { sending, running: self.core.lock().engine.remaining().handlers };
+        self.beside.cut = Cut { sending, running: self.core.lock().engine().remaining().handlers };
         self.tell(ToDriver::End);
         end
     }
@@ -68,23 +68,14 @@ impl<T: Transport> Wire<T> {
 
     /// What is left, with what has not come to the engine.
     fn remaining(&self) -> Remaining {
-        let core = self.core.lock();
-        let left = core.engine.remaining();
-        let unread = self.backlog.handed_over().saturating_sub(core.arrived);
-        Remaining {
-            events: left.events + unread,
-            unwritten: left.unwritten + unread,
-            replies: left.replies + core.asked,
-            is_written: left.is_written && unread == 0,
-            ..left
-        }
+        self.core.lock().remaining(self.backlog.handed_over())
     }
 
     fn leaving(&self, end: End) -> Leaving {
         let (left, is_kept, Cut { running, sending }) = (self.remaining(), self.is_kept, self.beside.cut);
         let waiting = left.events.saturating_sub(running);
         let unsent = left.replies;
-        let is_done = left.is_written && running + self.core.lock().asked + sending == 0;
+        let is_done = left.is_written && running + self.core.lock().asked() + sending == 0;
         let is_safe = is_done && (is_kept || waiting + unsent == 0);
         Leaving { end, left, running, waiting, unsent, is_safe, is_kept }
     }

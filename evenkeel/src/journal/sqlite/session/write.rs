@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::schema::{event, letter};
-use super::session::Session;
+use super::Session;
 use crate::error::Error;
 use crate::event::MessageId;
 use crate::journal::CompletedEffect;
+use crate::journal::sqlite::schema::{event, letter};
 use crate::journal::store::{
     Batch, Body, Change, Committed, Death, EventId, EventStage, EventState, Intake, Key, Mark, NewRow,
     Partition, ReplyId, ReplyStage, ReplyState, Row, Taken, Verdict, Work,
