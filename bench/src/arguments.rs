@@ -307,7 +307,7 @@ fn standin(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     }
 }
 
-fn positive(parser: &mut lexopt::Parser, name: &str) -> Result<usize, lexopt::Error> {
+pub(super) fn positive(parser: &mut lexopt::Parser, name: &str) -> Result<usize, lexopt::Error> {
     let value = parser.value()?.string()?;
     match value.replace('_', "").parse() {
         Ok(number @ 1..) => Ok(number),

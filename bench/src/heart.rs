@@ -1,13 +1,13 @@
 //! The figures of the bot's heart: what its record costs in time, in work and in memory, each beside what it is measured by.
 
-pub(crate) mod beside;
+mod medians;
 pub(crate) mod disk;
+mod quiet;
+mod open_loop;
+pub(crate) mod beside;
 mod keys;
 mod latency;
-mod medians;
 mod memory;
-mod open_loop;
-mod quiet;
 mod recovery;
 mod strace;
 mod throughput;

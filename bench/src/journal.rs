@@ -17,7 +17,7 @@ use evenkeel::journal::{
 use evenkeel::{Conversation, Event, Message, Outbound, Reply, SendKey, Sender};
 
 /// How long each rate is measured.
-const FOR: Duration = Duration::from_secs(5);
+pub(super) const FOR: Duration = Duration::from_secs(5);
 
 /// Messages per second in the measurement of latency.
 const OFFERED: u64 = 500;
@@ -36,7 +36,7 @@ pub(crate) fn run() -> io::Result<()> {
 }
 
 /// In a folder under the current one, which is on a disk where a temporary one might not be.
-fn in_folder(measure: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn in_folder(measure: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let folder = std::env::current_dir()?.join(format!("target/journal-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let measured = measure(&folder);
@@ -64,20 +64,20 @@ fn measure(folder: &Path, wait: impl Fn(Measuring<'_>) -> io::Result<()>) -> io:
 
 type Measuring<'a> = std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + 'a>>;
 
-fn open(path: &Path) -> io::Result<SqliteJournal> {
+pub(super) fn open(path: &Path) -> io::Result<SqliteJournal> {
     SqliteJournal::open(path).map_err(|error| bots::told(&error))
 }
 
-async fn write(journal: &mut SqliteJournal, batch: Vec<Entry>) -> io::Result<Vec<Answer>> {
+pub(super) async fn write(journal: &mut SqliteJournal, batch: Vec<Entry>) -> io::Result<Vec<Answer>> {
     let written = journal.write(batch).await.map_err(|error| bots::told(&error))?;
     Ok(written.into_answers())
 }
 
-async fn recover(journal: &mut SqliteJournal) -> io::Result<evenkeel::journal::Recovered> {
+pub(super) async fn recover(journal: &mut SqliteJournal) -> io::Result<evenkeel::journal::Recovered> {
     journal.recover().await.map_err(|error| bots::told(&error))
 }
 
-fn accept(number: u64, begins: bool) -> Entry {
+pub(super) fn accept(number: u64, begins: bool) -> Entry {
     Entry::Accept { event: event(number, "x".repeat(80)), now_ms: now_ms(), begins }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn event(number: u64, text: String) -> Event {
         .with_sent(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000))
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(0)
 }
@@ -107,7 +107,7 @@ fn promise(sequence: u64) -> Entry {
 }
 
 /// What follows from a batch that was written: each accepted event is done with a reply, each reply is sent.
-fn follow(Written(written): &Written, next: &mut Vec<Entry>) -> u64 {
+pub(super) fn follow(Written(written): &Written, next: &mut Vec<Entry>) -> u64 {
     let mut accepted = 0;
     for (entry, answer) in written {
         match (entry, answer) {
@@ -124,12 +124,12 @@ fn follow(Written(written): &Written, next: &mut Vec<Entry>) -> u64 {
     accepted
 }
 
-fn syncs(stats: &Stats) -> u64 {
+pub(super) fn syncs(stats: &Stats) -> u64 {
     stats.full_commits + 2 * stats.checkpoints
 }
 
 /// Pages in use, by the header of the file (<https://sqlite.org/fileformat2.html#the_database_header>).
-fn used_bytes(path: &Path) -> io::Result<u64> {
+pub(super) fn used_bytes(path: &Path) -> io::Result<u64> {
     let mut head = [0; 40];
     File::open(path)?.read_exact(&mut head)?;
     let number = |at: usize| head[at..at + 4].iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
@@ -137,7 +137,7 @@ fn used_bytes(path: &Path) -> io::Result<u64> {
 }
 
 /// User and system time of this process.
-fn cpu_time() -> Duration {
+pub(super) fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after = stat.rsplit(')').next().unwrap_or_default();
     let ticks: u64 =
@@ -203,7 +203,7 @@ fn bare_syncs(path: &Path, how_long: Duration) -> io::Result<Vec<Duration>> {
     Ok(taken)
 }
 
-fn percentiles(mut times: Vec<Duration>) -> [f64; 3] {
+pub(super) fn percentiles(mut times: Vec<Duration>) -> [f64; 3] {
     times.sort();
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
     [at(0.5), at(0.99), at(1.0)]

@@ -7,8 +7,8 @@ mod lines;
 mod network;
 mod record;
 mod disk;
-mod report;
 mod run;
+mod report;
 pub(crate) mod planted;
 
 use std::io;

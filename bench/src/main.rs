@@ -1,21 +1,22 @@
 //! Every ratio that Evenkeel claims, printed by one command, side by side with the loop one would write by hand.
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "printing the table is what the program is for")]
 
-mod arguments;
 mod bound;
-mod contender;
-mod journal;
+mod preload;
 mod random;
-mod kills;
-mod router;
+mod contender;
 mod signal;
-mod memory;
+mod journal;
+mod kills;
+mod heart;
+mod router;
 mod poll;
+mod memory;
+mod start;
 mod rescue;
 mod guard;
-mod heart;
-mod preload;
-mod start;
+mod arguments;
 
 use std::process::ExitCode;
 use std::time::Duration;

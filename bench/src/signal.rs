@@ -3,8 +3,8 @@
 mod words;
 mod load;
 pub(crate) mod run;
-pub(crate) mod freeze;
 pub(crate) mod scenario;
+pub(crate) mod freeze;
 mod table;
 
 use std::io;

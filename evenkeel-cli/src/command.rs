@@ -148,11 +148,11 @@ fn code_address(typed: &str) -> Result<u64, Misuse> {
     })
 }
 
-fn next(parser: &mut Parser, topic: Topic) -> Result<Option<Arg<'_>>, Misuse> {
+pub(super) fn next(parser: &mut Parser, topic: Topic) -> Result<Option<Arg<'_>>, Misuse> {
     parser.next().map_err(|error| Misuse(format!("{error}: see `{}`", topic.invocation())))
 }
 
-fn text(parser: &mut Parser, example: &str) -> Result<String, Misuse> {
+pub(super) fn text(parser: &mut Parser, example: &str) -> Result<String, Misuse> {
     let value = parser.value().and_then(|value| value.string());
     value.map_err(|error| Misuse(format!("{error}: write `{example}`")))
 }
@@ -179,7 +179,7 @@ fn unknown_command(name: &str) -> Misuse {
     }
 }
 
-fn unknown(argument: &Arg<'_>, known: &[&'static str], topic: Topic) -> Misuse {
+pub(super) fn unknown(argument: &Arg<'_>, known: &[&'static str], topic: Topic) -> Misuse {
     let (what, typed) = match argument {
         Arg::Short(letter) => ("option", format!("-{letter}")),
         Arg::Long(name) => ("option", format!("--{name}")),

@@ -101,26 +101,28 @@ impl House {
         format!("{}/{}:{line}: {what}", self.name, file.path)
     }
 
-    fn library(&self) -> Option<&Source> {
-        self.files.iter().find(|file| file.path == "src/lib.rs")
+    /// The root of the library, or of a program that has none.
+    fn root(&self) -> Option<&Source> {
+        let file = |path| self.files.iter().find(|file| file.path == path);
+        file("src/lib.rs").or_else(|| file("src/main.rs"))
     }
 
-    /// The modules that `lib.rs` declares, in order.
+    /// The modules that the root declares, in order.
     fn rooms(&self) -> Vec<&str> {
-        self.library().map_or(Vec::new(), |library| declared(&library.code))
+        self.root().map_or(Vec::new(), |root| declared(&root.code))
     }
 
     /// A module uses only modules above it, by their own names.
     fn upward(&self) -> Vec<String> {
         let rooms = self.rooms();
         let mut complaints = Vec::new();
-        for file in self.files.iter().filter(|file| !file.is_test() && file.path != "src/lib.rs") {
+        for file in self.files.iter().filter(|file| !file.is_test()) {
             let modules = file.modules();
             let Some(place) = rooms.iter().position(|room| *room == modules[0]) else { continue };
             for (offset, name) in named_after(&file.code, "crate::") {
                 let problem = match rooms.iter().position(|room| *room == name) {
                     Some(used) if used <= place => continue,
-                    Some(_) => format!("`{}` uses `{name}`, which lib.rs declares below it", modules[0]),
+                    Some(_) => format!("`{}` uses `{name}`, which the root declares below it", modules[0]),
                     None => format!("`crate::{name}` is a re-export: name its module"),
                 };
                 complaints.push(self.complaint(file, offset, &problem));
@@ -233,12 +235,12 @@ impl House {
 
     /// Unsafe code is forbidden, or has rooms of its own.
     fn safe(&self) -> Vec<String> {
-        let Some(library) = self.library() else { return Vec::new() };
+        let Some(root) = self.root() else { return Vec::new() };
         let rooms = UNSAFE.iter().find(|(name, _)| *name == self.name).map_or(&[][..], |(_, rooms)| rooms);
-        let is_forbidden = library.code.contains("#![forbid(unsafe_code)]");
-        let is_denied = !rooms.is_empty() && library.code.contains("#![deny(unsafe_code)]");
+        let is_forbidden = root.code.contains("#![forbid(unsafe_code)]");
+        let is_denied = !rooms.is_empty() && root.code.contains("#![deny(unsafe_code)]");
         if !is_forbidden && !is_denied {
-            return vec![self.complaint(library, 0, "`#![forbid(unsafe_code)]` is missing")];
+            return vec![self.complaint(root, 0, "`#![forbid(unsafe_code)]` is missing")];
         }
         let outside = self.files.iter().filter(|file| !rooms.contains(&file.modules()[0]) && !file.is_test());
         let loose = outside.filter_map(|file| {
@@ -508,10 +510,11 @@ fn word(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// All crates of the workspace that have a `lib.rs`.
+/// All crates that lie in the folder of the workspace.
 fn houses() -> Vec<House> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace");
-    let crates = folder(root).into_iter().filter(|path| path.join("src/lib.rs").is_file());
+    let is_root = |path: &Path| ["src/lib.rs", "src/main.rs"].iter().any(|root| path.join(root).is_file());
+    let crates = folder(root).into_iter().filter(|path| is_root(path));
     let house = |path: PathBuf| {
         let name = path.file_name().expect("a folder has a name").to_string_lossy().into_owned();
         let mut files = Vec::new();
@@ -547,7 +550,9 @@ fn collect(path: &Path, root: &Path, files: &mut Vec<Source>) {
 fn the_house_is_in_order() {
     let houses = houses();
     let names: Vec<_> = houses.iter().map(|house| &*house.name).collect();
-    assert!(names.contains(&"evenkeel") && names.contains(&"evenkeel-guard"), "{names:?}");
+    for name in ["bench", "evenkeel", "evenkeel-cli", "evenkeel-guard"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
     let complaints: Vec<_> = houses.iter().flat_map(House::complaints).collect();
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
@@ -604,7 +609,7 @@ fn check(path: &str, text: &str, complaint: &str) {
 
 #[test]
 fn a_use_of_a_lower_module_is_a_complaint() {
-    let complaint = "house/src/low.rs:2: `low` uses `high`, which lib.rs declares below it";
+    let complaint = "house/src/low.rs:2: `low` uses `high`, which the root declares below it";
     check("src/low.rs", "\nuse crate::high::Roof;", complaint);
     check("src/low.rs", "\nuse crate::{low, high::Roof};", complaint);
     check("src/low.rs", "\nfn roof() -> crate::high::Roof {}", complaint);
@@ -715,6 +720,17 @@ fn an_open_field_of_a_room_without_parts_is_a_complaint() {
     check_closed("src/serve/core.rs", core, "evenkeel/src/serve/core.rs:2: a field that others may change");
     check_closed("src/serve/core.rs", &core.replace("    pub(super) ", "    "), "");
     check_closed("src/serve/other.rs", core, "");
+}
+
+#[test]
+fn a_program_has_the_same_order_as_a_library() {
+    let root = "#![forbid(unsafe_code)]\nmod low;\nmod high;\nfn main() {}\n";
+    let said = |low: &str| {
+        let files = vec![Source::new("src/main.rs", root), Source::new("src/low.rs", low)];
+        House { name: "house".into(), files }.complaints().join("\n")
+    };
+    assert!(said("use crate::high::Roof;").contains("`low` uses `high`, which the root declares below it"));
+    assert_eq!(said("use crate::low::Floor;"), "");
 }
 
 #[test]
