@@ -2,7 +2,7 @@
 //! paused clock.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -131,11 +131,23 @@ async fn a_bot_that_is_dropped_lets_its_thread_and_its_journal_go() {
     assert_eq!(interrupted.recv().await, None, "the journal is gone");
 }
 
-/// A journal that takes its time for each batch.
+/// A journal that takes its time for each batch, in milliseconds.
 #[derive(Default)]
-struct Slow(MemoryJournal);
+struct Slow(MemoryJournal, Arc<AtomicU64>);
 
 const BATCH: Duration = Duration::from_millis(8);
+
+impl Slow {
+    fn new(batch: Duration) -> Self {
+        let slow = Self::default();
+        slow.takes(batch);
+        slow
+    }
+
+    fn takes(&self, batch: Duration) {
+        self.1.store(batch.as_millis() as u64, Ordering::Relaxed);
+    }
+}
 
 impl Journal for Slow {
     type Writing = Pin<Box<dyn Future<Output = Result<Written>> + Send>>;
@@ -145,9 +157,9 @@ impl Journal for Slow {
     }
 
     fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
-        let writing = self.0.write(batch);
-        Box::pin(async {
-            sleep(BATCH).await;
+        let (writing, takes) = (self.0.write(batch), self.1.load(Ordering::Relaxed));
+        Box::pin(async move {
+            sleep(Duration::from_millis(takes)).await;
             writing.await
         })
     }
@@ -157,7 +169,7 @@ impl Journal for Slow {
 async fn a_quick_handler_waits_for_no_batch_that_began_while_it_ran() {
     let (transport, mut far) = line();
     let bot = Bot::new(transport, Router::new().command("!ping", async || "pong"));
-    let bot = bot.with_journal(Slow::default());
+    let bot = bot.with_journal(Slow::new(BATCH));
     let status = bot.status();
     let bot = tokio::spawn(bot.serve());
     far.say("alice", "!ping");
@@ -172,4 +184,27 @@ async fn a_quick_handler_waits_for_no_batch_that_began_while_it_ran() {
     assert_eq!(began.elapsed(), 2 * BATCH, "one batch for the event, and one for its end");
     drop(far.hang_up());
     bot.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_disk_that_stood_still_a_handler_that_hangs_holds_nobody_up() {
+    let (transport, mut far) = line();
+    let router = Router::new().command("!ping", async || "pong").command("!hang", std::future::pending::<()>);
+    let journal = Slow::default();
+    let disk = Slow(MemoryJournal::default(), Arc::clone(&journal.1));
+    let bot = Bot::new(transport, router).with_journal(journal);
+    let status = bot.status();
+    let bot = tokio::spawn(bot.serve());
+    status.idle().await;
+    disk.takes(Duration::from_secs(60));
+    far.say("alice", "!hang");
+    sleep(Duration::from_secs(59)).await;
+    disk.takes(Duration::ZERO);
+    sleep(Duration::from_millis(1_001)).await;
+    // The handler has just begun, after a batch of a minute.
+    let began = Instant::now();
+    far.say("bob", "!ping");
+    assert_eq!(far.reply().await.0, "bob");
+    assert!(began.elapsed() <= Duration::from_millis(5), "{:?}", began.elapsed());
+    bot.abort();
 }

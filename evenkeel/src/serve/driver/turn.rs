@@ -24,8 +24,10 @@ const IDLE: Duration = Duration::from_millis(20);
 
 /// A journal that takes so long for a batch is slow: what comes a moment too late for one waits for all of it,
 const SLOW: Duration = Duration::from_millis(4);
-/// so that the next batch waits for handlers that have just begun, for this part of the time at most.
+/// so that the next batch waits for handlers that have just begun, for this part of the time
 const PART: u32 = 8;
+/// and no longer than this: one that does not end soon holds nobody up, however long a disk stood still.
+const MOST_WAIT: Duration = Duration::from_millis(2);
 
 /// The channels that end at the driver.
 pub(in crate::serve) struct Inputs {
@@ -153,8 +155,8 @@ impl<J: Journal> Driver<J> {
     /// Whether the next batch is worth holding back for the ends of handlers that have just begun.
     fn waits_for_fresh(&self, turns: &mut Turns) -> bool {
         if turns.fresh > 0 && self.begun.took >= SLOW && !self.begun.is_draining {
-            let now = Instant::now();
-            if now < *turns.fresh_until.get_or_insert(now + self.begun.took / PART) {
+            let (now, wait) = (Instant::now(), (self.begun.took / PART).min(MOST_WAIT));
+            if now < *turns.fresh_until.get_or_insert(now + wait) {
                 return true;
             }
         }
