@@ -91,7 +91,12 @@ impl Keys<'_> {
 fn arrival(event: &Event, is_keyed: bool) -> Intake<'_> {
     let (stage, attempts, crashes, has_begun, due_ms) = (EventStage::Ready, 0, 0, false, 0);
     let state = EventState { stage, attempts, crashes, has_begun, due_ms };
-    let row = NewRow::Event { body: Body::Event(Cow::Borrowed(event)), state, facts: Vec::new() };
+    let row = NewRow::Event {
+        body: Body::Event(Cow::Borrowed(event)),
+        state,
+        steps: Vec::new(),
+        replies: Vec::new(),
+    };
     let dedupe = is_keyed.then(|| event.id());
     Intake { conversation: Cow::Borrowed(event.conversation().id()), dedupe, row }
 }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::Context;
 use crate::engine::HandlerRequest;
 use crate::error::{Error, Result};
+use crate::journal::store::EventId;
 use crate::journal::{CompletedEffect, Entry};
 
 impl Context {
@@ -95,11 +96,12 @@ impl Context {
         self.call.tools.jobs.contains(function)
     }
 
-    /// A name for a job of this event, the same in each attempt of a handler that does the same.
+    /// A name for a job of this event, the same in each attempt of a handler that does the same: that of the event, and
+    /// a number.
     pub(crate) fn next_job_name(&self) -> String {
         let mut promised = self.promised();
         promised.jobs += 1;
-        format!("{}.{}", self.call.attempt.sequence, promised.jobs)
+        format!("{}.{}", EventId::from_bits(self.call.attempt.sequence), promised.jobs)
     }
 
     /// When this attempt began, in milliseconds since 1970, by the clock that jobs go by.

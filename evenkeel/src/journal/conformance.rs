@@ -211,6 +211,7 @@ promises! {
     a_dead_letter_says_what_it_was
     what_lives_again_or_goes_is_no_dead_letter
     jobs_come_by_time_and_number
+    the_jobs_of_a_partition_are_its_owners
     a_name_has_one_job
     a_job_is_moved_and_deleted_by_its_number
     values_of_different_scopes_do_not_mix

@@ -23,6 +23,9 @@ pub use commands::Outcome;
 use pages::Pages;
 use plan::Plan;
 
+/// The jobs that are this owner's to start.
+pub(super) const OWN: Option<Partition> = Some(Partition::WHOLE);
+
 /// Keeps a record in a store, and owns all of it.
 ///
 /// It knows how each event stands that is not done, without its content, so that nothing is read while messages come and go.
@@ -68,8 +71,11 @@ impl<S: Store> Record<S> {
     /// Becomes the owner, of whom nothing is known yet.
     pub(super) async fn claim(&mut self) -> Result<()> {
         let claims = self.store.claim().await?;
-        let owned = claims.gained.iter().find(|(partition, _)| *partition == Partition::WHOLE);
-        self.epoch = owned.ok_or_else(fenced)?.1;
+        self.epoch = match claims.gained[..] {
+            [(Partition::WHOLE, epoch)] => epoch,
+            [] => return Err(fenced()),
+            _ => return Err(divided()),
+        };
         self.latest_ms = claims.latest_ms;
         self.known.clear();
         (self.pages, self.first) = (None, None);
@@ -134,13 +140,25 @@ impl<S: Store> Record<S> {
                 Answer::Recalled(self.store.value(&Scope::conversation(conversation), name).await?)
             }
             Query::Due { until_ms, limit } => {
-                self.jobs(JobFilter { conversation: None, after: None, until_ms: *until_ms, limit: *limit })
-                    .await?
+                self.jobs(JobFilter {
+                    partition: OWN,
+                    conversation: None,
+                    after: None,
+                    until_ms: *until_ms,
+                    limit: *limit,
+                })
+                .await?
             }
             Query::Jobs { conversation, after, limit } => {
                 let conversation = conversation.as_deref();
-                self.jobs(JobFilter { conversation, after: *after, until_ms: u64::MAX, limit: *limit })
-                    .await?
+                self.jobs(JobFilter {
+                    partition: None,
+                    conversation,
+                    after: *after,
+                    until_ms: u64::MAX,
+                    limit: *limit,
+                })
+                .await?
             }
             Query::ListJobs { conversation, after, limit } => {
                 Answer::Jobs(self.list_jobs(conversation.clone(), *after, *limit))
@@ -167,7 +185,7 @@ impl<S: Store> Record<S> {
     ) -> Listing<Vec<Job>> {
         self.beside(move |mut reader| async move {
             let conversation = conversation.as_deref();
-            let which = JobFilter { conversation, after, until_ms: u64::MAX, limit };
+            let which = JobFilter { partition: None, conversation, after, until_ms: u64::MAX, limit };
             Ok(reader.jobs(&which).await?.0)
         })
     }
@@ -234,6 +252,11 @@ pub(super) fn joined<Q, T>(asked: Vec<Q>, answers: Vec<T>) -> Result<impl Iterat
 
 pub(super) fn fenced() -> Error {
     Error::new("another process owns the record now").with_hint("stop one of the two")
+}
+
+fn divided() -> Error {
+    Error::new("the store has several partitions, and one bot would take up what is in the first alone")
+        .with_hint("use a store that keeps all in one, `Partition::WHOLE`")
 }
 
 /// Of a store that is on this thread and waits for nobody.

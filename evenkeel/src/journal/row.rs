@@ -12,7 +12,6 @@ use super::body::Body;
 use super::content::Content;
 use super::given_up::{Dead, DeadId, Reason};
 use super::id::{EventId, ReplyId, Scope};
-use super::left::CompletedEffect;
 use super::planned::Job;
 use crate::event::MessageId;
 
@@ -260,15 +259,18 @@ pub enum NewRow<'a> {
         body: Body<'a>,
         /// How it stands.
         state: EventState,
-        /// What an earlier attempt left to it, under the number that it had before a replay: steps, and what was sent.
-        facts: Vec<CompletedEffect>,
+        /// The results of its steps, by name, which an earlier attempt left to it under the number that it had before a replay.
+        steps: Vec<(String, Bytes)>,
+        /// What became of its replies in that attempt: the number of each, how it stands, and the message that it made.
+        replies: Vec<(u32, ReplyState, Option<MessageId>)>,
     },
-    /// A dead reply that has another chance: it becomes the first reply of its new number.
+    /// A reply that comes by itself, such as a dead one that has another chance: it becomes the first reply of its new number, in
+    /// the partition of its own conversation.
     Reply {
         /// What goes out.
         body: Body<'a>,
-        /// Whether it has files.
-        has_files: bool,
+        /// How it stands.
+        state: ReplyState,
         /// The command that promised it; empty if none did.
         command: Cow<'a, str>,
     },

@@ -26,10 +26,11 @@ use super::{Dead, DeadFilter, DeadId, Job};
 /// Something that comes in, to any partition.
 #[derive(Debug, Clone)]
 pub struct Intake<'a> {
-    /// The conversation that it belongs to, by id; empty for none. It lives in the partition of this one.
+    /// The conversation that it belongs to, by id; empty for none. It lives in the partition of this one: a reply or a job in that of
+    /// its destination, whose owner sends or starts it, and a command in that of no conversation, whose owner executes it.
     pub conversation: Cow<'a, str>,
     /// By what an event or a reply is known when it comes once more: the store keeps a hash of it, for as long as it promises.
-    /// `None` for what is always new; jobs are known by their names.
+    /// `None` for what is always new, and for jobs, which are known by their names, and commands.
     pub dedupe: Option<&'a str>,
     /// What it is.
     pub row: NewRow<'a>,
@@ -93,7 +94,8 @@ pub enum Sync {
 /// What is committed at once. Each work is atomic, and so is `intake` with `cursors`; all of it may be one transaction.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    /// How far each source has been read: it is written with the events, or after them.
+    /// How far each source has been read: it is written with the events, or after them. It has no epoch: where two processes read one
+    /// source, the last one to say how far wins, and what is read once more by that is known by its dedupe key.
     pub cursors: Vec<(&'a str, Bytes)>,
     /// What comes in.
     pub intake: Vec<Intake<'a>>,
@@ -123,8 +125,9 @@ pub enum Loaded {
     Fenced,
 }
 
-/// What a process owns.
+/// What a process owns. A store begins with the default, and sets what it knows.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Claims {
     /// Partitions that are its own from now on.
     pub gained: Vec<(Partition, Epoch)>,
@@ -280,6 +283,8 @@ pub trait Reader: Send + 'static {
 /// Which jobs are meant.
 #[derive(Debug, Clone, Copy)]
 pub struct JobFilter<'a> {
+    /// Those of this partition; `None` for all. An owner asks for its own: what is due in another is another's to do.
+    pub partition: Option<Partition>,
     /// Those of the conversation with this id; `None` for all.
     pub conversation: Option<&'a str>,
     /// After this one (its due time and number); `None` begins with the first.

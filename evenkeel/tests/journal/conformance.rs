@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use evenkeel::journal::conformance::{self, Broken, Opening};
 use evenkeel::journal::memory::{MemoryStore, Notes};
 use evenkeel::journal::sqlite::SqliteOptions;
+use evenkeel::journal::{Journal, StoreJournal};
 use rusqlite::Connection;
 
 use crate::made::Folder;
@@ -28,6 +29,14 @@ fn the_store_in_memory_keeps_all_promises() {
         }
         Ok(kept.clone())
     }));
+}
+
+/// It would take up what is in the first one alone.
+#[tokio::test]
+async fn a_bot_does_not_begin_with_a_store_of_several_partitions() {
+    let error = StoreJournal::new(Plain::new(4)).recover().await.unwrap_err();
+    assert!(error.to_string().contains("several partitions"), "{error}");
+    StoreJournal::new(Plain::new(1)).recover().await.map(drop).unwrap();
 }
 
 #[test]
@@ -151,11 +160,12 @@ fn each_mistake_is_seen_and_named() {
 fn random_histories_see_mistakes_by_themselves() {
     let unseen =
         Mistake::ALL.into_iter().filter(|mistake| broken_by(Some(*mistake), &[HISTORIES]).is_empty());
-    // Nothing is dropped there in the middle, and nothing has effects; and numbers, epochs and readers are compared elsewhere.
+    // Nothing is dropped there in the middle, and nothing has effects; and numbers, partitions, epochs and readers are compared elsewhere.
     let expected = [
         Mistake::CursorBeforeItsEvents,
         Mistake::CursorAfterItsEvents,
         Mistake::WorkInTwo,
+        Mistake::JobsOfOthers,
         Mistake::LoadsForAnybody,
         Mistake::StaleReader,
         Mistake::FailedEffectStays,

@@ -153,7 +153,8 @@ async fn a_work_of_another_partition<S: Store>(store: &mut S) {
 }
 
 async fn jobs_after_the_last_number<S: Store>(store: &mut S) {
-    let which = JobFilter { conversation: None, after: Some((5, u64::MAX)), until_ms: 9, limit: 9 };
+    let which =
+        JobFilter { partition: None, conversation: None, after: Some((5, u64::MAX)), until_ms: 9, limit: 9 };
     assert_eq!(store.jobs(&which).await.unwrap(), (Vec::new(), None));
 }
 

@@ -12,6 +12,7 @@ use crate::engine::effects::Effects;
 use crate::engine::port::{Now, Output};
 use crate::engine::timers::Timer;
 use crate::event::Event;
+use crate::journal::store::EventId;
 use crate::journal::{Dead, DeadId, Entry, EventEntry, Reason};
 use crate::retry::Order;
 
@@ -166,7 +167,7 @@ fn log_retry(sequence: u64, command: Option<&Label>, failure: &Failure, (failed,
     let (next, last, wait) = (failed + 1, retry.attempts, pause.as_secs_f64());
     tracing::warn!(
         command,
-        sequence,
+        sequence = %EventId::from_bits(sequence),
         attempt = failed,
         error,
         line,
@@ -180,7 +181,7 @@ fn log_failure(sequence: u64, command: Option<&Label>, failure: &Failure, attemp
     let line = line.map(display);
     tracing::error!(
         command,
-        sequence,
+        sequence = %EventId::from_bits(sequence),
         attempt,
         error,
         line,

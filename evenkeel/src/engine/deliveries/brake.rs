@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use crate::journal::store::EventId;
 use crate::reply::{APOLOGIES, Action, Outbound};
 use crate::text::{Case, fold};
 
@@ -123,7 +124,7 @@ impl Brake {
         self.braked += u64::from(weight != Weight::Free);
         if weight == Weight::Held(FIRST_PAUSE) {
             tracing::warn!(
-                sequence = outbound.key.sequence,
+                sequence = %EventId::from_bits(outbound.key.sequence),
                 "the same is being said to the same conversation again and again: it is slowed down, for this looks like \
                  two bots that answer each other (`App::without_loop_brake` if it is meant)"
             );

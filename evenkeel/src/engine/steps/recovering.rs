@@ -6,6 +6,7 @@ use crate::engine::delivery::Delivery;
 use crate::engine::loading::NameCommand;
 use crate::engine::port::Now;
 use crate::error::Error;
+use crate::journal::store::EventId;
 use crate::journal::{Page, PendingEvent, PendingReply, Recovered};
 use crate::reply::{Outbound, Reply, SendKey};
 
@@ -72,7 +73,7 @@ impl Engine {
         let (sequence, crashes, event) = (pending.sequence, pending.crashes, pending.event.clone());
         let index = free_index(&pending.facts).max(APOLOGY);
         let error = format!("the process ended {crashes} times while this was being handled");
-        tracing::error!(sequence, crashes, "an event was given up: {error}");
+        tracing::error!(sequence = %EventId::from_bits(sequence), crashes, "an event was given up: {error}");
         self.budget.take(&event);
         self.attempts.poison(pending, error.clone(), command, self.now, &mut self.effects);
         self.budget.release(event.clone());

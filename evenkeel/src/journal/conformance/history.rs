@@ -198,6 +198,7 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         let expected = dead_lines(&mut model.store, &filter, &model.own).await?;
         same("dead letters", &dead_lines(self.store(), &filter, &model.other).await?, &expected)?;
         let which = JobFilter {
+            partition: None,
             conversation: random.chance(30).then(|| random.one(&["alice", "bob"])),
             after: None,
             until_ms: random.below(30) as u64,

@@ -10,12 +10,13 @@ use super::made::{
 use super::shown::{Names, lines, scopes};
 use super::subject::{End, Open, Subject};
 use crate::journal::store::{
-    Change, Intake, JobFilter, JobKey, Key, Mark, NewRow, ReplyId, Row, Scope, Store, Taken,
+    Change, EventId, Intake, JobFilter, JobKey, Key, Mark, NewRow, Partition, ReplyId, Row, Scope, Store,
+    Taken,
 };
 use crate::journal::{Job, Reason};
 
 const ALL: JobFilter<'static> =
-    JobFilter { conversation: None, after: None, until_ms: u64::MAX, limit: usize::MAX };
+    JobFilter { partition: None, conversation: None, after: None, until_ms: u64::MAX, limit: usize::MAX };
 
 impl<S: Store, O: Open<S>> Subject<S, O> {
     /// The numbers of the jobs that are meant, and when the next is due.
@@ -61,6 +62,24 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
             same(&what, &self.due(which).await?, &(expected, next_ms))?;
         }
         Ok(())
+    }
+
+    pub(super) async fn the_jobs_of_a_partition_are_its_owners(&mut self) -> Kept {
+        self.fresh().await?;
+        let body = Bytes::from_static(b"{}");
+        let names: Vec<_> = (0..12).map(|number| format!("person {number}")).collect();
+        let ids = self.take_new(names.iter().map(|name| job_of(name, name, 5, &body)).collect()).await?;
+        let events: Vec<_> = names.iter().map(|name| event(name, name)).collect();
+        let places = self.take_new(events.iter().map(|event| arrival(event, None)).collect()).await?;
+        let places: Vec<_> =
+            places.into_iter().map(|bits| EventId::from_bits(bits).partition()).zip(ids).collect();
+        for partition in self.partitions() {
+            let own = places.iter().filter(|(place, _)| *place == partition).map(|(_, id)| *id).collect();
+            let which = JobFilter { partition: Some(partition), ..ALL };
+            same(&format!("the jobs of {partition:?}"), &self.due(which).await?, &(own, None))?;
+        }
+        let nobodys = JobFilter { partition: Some(Partition(1_000)), ..ALL };
+        same("the jobs of no partition", &self.due(nobodys).await?, &(Vec::new(), None))
     }
 
     pub(super) async fn a_name_has_one_job(&mut self) -> Kept {

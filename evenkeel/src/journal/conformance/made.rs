@@ -25,6 +25,7 @@ pub(super) const PENDING: ReplyState =
 
 /// The fact that a reply was sent.
 pub(super) const SENT: ReplyState = ReplyState { stage: ReplyStage::Sent, ..PENDING };
+pub(super) const DECIDED: ReplyState = ReplyState { stage: ReplyStage::Decided, ..PENDING };
 
 /// Nothing, as durable as can be.
 pub(super) fn batch<'a>() -> Batch<'a> {
@@ -38,7 +39,7 @@ pub(super) fn event(id: &str, conversation: &str) -> Event {
 
 pub(super) fn arrival<'a>(event: &'a Event, dedupe: Option<&'a str>) -> Intake<'a> {
     let body = Body::Event(Cow::Borrowed(event));
-    let row = NewRow::Event { body, state: READY, facts: Vec::new() };
+    let row = NewRow::Event { body, state: READY, steps: Vec::new(), replies: Vec::new() };
     Intake { conversation: Cow::Borrowed(event.conversation().id()), dedupe, row }
 }
 
@@ -51,8 +52,17 @@ pub(super) fn outbound(text: &str, files: &[(&str, &[u8])]) -> Outbound {
 
 /// A dead reply that comes again.
 pub(super) fn resent<'a>(outbound: &'a Outbound, command: &'a str, dedupe: Option<&'a str>) -> Intake<'a> {
-    let has_files = !outbound.action.files().is_empty();
-    let row = NewRow::Reply { body: Body::Reply(outbound), has_files, command: Cow::Borrowed(command) };
+    let state = ReplyState { has_files: !outbound.action.files().is_empty(), ..PENDING };
+    resent_as(outbound, command, dedupe, state)
+}
+
+pub(super) fn resent_as<'a>(
+    outbound: &'a Outbound,
+    command: &'a str,
+    dedupe: Option<&'a str>,
+    state: ReplyState,
+) -> Intake<'a> {
+    let row = NewRow::Reply { body: Body::Reply(outbound), state, command: Cow::Borrowed(command) };
     Intake { conversation: Cow::Borrowed(outbound.conversation.id()), dedupe, row }
 }
 

@@ -5,12 +5,16 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::broken::{Kept, Mismatch, rising, same};
-use super::made::{ALICE, PENDING, READY, SENT, arrival, batch, command, event, job, outbound, put, resent};
+use super::made::{
+    ALICE, DECIDED, PENDING, READY, SENT, arrival, batch, command, event, job, outbound, put, resent,
+    resent_as,
+};
 use super::shown::{NOTHING, Seen, SeenReply, event_text, reply_text};
 use super::subject::{End, Open, Subject, new};
 use crate::event::MessageId;
-use crate::journal::CompletedEffect;
-use crate::journal::store::{Batch, Body, Change, EventId, Intake, Key, Mark, NewRow, ReplyId, Store, Taken};
+use crate::journal::store::{
+    Batch, Body, Change, EventId, Intake, Key, Mark, NewRow, ReplyId, ReplyState, Store, Taken,
+};
 
 impl<S: Store, O: Open<S>> Subject<S, O> {
     pub(super) async fn numbers_are_new_and_rise(&mut self) -> Kept {
@@ -112,9 +116,10 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         self.fresh().await?;
         let (one, other) = (event("a", ALICE), event("b", ALICE));
         let id = EventId::from_bits(self.take_new(vec![arrival(&one, Some("key"))]).await?[0]);
-        let facts = vec![CompletedEffect::Step { name: "pay".to_owned(), value: Bytes::from_static(b"7") }];
+        let steps = vec![("pay".to_owned(), Bytes::from_static(b"7"))];
         let state = crate::journal::store::EventState { attempts: 9, ..READY };
-        let row = NewRow::Event { body: Body::Event(Cow::Borrowed(&other)), state, facts };
+        let row =
+            NewRow::Event { body: Body::Event(Cow::Borrowed(&other)), state, steps, replies: Vec::new() };
         self.take(vec![Intake { conversation: Cow::Borrowed(ALICE), dedupe: Some("key"), row }]).await?;
         let expected = Seen { event: Some((READY, event_text(&one))), ..Seen::default() };
         same("an event that came once more", &self.load(10).await?, &[(id, expected)])
@@ -123,8 +128,8 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
     pub(super) async fn a_reply_that_comes_again_is_the_first_of_a_new_number(&mut self) -> Kept {
         self.fresh().await?;
         let reply = outbound("again", &[("a.txt", b"what is in it")]);
-        let id = EventId::from_bits(self.take_new(vec![resent(&reply, "!pong", None)]).await?[0]);
-        let state = crate::journal::store::ReplyState { has_files: true, ..PENDING };
+        let state = ReplyState { has_files: true, attempts: 3, due_ms: 17, ..PENDING };
+        let id = EventId::from_bits(self.take_new(vec![resent_as(&reply, "!pong", None, state)]).await?[0]);
         let (command, body) = ("!pong".to_owned(), reply_text(&reply));
         let reply = SeenReply { index: 0, state, command, sent_id: None, body };
         let expected = Seen { replies: vec![reply], ..Seen::default() };
@@ -136,19 +141,17 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
     pub(super) async fn facts_come_with_their_event(&mut self) -> Kept {
         self.fresh().await?;
         let event = event("a", ALICE);
-        let step =
-            |name: &str| CompletedEffect::Step { name: name.to_owned(), value: Bytes::from_static(b"7") };
-        let sent = |index: u32, id: Option<MessageId>| CompletedEffect::Sent { index, id };
-        let facts = vec![step("pay"), step("ask"), sent(3, None), sent(1, Some(MessageId::new("m")))];
-        let row = NewRow::Event { body: Body::Event(Cow::Borrowed(&event)), state: READY, facts };
+        let steps = ["pay", "ask"].map(|name| (name.to_owned(), Bytes::from_static(b"7"))).into();
+        let replies = vec![(3, SENT, None), (1, DECIDED, Some(MessageId::new("m")))];
+        let row = NewRow::Event { body: Body::Event(Cow::Borrowed(&event)), state: READY, steps, replies };
         let intake = Intake { conversation: Cow::Borrowed(ALICE), dedupe: None, row };
         let id = EventId::from_bits(self.take_new(vec![intake]).await?[0]);
-        let fact = |index: u32, sent_id: Option<MessageId>| {
+        let fact = |index: u32, state: ReplyState, sent_id: Option<MessageId>| {
             let (command, body) = (String::new(), NOTHING.to_owned());
-            SeenReply { index, state: SENT, command, sent_id, body }
+            SeenReply { index, state, command, sent_id, body }
         };
         let steps = ["ask", "pay"].map(|name| (name.to_owned(), Bytes::from_static(b"7"))).into();
-        let replies = vec![fact(1, Some(MessageId::new("m"))), fact(3, None)];
+        let replies = vec![fact(1, DECIDED, Some(MessageId::new("m"))), fact(3, SENT, None)];
         let expected = Seen { event: Some((READY, event_text(&event))), replies, steps };
         same("an event with facts", &self.parts(id).await?, &expected)
     }

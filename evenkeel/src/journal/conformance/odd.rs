@@ -130,7 +130,8 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
             let found = self.store().job(JobKey::Name(text)).await?;
             let found = found.map(|job| (job.id, job.name, job.conversation));
             same("a job of an odd name", &found, &Some((*job, text.clone(), text.clone())))?;
-            let of = JobFilter { conversation: Some(text), after: None, until_ms: 9, limit: 9 };
+            let of =
+                JobFilter { partition: None, conversation: Some(text), after: None, until_ms: 9, limit: 9 };
             let (own, _) = self.store().jobs(&of).await?;
             same(
                 "the jobs of an odd conversation",
@@ -208,7 +209,8 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         same("the state of its last reply", &replies, &[(u32::MAX, reply_state)])?;
         let found: Vec<_> = self.load(1).await?.into_iter().map(|(id, _)| id).collect();
         same("what is not done", &found, &[id, far])?;
-        let all = JobFilter { conversation: None, after: None, until_ms: LATEST_MS, limit: 2 };
+        let all =
+            JobFilter { partition: None, conversation: None, after: None, until_ms: LATEST_MS, limit: 2 };
         let (due, next_ms) = self.store().jobs(&all).await?;
         let due: Vec<_> = due.iter().map(|job| (job.id, job.due_ms)).collect();
         same("the first jobs", &due, &[(jobs[1], 0), (jobs[2], LATEST_MS - 1)])?;

@@ -162,7 +162,8 @@ pub(super) async fn lines<R: Reader>(reader: &mut R, names: &Names) -> Result<Ve
         lines.push(format!("event {}: {seen:?}", names.event(*id)));
     }
     lines.extend(dead_lines(reader, &DeadFilter::default(), names).await?);
-    let all = JobFilter { conversation: None, after: None, until_ms: u64::MAX, limit: usize::MAX };
+    let all =
+        JobFilter { partition: None, conversation: None, after: None, until_ms: u64::MAX, limit: usize::MAX };
     lines.extend(job_lines(reader, &all, names).await?);
     for id in &names.jobs {
         let job = reader.job(JobKey::Id(*id)).await?;

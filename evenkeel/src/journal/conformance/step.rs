@@ -5,15 +5,15 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::broken::Mismatch;
-use super::made::{PENDING, SENT, outbound};
+use super::made::{PENDING, SENT, outbound, resent};
 use super::random::Random;
 use super::shown::{Names, scopes};
 use crate::event::{Conversation, Event, Message, MessageId, Sender};
+use crate::journal::Reason;
 use crate::journal::store::{
     Body, Change, Death, EventStage, EventState, Intake, Key, Mark, NewRow, Reader, ReplyId, ReplyStage,
     ReplyState, Row,
 };
-use crate::journal::{CompletedEffect, Reason};
 use crate::reply::Outbound;
 
 /// How many of each there are at most.
@@ -26,7 +26,8 @@ pub(super) enum Op {
         event: Event,
         state: EventState,
         key: Option<String>,
-        facts: Vec<CompletedEffect>,
+        steps: Vec<(String, Bytes)>,
+        replies: Vec<(u32, ReplyState, Option<MessageId>)>,
     },
     Resend {
         outbound: Outbound,
@@ -106,17 +107,12 @@ impl Op {
     /// What comes in; `None` for a change.
     pub(super) fn intake(&self) -> Option<Intake<'_>> {
         let (conversation, dedupe, row) = match self {
-            Self::Event { event, state, key, facts } => {
-                let (state, facts) = (*state, facts.clone());
-                let row = NewRow::Event { body: Body::Event(Cow::Borrowed(event)), state, facts };
+            Self::Event { event, state, key, steps, replies } => {
+                let (body, state) = (Body::Event(Cow::Borrowed(event)), *state);
+                let row = NewRow::Event { body, state, steps: steps.clone(), replies: replies.clone() };
                 (event.conversation().id(), key.as_deref(), row)
             }
-            Self::Resend { outbound, command } => {
-                let has_files = !outbound.action.files().is_empty();
-                let command = Cow::Borrowed(*command);
-                let row = NewRow::Reply { body: Body::Reply(outbound), has_files, command };
-                (outbound.conversation.id(), None, row)
-            }
+            Self::Resend { outbound, command } => return Some(resent(outbound, command, None)),
             Self::Job { name, conversation, due_ms, body, keeps_due } => {
                 let row = NewRow::Job { name, due_ms: *due_ms, body, keeps_due: *keeps_due };
                 (*conversation, None, row)
@@ -231,15 +227,12 @@ fn arrival(random: &mut Random, names: &Names) -> Op {
         0..4 if names.events.len() < MANY => {
             let event = event(random);
             let key = random.chance(70).then(|| event.id().to_owned());
-            let mut facts = Vec::new();
+            let (mut steps, mut replies) = (Vec::new(), Vec::new());
             if random.chance(20) {
-                facts.push(CompletedEffect::Step { name: "x".to_owned(), value: bytes(random) });
-                facts.push(CompletedEffect::Sent {
-                    index: 1,
-                    id: random.chance(50).then(|| MessageId::new("m")),
-                });
+                steps.push(("x".to_owned(), bytes(random)));
+                replies.push((1, SENT, random.chance(50).then(|| MessageId::new("m"))));
             }
-            Op::Event { event, state: state(random, EventStage::Ready), key, facts }
+            Op::Event { event, state: state(random, EventStage::Ready), key, steps, replies }
         }
         4 if names.events.len() < MANY => Op::Resend { outbound: reply(random), command: "!b" },
         5 => Op::Command,

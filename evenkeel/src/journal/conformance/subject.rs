@@ -110,6 +110,10 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         self.owned.iter().find(|(own, _)| *own == partition).map_or(Epoch(0), |(_, epoch)| *epoch)
     }
 
+    pub(super) fn partitions(&self) -> Vec<Partition> {
+        self.owned.iter().map(|(partition, _)| *partition).collect()
+    }
+
     pub(super) async fn commit(&mut self, batch: &Batch<'_>) -> Result<Committed, Mismatch> {
         let committed = self.store().commit(batch).await?;
         same("how many answers there are to what came in", &committed.intake.len(), &batch.intake.len())?;

@@ -11,13 +11,12 @@ use super::seen::Seen;
 use crate::event::MessageId;
 use crate::journal::body::Body;
 use crate::journal::row::OUTCOME_KEPT;
-use crate::journal::rules::SENT;
 use crate::journal::store::{
     Batch, Change, Claims, Committed, DeadRow, Death, Due, Epoch, EventId, EventRow, EventStage, EventState,
-    Intake, JobFilter, JobKey, Key, Mark, NewRow, Partition, Parts, ReplyId, ReplyRow, ReplyStage,
-    ReplyState, Row, Scope, Taken, Verdict, Work,
+    Intake, JobFilter, JobKey, Key, Mark, NewRow, Partition, Parts, ReplyId, ReplyRow, ReplyState, Row,
+    Scope, Taken, Verdict, Work,
 };
-use crate::journal::{CompletedEffect, Dead, DeadFilter, DeadId, Job};
+use crate::journal::{Dead, DeadFilter, DeadId, Job};
 
 #[derive(Debug)]
 pub(super) struct Tables {
@@ -134,6 +133,9 @@ impl Tables {
     }
 
     pub(super) fn jobs(&self, which: &JobFilter<'_>) -> Due {
+        if which.partition.is_some_and(|partition| partition != Partition::WHOLE) {
+            return (Vec::new(), None);
+        }
         let from = which.after.map_or(Bound::Unbounded, Bound::Excluded);
         let rest = self.due.range((from, Bound::Unbounded)).filter_map(|(_, id)| self.jobs.get(id));
         let is_meant = |job: &&Job| which.conversation.is_none_or(|wanted| wanted == job.conversation);
@@ -190,17 +192,23 @@ impl Tables {
         }
         let conversation = intake.conversation.clone().into_owned();
         match &intake.row {
-            NewRow::Event { body, state, facts } => {
+            NewRow::Event { body, state, steps, replies } => {
                 let id = self.next();
-                facts.iter().for_each(|fact| self.put_fact(id, fact));
+                if !steps.is_empty() {
+                    self.steps.insert(id, steps.iter().cloned().collect());
+                }
+                for (index, state, sent_id) in replies {
+                    let (state, sent_id, death, body) = (*state, sent_id.clone(), None, Body::Empty);
+                    let (conversation, command) = (String::new(), String::new());
+                    let reply = Reply { state, conversation, command, sent_id, death, body };
+                    self.replies.insert(ReplyId { event: id, index: *index }, reply);
+                }
                 let (state, body) = (*state, body.clone().into_owned());
                 self.events.insert(id, Event { state, conversation, death: None, body });
                 Taken::New(id.bits())
             }
-            NewRow::Reply { body, has_files, command } => {
-                let id = ReplyId { event: self.next(), index: 0 };
-                let (stage, has_files) = (ReplyStage::Pending, *has_files);
-                let state = ReplyState { stage, attempts: 0, due_ms: 0, has_files };
+            NewRow::Reply { body, state, command } => {
+                let (id, state) = (ReplyId { event: self.next(), index: 0 }, *state);
                 let (command, body) = (command.clone().into_owned(), body.clone().into_owned());
                 self.replies
                     .insert(id, Reply { state, conversation, command, sent_id: None, death: None, body });
@@ -231,21 +239,6 @@ impl Tables {
     fn next(&mut self) -> EventId {
         self.last += 1;
         EventId::new(Partition::WHOLE, self.last)
-    }
-
-    fn put_fact(&mut self, id: EventId, fact: &CompletedEffect) {
-        match fact {
-            CompletedEffect::Step { name, value } => {
-                self.steps.entry(id).or_default().insert(name.clone(), value.clone());
-            }
-            CompletedEffect::Sent { index, id: sent_id } => {
-                let (state, sent_id, death, body) = (SENT, sent_id.clone(), None, Body::Empty);
-                let (conversation, command) = (String::new(), String::new());
-                let reply = Reply { state, conversation, command, sent_id, death, body };
-                self.replies.insert(ReplyId { event: id, index: *index }, reply);
-            }
-            CompletedEffect::DeadLettered { .. } => {}
-        }
     }
 
     fn change(&mut self, change: &Change<'_>) {

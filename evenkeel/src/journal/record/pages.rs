@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::plan::Plan;
-use super::{Record, fenced};
+use super::{OWN, Record, fenced};
 use crate::error::Result;
 use crate::journal::rules::{self, Changes};
 use crate::journal::store::{EventId, JobFilter, Loaded, Partition, Parts, Scope, Store, Sync};
@@ -51,7 +51,8 @@ impl<S: Store> Record<S> {
         self.commit(Plan::of(changes), Sync::Full).await?;
         let (after, ahead) = (None, ids.into_iter().collect());
         self.pages = Some(Pages { after, ahead, usual_bytes: USUAL_BYTES });
-        let first = JobFilter { conversation: None, after: None, until_ms: u64::MAX, limit: 0 };
+        let first =
+            JobFilter { partition: OWN, conversation: None, after: None, until_ms: u64::MAX, limit: 0 };
         Ok(Recovered {
             events: page.events,
             // Theirs come in the order of all.

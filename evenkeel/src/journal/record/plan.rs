@@ -237,7 +237,12 @@ impl<'a> Plan<'a> {
 }
 
 fn arrival(event: &Event, state: EventState) -> Intake<'_> {
-    let row = NewRow::Event { body: Body::Event(Cow::Borrowed(event)), state, facts: Vec::new() };
+    let row = NewRow::Event {
+        body: Body::Event(Cow::Borrowed(event)),
+        state,
+        steps: Vec::new(),
+        replies: Vec::new(),
+    };
     Intake { conversation: Cow::Borrowed(event.conversation().id()), dedupe: Some(event.id()), row }
 }
 

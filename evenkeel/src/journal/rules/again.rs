@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::known::{Changes, Known};
+use super::known::{Changes, Known, SENT};
 use super::recover::{facts, pending_event};
 use crate::event::Event;
 use crate::journal::body::Body;
@@ -32,7 +32,16 @@ pub(in crate::journal) struct Anew {
 impl Anew {
     pub(in crate::journal) fn row(&self) -> NewRow<'_> {
         let (body, state) = (Body::Event(Cow::Borrowed(&self.event)), self.state);
-        NewRow::Event { body, state, facts: self.facts.clone() }
+        let (mut steps, mut replies) = (Vec::new(), Vec::new());
+        for fact in &self.facts {
+            match fact {
+                CompletedEffect::Step { name, value } => steps.push((name.clone(), value.clone())),
+                CompletedEffect::Sent { index, id } => replies.push((*index, SENT, id.clone())),
+                // Left out when it was revived.
+                CompletedEffect::DeadLettered { .. } => {}
+            }
+        }
+        NewRow::Event { body, state, steps, replies }
     }
 
     /// Once it has its number.
@@ -69,14 +78,14 @@ pub(in crate::journal) fn revive(
 #[derive(Debug)]
 pub(in crate::journal) struct Resent {
     outbound: Outbound,
-    has_files: bool,
+    state: ReplyState,
     command: String,
 }
 
 impl Resent {
     pub(in crate::journal) fn row(&self) -> NewRow<'_> {
         let (body, command) = (Body::Reply(&self.outbound), Cow::Borrowed(&*self.command));
-        NewRow::Reply { body, has_files: self.has_files, command }
+        NewRow::Reply { body, state: self.state, command }
     }
 
     pub(in crate::journal) fn conversation(&self) -> &str {
@@ -87,9 +96,7 @@ impl Resent {
     pub(in crate::journal) fn pending(mut self, event: EventId) -> (PendingReply, Known) {
         let id = ReplyId { event, index: 0 };
         self.outbound.key = id.into();
-        let state =
-            ReplyState { stage: ReplyStage::Pending, attempts: 0, due_ms: 0, has_files: self.has_files };
-        let known = Known::of_reply(0, state);
+        let known = Known::of_reply(0, self.state);
         let (outbound, command) = (self.outbound, self.command);
         (PendingReply { outbound, command, is_unknown: false, attempts: 0, due_ms: 0 }, known)
     }
@@ -107,8 +114,8 @@ pub(in crate::journal) fn resend(
         return None;
     }
     let row = parts.replies.into_iter().find(|reply| reply.id == id)?;
-    let has_files = row.state.has_files;
+    let state = ReplyState { stage: ReplyStage::Pending, attempts: 0, due_ms: 0, ..row.state };
     let outbound = row.body.into_reply(id)?;
     known.take_dead_reply(id, out);
-    Some(Resent { outbound, has_files, command: row.command })
+    Some(Resent { outbound, state, command: row.command })
 }

@@ -306,7 +306,7 @@ impl From<&Parts> for Known {
 }
 
 /// How a reply stands of which only the fact that it was sent is kept.
-pub(in crate::journal) const SENT: ReplyState =
+pub(super) const SENT: ReplyState =
     ReplyState { stage: ReplyStage::Sent, attempts: 0, due_ms: 0, has_files: false };
 
 /// What is left of a reply when only the fact counts.

@@ -26,8 +26,7 @@ pub(in crate::journal) fn recover(parts: Parts, now_ms: u64, out: &mut Changes<'
     let letters = letters.filter_map(|reply| {
         let (id, letter) = (reply.id, pending_reply(reply));
         if letter.is_none() {
-            let sequence = id.event.bits();
-            tracing::error!(sequence, "a reply in the journal cannot be read: it is a dead letter now");
+            tracing::error!(sequence = %id.event, "a reply in the journal cannot be read: it is a dead letter now");
             known.give_up_reply(id, unreadable(now_ms), out);
         }
         letter
@@ -49,8 +48,7 @@ fn take_up(
         return None;
     }
     let Some(event) = body.into_event() else {
-        let sequence = id.bits();
-        tracing::error!(sequence, "an event in the journal cannot be read: it is a dead letter now");
+        tracing::error!(sequence = %id, "an event in the journal cannot be read: it is a dead letter now");
         known.give_up(id, unreadable(now_ms), out);
         return None;
     };

@@ -246,7 +246,7 @@ impl AdminHandle<Job> {
         after: Option<(u64, u64)>,
         limit: usize,
     ) -> Result<Vec<Job>> {
-        let which = JobFilter { conversation, after, until_ms: u64::MAX, limit };
+        let which = JobFilter { partition: None, conversation, after, until_ms: u64::MAX, limit };
         self.reader.borrow_mut().ask(|connection| read::jobs(connection, &which)).map(|(jobs, _)| jobs)
     }
 

@@ -38,12 +38,16 @@ impl Effects {
     ) -> rusqlite::Result<Result<()>> {
         let is_running = self.guard(connection)?;
         connection.prepare_cached(&format!("SAVEPOINT {SAVEPOINT}"))?.execute([])?;
-        let is_late = watch(connection)?;
+        // It is judged when it is prepared: what is ours, or was prepared before, must not be found ready.
+        connection.flush_prepared_statement_cache();
+        let (until, is_late) = watch(connection)?;
         is_running.store(true, Relaxed);
         let ran = effect.run(connection);
         is_running.store(false, Relaxed);
         connection.progress_handler(0, None::<fn() -> bool>)?;
-        let ran = if is_late.load(Relaxed) { Err(late()) } else { ran };
+        // Also where it was long outside of SQLite, and nothing has interrupted it. One that has failed by itself says why.
+        let is_late = is_late.load(Relaxed) || ran.is_ok() && Instant::now() >= until;
+        let ran = if is_late { Err(late()) } else { ran };
         if let Some(fault) = ran.as_ref().err().and_then(fault_of_disk) {
             return Err(fault);
         }
@@ -72,8 +76,8 @@ impl Effects {
     }
 }
 
-/// Has whatever runs from now on interrupted when its time is over; whether that has happened.
-fn watch(connection: &mut Connection) -> rusqlite::Result<Arc<AtomicBool>> {
+/// Has whatever runs from now on interrupted when its time is over: when that is, and whether it has happened.
+fn watch(connection: &mut Connection) -> rusqlite::Result<(Instant, Arc<AtomicBool>)> {
     let is_late = Arc::new(AtomicBool::new(false));
     let (until, ends) = (Instant::now() + LONGEST, Arc::clone(&is_late));
     let look = move || {
@@ -82,7 +86,7 @@ fn watch(connection: &mut Connection) -> rusqlite::Result<Arc<AtomicBool>> {
         is_over
     };
     connection.progress_handler(STEPS, Some(look))?;
-    Ok(is_late)
+    Ok((until, is_late))
 }
 
 /// Whether an effect may do this: read and change rows that are not ours, and nothing that concerns the file as a whole.
@@ -100,8 +104,8 @@ fn judge(action: &AuthAction<'_>) -> Authorization {
 }
 
 fn late() -> Error {
-    Error::new("the effect was interrupted: everybody waits while it writes, and it had its 50 ms")
-        .with_hint("write less at once, or find rows by an index")
+    Error::new("the effect took longer than its 50 ms, in which everybody waits, and was taken back")
+        .with_hint("write less at once, find rows by an index, and compute what is to be written before")
 }
 
 /// What failed is the disk, as far as the effect has said so: all of the batch is written again.
@@ -222,6 +226,41 @@ mod tests {
             assert_eq!(session.counters().effects, 2, "what is kept is counted once");
         }
     }
+
+    #[test]
+    fn an_effect_that_takes_its_time_outside_of_sqlite_is_not_kept_either() {
+        let mut session = session();
+        let sleeps = Effect::new(|connection: &Connection| {
+            connection.execute("INSERT INTO note VALUES ('slow')", [])?;
+            std::thread::sleep(LONGEST);
+            Ok(())
+        });
+        let told = commit(&mut session, [sql("INSERT INTO note VALUES ('first')"), sleeps]);
+        assert!(matches!(&told[..], [None, Some(error)] if error.contains("50 ms")), "{told:?}");
+        assert_eq!(notes(&session), "first");
+    }
+
+    #[test]
+    fn an_effect_finds_no_statement_of_ours_ready() {
+        let mut session = session();
+        for text in ["COMMIT", "BEGIN IMMEDIATE", "DELETE FROM event WHERE sequence = ?1", RELEASE] {
+            assert_eq!(commit(&mut session, [sql("INSERT INTO note VALUES ('first')")]), [None]);
+            drop(session.connection().prepare_cached(text));
+            let uses = Effect::new(move |connection: &Connection| {
+                connection.execute("INSERT INTO note VALUES ('own')", [])?;
+                let mut ready = connection.prepare_cached(text)?;
+                let count = ready.parameter_count();
+                ready.execute(rusqlite::params_from_iter(vec![1; count]))?;
+                Ok(())
+            });
+            let told = commit(&mut session, [uses]);
+            assert!(matches!(told[..], [Some(_)]), "{text}: {told:?}");
+            assert_eq!(notes(&session), "first", "{text}");
+            session.connection().execute("DELETE FROM note", []).unwrap();
+        }
+    }
+
+    const RELEASE: &str = "RELEASE evenkeel_effect";
 
     #[test]
     fn an_effect_that_ends_the_transaction_of_others_fails_alone() {

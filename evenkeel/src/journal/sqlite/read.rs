@@ -11,8 +11,8 @@ use super::schema::{event, letter};
 use crate::event::MessageId;
 use crate::journal::Job;
 use crate::journal::store::{
-    Body, Due, EventId, EventRow, EventStage, EventState, JobFilter, JobKey, Parts, ReplyId, ReplyRow,
-    ReplyStage, ReplyState, Scope,
+    Body, Due, EventId, EventRow, EventStage, EventState, JobFilter, JobKey, Partition, Parts, ReplyId,
+    ReplyRow, ReplyStage, ReplyState, Scope,
 };
 use crate::sqlite::content::{bytes, int, natural, raw, small, text, whole};
 
@@ -255,6 +255,9 @@ pub(super) fn job(connection: &Connection, key: JobKey<'_>) -> rusqlite::Result<
 }
 
 pub(super) fn jobs(connection: &Connection, which: &JobFilter<'_>) -> rusqlite::Result<Due> {
+    if which.partition.is_some_and(|partition| partition != Partition::WHOLE) {
+        return Ok((Vec::new(), None));
+    }
     let (due_ms, id) = which.after.map_or((-1, -1), |(due_ms, id)| (int(due_ms), int(id)));
     // What another program has given another time than a number is never due, and is left where it is.
     let place = "(due_ms, id) > (?1, ?2) AND typeof(due_ms) = 'integer' ORDER BY due_ms, id";

@@ -267,11 +267,11 @@ macro_rules! reads {
         }
 
         async fn jobs(&mut self, which: &JobFilter<'_>) -> Result<Due> {
-            let JobFilter { conversation, after, until_ms, limit } = *which;
+            let JobFilter { partition, conversation, after, until_ms, limit } = *which;
             let conversation = conversation.map(str::to_owned);
             self.read(move |connection| {
                 let conversation = conversation.as_deref();
-                read::jobs(connection, &JobFilter { conversation, after, until_ms, limit })
+                read::jobs(connection, &JobFilter { partition, conversation, after, until_ms, limit })
             })
             .await
         }

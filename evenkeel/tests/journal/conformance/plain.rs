@@ -8,9 +8,9 @@ use evenkeel::guarantee::Durability;
 use evenkeel::journal::store::{
     Batch, Body, Change, Claims, Committed, DeadRow, Death, Due, Epoch, EventId, EventRow, EventStage,
     EventState, Intake, JobFilter, JobKey, Key, Loaded, Mark, NewRow, Partition, Parts, Reader, ReplyId,
-    ReplyRow, ReplyStage, ReplyState, Row, Scope, Store, Taken, Verdict, Work,
+    ReplyRow, ReplyState, Row, Scope, Store, Taken, Verdict, Work,
 };
-use evenkeel::journal::{CompletedEffect, Dead, DeadFilter, DeadId, Job};
+use evenkeel::journal::{Dead, DeadFilter, DeadId, Job};
 use evenkeel::{MessageId, Result};
 
 /// Where something lies.
@@ -124,31 +124,23 @@ impl Map {
         let conversation = intake.conversation.clone().into_owned();
         let partition = Partition::of(&conversation, self.partitions);
         match &intake.row {
-            NewRow::Event { body, state, facts } => {
+            NewRow::Event { body, state, steps, replies } => {
                 let id = EventId::new(partition, self.next(partition.0.into()));
                 let event = Thing::Event(*state, conversation, None, written(body).0);
                 self.things.insert(Name::Event(id), event);
-                for fact in facts {
-                    match fact {
-                        CompletedEffect::Step { name, value } => self.put(&Row::Step(id, name, value)),
-                        CompletedEffect::Sent { index, id: sent_id } => {
-                            let (id, stage) = (ReplyId { event: id, index: *index }, ReplyStage::Sent);
-                            let state = ReplyState { stage, attempts: 0, due_ms: 0, has_files: false };
-                            let (conversation, command, body) = ("", "", Body::Empty);
-                            let sent_id = sent_id.as_ref();
-                            self.put(&Row::Reply { id, state, conversation, command, sent_id, body });
-                        }
-                        _ => {}
-                    }
+                steps.iter().for_each(|(name, value)| self.put(&Row::Step(id, name, value)));
+                for (index, state, sent_id) in replies {
+                    let (id, state, sent_id) =
+                        (ReplyId { event: id, index: *index }, *state, sent_id.as_ref());
+                    let (conversation, command, body) = ("", "", Body::Empty);
+                    self.put(&Row::Reply { id, state, conversation, command, sent_id, body });
                 }
                 Taken::New(id.bits())
             }
-            NewRow::Reply { body, has_files, command } => {
+            NewRow::Reply { body, state, command } => {
                 let id = EventId::new(partition, self.next(partition.0.into()));
-                let state =
-                    ReplyState { stage: ReplyStage::Pending, attempts: 0, due_ms: 0, has_files: *has_files };
                 let command = command.clone().into_owned();
-                let reply = Thing::Reply(state, conversation, command, None, None, written(body));
+                let reply = Thing::Reply(*state, conversation, command, None, None, written(body));
                 self.things.insert(Name::Reply(ReplyId { event: id, index: 0 }), reply);
                 Taken::New(id.bits())
             }
@@ -304,7 +296,9 @@ impl Store for Plain {
             (Name::Cursor(source), Thing::Bytes(body)) => Some((source.clone(), body.clone())),
             _ => None,
         });
-        Ok(Claims { gained, lost: Vec::new(), cursors: cursors.collect(), latest_ms: map.latest_ms })
+        let mut claims = Claims::default();
+        (claims.gained, claims.cursors, claims.latest_ms) = (gained, cursors.collect(), map.latest_ms);
+        Ok(claims)
     }
 
     async fn load(
@@ -371,8 +365,11 @@ impl Reader for Plain {
     }
 
     async fn jobs(&mut self, which: &JobFilter<'_>) -> Result<Due> {
+        let partitions = self.map().partitions;
         let is_meant = |job: &&Job| {
-            which.conversation.is_none_or(|wanted| wanted == job.conversation)
+            let partition = Partition::of(&job.conversation, partitions);
+            which.partition.is_none_or(|wanted| wanted == partition)
+                && which.conversation.is_none_or(|wanted| wanted == job.conversation)
                 && which.after.is_none_or(|after| after < (job.due_ms, job.id))
         };
         let mut jobs: Vec<_> = self.map().jobs().filter(is_meant).cloned().collect();

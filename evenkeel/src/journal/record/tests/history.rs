@@ -66,7 +66,8 @@ pub(super) fn snapshot(store: &MemoryStore, last: u64) -> Snapshot {
     for (name, value) in at_once(store.values(&Scope::conversation("alice"))).unwrap() {
         all.insert(Name::Value(name), Thing::Bytes(value.to_vec()));
     }
-    let every = JobFilter { conversation: None, after: None, until_ms: u64::MAX, limit: usize::MAX };
+    let every =
+        JobFilter { partition: None, conversation: None, after: None, until_ms: u64::MAX, limit: usize::MAX };
     for job in at_once(store.jobs(&every)).unwrap().0 {
         all.insert(Name::Job(job.name), Thing::Job(job.id, job.due_ms));
     }

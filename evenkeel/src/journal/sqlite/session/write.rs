@@ -7,7 +7,6 @@ use rusqlite::{OptionalExtension, params};
 use super::Session;
 use crate::error::Error;
 use crate::event::MessageId;
-use crate::journal::CompletedEffect;
 use crate::journal::sqlite::schema::{event, letter};
 use crate::journal::store::{
     Batch, Body, Change, Committed, Death, EventId, EventStage, EventState, Intake, Key, Mark, NewRow,
@@ -63,17 +62,19 @@ impl Session {
             return Ok(Taken::Known(0));
         }
         match &intake.row {
-            NewRow::Event { body, state, facts } => {
+            NewRow::Event { body, state, steps, replies } => {
                 let id = self.next();
                 self.insert_event(id, state, &intake.conversation, body)?;
-                facts.iter().try_for_each(|fact| self.insert_fact(id, fact))?;
+                steps.iter().try_for_each(|(name, value)| self.put_step(id, name, value))?;
+                for (index, state, sent_id) in replies {
+                    let id = ReplyId { event: id, index: *index };
+                    self.put_reply(id, state, "", "", sent_id.as_ref(), &Body::Empty)?;
+                }
                 Ok(Taken::New(id.bits()))
             }
-            NewRow::Reply { body, has_files, command } => {
-                let (stage, has_files) = (ReplyStage::Pending, *has_files);
-                let state = ReplyState { stage, attempts: 0, due_ms: 0, has_files };
+            NewRow::Reply { body, state, command } => {
                 let id = ReplyId { event: self.next(), index: 0 };
-                self.put_reply(id, &state, &intake.conversation, command, None, body)?;
+                self.put_reply(id, state, &intake.conversation, command, None, body)?;
                 Ok(Taken::New(id.event.bits()))
             }
             NewRow::Job { name, due_ms, body, keeps_due } => {
@@ -110,17 +111,6 @@ impl Session {
                 text(&self.buffer)
             ],
         )
-    }
-
-    fn insert_fact(&mut self, id: EventId, fact: &CompletedEffect) -> Done {
-        match fact {
-            CompletedEffect::Step { name, value } => self.put_step(id, name, value),
-            CompletedEffect::Sent { index, id: sent_id } => {
-                let id = ReplyId { event: id, index: *index };
-                self.put_reply(id, &crate::journal::rules::SENT, "", "", sent_id.as_ref(), &Body::Empty)
-            }
-            CompletedEffect::DeadLettered { .. } => Ok(()),
-        }
     }
 
     fn take_job(
