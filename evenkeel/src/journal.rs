@@ -154,7 +154,7 @@ pub struct Recovered {
     /// Events that were accepted and not done, by number.
     pub events: Vec<PendingEvent>,
     /// Replies that were promised and not sent, by key.
-    pub letters: Vec<PendingReply>,
+    pub replies: Vec<PendingReply>,
     /// When the next job is due, in milliseconds since 1970; `None` without jobs.
     pub next_job_ms: Option<u64>,
     /// The latest time that this record has seen, in milliseconds since 1970: a clock behind it was set back. A time that is

@@ -77,8 +77,8 @@ async fn ask(mut journal: impl Journal) -> evenkeel::Result<Fates> {
     let recovered = journal.recover().await?;
     let events = recovered.events.iter().filter_map(|pending| message_in(pending.event.text()?));
     fates.pending.extend(events);
-    let letters = recovered.letters.iter().filter_map(|letter| in_action(&letter.outbound.action));
-    fates.pending.extend(letters);
+    let replies = recovered.replies.iter().filter_map(|letter| in_action(&letter.outbound.action));
+    fates.pending.extend(replies);
     let written = journal.write(vec![Entry::Query(Query::ListDead(DeadFilter::default()))]).await?;
     for answer in written.into_answers() {
         let Answer::Dead(dead) = answer else { continue };
@@ -126,7 +126,7 @@ mod tests {
             let letter =
                 PendingReply { outbound, command: String::new(), is_unknown: true, attempts: 1, due_ms: 0 };
             let mut recovered = Recovered::default();
-            (recovered.events, recovered.letters) = (vec![pending], vec![letter]);
+            (recovered.events, recovered.replies) = (vec![pending], vec![letter]);
             Ok(recovered)
         }
 

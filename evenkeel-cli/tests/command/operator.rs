@@ -350,7 +350,7 @@ async fn a_reply_that_is_named_together_with_its_event_goes_with_it() {
     check(&file, "dead replay 1.0 1", &[replayed]);
     let mut journal = SqliteJournal::open(&file).expect("it opens");
     let left = journal.recover().await.expect("it can be read");
-    assert_eq!((left.events.len(), left.letters.len()), (1, 0));
+    assert_eq!((left.events.len(), left.replies.len()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

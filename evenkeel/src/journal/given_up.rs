@@ -216,7 +216,7 @@ pub struct Replayed {
     /// Events, under new numbers, in order. Their facts are kept, their attempts begin anew.
     pub events: Vec<PendingEvent>,
     /// Replies, under new keys, in order.
-    pub letters: Vec<PendingReply>,
+    pub replies: Vec<PendingReply>,
     /// Dead replies of these events, gone from the list: the handlers run again, and have these to send themselves.
     pub anew: Vec<DeadId>,
     /// Parked events that keep their number and their place, and are tried again.

@@ -73,7 +73,7 @@ pub struct Page {
     /// Events that were accepted and not done, by number; all of them are after those of the page before.
     pub events: Vec<PendingEvent>,
     /// Replies that were promised and not sent, by key.
-    pub letters: Vec<PendingReply>,
+    pub replies: Vec<PendingReply>,
     /// Whether there may be another page.
     pub has_more: bool,
 }

@@ -16,10 +16,10 @@ pub(super) async fn recover_whole(journal: &mut impl Journal) -> Result<Recovere
             return Err(Error::new("the journal answered something else than a page"));
         };
         whole.events.extend(page.events);
-        whole.letters.extend(page.letters);
+        whole.replies.extend(page.replies);
         whole.has_more = page.has_more;
     }
     whole.events.sort_unstable_by_key(|event| event.sequence);
-    whole.letters.sort_unstable_by_key(|reply| (reply.outbound.key.sequence, reply.outbound.key.index));
+    whole.replies.sort_unstable_by_key(|reply| (reply.outbound.key.sequence, reply.outbound.key.index));
     Ok(whole)
 }

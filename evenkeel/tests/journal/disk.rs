@@ -181,16 +181,16 @@ pub(crate) fn missing(file: &Path, said: &Said) -> Vec<String> {
             Err(error) => return vec![error.to_string()],
         };
         let events: BTreeSet<u64> = left.events.iter().map(|event| event.sequence).collect();
-        let letters: BTreeSet<u64> = left.letters.iter().map(|letter| letter.outbound.key.sequence).collect();
+        let replies: BTreeSet<u64> = left.replies.iter().map(|letter| letter.outbound.key.sequence).collect();
         let mut missing = Vec::new();
         for sequence in said.accepted.difference(&said.done) {
             // Its end may be in the file although its answer never came: then its reply is.
-            if !events.contains(sequence) && !letters.contains(sequence) {
+            if !events.contains(sequence) && !replies.contains(sequence) {
                 missing.push(format!("event {sequence} is lost"));
             }
         }
         missing
-            .extend(said.promised.difference(&letters).map(|sequence| format!("reply {sequence} is lost")));
+            .extend(said.promised.difference(&replies).map(|sequence| format!("reply {sequence} is lost")));
         missing
             .extend(said.done.intersection(&events).map(|sequence| format!("event {sequence} is not done")));
         let again = (0..said.accepted.len()).map(|at| begin_at_once(&format!("event {at}"))).collect();

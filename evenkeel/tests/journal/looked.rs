@@ -42,8 +42,8 @@ async fn filled(file: &Path) -> SqliteJournal {
     journal.recover().await.unwrap();
     let (name, conversation, body) = ("tea".to_owned(), "alice".to_owned(), "{}".into());
     let job = Entry::Schedule(NewJob { name, conversation, due_ms: 9000, body, keeps_due: false });
-    let letters = [promise(7, 0), promise(8, 0), promise(9, 0)];
-    write(&mut journal, [accept("a"), accept("b"), accept("c"), job].into_iter().chain(letters).collect())
+    let replies = [promise(7, 0), promise(8, 0), promise(9, 0)];
+    write(&mut journal, [accept("a"), accept("b"), accept("c"), job].into_iter().chain(replies).collect())
         .await;
     let dead = [key(7, 0), key(8, 0)].map(|key| dead_letter_reply(key, Reason::Refused));
     write(&mut journal, [dead_letter(1, Reason::Failed)].into_iter().chain(dead).collect()).await;

@@ -98,7 +98,7 @@ pub(crate) async fn in_pages<J: Journal>(journal: &mut J, limit: usize) -> Recov
             last = event.sequence;
         }
         all.events.extend(page.events);
-        all.letters.extend(page.letters);
+        all.replies.extend(page.replies);
         all.has_more = page.has_more;
     }
     all.events.sort_by_key(|event| event.sequence);
@@ -148,10 +148,10 @@ pub(crate) async fn beside<T: Send + 'static>(
     let operator = std::thread::spawn(operator);
     let mut all = Replayed::default();
     while !operator.is_finished() {
-        let Replayed { events, letters, unparked, discarded, .. } =
+        let Replayed { events, replies, unparked, discarded, .. } =
             replayed(ask(journal, Entry::Operator(OperatorEntry::Adopt)).await);
         all.events.extend(events);
-        all.letters.extend(letters);
+        all.replies.extend(replies);
         all.unparked.extend(unparked);
         all.discarded.extend(discarded);
     }

@@ -188,10 +188,10 @@ fn shown_dead(dead: &Dead) -> String {
 }
 
 fn shown_replayed(replayed: &Replayed) -> String {
-    let Replayed { events, letters, anew, unparked, discarded } = replayed;
+    let Replayed { events, replies, anew, unparked, discarded } = replayed;
     let events: Vec<_> = events.iter().map(shown_pending).collect();
-    let letters: Vec<_> = letters.iter().map(shown_letter).collect();
-    format!("{events:?} {letters:?} {anew:?} {unparked:?} {discarded:?}")
+    let replies: Vec<_> = replies.iter().map(shown_letter).collect();
+    format!("{events:?} {replies:?} {anew:?} {unparked:?} {discarded:?}")
 }
 
 async fn shown_answer(answer: Answer) -> String {
@@ -206,8 +206,8 @@ async fn shown_answer(answer: Answer) -> String {
 
 fn shown_recovered(recovered: &Recovered) -> String {
     let events: Vec<_> = recovered.events.iter().map(shown_pending).collect();
-    let letters: Vec<_> = recovered.letters.iter().map(shown_letter).collect();
-    format!("{events:?} {letters:?} {:?} {}", recovered.next_job_ms, recovered.latest_ms)
+    let replies: Vec<_> = recovered.replies.iter().map(shown_letter).collect();
+    format!("{events:?} {replies:?} {:?} {}", recovered.next_job_ms, recovered.latest_ms)
 }
 
 async fn compare(moves: Vec<Move>, folder: &Folder) -> Result<(), TestCaseError> {

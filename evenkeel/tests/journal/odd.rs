@@ -39,15 +39,15 @@ async fn list(journal: &mut SqliteJournal) -> Vec<(DeadId, Reason)> {
 /// What is pending or dead, or, for events only, their numbers.
 async fn accounted(journal: &mut SqliteJournal, left: &Recovered) -> (BTreeSet<u64>, BTreeSet<(u64, u32)>) {
     let mut events: BTreeSet<u64> = left.events.iter().map(|event| event.sequence).collect();
-    let keys = left.letters.iter().map(|letter| letter.outbound.key);
-    let mut letters: BTreeSet<_> = keys.map(|key| (key.sequence, key.index)).collect();
+    let keys = left.replies.iter().map(|letter| letter.outbound.key);
+    let mut replies: BTreeSet<_> = keys.map(|key| (key.sequence, key.index)).collect();
     for (id, _) in list(journal).await {
         match id {
             DeadId::Event(sequence) => _ = events.insert(sequence),
-            DeadId::Reply(sequence, index) => _ = letters.insert((sequence, index)),
+            DeadId::Reply(sequence, index) => _ = replies.insert((sequence, index)),
         }
     }
-    (events, letters)
+    (events, replies)
 }
 
 /// Everything that a bot asks of its journal.
@@ -82,12 +82,12 @@ async fn check(file: &Path, plant: &str, are_letters_named: bool) {
     drop(journal);
     let mut journal = SqliteJournal::open(file).unwrap();
     let left = journal.recover().await.unwrap();
-    let (events, letters) = accounted(&mut journal, &left).await;
+    let (events, replies) = accounted(&mut journal, &left).await;
     assert!([1, 2, 3, 4, 6, 7, 8].iter().all(|sequence| events.contains(sequence)), "{events:?}");
     assert!(left.events.iter().any(|event| event.event.id() == "new"));
     if are_letters_named {
         let expected = [(3, 1), (5, 0), (5, 1), (5, 2), (5, 3)];
-        assert!(expected.iter().all(|key| letters.contains(key)), "{letters:?}");
+        assert!(expected.iter().all(|key| replies.contains(key)), "{replies:?}");
     }
     SqliteOptions::new().look(file).unwrap();
     let mut operator = DeadLetterAdmin::open(file).unwrap();
@@ -143,7 +143,7 @@ async fn an_event_with_an_odd_number_is_a_dead_letter_that_can_be_replayed() {
     raw(&folder.file()).execute_batch("UPDATE letter SET state = 'sent?' WHERE number = 1").unwrap();
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
     let left = journal.recover().await.unwrap();
-    assert_eq!((left.events.len(), left.letters.len()), (1, 1));
+    assert_eq!((left.events.len(), left.replies.len()), (1, 1));
     let expected = [DeadId::Event(1), DeadId::Reply(8, 1)].map(|id| (id, Reason::Unreadable));
     assert_eq!(list(&mut journal).await, expected);
     let again = replayed(
@@ -154,7 +154,7 @@ async fn an_event_with_an_odd_number_is_a_dead_letter_that_can_be_replayed() {
         .await,
     );
     assert_eq!((again.events[0].event.id(), again.events[0].attempts), ("a", 0));
-    assert_eq!(again.letters.len(), 1, "what was written is good");
+    assert_eq!(again.replies.len(), 1, "what was written is good");
     assert!(matches!(ask(&mut journal, accept("a")).await, Answer::Accepted(Acceptance::Duplicate)));
 }
 

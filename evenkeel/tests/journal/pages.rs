@@ -36,15 +36,15 @@ async fn parked_events_come_first_and_their_replies_in_the_order_of_all() {
         write(&mut journal, vec![promise(3, 0), dead_letter(3, Reason::Parked)]).await;
         again!();
         let first = journal.recover_in_pages().await.unwrap();
-        assert!(first.has_more && first.letters.is_empty());
+        assert!(first.has_more && first.replies.is_empty());
         assert_eq!((numbers(&first.events), first.events[0].is_parked), (vec![3], true));
         let page = load(&mut journal, 2, usize::MAX).await;
         assert_eq!((numbers(&page.events), page.has_more), (vec![2], true));
-        assert_eq!(page.letters[0].outbound.key, key(1, 0));
+        assert_eq!(page.replies[0].outbound.key, key(1, 0));
         let page = load(&mut journal, 2, usize::MAX).await;
-        assert_eq!((page.events.len(), page.letters[0].outbound.key, page.has_more), (0, key(3, 0), false));
+        assert_eq!((page.events.len(), page.replies[0].outbound.key, page.has_more), (0, key(3, 0), false));
         let page = load(&mut journal, 2, usize::MAX).await;
-        assert!(page.events.is_empty() && page.letters.is_empty() && !page.has_more, "that was all");
+        assert!(page.events.is_empty() && page.replies.is_empty() && !page.has_more, "that was all");
     });
 }
 
@@ -67,14 +67,14 @@ async fn what_comes_in_between_two_pages_is_in_neither() {
             )
             .await,
         );
-        assert_eq!((numbers(&all.events), all.letters.len()), (vec![6], 1));
+        assert_eq!((numbers(&all.events), all.replies.len()), (vec![6], 1));
         write(&mut journal, vec![Entry::Event(1, EventEntry::Done)]).await;
         let page = load(&mut journal, 9, usize::MAX).await;
-        assert_eq!((numbers(&page.events), page.letters.len(), page.has_more), (vec![3, 4], 0, false));
+        assert_eq!((numbers(&page.events), page.replies.len(), page.has_more), (vec![3, 4], 0, false));
         assert_eq!(page.events[1].facts.len(), 1, "its reply is not sent once more");
         again!();
         let left = journal.recover().await.unwrap();
-        assert_eq!((numbers(&left.events), left.letters.len()), (vec![3, 4, 5, 6], 1));
+        assert_eq!((numbers(&left.events), left.replies.len()), (vec![3, 4, 5, 6], 1));
     });
 }
 
@@ -151,7 +151,7 @@ async fn a_parked_event_that_is_decided_before_its_page_comes_once() {
         let discarded = ask(&mut journal, Entry::Operator(OperatorEntry::Discard(of(2)))).await;
         assert!(matches!(discarded, Answer::Discarded { count: 1, .. }), "{discarded:?}");
         let page = load(&mut journal, 9, usize::MAX).await;
-        assert_eq!((page.events.len(), page.letters.len(), page.has_more), (0, 1, false));
+        assert_eq!((page.events.len(), page.replies.len(), page.has_more), (0, 1, false));
         write(&mut journal, vec![Entry::Event(1, EventEntry::Begin)]).await;
         again!();
         assert_eq!(journal.recover().await.unwrap().events[0].attempts, 1, "its beginning was kept");

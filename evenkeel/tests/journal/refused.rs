@@ -336,12 +336,12 @@ async fn what_cannot_be_read_becomes_a_dead_letter() {
     drop(raw);
     let mut journal = SqliteJournal::open(folder.file()).unwrap();
     let left = journal.recover().await.unwrap();
-    assert_eq!((left.events.len(), left.letters.len()), (1, 0));
+    assert_eq!((left.events.len(), left.replies.len()), (1, 0));
     let dead = listed(&mut journal, DeadFilter::default()).await;
     assert_eq!(dead.iter().map(|dead| dead.reason).collect::<Vec<_>>(), [Reason::Unreadable; 2]);
     let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
     let again = replayed(ask(&mut journal, replay).await);
-    assert!(again.events.is_empty() && again.letters.is_empty(), "what cannot be read stays where it is");
+    assert!(again.events.is_empty() && again.replies.is_empty(), "what cannot be read stays where it is");
     let raw = rusqlite::Connection::open(folder.file()).unwrap();
     let kept: Vec<u8> = raw
         .query_row("SELECT CAST(content AS BLOB) FROM event WHERE state = 3", [], |row| row.get(0))
@@ -387,7 +387,7 @@ async fn without_a_bot_the_operator_owns_the_journal_for_a_moment() {
     let left = journal.recover().await.unwrap();
     let events: Vec<_> = left.events.iter().map(|event| (event.sequence, event.crashes)).collect();
     assert_eq!(events, [(1, 1), (10, 0)], "what was running is a crash of the bot's, counted once");
-    assert_eq!(left.letters[0].outbound.key, key(11, 0));
+    assert_eq!(left.replies[0].outbound.key, key(11, 0));
 }
 
 #[tokio::test]
@@ -417,7 +417,7 @@ async fn the_operator_replays_beside_a_running_bot() {
     let done = |outcome: &Outcome| (outcome.events, outcome.replies, outcome.discarded, outcome.is_waiting);
     assert_eq!(outcomes.iter().map(done).collect::<Vec<_>>(), [(0, 0, 1, false), (2, 1, 0, false)]);
     assert_eq!(told.events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [10]);
-    assert_eq!(told.letters.iter().map(|letter| letter.outbound.key).collect::<Vec<_>>(), [key(11, 0)]);
+    assert_eq!(told.replies.iter().map(|letter| letter.outbound.key).collect::<Vec<_>>(), [key(11, 0)]);
     assert_eq!((told.unparked, told.discarded), (vec![2], vec![3]));
     let told = replayed(ask(&mut journal, Entry::Operator(OperatorEntry::Adopt)).await);
     assert!(told.events.is_empty() && told.unparked.is_empty(), "it is told once");

@@ -95,17 +95,17 @@ pub(crate) async fn check(file: PathBuf) {
     let sent = CompletedEffect::Sent { index: 0, id: Some(MessageId::new("m8")) };
     assert_eq!(left.events[5].facts, [paid, sent]);
 
-    let letters: Vec<_> =
-        left.letters.iter().map(|letter| (letter.outbound.key, letter.is_unknown, letter.due_ms)).collect();
+    let replies: Vec<_> =
+        left.replies.iter().map(|letter| (letter.outbound.key, letter.is_unknown, letter.due_ms)).collect();
     assert_eq!(
-        letters,
+        replies,
         [(key(3, 1), false, 0), (key(5, 0), false, 0), (key(5, 1), true, 0), (key(5, 2), false, 7000)]
     );
-    let commands: Vec<_> = left.letters.iter().map(|letter| &*letter.command).collect();
+    let commands: Vec<_> = left.replies.iter().map(|letter| &*letter.command).collect();
     assert_eq!(commands, ["", "!pong", "!way", "!pong"]);
     let files = reply(3, 1, &Reply::file(File::new("a.png", "image/png", b"not a picture".to_vec())));
-    assert_eq!(left.letters[0].outbound, files);
-    assert_eq!(left.letters[2].outbound, outbound(5, 1, "under way"));
+    assert_eq!(left.replies[0].outbound, files);
+    assert_eq!(left.replies[2].outbound, outbound(5, 1, "under way"));
     assert_eq!(left.next_job_ms, Some(8000));
 
     let dead = listed(&mut journal, DeadFilter::default()).await;

@@ -84,9 +84,9 @@ promises! {
         let (_, left) = journal.restart().await;
         let events: Vec<_> = left.events.iter().map(|event| (event.sequence, event.event.id())).collect();
         assert_eq!(events, [(1, "a"), (3, "c")]);
-        let letters: Vec<_> = left.letters.iter().map(|letter| letter.outbound.key).collect();
-        assert_eq!(letters, [key(2, 0), key(2, 1)]);
-        assert_eq!(left.letters[1].outbound, outbound(2, 1, "pong"));
+        let replies: Vec<_> = left.replies.iter().map(|letter| letter.outbound.key).collect();
+        assert_eq!(replies, [key(2, 0), key(2, 1)]);
+        assert_eq!(left.replies[1].outbound, outbound(2, 1, "pong"));
         assert_eq!(left.latest_ms, 1000);
     }
 
@@ -121,18 +121,18 @@ promises! {
         write(&mut journal, vec![Entry::Reply(key(1, 2), ReplyEntry::Sending { is_lazy: true })]).await;
         write(&mut journal, vec![Entry::Reply(key(1, 2), ReplyEntry::Postpone { due_ms: 7000 })]).await;
         let (journal, left) = journal.restart().await;
-        let fates: Vec<_> = left.letters.iter().map(|l| (l.is_unknown, l.attempts, l.due_ms)).collect();
+        let fates: Vec<_> = left.replies.iter().map(|l| (l.is_unknown, l.attempts, l.due_ms)).collect();
         assert_eq!(fates, [(false, 0, 0), (true, 1, 0), (false, 1, 7000)]);
         let (_, left) = journal.restart().await;
-        assert!(left.letters[1].is_unknown, "nobody has found out since");
+        assert!(left.replies[1].is_unknown, "nobody has found out since");
     }
 
     async fn a_key_that_is_known_keeps_its_reply(journal) {
         write(&mut journal, vec![promise(1, 0)]).await;
         write(&mut journal, vec![Entry::Promise { outbound: outbound(1, 0, "other"), command: String::new(), begins: true }]).await;
         let (_, left) = journal.restart().await;
-        assert_eq!(left.letters[0].outbound, outbound(1, 0, "pong"));
-        assert!(left.letters[0].is_unknown, "but it begins all the same");
+        assert_eq!(left.replies[0].outbound, outbound(1, 0, "pong"));
+        assert!(left.replies[0].is_unknown, "but it begins all the same");
     }
 
     async fn an_attempt_leaves_facts_until_its_event_is_done(journal) {
@@ -148,31 +148,31 @@ promises! {
         let fact = |name: &str, value: &'static str| CompletedEffect::Step { name: name.to_owned(), value: value.into() };
         let facts = [fact("ask", "yes"), fact("pay", "7"), CompletedEffect::Sent { index: 0, id }];
         assert_eq!(left.events[0].facts, facts);
-        assert_eq!(left.letters.len(), 1, "what was sent is not sent again");
+        assert_eq!(left.replies.len(), 1, "what was sent is not sent again");
         let sent = Entry::Reply(key(1, 1), ReplyEntry::Sent { id: None });
         write(&mut journal, vec![Entry::Event(1, EventEntry::Done), sent]).await;
         let (mut journal, left) = journal.restart().await;
-        assert_eq!((left.events.len(), left.letters.len()), (0, 0));
+        assert_eq!((left.events.len(), left.replies.len()), (0, 0));
         write(&mut journal, vec![promise(1, 0)]).await;
-        assert_eq!(journal.restart().await.1.letters.len(), 1, "nothing is remembered of it");
+        assert_eq!(journal.restart().await.1.replies.len(), 1, "nothing is remembered of it");
     }
 
     async fn a_reply_keeps_the_name_of_its_command(journal) {
-        let letters = |left: &[PendingReply]| left.iter().map(|letter| letter.command.clone()).collect::<Vec<_>>();
+        let replies = |left: &[PendingReply]| left.iter().map(|letter| letter.command.clone()).collect::<Vec<_>>();
         let nobody = Entry::Promise { outbound: outbound(1, 1, "hi"), command: String::new(), begins: false };
         write(&mut journal, vec![promise(1, 0), nobody]).await;
         let (mut journal, left) = journal.restart().await;
-        assert_eq!(letters(&left.letters), ["!pong", ""]);
+        assert_eq!(replies(&left.replies), ["!pong", ""]);
         write(&mut journal, vec![dead_letter_reply(key(1, 0), Reason::Refused)]).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
-        assert_eq!(letters(&again.letters), ["!ping"], "what the list said");
-        assert_eq!(letters(&journal.restart().await.1.letters), ["", "!ping"]);
+        assert_eq!(replies(&again.replies), ["!ping"], "what the list said");
+        assert_eq!(replies(&journal.restart().await.1.replies), ["", "!ping"]);
     }
 
     async fn a_reply_is_dropped_without_a_trace(journal) {
         write(&mut journal, vec![promise(1, 0), Entry::Reply(key(1, 0), ReplyEntry::Drop)]).await;
-        assert!(journal.restart().await.1.letters.is_empty());
+        assert!(journal.restart().await.1.replies.is_empty());
     }
 
     async fn files_come_back_as_they_were(journal) {
@@ -183,12 +183,12 @@ promises! {
         let outbound = reply(9, 0, &two);
         write(&mut journal, vec![Entry::Promise { outbound: outbound.clone(), command: String::new(), begins: true }]).await;
         let (mut journal, left) = journal.restart().await;
-        assert!(left.letters[0].outbound == outbound);
+        assert!(left.replies[0].outbound == outbound);
         write(&mut journal, vec![dead_letter_reply(key(9, 0), Reason::Refused)]).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: DeadFilter::default(), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
-        assert!(again.letters[0].outbound.action == outbound.action);
-        assert_ne!(again.letters[0].outbound.key, outbound.key);
+        assert!(again.replies[0].outbound.action == outbound.action);
+        assert_ne!(again.replies[0].outbound.key, outbound.key);
     }
 
     async fn values_are_kept_for_a_conversation(journal) {
@@ -291,7 +291,7 @@ promises! {
         write(&mut journal, batch).await;
         let (mut journal, left) = journal.restart().await;
         assert!(left.events.len() == 1 && left.events[0].is_parked, "a parked event holds its place");
-        assert!(left.letters.is_empty());
+        assert!(left.replies.is_empty());
         let mut cases = Vec::new();
         let (one, two, three) = (DeadId::Event(1), DeadId::Event(2), DeadId::Event(3));
         let nine = DeadId::Reply(9, 1);
@@ -326,12 +326,12 @@ promises! {
         let again = replayed(ask(&mut journal, replay).await);
         let events: Vec<_> = again.events.iter().map(|e| (e.sequence, e.attempts, e.facts.len())).collect();
         assert_eq!(events, [(9, 0, 2)]);
-        assert_eq!(again.letters[0].outbound.key, key(10, 0));
+        assert_eq!(again.replies[0].outbound.key, key(10, 0));
         assert_eq!(again.unparked, [2]);
         let (mut journal, left) = journal.restart().await;
         let events: Vec<_> = left.events.iter().map(|e| (e.sequence, e.is_parked, e.facts.len())).collect();
         assert_eq!(events, [(2, false, 0), (9, false, 2)]);
-        assert_eq!(left.letters.len(), 1);
+        assert_eq!(left.replies.len(), 1);
         let dead = listed(&mut journal, DeadFilter::default()).await;
         assert!(dead.is_empty());
         assert!(matches!(ask(&mut journal, accept("a")).await, Answer::Accepted(Acceptance::Duplicate)));
@@ -349,13 +349,13 @@ promises! {
         write(&mut journal, vec![dead_letter(3, Reason::Failed), discard(DeadId::Reply(3, 0))]).await;
         write(&mut journal, vec![discard(DeadId::Reply(1, 0))]).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: one(DeadId::Reply(1, 1)), now_ms: 3000 });
-        assert_eq!(replayed(ask(&mut journal, replay).await).letters[0].outbound.key, key(4, 0));
+        assert_eq!(replayed(ask(&mut journal, replay).await).replies[0].outbound.key, key(4, 0));
         write(&mut journal, vec![Entry::Reply(key(4, 0), ReplyEntry::Sent { id: None })]).await;
         let (mut journal, left) = journal.restart().await;
         let facts: Vec<_> = left.events.iter().map(|event| (event.sequence, event.facts.clone())).collect();
         let dead = |index| CompletedEffect::DeadLettered { index };
         assert_eq!(facts, [(1, vec![dead(0), dead(1)]), (2, vec![dead(0)])]);
-        assert!(left.letters.is_empty());
+        assert!(left.replies.is_empty());
         let dead = listed(&mut journal, DeadFilter::default()).await;
         assert_eq!(dead.iter().map(|dead| dead.id).collect::<Vec<_>>(), [DeadId::Event(3), DeadId::Reply(2, 0)]);
         // With the event, the fact is gone: its replay has all replies to send.
@@ -377,12 +377,12 @@ promises! {
         let again = replayed(ask(&mut journal, replay).await);
         assert_eq!(again.events.iter().map(|event| (event.sequence, event.facts.len())).collect::<Vec<_>>(), [(4, 0)]);
         assert_eq!(again.anew, [DeadId::Reply(1, 0), DeadId::Reply(1, 1 << 31)]);
-        assert_eq!(again.letters.iter().map(|letter| letter.outbound.key).collect::<Vec<_>>(), [key(5, 0), key(6, 0)]);
+        assert_eq!(again.replies.iter().map(|letter| letter.outbound.key).collect::<Vec<_>>(), [key(5, 0), key(6, 0)]);
         assert_eq!(again.unparked, [3]);
         let (mut journal, left) = journal.restart().await;
         let facts: Vec<_> = left.events.iter().map(|event| (event.sequence, event.facts.clone())).collect();
         assert_eq!(facts, [(3, vec![CompletedEffect::DeadLettered { index: 0 }]), (4, vec![])]);
-        assert_eq!(left.letters.len(), 2);
+        assert_eq!(left.replies.len(), 2);
 
         // By its name alone, as well; and a reply alone goes without its event.
         let one = |id| DeadFilter { id: Some(id), ..DeadFilter::default() };
@@ -392,10 +392,10 @@ promises! {
         write(&mut journal, vec![dead_letter(4, Reason::Failed)]).await;
         let replay = Entry::Operator(OperatorEntry::Replay { filter: one(DeadId::Reply(4, 0)), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
-        assert_eq!((again.events.len(), again.letters.len(), again.anew), (0, 1, vec![]));
+        assert_eq!((again.events.len(), again.replies.len(), again.anew), (0, 1, vec![]));
         let replay = Entry::Operator(OperatorEntry::Replay { filter: one(DeadId::Event(4)), now_ms: 3000 });
         let again = replayed(ask(&mut journal, replay).await);
-        assert_eq!((again.events.len(), again.letters.len(), again.anew), (1, 0, vec![DeadId::Reply(4, 1)]));
+        assert_eq!((again.events.len(), again.replies.len(), again.anew), (1, 0, vec![DeadId::Reply(4, 1)]));
         let dead = listed(&mut journal, DeadFilter::default()).await;
         assert!(dead.is_empty());
     }
@@ -407,7 +407,7 @@ promises! {
         let answer = ask(&mut journal, Entry::Operator(OperatorEntry::Discard(DeadFilter::default()))).await;
         assert!(matches!(answer, Answer::Discarded { count: 3, unparked } if unparked == [2]));
         let (_, left) = journal.restart().await;
-        assert_eq!((left.events.len(), left.letters.len()), (0, 0));
+        assert_eq!((left.events.len(), left.replies.len()), (0, 0));
     }
 
     async fn what_nobody_knows_is_no_error(journal) {
@@ -423,6 +423,6 @@ promises! {
         let answers = write(&mut journal, batch).await;
         assert!(answers.iter().all(|answer| matches!(answer, Answer::Noted)), "{answers:?}");
         let (_, left) = journal.restart().await;
-        assert_eq!((left.events.len(), left.letters.len()), (0, 0));
+        assert_eq!((left.events.len(), left.replies.len()), (0, 0));
     }
 }

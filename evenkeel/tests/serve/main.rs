@@ -271,7 +271,7 @@ impl Journal for Kept {
         let draft = Reply::text("promised").actions()[0].clone();
         let key = SendKey { sequence: 0, index: 0 };
         let outbound = Outbound { conversation: Conversation::direct("bob"), action: draft, key };
-        recovered.letters.push(PendingReply {
+        recovered.replies.push(PendingReply {
             outbound,
             command: String::new(),
             is_unknown: false,

@@ -35,17 +35,17 @@ impl Engine {
 
     /// Takes up what the operator has replayed. Answers how much that is.
     pub(super) fn replayed(&mut self, replayed: Replayed) -> u64 {
-        let Replayed { events, letters, anew, unparked, discarded } = replayed;
-        let count = (events.len() + letters.len() + anew.len() + unparked.len()) as u64;
+        let Replayed { events, replies, anew, unparked, discarded } = replayed;
+        let count = (events.len() + replies.len() + anew.len() + unparked.len()) as u64;
         discarded.into_iter().for_each(|sequence| self.discard_parked(sequence));
         for event in events {
             self.budget.take(&event.event);
             self.attempts.replay(event, self.now);
         }
         if self.loading.is_over() {
-            self.take_up_replayed(letters, unparked);
+            self.take_up_replayed(replies, unparked);
         } else {
-            self.loading.hold(letters, unparked);
+            self.loading.hold(replies, unparked);
         }
         count
     }

@@ -21,14 +21,14 @@ impl Engine {
         self.jobs.expect(recovered.next_job_ms);
         self.loading.begin(name_command);
         self.attempts.hold_newcomers();
-        let Recovered { events, letters, has_more, .. } = recovered;
-        self.take_up_all(events, letters, has_more);
+        let Recovered { events, replies, has_more, .. } = recovered;
+        self.take_up_all(events, replies, has_more);
     }
 
     /// More of what an earlier run left has come.
     pub(super) fn loaded(&mut self, page: Page) {
-        let Page { events, letters, has_more } = page;
-        self.take_up_all(events, letters, has_more);
+        let Page { events, replies, has_more } = page;
+        self.take_up_all(events, replies, has_more);
     }
 
     fn take_up_all(&mut self, events: Vec<PendingEvent>, replies: Vec<PendingReply>, has_more: bool) {

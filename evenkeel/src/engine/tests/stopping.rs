@@ -41,6 +41,6 @@ fn a_reply_that_was_about_to_be_sent_at_a_stop_is_not_in_doubt_afterwards() {
     write(&mut journal, batch);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let left = runtime.block_on(journal.recover()).expect("memory does not fail");
-    assert_eq!((left.events.len(), left.letters.len()), (0, 1));
-    assert!(!left.letters[0].is_unknown, "it was certainly not sent");
+    assert_eq!((left.events.len(), left.replies.len()), (0, 1));
+    assert!(!left.replies[0].is_unknown, "it was certainly not sent");
 }

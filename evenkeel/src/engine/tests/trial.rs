@@ -449,7 +449,7 @@ impl Trial {
         let mut told = BTreeMap::new();
         for (at, (entry, answer)) in done.into_iter().chain(asked) {
             if let Answer::Loaded(page) = answer {
-                self.read(&page.events, &page.letters, page.has_more);
+                self.read(&page.events, &page.replies, page.has_more);
             }
             self.truth.note(entry, answer, self.wishes.retry);
             told.insert(at, self.truth.findable.take_told());
@@ -473,7 +473,7 @@ impl Trial {
             assert!(recovered.events.iter().all(|event| event.is_parked), "only those go before all others");
             recovered.events.iter().for_each(|event| self.read_event(event));
         } else {
-            self.read(&recovered.events, &recovered.letters, false);
+            self.read(&recovered.events, &recovered.replies, false);
         }
         assert_eq!(recovered.next_job_ms, self.truth.findable.next_ms());
         self.engine.recover(recovered, self.now, Box::new(|_| "!any".to_owned()));
@@ -482,14 +482,14 @@ impl Trial {
     }
 
     /// The journal has handed back some of what was left.
-    fn read(&mut self, events: &[PendingEvent], letters: &[PendingReply], has_more: bool) {
+    fn read(&mut self, events: &[PendingEvent], replies: &[PendingReply], has_more: bool) {
         for event in events {
             self.read_event(event);
             let unread = self.unread.as_mut().unwrap();
             let last = std::mem::replace(&mut unread.last, event.sequence);
             assert!(event.sequence > last, "{} comes late", event.sequence);
         }
-        for letter in letters {
+        for letter in replies {
             let key = name(letter.outbound.key);
             let is_expected = self.unread.as_mut().is_some_and(|unread| unread.replies.remove(&key));
             assert!(is_expected, "{key:?} is not to be sent, or comes twice");
@@ -881,7 +881,7 @@ impl Trial {
         assert!(self.handlers.is_empty(), "{:?} never got a turn", self.handlers.keys());
         let left = ready(self.journal.recover()).unwrap();
         assert!(left.events.is_empty(), "{:?} never came to an end", left.events);
-        assert!(left.letters.is_empty(), "{:?} were never sent", left.letters);
+        assert!(left.replies.is_empty(), "{:?} were never sent", left.replies);
         for sequence in self.truth.events.keys() {
             assert!(self.truth.ended.contains_key(sequence), "{sequence} has no end");
         }
@@ -951,7 +951,7 @@ impl Truth {
                     self.events.insert(event.sequence, event.event.clone());
                     self.replayed.insert(event.sequence);
                 }
-                for letter in &replayed.letters {
+                for letter in &replayed.replies {
                     let key = name(letter.outbound.key);
                     self.conversations.insert(key, letter.outbound.conversation.id().to_owned());
                     self.replies.insert(key, Fate::Open);

@@ -79,9 +79,9 @@ impl<S: Store> Record<S> {
                     Replayed::default()
                 }
             };
-            let Replayed { events, letters, anew, unparked, discarded } = replayed;
+            let Replayed { events, replies, anew, unparked, discarded } = replayed;
             all.events.extend(events);
-            all.letters.extend(letters);
+            all.replies.extend(replies);
             all.anew.extend(anew);
             all.unparked.extend(unparked);
             all.discarded.extend(discarded);
@@ -159,7 +159,7 @@ impl<S: Store> Record<S> {
                 }
                 Again::Reply(reply) => {
                     let (letter, known) = reply.pending(id);
-                    replayed.letters.push(letter);
+                    replayed.replies.push(letter);
                     known
                 }
             };
@@ -231,8 +231,8 @@ impl Again {
 
 impl Outcome {
     fn of(replayed: &Replayed) -> Self {
-        let Replayed { events, letters, anew, unparked, .. } = replayed;
-        let (events, replies) = ((events.len() + unparked.len()) as u64, letters.len() as u64);
+        let Replayed { events, replies, anew, unparked, .. } = replayed;
+        let (events, replies) = ((events.len() + unparked.len()) as u64, replies.len() as u64);
         Self { events, replies, anew: anew.clone(), ..Self::default() }
     }
 

@@ -56,7 +56,7 @@ impl<S: Store> Record<S> {
         Ok(Recovered {
             events: page.events,
             // Theirs come in the order of all.
-            letters: Vec::new(),
+            replies: Vec::new(),
             next_job_ms: self.store.jobs(&first).await?.1,
             latest_ms: self.latest_ms,
             kept: self.store.values(&Scope::conversation(TRANSPORT)).await?,
@@ -102,15 +102,15 @@ impl<S: Store> Record<S> {
         page: &mut Page,
         changes: &mut Changes<'static>,
     ) -> usize {
-        let rules::Recovered { event, letters, known } = rules::recover(parts, self.latest_ms, changes);
+        let rules::Recovered { event, replies, known } = rules::recover(parts, self.latest_ms, changes);
         if known.is_alive() {
             self.known.insert(id, known);
         }
-        let files = letters.iter().flat_map(|reply| reply.outbound.action.files());
+        let files = replies.iter().flat_map(|reply| reply.outbound.action.files());
         let bytes = event.as_ref().map_or(0, |event| event.event.size_bytes())
             + files.map(|file| file.bytes.len()).sum::<usize>();
         page.events.extend(event);
-        page.letters.extend(letters);
+        page.replies.extend(replies);
         bytes
     }
 }

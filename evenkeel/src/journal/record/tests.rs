@@ -60,7 +60,7 @@ async fn start_by_pages_of<S: Store>(limit: usize, record: &mut Record<S>) -> Re
     while whole.has_more {
         let page = record.load(limit, usize::MAX).await?;
         whole.events.extend(page.events);
-        whole.letters.extend(page.letters);
+        whole.replies.extend(page.replies);
         whole.has_more = page.has_more;
     }
     whole.events.sort_by_key(|event| event.sequence);

@@ -13,7 +13,7 @@ use crate::journal::row::{Death, EventRow, EventStage, EventState, Parts, ReplyR
 #[derive(Debug)]
 pub(in crate::journal) struct Recovered {
     pub(in crate::journal) event: Option<PendingEvent>,
-    pub(in crate::journal) letters: Vec<PendingReply>,
+    pub(in crate::journal) replies: Vec<PendingReply>,
     pub(in crate::journal) known: Known,
 }
 
@@ -22,8 +22,8 @@ pub(in crate::journal) struct Recovered {
 pub(in crate::journal) fn recover(parts: Parts, now_ms: u64, out: &mut Changes<'static>) -> Recovered {
     let mut known = Known::from(&parts);
     let facts = facts(&parts);
-    let letters = parts.replies.into_iter().filter(|reply| reply.state.stage.is_unsent());
-    let letters = letters.filter_map(|reply| {
+    let replies = parts.replies.into_iter().filter(|reply| reply.state.stage.is_unsent());
+    let replies = replies.filter_map(|reply| {
         let (id, letter) = (reply.id, pending_reply(reply));
         if letter.is_none() {
             tracing::error!(sequence = %id.event, "a reply in the journal cannot be read: it is a dead letter now");
@@ -31,9 +31,9 @@ pub(in crate::journal) fn recover(parts: Parts, now_ms: u64, out: &mut Changes<'
         }
         letter
     });
-    let letters = letters.collect();
+    let replies = replies.collect();
     let event = parts.event.and_then(|row| take_up(row, &mut known, facts, now_ms, out));
-    Recovered { event, letters, known }
+    Recovered { event, replies, known }
 }
 
 fn take_up(

@@ -193,7 +193,7 @@ impl History {
         }
         let unsent = |thing: &Thing| matches!(thing, Thing::Reply(state) if state.stage.is_unsent());
         let (seen, expected) =
-            (recovered.letters.len(), self.kept.values().filter(|thing| unsent(thing)).count());
+            (recovered.replies.len(), self.kept.values().filter(|thing| unsent(thing)).count());
         rule(seen == expected, "replies that are not sent are taken up", || format!("{seen} of {expected}"))
     }
 
