@@ -276,7 +276,7 @@ pub trait Reader: Send + 'static {
     /// Commands of the operator's that nobody has executed, by number.
     fn commands(&mut self) -> impl Future<Output = Result<Vec<(u64, Bytes)>>> + Send;
 
-    /// What became of a command: `None` while it waits.
+    /// What became of a command: `None` while it waits, and once the store has forgotten it, two minutes after its outcome or later.
     fn outcome(&mut self, command: u64) -> impl Future<Output = Result<Option<String>>> + Send;
 }
 
