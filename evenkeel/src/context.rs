@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use regex::Regex;
 
 use crate::breaker::{Breaker, Breakers};
+use crate::command::TriggerKind;
 use crate::engine::{Attempt, HandlerRequest, HandlerRequests};
 use crate::error::Error;
 use crate::event::{Conversation, Event, MessageId, Quote};
@@ -77,6 +78,8 @@ pub(super) struct Promised {
 #[derive(Debug)]
 pub(crate) struct Matched {
     pub(crate) facts: Facts,
+    /// What kind of text it matches, if any, and which texts these are.
+    pub(crate) texts: Option<(TriggerKind, Vec<String>)>,
     pub(crate) pattern: Option<Arc<Regex>>,
     /// How many words of the text belong to the routers around this one.
     pub(crate) nest_words: usize,

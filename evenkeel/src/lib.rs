@@ -50,6 +50,7 @@
 //! | `sqlite` | a file of SQLite that one process writes, whatever is kept in it (feature `sqlite`) |
 //! | [`Event`] | what came in: who, where, what |
 //! | [`Reply`], [`IntoReply`] | what goes out, and what a handler may return |
+//! | [`command`] | what a bot can be asked for, for networks, help and pages |
 //! | [`guarantee`] | what is promised with this transport and this journal, and what cannot be |
 //! | `progress` | for how long a handler has run, and where it waits |
 //! | [`status`] | what a running bot says of itself |
@@ -96,6 +97,7 @@ mod reserved;
 mod sqlite;
 mod event;
 mod reply;
+pub mod command;
 pub mod guarantee;
 mod progress;
 pub mod status;

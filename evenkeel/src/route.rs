@@ -16,6 +16,7 @@ use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::command::TriggerKind;
 use crate::context::{Context, Matched};
 use crate::engine::JobBody;
 use crate::event::Event;
@@ -419,11 +420,17 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     }
 
     fn matched(facts: Facts, when: &When) -> Matched {
-        let pattern = match when {
-            When::Pattern(regex) => Some(Arc::clone(regex)),
-            _ => None,
+        let mut pattern = None;
+        let texts = match when {
+            When::Command(spellings) => Some((TriggerKind::Command, spellings.clone())),
+            When::Exact(spellings) => Some((TriggerKind::Exact, spellings.clone())),
+            When::Pattern(regex) => {
+                pattern = Some(Arc::clone(regex));
+                Some((TriggerKind::Pattern, Vec::new()))
+            }
+            When::Event(_) | When::Fallback => None,
         };
-        Matched { facts, pattern, nest_words: 0 }
+        Matched { facts, texts, pattern, nest_words: 0 }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use crate::command::{CommandSpec, Deferral, TriggerKind};
 use crate::event::spelling::is_same;
 use crate::event::{Conversation, Sender};
 use crate::retry::Retry;
@@ -55,6 +56,8 @@ pub(crate) struct Facts {
     senders: Option<Vec<String>>,
     conversations: Option<Vec<String>>,
     pub(crate) is_hidden: bool,
+    /// What people may be shown before the handler has answered.
+    pub(crate) deferral: Deferral,
     /// What happens when the handler fails; that of the app, unless told.
     pub(crate) retry: Option<Retry>,
     /// How long the handler may take; as its router or the app says, unless told.
@@ -207,6 +210,20 @@ impl Trigger {
         self.facts.is_hidden = true;
         self
     }
+
+    /// The answer is for the person who asks alone, on networks that know such answers; on others everybody reads it. A network
+    /// that wants an answer within seconds shows to nobody else that the bot is at work.
+    pub fn ephemeral(mut self) -> Self {
+        self.facts.deferral = Deferral::Ephemeral;
+        self
+    }
+
+    /// The answer is a form or another dialogue, which has to be the first thing that goes out: a network that wants an answer
+    /// within seconds is told nothing before it.
+    pub fn opens_modal(mut self) -> Self {
+        self.facts.deferral = Deferral::Never;
+        self
+    }
 }
 
 impl Facts {
@@ -221,6 +238,7 @@ impl Facts {
             senders,
             conversations,
             is_hidden: false,
+            deferral: Deferral::Visible,
             retry: None,
             within: None,
             is_unhurried: false,
@@ -234,6 +252,26 @@ impl Facts {
         let is_unhurried =
             trigger.is_some_and(|trigger| matches!(trigger.kind, Kind::Job { is_scheduled: true }));
         Self { is_hidden: true, is_unhurried, ..Self::new(name) }
+    }
+
+    /// What is told of it outside.
+    pub(crate) fn spec(&self, trigger: TriggerKind, spellings: &[String]) -> CommandSpec {
+        let (spelling, aliases) = spellings
+            .split_first()
+            .map_or((String::new(), &[][..]), |(first, others)| (first.clone(), others));
+        CommandSpec {
+            name: self.name.clone(),
+            trigger,
+            spelling,
+            aliases: aliases.to_vec(),
+            about: self.about.clone(),
+            usage: self.usage.clone(),
+            parameters: Vec::new(),
+            senders: self.senders.clone(),
+            conversations: self.conversations.clone(),
+            is_hidden: self.is_hidden,
+            deferral: self.deferral,
+        }
     }
 
     /// Whether this person may use it here.

@@ -13,6 +13,7 @@ use super::failure::FailurePolicy;
 use super::limited::{LIMIT, limited};
 use super::matcher::Matcher;
 use crate::breaker::Breakers;
+use crate::command::CommandSpec;
 use crate::context::{Context, Tools, judge};
 use crate::engine::{Attempt, Ending, HandlerOutcome, HandlerRequests, JobBody};
 use crate::error::{Error, panic_message};
@@ -169,6 +170,22 @@ impl App {
     pub(crate) fn command(&self, event: &Event) -> String {
         let named = self.matcher.find_without_filters(event, &|index| self.allows(index, event));
         named.map(|found| self.routes[found.route].label.name().to_owned()).unwrap_or_default()
+    }
+
+    /// What people can ask this bot for: its commands, exact texts and patterns, in the order in which they were added, those of
+    /// nested routers last. Handlers of other events, jobs and the fallback are not among them.
+    ///
+    /// ```
+    /// use evenkeel::{Router, Trigger};
+    ///
+    /// async fn ping() -> &'static str { "pong" }
+    ///
+    /// let app = Router::new().route(Trigger::command("!ping").alias("!p").ephemeral(), ping).with_state(());
+    /// let specs = app.specs();
+    /// assert_eq!((&*specs[0].spelling, &*specs[0].aliases), ("!ping", &["!p".to_owned()][..]));
+    /// ```
+    pub fn specs(&self) -> Vec<CommandSpec> {
+        self.routes.iter().filter_map(Compiled::spec).collect()
     }
 
     /// Whether any trigger wants this event, for benchmarks of the router.

@@ -7,6 +7,7 @@ use evenkeel_guard::Label;
 
 use super::matcher::{Builder, Matcher, Target};
 use super::{Entry, Listing, Nest, Router, When, Wrap};
+use crate::command::CommandSpec;
 use crate::context::Matched;
 use crate::layer::Route;
 
@@ -18,14 +19,23 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
+    /// What is told of it outside, if people can call it.
+    pub(super) fn spec(&self) -> Option<CommandSpec> {
+        let (trigger, spellings) = self.matched.texts.as_ref()?;
+        Some(self.matched.facts.spec(*trigger, spellings))
+    }
+
     /// Puts the words of `nest` before the name of a command behind it, and before its usage if that begins so.
     fn prepend(&mut self, prefix: &str) {
         // Nobody else has it before the listings are filled.
-        if let Some(Matched { facts, .. }) = Arc::get_mut(&mut self.matched) {
+        if let Some(Matched { facts, texts, .. }) = Arc::get_mut(&mut self.matched) {
             if let Some(usage) = facts.usage.as_mut().filter(|usage| usage.starts_with(&facts.name)) {
                 *usage = format!("{prefix} {usage}");
             }
             facts.name = format!("{prefix} {}", facts.name);
+            for spelling in texts.iter_mut().flat_map(|(_, spellings)| spellings) {
+                *spelling = format!("{prefix} {spelling}");
+            }
             self.label = Label::at(facts.name.clone(), facts.location);
         }
     }

@@ -53,6 +53,8 @@ macro_rules! marks {
     };
 }
 
+mod specs;
+
 async fn rest(Rest(rest): Rest) -> String {
     format!("[{rest}]")
 }
