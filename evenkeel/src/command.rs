@@ -1,7 +1,13 @@
 //! What a bot can be asked for, as plain data: for a network that wants to know its commands, for a help text, for a page.
 
+mod usage;
+mod parameters;
+
 use std::fmt;
 use std::ops::RangeInclusive;
+
+pub(crate) use parameters::Described;
+pub use parameters::Parameters;
 
 /// What one trigger with its handler looks like from outside. [`App::specs`](crate::App::specs) has all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +24,8 @@ pub struct CommandSpec {
     pub aliases: Vec<String>,
     /// One line about it.
     pub about: Option<String>,
-    /// How the author says that it is written, if they do.
+    /// How it is written: as the author says, or else as its parameters do, `!order <count> [note]`. `None` for a pattern of which
+    /// the author does not say it.
     pub usage: Option<String>,
     /// What its handler takes, in the order in which it is written.
     pub parameters: Vec<Parameter>,
@@ -126,6 +133,31 @@ impl Parameter {
     pub fn about(mut self, about: impl Into<String>) -> Self {
         self.about = Some(about.into());
         self
+    }
+}
+
+/// A text, by its name alone.
+impl From<&str> for Parameter {
+    fn from(name: &str) -> Self {
+        Self::new(name, ParameterKind::Text)
+    }
+}
+
+/// A text, by its name and what it is for.
+impl From<(&str, &str)> for Parameter {
+    fn from((name, about): (&str, &str)) -> Self {
+        Self::from(name).about(about)
+    }
+}
+
+impl TriggerKind {
+    /// How something is written whose author does not say it: nobody reads patterns.
+    pub(crate) fn usage(self, spelling: &str, parameters: &[Parameter]) -> Option<String> {
+        match self {
+            Self::Command => Some(usage::line(spelling, parameters)),
+            Self::Exact => Some(spelling.to_owned()),
+            Self::Pattern => None,
+        }
     }
 }
 

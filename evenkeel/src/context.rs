@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use regex::Regex;
 
 use crate::breaker::{Breaker, Breakers};
-use crate::command::TriggerKind;
+use crate::command::{CommandSpec, TriggerKind};
 use crate::engine::{Attempt, HandlerRequest, HandlerRequests};
 use crate::error::Error;
 use crate::event::{Conversation, Event, MessageId, Quote};
@@ -83,6 +83,14 @@ pub(crate) struct Matched {
     pub(crate) pattern: Option<Arc<Regex>>,
     /// How many words of the text belong to the routers around this one.
     pub(crate) nest_words: usize,
+}
+
+impl Matched {
+    /// What is told of it outside, if people can call it.
+    pub(crate) fn spec(&self) -> Option<CommandSpec> {
+        let (trigger, spellings) = self.texts.as_ref()?;
+        Some(self.facts.spec(*trigger, spellings))
+    }
 }
 
 /// What handlers of a bot share and reach by their [`Context`].

@@ -8,6 +8,7 @@ use std::ops::Deref;
 
 use serde::de::DeserializeOwned;
 
+use crate::command::{Parameters, TriggerKind};
 use crate::context::Context;
 use crate::error::Error;
 use crate::event::{
@@ -59,6 +60,37 @@ pub trait FromEvent<S>: Sized {
     fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
         let _ = trigger;
         Ok(())
+    }
+
+    /// Says at start-up what this argument takes from what people write, for networks, help and pages; nothing, unless told.
+    ///
+    /// One that looks for something by itself adds a [`Parameter`](crate::command::Parameter); one that is made of another
+    /// extractor has that one describe itself.
+    ///
+    /// ```
+    /// use evenkeel::command::Parameters;
+    /// use evenkeel::{Args, Context, FromEvent, Rejection, Router};
+    ///
+    /// struct Dice(u8);
+    ///
+    /// impl<S: Sync> FromEvent<S> for Dice {
+    ///     async fn from_event(cx: &Context, state: &S) -> Result<Self, Rejection> {
+    ///         let Args(sides) = Args::<u8>::from_event(cx, state).await?;
+    ///         if sides > 1 { Ok(Dice(sides)) } else { Err(Rejection::usage(cx, "two sides at least")) }
+    ///     }
+    ///
+    ///     fn describe(parameters: &mut Parameters) {
+    ///         <Args<u8> as FromEvent<S>>::describe(parameters);
+    ///     }
+    /// }
+    ///
+    /// async fn roll(Dice(sides): Dice) -> String { format!("1 of {sides}") }
+    ///
+    /// let app = Router::new().command("!roll", roll).with_state(());
+    /// assert_eq!(app.specs()[0].usage.as_deref(), Some("!roll <number>"));
+    /// ```
+    fn describe(parameters: &mut Parameters) {
+        let _ = parameters;
     }
 }
 
@@ -240,6 +272,10 @@ impl<S: Sync, T: FromEvent<S> + Send> FromEvent<S> for Option<T> {
         // What other events have may be missing from this one; what fits no event at all is a mistake.
         if is_job(trigger) || T::fits(None).is_ok() { Ok(()) } else { T::fits(trigger) }
     }
+
+    fn describe(parameters: &mut Parameters) {
+        parameters.optionally(T::describe);
+    }
 }
 
 fn is_job(trigger: Option<&Trigger>) -> bool {
@@ -249,6 +285,10 @@ fn is_job(trigger: Option<&Trigger>) -> bool {
 impl<S: Sync> FromEvent<S> for Rest {
     fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
         ready(Ok(Self(cx.rest().to_owned())))
+    }
+
+    fn describe(parameters: &mut Parameters) {
+        parameters.take_rest();
     }
 }
 
@@ -264,6 +304,12 @@ impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Args<T> {
         match trigger.map(|trigger| &trigger.kind) {
             Some(Kind::Command(_)) => captures::check_words::<T>(),
             _ => Err("`Args` needs a command: use `.command(..)`, or `Captures` with a pattern".into()),
+        }
+    }
+
+    fn describe(parameters: &mut Parameters) {
+        if parameters.trigger() == Some(TriggerKind::Command) {
+            parameters.take(captures::describe_words::<T>());
         }
     }
 }
@@ -287,6 +333,13 @@ impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Captures<T> {
         match trigger.map(|trigger| &trigger.kind) {
             Some(Kind::Pattern(regex)) => captures::check::<T>(regex),
             _ => Err("`Captures` needs a pattern: use `.regex(..)`, or `Args` with a command".into()),
+        }
+    }
+
+    fn describe(parameters: &mut Parameters) {
+        if let Some(regex) = parameters.pattern() {
+            let described = captures::describe_groups::<T>(regex);
+            parameters.take(described);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use crate::command::Parameters;
 use crate::context::Context;
 use crate::extract::{FromEvent, Rejection};
 use crate::offload::{OffloadError, Offloaded, Running};
@@ -44,6 +45,9 @@ pub trait FromEventAll<S>: Sized + 'static {
     ///
     /// The reason.
     fn fits(trigger: Option<&Trigger>) -> Result<(), String>;
+
+    /// Says at start-up what the arguments take from what people write.
+    fn describe(parameters: &mut Parameters);
 }
 
 macro_rules! arity {
@@ -90,6 +94,11 @@ macro_rules! arity {
             fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
                 $($arg::fits(trigger)?;)*
                 Ok(())
+            }
+
+            #[allow(unused_variables, reason = "a handler without arguments takes nothing")]
+            fn describe(parameters: &mut Parameters) {
+                $($arg::describe(parameters);)*
             }
         }
     };

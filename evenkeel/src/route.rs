@@ -1,5 +1,6 @@
 //! The router: which handler an event goes to.
 
+mod when;
 mod claims;
 mod patterns;
 mod matcher;
@@ -16,7 +17,7 @@ use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::command::TriggerKind;
+use crate::command::{Parameter, ParameterKind};
 use crate::context::{Context, Matched};
 use crate::engine::JobBody;
 use crate::event::Event;
@@ -34,6 +35,7 @@ pub(crate) use failure::OnDead;
 
 use claims::Claims;
 use compile::Compiler;
+use when::When;
 
 /// Triggers and their handlers. `S` is the type of the bot's state.
 ///
@@ -85,16 +87,6 @@ pub(super) struct Nest<S> {
     router: Router<S>,
 }
 
-/// When an entry matches.
-pub(super) enum When {
-    Command(Vec<String>),
-    Exact(Vec<String>),
-    Pattern(Arc<regex::Regex>),
-    Event(Filter),
-    Fallback,
-}
-
-pub(super) type Filter = Box<dyn Fn(&Event) -> bool + Send + Sync>;
 /// What a `help` lists; filled when the state arrives.
 pub(super) type Listing = Arc<OnceLock<Vec<Arc<Matched>>>>;
 /// Builds a route once the state is there.
@@ -171,7 +163,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     ///
     /// As [`Self::command`], [`Self::regex`] and [`Self::exact`].
     #[track_caller]
-    pub fn route<H, Args>(mut self, trigger: Trigger, handler: H) -> Self
+    pub fn route<H, Args>(mut self, mut trigger: Trigger, handler: H) -> Self
     where
         H: Handler<Args, Future: Send, Reply: IntoReply>,
         Args: FromEventAll<S> + Send,
@@ -179,6 +171,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         if let Err(reason) = Args::fits(Some(&trigger)) {
             panic!("the handler of `{}` can never run: {reason}", trigger.facts.name);
         }
+        trigger.describe(Args::describe);
         let Trigger { kind, is_case_sensitive, facts } = trigger;
         let when = match kind {
             Kind::Command(spellings) => When::Command(spellings),
@@ -310,7 +303,8 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// With the author's line, when the words are taken.
     #[track_caller]
     pub fn help(mut self, words: &str) -> Self {
-        let trigger = Trigger::command(words).about("lists the commands").usage(format!("{words} [command]"));
+        let wanted = Parameter::new("command", ParameterKind::Rest).optional();
+        let trigger = Trigger::command(words).about("lists the commands").parameters([wanted]);
         let Kind::Command(spellings) = trigger.kind else { unreachable!("made by `Trigger::command`") };
         let when = When::Command(spellings);
         self.taken.claim(&when, false, trigger.facts.location);
@@ -318,7 +312,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self.listings.push(Arc::clone(&listing));
         let make =
             move |_: &Arc<S>| Route::new(move |cx| std::future::ready(help::answer(&cx, listing.get())));
-        let (matched, make) = (Self::matched(trigger.facts, &when), Box::new(make));
+        let (matched, make) = (when.matched(trigger.facts), Box::new(make));
         self.entries.push(Entry { when, matched, is_case_sensitive: false, make, layers: Vec::new() });
         self
     }
@@ -408,7 +402,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         H: Handler<Args, Future: Send, Reply: IntoReply>,
         Args: FromEventAll<S> + Send,
     {
-        let matched = Self::matched(facts, &when);
+        let matched = when.matched(facts);
         let make = Box::new(move |state: &Arc<S>| {
             let state = Arc::clone(state);
             Route::new(move |cx| {
@@ -417,20 +411,6 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             })
         });
         self.entries.push(Entry { when, matched, is_case_sensitive, make, layers: Vec::new() });
-    }
-
-    fn matched(facts: Facts, when: &When) -> Matched {
-        let mut pattern = None;
-        let texts = match when {
-            When::Command(spellings) => Some((TriggerKind::Command, spellings.clone())),
-            When::Exact(spellings) => Some((TriggerKind::Exact, spellings.clone())),
-            When::Pattern(regex) => {
-                pattern = Some(Arc::clone(regex));
-                Some((TriggerKind::Pattern, Vec::new()))
-            }
-            When::Event(_) | When::Fallback => None,
-        };
-        Matched { facts, texts, pattern, nest_words: 0 }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use crate::command::{CommandSpec, Deferral, TriggerKind};
+use crate::command::{CommandSpec, Deferral, Parameter, Parameters, TriggerKind};
 use crate::event::spelling::is_same;
 use crate::event::{Conversation, Sender};
 use crate::retry::Retry;
@@ -53,6 +53,8 @@ pub(crate) struct Facts {
     pub(crate) name: String,
     pub(crate) about: Option<String>,
     pub(crate) usage: Option<String>,
+    /// What the handler takes; until it has said so, what the author says of it.
+    pub(crate) parameters: Vec<Parameter>,
     senders: Option<Vec<String>>,
     conversations: Option<Vec<String>>,
     pub(crate) is_hidden: bool,
@@ -165,6 +167,46 @@ impl Trigger {
         self
     }
 
+    /// Names what the handler takes, and says what each is for: for help, and for networks that show it while somebody writes.
+    ///
+    /// *Shape*: names, or pairs of a name and a few words. Values without a name, such as those of a tuple, are named in their
+    /// order, all of them. Without this they have the names in the [`usage`](Self::usage) if there are as many, else that of
+    /// their type if it is one of yours, else one that says what it is. Fields of a struct and named groups have their own names:
+    /// here they get their words, in any order. Where the handler's types tell nothing, since it reads its text by itself, this is
+    /// all that is known: give whole [`Parameter`]s there.
+    ///
+    /// ```
+    /// use evenkeel::{Args, Router, Trigger};
+    ///
+    /// async fn remind(Args((minutes, what)): Args<(u64, String)>) -> String { format!("{what} in {minutes} minutes") }
+    ///
+    /// let trigger = Trigger::command("!remind").parameters([("minutes", "from now on"), ("what", "as I shall say it")]);
+    /// let app = Router::new().route(trigger, remind).with_state(());
+    /// assert_eq!(app.specs()[0].usage.as_deref(), Some("!remind <minutes> <what>"));
+    /// ```
+    pub fn parameters(mut self, parameters: impl IntoIterator<Item = impl Into<Parameter>>) -> Self {
+        self.facts.parameters = parameters.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Has the handler's arguments say what they take.
+    #[track_caller]
+    pub(crate) fn describe(&mut self, describe: impl FnOnce(&mut Parameters)) {
+        let (trigger, pattern) = match &self.kind {
+            Kind::Command(_) => (Some(TriggerKind::Command), None),
+            Kind::Exact(_) => (Some(TriggerKind::Exact), None),
+            Kind::Pattern(regex) => (Some(TriggerKind::Pattern), Some(Arc::clone(regex))),
+            Kind::Job { .. } => (None, None),
+        };
+        let mut parameters = Parameters::new(trigger, pattern);
+        describe(&mut parameters);
+        let Facts { name, usage, parameters: given, .. } = &mut self.facts;
+        match parameters.finish(given, usage.as_deref()) {
+            Ok(parameters) => *given = parameters,
+            Err(reason) => panic!("the parameters of `{name}` do not fit: {reason}"),
+        }
+    }
+
     /// Only these people (by id or alias, as [`Sender::is`] compares them) may use it; for others it does not exist.
     pub fn senders(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.facts.senders = Some(ids.into_iter().map(Into::into).collect());
@@ -235,6 +277,7 @@ impl Facts {
             name,
             about,
             usage,
+            parameters: Vec::new(),
             senders,
             conversations,
             is_hidden: false,
@@ -259,14 +302,15 @@ impl Facts {
         let (spelling, aliases) = spellings
             .split_first()
             .map_or((String::new(), &[][..]), |(first, others)| (first.clone(), others));
+        let usage = self.usage.clone().or_else(|| trigger.usage(&spelling, &self.parameters));
         CommandSpec {
             name: self.name.clone(),
             trigger,
             spelling,
             aliases: aliases.to_vec(),
             about: self.about.clone(),
-            usage: self.usage.clone(),
-            parameters: Vec::new(),
+            usage,
+            parameters: self.parameters.clone(),
             senders: self.senders.clone(),
             conversations: self.conversations.clone(),
             is_hidden: self.is_hidden,

@@ -1,6 +1,8 @@
 //! Turns what a pattern caught, or the words after a command, into the author's types.
 
 mod value;
+mod groups;
+mod trace;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -11,8 +13,10 @@ use serde::de::{
 };
 
 use super::words::Word;
+use crate::command::{Described, ParameterKind};
 use crate::error::panic_message;
 use crate::text::Clean;
+use trace::{Origin, Place};
 use value::{Misfit, Value};
 
 /// Fills `T` from the groups of a match in the clean `text`, as they are written.
@@ -36,6 +40,60 @@ pub(super) fn from_words<T: DeserializeOwned>(command: &str, words: Vec<Word<'_>
         .map_err(|misfit| misfit.told(&format!("`{command}`")))
 }
 
+/// What the words after a command are for, as a `T` has it.
+pub(super) fn describe_words<T: DeserializeOwned>() -> Vec<Described> {
+    let mut places = trace::places::<T>(Origin::Words);
+    if let Some(last) = places.last_mut()
+        && !last.is_list
+        && last.kind.as_ref().is_none_or(|kind| *kind == ParameterKind::Text)
+    {
+        last.kind = Some(ParameterKind::Rest);
+    }
+    // One in the middle cannot be left out: the next word would take its place.
+    let behind = |index: usize| &places[index..];
+    let is_required = (0..places.len()).map(|index| behind(index).iter().any(|place| !place.is_optional));
+    let is_required: Vec<_> = is_required.collect();
+    places.into_iter().zip(is_required).map(|(place, is_required)| described(place, is_required)).collect()
+}
+
+/// What the groups of a pattern are for, in their order.
+pub(super) fn describe_groups<T: DeserializeOwned>(regex: &Regex) -> Vec<Described> {
+    let names: Vec<_> = regex.capture_names().skip(1).collect();
+    let is_always = groups::always_there(regex);
+    let places = trace::places::<T>(Origin::Groups(&names)).into_iter().enumerate();
+    let mut groups: Vec<_> = places
+        .map(|(index, mut place)| {
+            let named = place.name.as_ref().and_then(|name| names.iter().position(|one| *one == Some(name)));
+            let group = named.unwrap_or(index);
+            let name = names.get(group).copied().flatten();
+            place.name = place.name.or_else(|| name.map(str::to_owned));
+            let is_required = !place.is_optional || is_always.get(group).copied().unwrap_or_default();
+            (group, described(place, is_required))
+        })
+        .collect();
+    groups.sort_by_key(|(group, _)| *group);
+    groups.into_iter().map(|(_, described)| described).collect()
+}
+
+fn described(place: Place, is_required: bool) -> Described {
+    let Place { name, type_name, kind, is_list, .. } = place;
+    let kind = kind.unwrap_or(ParameterKind::Text);
+    Described { name, type_name, kind, is_required, is_list, about: None }
+}
+
+/// Says which choice nobody can make.
+fn check_choices(described: &[Described]) -> Result<(), String> {
+    let is_empty =
+        |one: &&Described| matches!(&one.kind, ParameterKind::Choice(choices) if choices.is_empty());
+    match described.iter().find(is_empty) {
+        Some(one) => Err(format!(
+            "no text gives a `{}`: each of its variants holds a value, or it refuses them all",
+            one.type_name.unwrap_or("choice")
+        )),
+        None => Ok(()),
+    }
+}
+
 /// This many words are tried to see whether a shape fits.
 const MOST_PROBED: usize = 16;
 
@@ -53,7 +111,7 @@ pub(super) fn check_words<T: DeserializeOwned>() -> Result<(), String> {
         match tried {
             Err(Misfit::Shape(shape)) => why = shape,
             Err(Misfit::Count { .. } | Misfit::Missing(_)) => {}
-            Err(Misfit::Text(_)) | Ok(_) => return Ok(()),
+            Err(Misfit::Text(_) | Misfit::Absent) | Ok(_) => return check_choices(&describe_words::<T>()),
         }
     }
     Err(format!(
@@ -82,7 +140,7 @@ pub(super) fn check<T: DeserializeOwned>(regex: &Regex) -> Result<(), String> {
             Err(format!("the handler takes {wanted} values, and the pattern has {groups} groups"))
         }
         Err(Misfit::Shape(why)) => Err(format!("groups do not fit it ({why}): a group is one value")),
-        Err(Misfit::Text(_)) | Ok(_) => Ok(()),
+        Err(Misfit::Text(_) | Misfit::Absent) | Ok(_) => check_choices(&describe_groups::<T>(regex)),
     }
 }
 
@@ -158,8 +216,17 @@ impl<'de> Deserializer<'de> for Values<'_> {
         visitor.visit_seq(Row(self.values.into_iter()))
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_seq(Row(self.fit(len)?.into_iter()))
+    fn deserialize_tuple<V: Visitor<'de>>(mut self, len: usize, visitor: V) -> Result<V::Value, Misfit> {
+        let is_short = self.source == Source::Words && self.values.len() < len;
+        if is_short {
+            // An `Option` at the end may be left out.
+            self.values.resize_with(len, || Value { name: None, text: None, onward: "" });
+        }
+        let filled = visitor.visit_seq(Row(self.fit(len)?.into_iter()));
+        filled.map_err(|misfit| match misfit {
+            Misfit::Absent if is_short => Misfit::Count { wanted: len },
+            other => other,
+        })
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -348,6 +415,19 @@ mod tests {
         assert_eq!(words("a 1 2"), Ok(("a".to_owned(), vec![1u8, 2])));
         assert_eq!(words::<(String, u8, u8)>("Oslo 3"), Err("`!x` takes 3 words.".into()));
         assert_eq!(words::<(u8,)>(""), Err("`!x` takes 1 word.".into()));
+    }
+
+    #[test]
+    fn options_at_the_end_of_a_tuple_may_be_left_out() {
+        assert_eq!(words("Oslo"), Ok(("Oslo".to_owned(), None::<u8>, None::<u8>)));
+        assert_eq!(words("Oslo 3"), Ok(("Oslo".to_owned(), Some(3u8), None::<u8>)));
+        assert_eq!(words(""), Ok((None::<String>,)));
+        assert_eq!(
+            words::<(String, Option<u8>)>("Oslo x"),
+            Err("`x` is not a whole number from 0 to 255.".into())
+        );
+        assert_eq!(words::<(Option<u8>, u8)>("3"), Err("`!x` takes 2 words.".into()));
+        assert_eq!(words::<(String, Vec<u8>)>("Oslo"), Err("`!x` takes 2 words.".into()));
     }
 
     #[test]

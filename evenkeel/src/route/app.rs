@@ -185,7 +185,7 @@ impl App {
     /// assert_eq!((&*specs[0].spelling, &*specs[0].aliases), ("!ping", &["!p".to_owned()][..]));
     /// ```
     pub fn specs(&self) -> Vec<CommandSpec> {
-        self.routes.iter().filter_map(Compiled::spec).collect()
+        self.routes.iter().filter_map(|route| route.matched.spec()).collect()
     }
 
     /// Whether any trigger wants this event, for benchmarks of the router.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::Location;
 
-use super::When;
+use super::when::When;
 use crate::text::{Case, fold};
 
 type Line = &'static Location<'static>;

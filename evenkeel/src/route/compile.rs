@@ -6,8 +6,8 @@ use std::sync::Arc;
 use evenkeel_guard::Label;
 
 use super::matcher::{Builder, Matcher, Target};
-use super::{Entry, Listing, Nest, Router, When, Wrap};
-use crate::command::CommandSpec;
+use super::when::When;
+use super::{Entry, Listing, Nest, Router, Wrap};
 use crate::context::Matched;
 use crate::layer::Route;
 
@@ -19,12 +19,6 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    /// What is told of it outside, if people can call it.
-    pub(super) fn spec(&self) -> Option<CommandSpec> {
-        let (trigger, spellings) = self.matched.texts.as_ref()?;
-        Some(self.matched.facts.spec(*trigger, spellings))
-    }
-
     /// Puts the words of `nest` before the name of a command behind it, and before its usage if that begins so.
     fn prepend(&mut self, prefix: &str) {
         // Nobody else has it before the listings are filled.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Filter;
 use super::patterns::Patterns;
+use super::when::Filter;
 use crate::event::Event;
 use crate::text::{Case, after_words, fold, has_at_most, most_letters, trim, word_ends, words};
 

@@ -21,6 +21,8 @@ pub(super) enum Misfit {
     Missing(&'static str),
     /// The type wants another number of values.
     Count { wanted: usize },
+    /// A value that nobody gave.
+    Absent,
     /// A text that does not parse; the sentence is for the person who wrote it.
     Text(String),
     /// The type is none that a text can fill; why, for the author.
@@ -34,6 +36,7 @@ impl Misfit {
             Self::Missing(field) => format!("`{field}` is missing."),
             Self::Count { wanted: 1 } => format!("{taker} takes 1 word."),
             Self::Count { wanted } => format!("{taker} takes {wanted} words."),
+            Self::Absent => "Something is missing.".to_owned(),
             Self::Text(text) => text,
             Self::Shape(why) => format!("That does not fit: {why}."),
         }
@@ -82,7 +85,7 @@ pub(super) fn is_duration(name: &str, fields: &[&str]) -> bool {
 
 impl Value<'_> {
     fn text(&self) -> Result<&str, Misfit> {
-        self.text.as_deref().ok_or_else(|| Misfit::Text("Something is missing.".into()))
+        self.text.as_deref().ok_or(Misfit::Absent)
     }
 
     /// Reads the text as it is written, or else as it is meant: full width, case and what nobody sees aside.
