@@ -6,8 +6,8 @@ mod parameters;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-pub(crate) use parameters::Described;
 pub use parameters::Parameters;
+pub(crate) use parameters::{Described, Takes, Typed};
 
 /// What one trigger with its handler looks like from outside. [`App::specs`](crate::App::specs) has all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]

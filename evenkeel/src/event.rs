@@ -1,6 +1,7 @@
 //! What came in: who, where, and what.
 
 mod addressed;
+mod person;
 pub(crate) mod spelling;
 
 use std::fmt;
@@ -10,6 +11,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::person::Person;
+pub(crate) use self::person::{ATTACHMENT, CONVERSATION, PERSON};
 use self::spelling::is_same;
 use crate::{moment, reserved};
 
@@ -267,7 +270,10 @@ impl fmt::Debug for Event {
 }
 
 /// Where replies go: a person, a group, a channel. Cloning is cheap.
+///
+/// As a value of [`Args`](crate::Args) it is the one with a person who is mentioned, or the group whose id is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename = "evenkeel::Conversation")]
 pub struct Conversation {
     id: Arc<str>,
     kind: ConversationKind,
@@ -316,10 +322,10 @@ impl Conversation {
 
 /// Who caused an event. Cloning is cheap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sender(Arc<Person>);
+pub struct Sender(Arc<Known>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Person {
+struct Known {
     id: Box<str>,
     name: Option<Box<str>>,
     alias: Option<Box<str>>,
@@ -328,7 +334,7 @@ struct Person {
 impl Sender {
     /// A person by the id that never changes, a UUID for example.
     pub fn new(id: impl Into<Box<str>>) -> Self {
-        Self(Arc::new(Person { id: id.into(), name: None, alias: None }))
+        Self(Arc::new(Known { id: id.into(), name: None, alias: None }))
     }
 
     /// A person by id, with the name that people see and a second address (such as a phone number), if known.
@@ -338,7 +344,7 @@ impl Sender {
         alias: Option<impl Into<Box<str>>>,
     ) -> Self {
         let (name, alias) = (name.map(Into::into), alias.map(Into::into));
-        Self(Arc::new(Person { id: id.into(), name, alias }))
+        Self(Arc::new(Known { id: id.into(), name, alias }))
     }
 
     /// The id that never changes.
@@ -363,7 +369,7 @@ impl Sender {
 
     fn size_bytes(&self) -> usize {
         let name = self.name().map_or(0, str::len) + self.alias().map_or(0, str::len);
-        size_of::<Person>() + self.id().len() + name
+        size_of::<Known>() + self.id().len() + name
     }
 
     /// Whether `id` is this person's id or alias: what allow-lists should ask. Spaces at the ends and the case of letters make
@@ -442,7 +448,10 @@ impl Message {
 }
 
 /// A file that came with a message. Fetch its bytes with [`Context::download`](crate::Context::download).
+///
+/// As a value of [`Args`](crate::Args) it is the next file of the message, and takes no word of its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "evenkeel::Attachment")]
 pub struct Attachment {
     /// The transport's name for the file.
     pub id: Arc<str>,

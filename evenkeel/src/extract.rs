@@ -294,10 +294,15 @@ impl<S: Sync> FromEvent<S> for Rest {
 
 impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Args<T> {
     fn from_event(cx: &Context, _: &S) -> impl Future<Output = Result<Self, Rejection>> + Send {
-        let taken = captures::from_words(cx.command(), words::split(cx.rest()))
-            .map(Self)
-            .map_err(|problem| Rejection::usage(cx, problem));
-        ready(taken)
+        let (event, rest) = (cx.event(), cx.rest());
+        let mut words = words::split(rest);
+        if let Some(message) = event.message().filter(|message| !message.mentions.is_empty()) {
+            words = words::joined(words, rest, &message.text, &message.mentions);
+        }
+        let takes = cx.facts().typed.as_ref().and_then(|typed| typed.takes::<T>());
+        let plan = takes.map(|takes| captures::Plan { takes, event });
+        let taken = captures::from_words(cx.command(), words, event, plan);
+        ready(taken.map(Self).map_err(|problem| Rejection::usage(cx, problem)))
     }
 
     fn fits(trigger: Option<&Trigger>) -> Result<(), String> {
@@ -309,7 +314,7 @@ impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Args<T> {
 
     fn describe(parameters: &mut Parameters) {
         if parameters.trigger() == Some(TriggerKind::Command) {
-            parameters.take(captures::describe_words::<T>());
+            parameters.take_words::<T>(captures::describe_words::<T>());
         }
     }
 }
@@ -321,9 +326,8 @@ impl<S: Sync, T: DeserializeOwned + Send> FromEvent<S> for Captures<T> {
             return ready(Err(Rejection::silent("captures of a trigger that is no pattern")));
         };
         let taken = match regex.captures(text.text()) {
-            Some(groups) => {
-                captures::from_groups(regex, &groups, &text).map_err(|problem| Rejection::usage(cx, problem))
-            }
+            Some(groups) => captures::from_groups(regex, &groups, &text, cx.event())
+                .map_err(|problem| Rejection::usage(cx, problem)),
             None => Err(Rejection::silent("a layer changed the text so that the pattern fits no more")),
         };
         ready(taken.map(Self))

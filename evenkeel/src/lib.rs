@@ -127,7 +127,7 @@ pub use error::{DownloadError, Error, Problem, Result};
 pub use evenkeel_guard::isolate;
 pub use event::{
     Attachment, Conversation, ConversationKind, Deletion, Edit, Event, EventKind, JobFired, Mention, Message,
-    MessageId, Other, PollVote, Quote, Reaction, Receipt, ReceiptKind, Sender, Typing,
+    MessageId, Other, Person, PollVote, Quote, Reaction, Receipt, ReceiptKind, Sender, Typing,
 };
 pub use extract::{Addressed, Args, Captures, FromEvent, FromRef, Rejection, Rest, State, Text};
 pub use handler::{FromEventAll, Handler};

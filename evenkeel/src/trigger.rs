@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use crate::command::{CommandSpec, Deferral, Parameter, Parameters, TriggerKind};
+use crate::command::{CommandSpec, Deferral, Parameter, Parameters, TriggerKind, Typed};
 use crate::event::spelling::is_same;
 use crate::event::{Conversation, Sender};
 use crate::retry::Retry;
@@ -55,6 +55,8 @@ pub(crate) struct Facts {
     pub(crate) usage: Option<String>,
     /// What the handler takes; until it has said so, what the author says of it.
     pub(crate) parameters: Vec<Parameter>,
+    /// What it takes apart, where not all of it are words.
+    pub(crate) typed: Option<Typed>,
     senders: Option<Vec<String>>,
     conversations: Option<Vec<String>>,
     pub(crate) is_hidden: bool,
@@ -200,7 +202,8 @@ impl Trigger {
         };
         let mut parameters = Parameters::new(trigger, pattern);
         describe(&mut parameters);
-        let Facts { name, usage, parameters: given, .. } = &mut self.facts;
+        let Facts { name, usage, parameters: given, typed, .. } = &mut self.facts;
+        *typed = parameters.typed().cloned();
         match parameters.finish(given, usage.as_deref()) {
             Ok(parameters) => *given = parameters,
             Err(reason) => panic!("the parameters of `{name}` do not fit: {reason}"),
@@ -278,6 +281,7 @@ impl Facts {
             about,
             usage,
             parameters: Vec::new(),
+            typed: None,
             senders,
             conversations,
             is_hidden: false,

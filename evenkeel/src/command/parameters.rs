@@ -14,10 +14,56 @@ pub struct Parameters {
     pattern: Option<Arc<Regex>>,
     /// What the words or groups are taken for, once an argument has said so.
     taken: Option<Vec<Described>>,
+    /// Where what is taken apart are words, and not all of its places are for words.
+    typed: Option<Typed>,
     /// Whether an argument takes what follows the command as it is.
     has_rest: bool,
     /// Told by extractors of the author's.
     own: Vec<Described>,
+}
+
+/// What a place of a type takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Word,
+    /// Somebody who is mentioned, or quoted, or whose id is a word.
+    Person,
+    /// A file of the message.
+    File,
+    /// All files that are left.
+    Files,
+}
+
+impl Takes {
+    pub(crate) fn is_file(self) -> bool {
+        matches!(self, Self::File | Self::Files)
+    }
+}
+
+/// What the places of a type take that takes other things than words.
+#[derive(Clone, Debug)]
+pub(crate) struct Typed {
+    /// The name of the type: layers may take the same text for another one.
+    type_name: &'static str,
+    takes: Vec<Takes>,
+}
+
+impl Typed {
+    fn of(type_name: &'static str, described: &[Described]) -> Option<Self> {
+        let takes = |one: &Described| match (&one.kind, one.is_list) {
+            (ParameterKind::File, false) => Takes::File,
+            (ParameterKind::File, true) => Takes::Files,
+            (ParameterKind::Person, false) => Takes::Person,
+            _ => Takes::Word,
+        };
+        let takes: Vec<_> = described.iter().map(takes).collect();
+        takes.iter().any(|takes| *takes != Takes::Word).then_some(Self { type_name, takes })
+    }
+
+    /// What the places of a `T` take, if this is about it.
+    pub(crate) fn takes<T>(&self) -> Option<&[Takes]> {
+        (self.type_name == std::any::type_name::<T>()).then_some(&self.takes)
+    }
 }
 
 /// A parameter that may be without a name.
@@ -34,7 +80,7 @@ pub(crate) struct Described {
 
 impl Parameters {
     pub(crate) fn new(trigger: Option<TriggerKind>, pattern: Option<Arc<Regex>>) -> Self {
-        Self { trigger, pattern, taken: None, has_rest: false, own: Vec::new() }
+        Self { trigger, pattern, taken: None, typed: None, has_rest: false, own: Vec::new() }
     }
 
     /// Adds one, behind those that are there.
@@ -58,6 +104,19 @@ impl Parameters {
         self.taken.get_or_insert(described);
     }
 
+    /// The same of the words that a `T` is filled from.
+    pub(crate) fn take_words<T>(&mut self, described: Vec<Described>) {
+        if self.taken.is_none() {
+            self.typed = Typed::of(std::any::type_name::<T>(), &described);
+            self.taken = Some(described);
+        }
+    }
+
+    /// What was said so far of places that are not for words.
+    pub(crate) fn typed(&self) -> Option<&Typed> {
+        self.typed.as_ref()
+    }
+
     /// Says that what follows the command is taken as it is.
     pub(crate) fn take_rest(&mut self) {
         self.has_rest |= self.trigger == Some(TriggerKind::Command);
@@ -71,8 +130,8 @@ impl Parameters {
         all.for_each(|one| one.is_required = false);
         self.has_rest |= inner.has_rest;
         self.own.extend(inner.own);
-        if let Some(taken) = inner.taken {
-            self.take(taken);
+        if self.taken.is_none() {
+            (self.taken, self.typed) = (inner.taken, inner.typed);
         }
     }
 

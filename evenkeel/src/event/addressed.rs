@@ -64,6 +64,12 @@ impl Event {
         }
     }
 
+    /// Who wrote the message that this one answers, unless that was the bot.
+    pub(crate) fn quoted_person(&self) -> Option<&Sender> {
+        let author = self.message()?.quote.as_ref()?.author.as_ref()?;
+        Some(author).filter(|author| !self.is_bot(author))
+    }
+
     fn is_bot(&self, who: &Sender) -> bool {
         let is_named = |bot: &Sender| bot.is(who.id()) || who.alias().is_some_and(|alias| bot.is(alias));
         self.0.bot.as_ref().is_some_and(is_named)
@@ -71,6 +77,17 @@ impl Event {
 }
 
 impl Message {
+    /// Who is mentioned in this part of the text, which has to be a slice of it.
+    pub(crate) fn mentioned_in(&self, part: &str) -> Option<&Sender> {
+        let start = (part.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize)?;
+        let end = start + part.len();
+        let is_inside = |mention: &&super::Mention| {
+            !mention.range.is_empty() && (start..end).contains(&mention.range.start)
+        };
+        let first = self.mentions.iter().filter(is_inside).min_by_key(|mention| mention.range.start);
+        first.map(|mention| &mention.who)
+    }
+
     /// The text with a name where each mention is, for people and for models to read. Some networks put a placeholder
     /// there, U+FFFC on Signal.
     ///

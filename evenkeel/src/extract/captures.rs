@@ -1,8 +1,10 @@
 //! Turns what a pattern caught, or the words after a command, into the author's types.
 
 mod value;
+mod places;
 mod groups;
 mod trace;
+mod description;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,10 +15,12 @@ use serde::de::{
 };
 
 use super::words::Word;
-use crate::command::{Described, ParameterKind};
 use crate::error::panic_message;
+use crate::event::{Event, PERSON};
 use crate::text::Clean;
-use trace::{Origin, Place};
+use description::{check_choices, check_groups};
+pub(super) use description::{groups as describe_groups, words as describe_words};
+pub(super) use places::Plan;
 use value::{Misfit, Value};
 
 /// Fills `T` from the groups of a match in the clean `text`, as they are written.
@@ -24,74 +28,32 @@ pub(super) fn from_groups<T: DeserializeOwned>(
     regex: &Regex,
     groups: &regex::Captures<'_>,
     text: &Clean<'_>,
+    event: &Event,
 ) -> Result<T, String> {
     let texts = groups.iter().skip(1).map(|group| group.map(|group| text.written(group.range()).into()));
-    let values =
-        regex.capture_names().skip(1).zip(texts).map(|(name, text)| Value { name, text, onward: "" });
-    T::deserialize(Values { values: values.collect(), source: Source::Groups })
+    let named = regex.capture_names().skip(1).zip(texts);
+    let values = named.map(|(name, text)| Value { name, text, event: Some(event), ..Value::default() });
+    T::deserialize(Values { values: values.collect(), source: Source::Groups, plan: None })
         .map_err(|misfit| misfit.told("This"))
 }
 
-/// Fills `T` from words after a command, one after another; what is left over goes to the last place.
-pub(super) fn from_words<T: DeserializeOwned>(command: &str, words: Vec<Word<'_>>) -> Result<T, String> {
-    let value = |Word { text, onward }| Value { name: None, text: Some(text.into()), onward };
+/// Fills `T` from words after a command, one after another; what is left over goes to the last place. A type that takes other
+/// things than words has a plan.
+pub(super) fn from_words<'a, T: DeserializeOwned>(
+    command: &str,
+    words: Vec<Word<'a>>,
+    event: &'a Event,
+    plan: Option<Plan<'a>>,
+) -> Result<T, String> {
+    let value = |Word { text, onward }| Value {
+        text: Some(text.into()),
+        onward,
+        event: Some(event),
+        ..Value::default()
+    };
     let values = words.into_iter().map(value);
-    T::deserialize(Values { values: values.collect(), source: Source::Words })
+    T::deserialize(Values { values: values.collect(), source: Source::Words, plan })
         .map_err(|misfit| misfit.told(&format!("`{command}`")))
-}
-
-/// What the words after a command are for, as a `T` has it.
-pub(super) fn describe_words<T: DeserializeOwned>() -> Vec<Described> {
-    let mut places = trace::places::<T>(Origin::Words);
-    if let Some(last) = places.last_mut()
-        && !last.is_list
-        && last.kind.as_ref().is_none_or(|kind| *kind == ParameterKind::Text)
-    {
-        last.kind = Some(ParameterKind::Rest);
-    }
-    // One in the middle cannot be left out: the next word would take its place.
-    let behind = |index: usize| &places[index..];
-    let is_required = (0..places.len()).map(|index| behind(index).iter().any(|place| !place.is_optional));
-    let is_required: Vec<_> = is_required.collect();
-    places.into_iter().zip(is_required).map(|(place, is_required)| described(place, is_required)).collect()
-}
-
-/// What the groups of a pattern are for, in their order.
-pub(super) fn describe_groups<T: DeserializeOwned>(regex: &Regex) -> Vec<Described> {
-    let names: Vec<_> = regex.capture_names().skip(1).collect();
-    let is_always = groups::always_there(regex);
-    let places = trace::places::<T>(Origin::Groups(&names)).into_iter().enumerate();
-    let mut groups: Vec<_> = places
-        .map(|(index, mut place)| {
-            let named = place.name.as_ref().and_then(|name| names.iter().position(|one| *one == Some(name)));
-            let group = named.unwrap_or(index);
-            let name = names.get(group).copied().flatten();
-            place.name = place.name.or_else(|| name.map(str::to_owned));
-            let is_required = !place.is_optional || is_always.get(group).copied().unwrap_or_default();
-            (group, described(place, is_required))
-        })
-        .collect();
-    groups.sort_by_key(|(group, _)| *group);
-    groups.into_iter().map(|(_, described)| described).collect()
-}
-
-fn described(place: Place, is_required: bool) -> Described {
-    let Place { name, type_name, kind, is_list, .. } = place;
-    let kind = kind.unwrap_or(ParameterKind::Text);
-    Described { name, type_name, kind, is_required, is_list, about: None }
-}
-
-/// Says which choice nobody can make.
-fn check_choices(described: &[Described]) -> Result<(), String> {
-    let is_empty =
-        |one: &&Described| matches!(&one.kind, ParameterKind::Choice(choices) if choices.is_empty());
-    match described.iter().find(is_empty) {
-        Some(one) => Err(format!(
-            "no text gives a `{}`: each of its variants holds a value, or it refuses them all",
-            one.type_name.unwrap_or("choice")
-        )),
-        None => Ok(()),
-    }
 }
 
 /// This many words are tried to see whether a shape fits.
@@ -101,11 +63,11 @@ const MOST_PROBED: usize = 16;
 pub(super) fn check_words<T: DeserializeOwned>() -> Result<(), String> {
     let mut why = "no number of words fills it".to_owned();
     for count in 1..=MOST_PROBED {
-        let value = || Value { name: None, text: Some("0".into()), onward: "0" };
+        let value = || Value { text: Some("0".into()), onward: "0", ..Value::default() };
         let values = std::iter::repeat_with(value).take(count).collect();
         // What is made up may be no value of the author's: that a word does not parse is for anyone who writes it.
         let tried = catch_unwind(AssertUnwindSafe(|| {
-            T::deserialize(Values { values, source: Source::Words }).map(drop)
+            T::deserialize(Values { values, source: Source::Words, plan: None }).map(drop)
         }));
         let tried = tried.unwrap_or_else(|panic| Err(Misfit::Text(panic_message(panic))));
         match tried {
@@ -123,11 +85,11 @@ pub(super) fn check_words<T: DeserializeOwned>() -> Result<(), String> {
 ///
 /// Fills a `T` from made-up text: texts that do not parse tell nothing, missing fields and groups do.
 pub(super) fn check<T: DeserializeOwned>(regex: &Regex) -> Result<(), String> {
-    let value = |name| Value { name, text: Some("0".into()), onward: "" };
+    let value = |name| Value { name, text: Some("0".into()), ..Value::default() };
     let values: Vec<_> = regex.capture_names().skip(1).map(value).collect();
     let names = values.iter().filter_map(|value| value.name).collect::<Vec<_>>().join("`, `");
     let groups = values.len();
-    let probe = || T::deserialize(Values { values, source: Source::Probe }).map(drop);
+    let probe = || T::deserialize(Values { values, source: Source::Probe, plan: None }).map(drop);
     let tried = catch_unwind(AssertUnwindSafe(probe));
     match tried.unwrap_or_else(|panic| Err(Misfit::Text(panic_message(panic)))) {
         Err(Misfit::Missing(field)) if names.is_empty() => {
@@ -140,7 +102,7 @@ pub(super) fn check<T: DeserializeOwned>(regex: &Regex) -> Result<(), String> {
             Err(format!("the handler takes {wanted} values, and the pattern has {groups} groups"))
         }
         Err(Misfit::Shape(why)) => Err(format!("groups do not fit it ({why}): a group is one value")),
-        Err(Misfit::Text(_) | Misfit::Absent) | Ok(_) => check_choices(&describe_groups::<T>(regex)),
+        Err(Misfit::Text(_) | Misfit::Absent) | Ok(_) => check_groups(&describe_groups::<T>(regex)),
     }
 }
 
@@ -148,6 +110,7 @@ pub(super) fn check<T: DeserializeOwned>(regex: &Regex) -> Result<(), String> {
 struct Values<'a> {
     values: Vec<Value<'a>>,
     source: Source,
+    plan: Option<Plan<'a>>,
 }
 
 /// Where the values come from.
@@ -170,6 +133,9 @@ impl<'a> Values<'a> {
     /// Exactly `wanted` values; surplus words become a part of the last one, which is then all that is written from
     /// there on: line breaks, spaces and quotes included.
     fn fit(mut self, wanted: usize) -> Result<Vec<Value<'a>>, Misfit> {
+        if let Some(plan) = self.plan.filter(|plan| plan.takes.len() == wanted) {
+            return Ok(plan.fill(self.values));
+        }
         if self.source == Source::Words && self.values.len() > wanted && wanted > 0 {
             self.values.truncate(wanted);
             if let Some(last) = self.values.last_mut() {
@@ -189,7 +155,7 @@ impl<'a> Values<'a> {
     fn fields<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         let named = self.values.into_iter().filter(|value| value.name.is_some());
         // A group that took no part is left out, so that `Option` and `#[serde(default)]` fields do as they say.
-        let present = named.filter(|value| value.text.is_some()).collect::<Vec<_>>();
+        let present = named.filter(Value::is_given).collect::<Vec<_>>();
         visitor.visit_map(Fields { fields: present.into_iter(), next: None })
     }
 }
@@ -211,20 +177,24 @@ impl<'de> Deserializer<'de> for Values<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Misfit> {
+        if self.plan.is_some_and(|plan| plan.takes.len() == 1) {
+            return self.single()?.deserialize_seq(visitor);
+        }
         // A list of lists has no end.
         self.values.iter_mut().for_each(|value| value.onward = "");
         visitor.visit_seq(Row(self.values.into_iter()))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(mut self, len: usize, visitor: V) -> Result<V::Value, Misfit> {
-        let is_short = self.source == Source::Words && self.values.len() < len;
-        if is_short {
+        let wanted = self.plan.map_or(len, Plan::words);
+        let is_short = self.source == Source::Words && self.values.len() < wanted;
+        if is_short && self.plan.is_none() {
             // An `Option` at the end may be left out.
-            self.values.resize_with(len, || Value { name: None, text: None, onward: "" });
+            self.values.resize_with(len, Value::default);
         }
         let filled = visitor.visit_seq(Row(self.fit(len)?.into_iter()));
         filled.map_err(|misfit| match misfit {
-            Misfit::Absent if is_short => Misfit::Count { wanted: len },
+            Misfit::Absent if is_short => Misfit::Count { wanted },
             other => other,
         })
     }
@@ -251,24 +221,28 @@ impl<'de> Deserializer<'de> for Values<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        if value::is_duration(name, fields) {
+        if value::is_value(name, fields) {
             return self.single()?.deserialize_struct(name, fields, visitor);
         }
         if self.source != Source::Words {
             return self.fields(visitor);
         }
         // Fewer words than fields may be right: `Option` and `#[serde(default)]` fields stand last.
-        let (count, source) = (self.values.len().min(fields.len()), self.source);
-        let mut values = self.fit(count)?;
+        let given = self.plan.map_or(self.values.len(), |plan| plan.takes.len());
+        let source = self.source;
+        let mut values = self.fit(given.min(fields.len()))?;
         values.iter_mut().zip(fields).for_each(|(value, field)| value.name = Some(field));
-        Self { values, source }.fields(visitor)
+        Self { values, source, plan: None }.fields(visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Misfit> {
+        if name == PERSON {
+            return self.single()?.deserialize_newtype_struct(name, visitor);
+        }
         visitor.visit_newtype_struct(self)
     }
 
@@ -285,7 +259,10 @@ impl<'de> Deserializer<'de> for Values<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        if self.values.is_empty() { visitor.visit_none() } else { self.single()?.deserialize_option(visitor) }
+        if self.values.is_empty() && self.plan.is_none() {
+            return visitor.visit_none();
+        }
+        self.single()?.deserialize_option(visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -350,6 +327,7 @@ mod tests {
 
     use super::super::words::split;
     use super::*;
+    use crate::event::{Conversation, Message, Sender};
 
     #[derive(Debug, Deserialize, PartialEq)]
     struct City {
@@ -364,15 +342,19 @@ mod tests {
         Imperial,
     }
 
+    fn event() -> Event {
+        Event::new("1", Conversation::direct("alice"), Sender::new("alice"), Message::text("1", ""))
+    }
+
     fn take<T: DeserializeOwned>(pattern: &str, text: &str) -> Result<T, String> {
         let regex = Regex::new(pattern).expect("a pattern");
         let clean = Clean::new(text);
         let groups = regex.captures(clean.text()).expect("a match");
-        from_groups(&regex, &groups, &clean)
+        from_groups(&regex, &groups, &clean, &event())
     }
 
     fn words<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-        from_words("!x", split(text))
+        from_words("!x", split(text), &event(), None)
     }
 
     fn fits<T: DeserializeOwned>(pattern: &str) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! Splits a text into words, as people write them.
 
+use crate::event::Mention;
 use crate::text::{is_invisible, trim};
 
 /// A word, or what quotes hold together.
@@ -47,6 +48,32 @@ pub(super) fn split(text: &str) -> Vec<Word<'_>> {
 
 /// A word and where it ends; no word where nothing of it is seen.
 type Found<'a> = (Option<&'a str>, usize);
+
+/// The words of `rest`, where each mention is in one of them: a name may have several. `rest` is a part of `text`, which the
+/// mentions are of.
+pub(super) fn joined<'a>(
+    words: Vec<Word<'a>>,
+    rest: &'a str,
+    text: &str,
+    mentions: &[Mention],
+) -> Vec<Word<'a>> {
+    let start = |part: &str| (part.as_ptr() as usize).wrapping_sub(rest.as_ptr() as usize);
+    let offset = (rest.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+    let mut joined: Vec<Word<'a>> = Vec::with_capacity(words.len());
+    for word in words {
+        let from = start(word.text);
+        let is_inside = |before: &Word<'_>| {
+            let (first, at) = (offset.wrapping_add(start(before.text)), offset.wrapping_add(from));
+            let mut ranges = mentions.iter().map(|mention| &mention.range);
+            ranges.any(|range| (first..at).contains(&range.start) && at < range.end)
+        };
+        match joined.last_mut().filter(|before| is_inside(before)) {
+            Some(before) => before.text = &rest[start(before.text)..from + word.text.len()],
+            None => joined.push(word),
+        }
+    }
+    joined
+}
 
 fn plain(text: &str) -> Found<'_> {
     let end = text.find(char::is_whitespace).unwrap_or(text.len());

@@ -54,6 +54,7 @@ macro_rules! marks {
 }
 
 mod specs;
+mod typed;
 
 async fn rest(Rest(rest): Rest) -> String {
     format!("[{rest}]")

@@ -9,10 +9,11 @@ use serde::de::value::SeqDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, VariantAccess, Visitor,
 };
-use serde::forward_to_deserialize_any;
+use serde::{Serialize, forward_to_deserialize_any};
 
 use super::super::words::split;
-use crate::text::{Case, fold};
+use crate::event::{ATTACHMENT, Attachment, CONVERSATION, Conversation, Event, PERSON, Sender};
+use crate::text::{Case, fold, trim};
 
 /// Why values do not fill a type.
 #[derive(Debug)]
@@ -66,12 +67,28 @@ impl serde::de::Error for Misfit {
 }
 
 /// A text with the name of its group, or nothing if the group took no part.
+#[derive(Clone, Default)]
 pub(super) struct Value<'a> {
     pub(super) name: Option<&'a str>,
     pub(super) text: Option<Cow<'a, str>>,
     /// From a word to the end of what was written.
     pub(super) onward: &'a str,
+    /// What people and conversations in the text are looked for in.
+    pub(super) event: Option<&'a Event>,
+    /// What stands in the place of a text.
+    pub(super) instead: Option<Instead<'a>>,
 }
+
+/// What fills a place that has no text.
+#[derive(Clone, Copy)]
+pub(super) enum Instead<'a> {
+    Person(&'a Sender),
+    File(&'a Attachment),
+    Files(&'a [Attachment]),
+}
+
+/// What a person reads who sent no file.
+const NO_FILE: &str = "A file is missing: write this below the file that you send.";
 
 /// A digit as people type it, full width included.
 fn is_digit(letter: char) -> bool {
@@ -81,6 +98,11 @@ fn is_digit(letter: char) -> bool {
 /// Whether a struct is the standard library's `Duration`, as serde names it.
 pub(super) fn is_duration(name: &str, fields: &[&str]) -> bool {
     name == "Duration" && fields == ["secs", "nanos"]
+}
+
+/// Whether a struct is one value, and not one for each field.
+pub(super) fn is_value(name: &str, fields: &[&str]) -> bool {
+    is_duration(name, fields) || name == CONVERSATION || name == ATTACHMENT
 }
 
 impl Value<'_> {
@@ -111,6 +133,65 @@ impl Value<'_> {
         let length = parse().ok_or_else(|| Misfit::Text(misfit()))?;
         Ok([length.as_secs(), length.subsec_nanos().into()])
     }
+}
+
+/// What no text alone can give.
+impl<'a> Value<'a> {
+    pub(super) fn is_given(&self) -> bool {
+        self.text.is_some() || self.instead.is_some()
+    }
+
+    pub(super) fn is_mention(&self) -> bool {
+        self.mentioned().is_some()
+    }
+
+    fn mentioned(&self) -> Option<&'a Sender> {
+        match &self.text {
+            Some(Cow::Borrowed(text)) => self.event?.message()?.mentioned_in(text),
+            _ => None,
+        }
+    }
+
+    fn person(&self) -> Result<Cow<'a, Sender>, Misfit> {
+        if let Some(Instead::Person(who)) = self.instead {
+            return Ok(Cow::Borrowed(who));
+        }
+        match self.mentioned() {
+            Some(who) => Ok(Cow::Borrowed(who)),
+            None => Ok(Cow::Owned(Sender::new(self.id("a person")?))),
+        }
+    }
+
+    /// A written id is that of a group: with one person, that person is mentioned.
+    fn conversation(&self) -> Result<Conversation, Misfit> {
+        if let Some(who) = self.mentioned() {
+            return Ok(Conversation::direct(who.id()));
+        }
+        let id = self.id("a conversation")?;
+        let here = self.event.map(Event::conversation).filter(|here| here.id() == id);
+        Ok(here.cloned().unwrap_or_else(|| Conversation::group(id)))
+    }
+
+    fn id(&self, what: &str) -> Result<&str, Misfit> {
+        let id = trim(self.text()?);
+        // What begins like a mention is one that the network did not understand.
+        if id.is_empty() || id.contains(char::is_whitespace) || id.starts_with(['@', '\u{fffc}']) {
+            return Err(Misfit::Text(format!("`{id}` is nobody I know: mention {what}, or write the id.")));
+        }
+        Ok(id)
+    }
+
+    fn file(&self) -> Result<&'a Attachment, Misfit> {
+        match self.instead {
+            Some(Instead::File(file)) => Ok(file),
+            _ => Err(Misfit::Text(NO_FILE.to_owned())),
+        }
+    }
+}
+
+/// What is ours, in the form in which serde takes it.
+fn json(value: &impl Serialize) -> Result<serde_json::Value, Misfit> {
+    serde_json::to_value(value).map_err(Misfit::custom)
 }
 
 /// Values that are parsed from their text.
@@ -147,14 +228,17 @@ impl<'de> Deserializer<'de> for Value<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        if self.text.is_some() { visitor.visit_some(self) } else { visitor.visit_none() }
+        if self.is_given() { visitor.visit_some(self) } else { visitor.visit_none() }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Misfit> {
+        if name == PERSON {
+            return visitor.visit_newtype_struct(json(&*self.person()?)?).map_err(Misfit::custom);
+        }
         visitor.visit_newtype_struct(self)
     }
 
@@ -182,16 +266,26 @@ impl<'de> Deserializer<'de> for Value<'_> {
             let parts = self.duration()?.into_iter();
             return visitor.visit_seq(SeqDeserializer::<_, Misfit>::new(parts));
         }
-        self.deserialize_any(visitor)
+        let ours = match name {
+            CONVERSATION => json(&self.conversation()?)?,
+            ATTACHMENT => json(self.file()?)?,
+            _ => return self.deserialize_any(visitor),
+        };
+        ours.deserialize_struct(name, fields, visitor).map_err(Misfit::custom)
     }
 
     /// A list in the last place is all words that are left.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        if let Some(Instead::Files(files)) = self.instead {
+            let file = |file| Value { instead: Some(Instead::File(file)), ..Value::default() };
+            return visitor.visit_seq(SeqDeserializer::new(files.iter().map(file)));
+        }
         if self.onward.is_empty() {
             return self.deserialize_any(visitor);
         }
+        let event = self.event;
         let words = split(self.onward).into_iter();
-        let values = words.map(|word| Value { name: None, text: Some(word.text.into()), onward: "" });
+        let values = words.map(|word| Value { text: Some(word.text.into()), event, ..Value::default() });
         visitor.visit_seq(SeqDeserializer::new(values))
     }
 

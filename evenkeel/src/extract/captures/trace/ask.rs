@@ -5,9 +5,10 @@ use std::cell::RefCell;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::super::value::{Misfit, Value, is_duration};
+use super::super::value::{Instead, Misfit, Value, is_duration};
 use super::notes::{Notes, Place};
 use crate::command::ParameterKind;
+use crate::event::{ATTACHMENT, Attachment, CONVERSATION, PERSON};
 
 /// What a place is given, one after another, until it takes one; a choice is given each of its own.
 pub(super) const PROBES: [&str; 7] =
@@ -54,7 +55,7 @@ impl Ask<'_> {
         self.note(|place| {
             place.kind.get_or_insert(kind);
         });
-        Value { name: None, text: Some(probe.into()), onward: "" }
+        Value { text: Some(probe.into()), ..Value::default() }
     }
 }
 
@@ -107,6 +108,9 @@ impl<'de> Deserializer<'de> for Ask<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Misfit> {
+        if name == PERSON {
+            return self.is(ParameterKind::Person).deserialize_newtype_struct(name, visitor);
+        }
         self.named(name);
         visitor.visit_newtype_struct(self)
     }
@@ -134,7 +138,21 @@ impl<'de> Deserializer<'de> for Ask<'_> {
             let value = self.is(ParameterKind::Duration);
             return Value { text: Some("1s".into()), ..value }.deserialize_struct(name, fields, visitor);
         }
-        self.deserialize_any(visitor)
+        match name {
+            CONVERSATION => self.is(ParameterKind::Conversation).deserialize_struct(name, fields, visitor),
+            ATTACHMENT => {
+                let file = Attachment {
+                    id: "0".into(),
+                    name: None,
+                    content_type: "text/plain".to_owned(),
+                    size_bytes: None,
+                };
+                let value = self.is(ParameterKind::File);
+                let value = Value { instead: Some(Instead::File(&file)), ..value };
+                value.deserialize_struct(name, fields, visitor)
+            }
+            _ => self.deserialize_any(visitor),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {

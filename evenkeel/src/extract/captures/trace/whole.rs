@@ -4,9 +4,10 @@ use std::cell::RefCell;
 
 use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-use super::super::value::{Misfit, is_duration};
+use super::super::value::{Misfit, is_value};
 use super::ask::{Ask, Role};
 use super::notes::{Feed, Notes, Origin, Shape};
+use crate::event::PERSON;
 
 /// Notes the shape, and gives each place to the one who asks for it.
 #[derive(Clone, Copy)]
@@ -126,7 +127,7 @@ impl<'de> Deserializer<'de> for Whole<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        if is_duration(name, fields) {
+        if is_value(name, fields) {
             return self.single(|ask| ask.deserialize_struct(name, fields, visitor));
         }
         // A field without a group stays empty for ever.
@@ -143,6 +144,9 @@ impl<'de> Deserializer<'de> for Whole<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Misfit> {
+        if name == PERSON {
+            return self.single(|ask| ask.deserialize_newtype_struct(name, visitor));
+        }
         self.notes.borrow_mut().type_name = Some(name);
         visitor.visit_newtype_struct(self)
     }
