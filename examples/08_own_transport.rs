@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use evenkeel::transport::{FreshIds, Inbox, SendError, Sent};
+use evenkeel::transport::{FreshIds, Inbox, SendError, Sent, Start};
 use evenkeel::{
     Action, Conversation, Error, Event, Message, MessageId, Outbound, Result, Router, Sender, Transport,
 };
@@ -60,7 +60,7 @@ impl Transport for Lines {
         "lines"
     }
 
-    async fn open(&self) -> Result<String> {
+    async fn open(&self, _: &Start<'_>) -> Result<String> {
         Ok(format!("try it with: nc {}", self.listener.local_addr()?.to_string().replace(':', " ")))
     }
 
@@ -111,17 +111,20 @@ async fn ping() -> &'static str {
     "pong"
 }
 
+pub(crate) fn app() -> Router {
+    Router::new().command("!ping", ping)
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    evenkeel::serve(Lines::bind("127.0.0.1:7777").await?, Router::new().command("!ping", ping)).await
+    evenkeel::serve(Lines::bind("127.0.0.1:7777").await?, app()).await
 }
 
 #[tokio::test]
 async fn two_people_get_their_own_answers() {
     let lines = Lines::bind("127.0.0.1:0").await.expect("a free port");
     let address = lines.listener.local_addr().expect("bound");
-    let bot =
-        tokio::spawn(evenkeel::Bot::new(lines, Router::new().command("!ping", ping)).in_memory().serve());
+    let bot = tokio::spawn(evenkeel::Bot::new(lines, app()).in_memory().serve());
     for _ in 0..2 {
         let mut stream = BufReader::new(TcpStream::connect(address).await.expect("the bot listens"));
         stream.write_all(b"hello\n!ping\n").await.expect("connected");

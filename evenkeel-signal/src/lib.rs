@@ -3,11 +3,12 @@
 //! ```no_run
 //! # async fn example() -> evenkeel::Result<()> {
 //! use evenkeel::Transport;
+//! use evenkeel::transport::Start;
 //! use evenkeel_signal::Signal;
 //!
 //! // SIGNAL_PHONE_NUMBER and SIGNAL_API_URL, from the environment, `.env` or `evenkeel.toml`.
 //! let signal = Signal::from_env()?;
-//! println!("{}", signal.open().await?);
+//! println!("{}", signal.open(&Start::default()).await?);
 //! # Ok(())
 //! # }
 //! ```

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use evenkeel::backoff::system_chance;
 use evenkeel::config::{Config, Secret};
 use evenkeel::guarantee::DeliveryMode;
-use evenkeel::transport::{Inbox, SendError, Sent};
+use evenkeel::transport::{Inbox, SendError, Sent, Start};
 use evenkeel::{Attachment, DownloadError, Error, Event, Outbound, Result, Transport};
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -372,7 +372,7 @@ impl Transport for Signal {
         Some(format!("signal-{:016x}", self.account.fingerprint()))
     }
 
-    fn open(&self) -> impl Future<Output = Result<String>> + Send {
+    fn open(&self, _: &Start<'_>) -> impl Future<Output = Result<String>> + Send {
         for warning in self.warnings() {
             tracing::warn!("{warning}");
         }

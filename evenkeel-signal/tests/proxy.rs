@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use evenkeel::transport::{Inbox, Outcome, SendError};
+use evenkeel::transport::{Inbox, Outcome, SendError, Start};
 use evenkeel::{Action, Conversation, MessageId, Outbound, Reply, SendKey, Transport};
 use evenkeel_signal::Signal;
 
@@ -104,7 +104,7 @@ fn check_discreet(told: &str) {
 async fn a_bot_that_is_not_let_through_does_not_start_and_says_what_to_do() {
     for (answer, status) in ANSWERS {
         let (signal, requests) = proxy(answer);
-        let error = signal.open().await.expect_err(answer);
+        let error = signal.open(&Start::default()).await.expect_err(answer);
         let (text, hint) = (error.to_string(), error.hint().expect("it says what to do").to_owned());
         assert!(error.is_config() && text.contains(status), "{text}");
         assert!(hint.contains("`SIGNAL_API_TOKEN`"), "{hint}");

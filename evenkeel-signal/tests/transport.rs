@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel::config::Config;
 use evenkeel::retry::is_transient;
-use evenkeel::transport::{Collected, Inbox, Outcome, SendError, Sent};
+use evenkeel::transport::{Collected, Inbox, Outcome, SendError, Sent, Start};
 use evenkeel::{
     Action, Attachment, Bot, Conversation, DownloadError, Event, File, IntoReply, MessageId, Outbound, Reply,
     Router, SendKey, Sender, Text, Transport,
@@ -585,7 +585,7 @@ async fn some_of_a_group_is_a_success_and_the_only_person_is_not() {
 #[tokio::test]
 async fn opening_tells_versions_and_mode() {
     let standin = standin();
-    let told = signal(&standin).open().await.unwrap();
+    let told = signal(&standin).open(&Start::default()).await.unwrap();
     assert_eq!(told, format!("signal-cli-rest-api 0.100 at {}, mode json-rpc", standin.url()));
 }
 
@@ -594,7 +594,7 @@ async fn opening_fails(options: Options, answers: &[(Route, Answer)], expected: 
     for (route, answer) in answers {
         standin.answer_always(*route, answer.clone());
     }
-    let error = signal(&standin).with_token("hunter2").open().await.unwrap_err();
+    let error = signal(&standin).with_token("hunter2").open(&Start::default()).await.unwrap_err();
     let told = format!("{error:?}");
     assert!(error.to_string().contains(expected), "{told}");
     assert!(error.hint().unwrap().contains(hint), "{told}");
@@ -621,7 +621,7 @@ async fn opening_goes_on_where_a_server_emulates_only_a_part() {
     let standin = standin();
     standin.answer_always(Route::About, Answer::Status(404, "404 page not found".into()));
     standin.answer_always(Route::Accounts, Answer::Status(404, "404 page not found".into()));
-    assert!(signal(&standin).open().await.unwrap().contains("does not say what it is"));
+    assert!(signal(&standin).open(&Start::default()).await.unwrap().contains("does not say what it is"));
 }
 
 #[tokio::test]
@@ -630,7 +630,7 @@ async fn opening_names_a_server_that_is_not_there() {
     let address = gone.address();
     gone.shutdown();
     let signal = Signal::new(BOT, &format!("http://ann:hunter2@{address}/x")).unwrap();
-    let told = format!("{:?} {signal:?}", signal.open().await.unwrap_err());
+    let told = format!("{:?} {signal:?}", signal.open(&Start::default()).await.unwrap_err());
     assert!(told.starts_with(&format!("the Signal server at http://{address}/x does not answer")), "{told}");
     assert!(told.contains("hint: check that `signal-cli-rest-api` is running"), "{told}");
     assert!(!told.contains("hunter2"), "{told}");
@@ -646,7 +646,7 @@ async fn the_token_goes_with_requests_and_with_the_websocket() {
         ("SIGNAL_API_TOKEN", "hunter2"),
     ]);
     let signal = Signal::from_config(&config).unwrap().with_header("X-Room", "7");
-    signal.open().await.unwrap();
+    signal.open(&Start::default()).await.unwrap();
     send(&signal, "hi").await.unwrap();
     assert!(!format!("{signal:?} {config:?}").contains("hunter2"));
     let _receiving = connected(&standin, signal).await;

@@ -39,6 +39,17 @@ pub struct CommandSpec {
     pub deferral: Deferral,
 }
 
+/// One line: how it is written, and what it is about.
+impl fmt::Display for CommandSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.usage.as_ref().unwrap_or(&self.name))?;
+        match &self.about {
+            Some(about) => write!(f, ": {about}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What kind of text a trigger matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -119,9 +119,12 @@ pub struct Bot<T, J = DefaultJournal> {
 impl<T: Transport> Bot<T> {
     /// A bot with its journal where `EVENKEEL_JOURNAL` says: the file `evenkeel.db` in the current folder, unless told.
     pub fn new(transport: T, app: impl IntoApp) -> Self {
+        let app = app.into_app();
+        let (status, questions) = Status::new();
         Self {
             transport,
-            app: app.into_app(),
+            status: (status.with_specs(app.specs()), questions),
+            app,
             journal: Box::new(Place::open),
             executor: None,
             drain: None,
@@ -129,7 +132,6 @@ impl<T: Transport> Bot<T> {
             share_bytes: None,
             event_bytes: None,
             shutdown: None,
-            status: Status::new(),
             operator: Operator::new(),
             clock: Source::system(),
             threads: Threads::Lent,
@@ -385,7 +387,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let app = app.with_usual_handler_limit(settings.handler_limit);
         let (place, account) = (settings.place, settings.account);
-        let mut opening = Box::pin(opened(journal, place, Arc::clone(&transport), account));
+        let told = (Arc::clone(&transport), app.specs());
+        let mut opening = Box::pin(opened(journal, place, told, account));
         let (journal, recovered, greeting) = tokio::select! {
             opened = &mut opening => opened?,
             Some(()) = stops.recv() => {

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::command::CommandSpec;
 use crate::guarantee::Guarantees;
 use crate::progress::Progress;
 
@@ -16,6 +17,7 @@ use crate::progress::Progress;
 pub struct Status {
     /// The wire holds the other end; a stopped bot has dropped it.
     questions: mpsc::Sender<Question>,
+    specs: Arc<[CommandSpec]>,
 }
 
 /// What the wire can be asked.
@@ -165,7 +167,16 @@ impl Status {
     pub(crate) fn new() -> (Self, mpsc::Receiver<Question>) {
         // A full channel means that 16 askers are waiting already; the next one waits to ask.
         let (questions, receiver) = mpsc::channel(16);
-        (Self { questions }, receiver)
+        (Self { questions, specs: Arc::default() }, receiver)
+    }
+
+    pub(crate) fn with_specs(self, specs: Vec<CommandSpec>) -> Self {
+        Self { specs: specs.into(), ..self }
+    }
+
+    /// What people can ask the bot for, as [`App::specs`](crate::App::specs) tells it.
+    pub fn specs(&self) -> &[CommandSpec] {
+        &self.specs
     }
 
     /// How the bot is right now; `None` once it has stopped.

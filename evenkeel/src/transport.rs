@@ -3,6 +3,7 @@
 mod backlog;
 mod fresh;
 mod inbox;
+mod start;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub(crate) use backlog::{Backlog, Limits};
 pub use fresh::FreshIds;
 pub(crate) use inbox::Arrival;
 pub use inbox::{Collected, Inbox, Refused};
+pub use start::Start;
 
 /// A network, or anything else that events come from and actions go to.
 ///
@@ -38,12 +40,14 @@ pub trait Transport: Send + Sync + 'static {
         None
     }
 
-    /// Checks settings and other side before anything else happens, and says in one line what was found.
+    /// Checks settings and other side before anything else happens, and says in one line what was found. A network that wants to
+    /// know the bot's commands is told them here: [`Start::specs`].
     ///
     /// # Errors
     ///
     /// Whatever the operator has to mend first; the hint says how. The bot does not start.
-    fn open(&self) -> impl Future<Output = Result<String>> + Send {
+    fn open(&self, start: &Start<'_>) -> impl Future<Output = Result<String>> + Send {
+        let _ = start;
         async { Ok(String::new()) }
     }
 

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use evenkeel::transport::{Inbox, SendError, Sent};
+use evenkeel::transport::{Inbox, SendError, Sent, Start};
 use evenkeel::{Action, Conversation, Error, Event, Message, MessageId, Outbound, Result, Sender, Transport};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -55,7 +55,7 @@ impl Transport for Lines {
         "lines"
     }
 
-    async fn open(&self) -> Result<String> {
+    async fn open(&self, _: &Start<'_>) -> Result<String> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
         let (reading, writing) = stream.into_split();

@@ -23,9 +23,8 @@ pub(super) fn answer(cx: &Context, listing: Option<&Vec<Arc<Matched>>>) -> Reply
     if wanted.is_empty() {
         let mut text = String::new();
         for spec in specs {
-            let about = spec.about.as_ref().map(|about| format!(": {about}")).unwrap_or_default();
             // Writing to a string does not fail.
-            let _written = writeln!(text, "{}{about}", usage(&spec));
+            let _written = writeln!(text, "{spec}");
         }
         return Reply::text(text.trim_end());
     }
@@ -47,14 +46,10 @@ fn is_called(spec: &CommandSpec, wanted: &str) -> bool {
     names.filter(|name| !name.is_empty()).any(is_wanted)
 }
 
-fn usage(spec: &CommandSpec) -> &str {
-    spec.usage.as_ref().unwrap_or(&spec.name)
-}
-
 /// All that is known of one command.
 fn told(spec: &CommandSpec) -> String {
     let about = spec.about.as_ref().map(|about| format!("{}: {about}\n", spec.name)).unwrap_or_default();
-    let mut text = format!("{about}Usage: {}", usage(spec));
+    let mut text = format!("{about}Usage: {}", spec.usage.as_ref().unwrap_or(&spec.name));
     for line in spec.parameters.iter().filter_map(parameter) {
         text.push('\n');
         text.push_str(&line);

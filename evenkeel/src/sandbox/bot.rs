@@ -17,7 +17,7 @@ use crate::error::{DownloadError, Error, Result};
 use crate::event::{Attachment, Conversation, Event, MessageId};
 use crate::guarantee::DeliveryMode;
 use crate::reply::{Action, Outbound};
-use crate::transport::{Inbox, SendError, Sent, Transport};
+use crate::transport::{Inbox, SendError, Sent, Start, Transport};
 
 /// How many events are on their way to the journal together.
 const LIMIT_TOGETHER: usize = 64;
@@ -29,7 +29,7 @@ impl Transport for Sandbox {
         "sandbox"
     }
 
-    async fn open(&self) -> Result<String> {
+    async fn open(&self, _: &Start<'_>) -> Result<String> {
         let (people, groups) = {
             let state = self.network.lock();
             let groups = state.rooms.iter().filter(|room| room.conversation.is_group());
@@ -245,12 +245,18 @@ fn count(number: usize, one: &str, more: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::Transport;
     use crate::sandbox::Sandbox;
+    use crate::transport::{Start, Transport};
 
     #[tokio::test]
     async fn the_first_line_counts_as_people_do() {
-        assert_eq!(Transport::open(&Sandbox::new()).await.unwrap(), "3 people and 1 group in memory");
-        assert_eq!(Transport::open(&Sandbox::empty()).await.unwrap(), "0 people and 0 groups in memory");
+        assert_eq!(
+            Transport::open(&Sandbox::new(), &Start::default()).await.unwrap(),
+            "3 people and 1 group in memory"
+        );
+        assert_eq!(
+            Transport::open(&Sandbox::empty(), &Start::default()).await.unwrap(),
+            "0 people and 0 groups in memory"
+        );
     }
 }

@@ -17,6 +17,7 @@ use super::foreign;
 use super::link::{Driving, Link, link};
 use super::owned::Owned;
 use super::wire::{Beside, Receiving, Wire};
+use crate::command::CommandSpec;
 use crate::engine::{Asked, Download, Engine, HandlerRequests, Policy};
 use crate::error::{Error, Result};
 use crate::guarantee::Guarantees;
@@ -24,18 +25,19 @@ use crate::journal::{Journal, Place, Recovered};
 use crate::operator::{Operator, OperatorCommand};
 use crate::route::App;
 use crate::status::Status;
-use crate::transport::{Backlog, Inbox, Limits, Transport};
+use crate::transport::{Backlog, Inbox, Limits, Start, Transport};
 
 /// Opens the journal, once the settings are known.
 pub(super) type OpenJournal<J> = Box<dyn FnOnce(Place) -> Result<J> + Send>;
 
-/// Opens the journal and then the transport, which greets.
+/// Opens the journal and then the transport, which is told the commands and greets.
 pub(super) async fn opened<T: Transport, J: Journal>(
     journal: OpenJournal<J>,
     place: Place,
-    transport: Arc<T>,
+    (transport, specs): (Arc<T>, Vec<CommandSpec>),
     granted: Option<String>,
 ) -> Result<(J, Recovered, String)> {
+    specs.iter().for_each(|spec| tracing::debug!("people can ask for {spec}"));
     let opened = spawn_blocking(move || journal(place)).await?;
     let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
     let blocks = journal.blocks();
@@ -47,7 +49,8 @@ pub(super) async fn opened<T: Transport, J: Journal>(
         Ok((journal, recovered, is_to_keep))
     })
     .await?;
-    let greeting = foreign::caught("the transport", async { transport.open().await }).await;
+    let greeting =
+        foreign::caught("the transport", async { transport.open(&Start::new(&specs)).await }).await;
     let greeting = greeting.map_err(|error| {
         let context = format!("the {} transport could not start", transport.name());
         error.context(context)

@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use evenkeel::journal::{DeadFilter, Reason};
 use evenkeel::offload::offload;
-use evenkeel::transport::{Inbox, SendError, Sent};
+use evenkeel::transport::{Inbox, SendError, Sent, Start};
 use evenkeel::{
     App, Attachment, Bot, Context, Conversation, Event, FromEvent, IntoReply, Job, Message, Next, Outbound,
     Rejection, Reply, Result, Router, Sender, State, Transport, from_fn,
@@ -474,7 +474,7 @@ impl Transport for Shaky {
         "shaky"
     }
 
-    async fn open(&self) -> Result<String> {
+    async fn open(&self, _: &Start<'_>) -> Result<String> {
         assert!(self.opens, "in open");
         Ok(String::new())
     }

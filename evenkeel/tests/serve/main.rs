@@ -17,6 +17,7 @@ mod pages;
 mod refused;
 mod restart;
 mod slow;
+mod specs;
 mod stuck;
 mod unasked;
 mod waiting;

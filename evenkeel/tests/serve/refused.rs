@@ -9,7 +9,7 @@ use evenkeel::Outbound;
 use evenkeel::config::Config;
 use evenkeel::journal::Journal;
 use evenkeel::journal::sqlite::SqliteJournal;
-use evenkeel::transport::{Inbox, SendError, Sent};
+use evenkeel::transport::{Inbox, SendError, Sent, Start};
 use evenkeel::{App, Bot, Error, Result, Router, Transport};
 
 use crate::home::{End, Home};
@@ -29,7 +29,7 @@ impl Transport for Unheard {
         "unheard"
     }
 
-    async fn open(&self) -> Result<String> {
+    async fn open(&self, _: &Start<'_>) -> Result<String> {
         self.hears();
         Ok(String::new())
     }
@@ -189,7 +189,7 @@ impl Transport for Gate {
         Some(self.account.to_owned())
     }
 
-    async fn open(&self) -> Result<String> {
+    async fn open(&self, _: &Start<'_>) -> Result<String> {
         if self.account == self.lets_in { Ok(String::new()) } else { Err(Error::new("no such account")) }
     }
 
