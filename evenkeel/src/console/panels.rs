@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{BotHandles, Refusal};
+use crate::command::{CommandSpec, Parameter};
 use crate::error::{Error, Result};
 use crate::guarantee::Guarantees;
 use crate::job::Waiting;
@@ -41,6 +42,7 @@ pub(super) fn routes() -> Router<BotHandles> {
         .route("/api/dead/discard", post(discard))
         .route("/api/jobs", get(jobs))
         .route("/api/jobs/cancel", post(cancel))
+        .route("/api/commands", get(commands))
         .route("/api/guarantees", get(guarantees))
         .route("/api/slow", get(slow))
         .route("/api/pardon", post(pardon))
@@ -261,6 +263,54 @@ async fn cancel(
     Json(cancel): Json<Cancel>,
 ) -> Result<Json<bool>, Refusal> {
     Ok(Json(answered(handles.jobs.cancel(cancel.name)).await?))
+}
+
+/// What people can ask for.
+#[derive(Serialize)]
+struct Command<'a> {
+    name: &'a str,
+    usage: Option<&'a str>,
+    about: Option<&'a str>,
+    aliases: &'a [String],
+    is_hidden: bool,
+    /// Whether it is for some people or in some conversations alone. Who they are is in the bot's program.
+    is_restricted: bool,
+    parameters: Vec<Taken<'a>>,
+}
+
+/// What a command takes.
+#[derive(Serialize)]
+struct Taken<'a> {
+    name: &'a str,
+    /// In the words of people.
+    kind: String,
+    about: Option<&'a str>,
+    is_required: bool,
+}
+
+impl<'a> Command<'a> {
+    fn new(spec: &'a CommandSpec) -> Self {
+        let taken = |one: &'a Parameter| Taken {
+            name: &one.name,
+            kind: one.kind.to_string(),
+            about: one.about.as_deref(),
+            is_required: one.is_required,
+        };
+        Self {
+            name: &spec.name,
+            usage: spec.usage.as_deref(),
+            about: spec.about.as_deref(),
+            aliases: &spec.aliases,
+            is_hidden: spec.is_hidden,
+            is_restricted: spec.senders.is_some() || spec.conversations.is_some(),
+            parameters: spec.parameters.iter().map(taken).collect(),
+        }
+    }
+}
+
+async fn commands(State(handles): State<BotHandles>) -> Response {
+    let commands: Vec<_> = handles.status.specs().iter().map(Command::new).collect();
+    Json(commands).into_response()
 }
 
 async fn guarantees(State(handles): State<BotHandles>) -> Result<Json<Guarantees>, Refusal> {

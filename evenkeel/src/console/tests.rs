@@ -55,6 +55,7 @@ async fn nothing_is_there_without_the_token() {
         "/api/stream",
         "/api/dead?text=true",
         "/api/jobs",
+        "/api/commands",
         "/api/dead/export",
         "/api/guarantees",
         "/api/slow",
@@ -253,4 +254,26 @@ async fn the_stream_says_which_bot_it_is_and_ends_with_the_console() {
     );
     drop(serving);
     assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn the_commands_are_told_with_what_they_take() {
+    let ((status, _), (Operator { letters, jobs }, _)) = (Status::new(), Operator::new());
+    let ban = |_: crate::Args<(crate::Person, Option<String>)>| async {};
+    let trigger = crate::Trigger::command("!ban")
+        .alias("!out")
+        .senders(["alice"])
+        .parameters([("who", "to ban"), ("why", "")]);
+    let app = crate::Router::new().route(trigger, ban).command("!ping", || async {}).with_state(());
+    let handles = BotHandles { status: status.with_specs(app.specs()), letters, jobs };
+    let asked = Request::get("/api/commands").body(Body::empty()).unwrap();
+    let answer = shared(handles).oneshot(asked).await.unwrap();
+    let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let person =
+        serde_json::json!({ "name": "who", "kind": "a person", "about": "to ban", "is_required": true });
+    assert_eq!(told[0]["parameters"][0], person);
+    assert_eq!((&told[0]["usage"], &told[0]["is_restricted"]), (&"!ban <who> [why]".into(), &true.into()));
+    assert_eq!((&told[0]["aliases"][0], &told[1]["usage"]), (&"!out".into(), &"!ping".into()));
+    assert!(!told.to_string().contains("alice"), "who may use it is nobody's business: {told}");
 }

@@ -155,6 +155,18 @@ async fn the_guarantees_in_force_are_shown() {
 }
 
 #[tokio::test]
+async fn what_people_can_ask_for_is_listed() {
+    let mut stage = Stage::open("specs").await;
+    stage.open_tab("specs").await;
+    stage.browser.wait("document.querySelectorAll('#specs > li').length > 0").await;
+    let list = "[...document.querySelectorAll('#specs > li .what')].map((what) => what.textContent)";
+    let told = stage.browser.evaluate(list).await;
+    assert!(told.as_array().unwrap().contains(&json!("!remind [text]")), "{told}");
+    stage.assert_the_panel_fits().await;
+    stage.close();
+}
+
+#[tokio::test]
 async fn nothing_is_asked_while_nobody_looks() {
     let mut stage = Stage::open_with("asked", EAR).await;
     let seconds = "new Promise((done) => setTimeout(done, 2500))";

@@ -1,4 +1,4 @@
-// What the operator sees beside the live view: dead letters, jobs, and what the bot promises.
+// What the operator sees beside the live view: dead letters, jobs, commands, and what the bot promises.
 
 import { $, act, coded, long, make, reorder } from "./parts.js";
 
@@ -13,14 +13,14 @@ const REASONS = {
   parked: "The handler failed, and its conversation waits: a replay keeps its place.",
   rate_limited: "The network limits the account: replay once that is over, or a challenge is solved.",
 };
-const VIEWS = ["live", "dead", "jobs", "promises"];
+const VIEWS = ["live", "dead", "jobs", "specs", "promises"];
 const SURE_MS = 4000;
 const STEP = 50; // letters and jobs that are shown at first, and as many more each time that more are asked for
 const MOST = 1000;
 
 const letters = new Map(); // id -> {item, said, node, time}
 const jobs = new Map(); // name -> {item, said, node, time}
-const loads = { dead: loadDead, jobs: loadJobs, promises: loadPromises };
+const loads = { dead: loadDead, jobs: loadJobs, specs: loadSpecs, promises: loadPromises };
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const word = (reason) => reason.replaceAll("_", " ");
 let chatName = (id) => id;
@@ -28,6 +28,7 @@ const shown = { dead: STEP, jobs: STEP };
 let view = "live";
 let isLooking = false;
 let arePromisesKnown = false;
+let areSpecsKnown = false;
 let seen = null; // how many letters, counted since the bot began, were there to be seen
 
 /// Gives the panels the names of the chats.
@@ -38,6 +39,7 @@ export function startOperator(names) {
 /// A bot has come, perhaps another one.
 export function lookAgain() {
   arePromisesKnown = false;
+  areSpecsKnown = false;
   seen = null;
   look();
 }
@@ -297,6 +299,28 @@ function given(args) {
   const one = (value) => (typeof value === "string" ? value : JSON.stringify(value));
   const text = Array.isArray(args) ? args.map(one).join(" · ") : one(args);
   return text.length > 600 ? `${text.slice(0, 600)}…` : text;
+}
+
+// ---- commands -----------------------------------------------------------------------------------------------------
+
+async function loadSpecs() {
+  if (areSpecsKnown) return;
+  const specs = await read("/api/commands");
+  areSpecsKnown = true;
+  $("specs").replaceChildren(...specs.map(fillSpec));
+  $("specs-none").hidden = specs.length > 0;
+}
+
+function fillSpec(spec) {
+  const marks = [spec.is_hidden && "hidden", spec.is_restricted && "not for everybody"].filter(Boolean);
+  const also = spec.aliases.length ? `also ${spec.aliases.join(", ")}` : null;
+  const taken = spec.parameters.map(({ name, kind, about, is_required }) =>
+    [`${name}: ${about ?? kind}`, about && kind, !is_required && "may be left out"].filter(Boolean).join(", "));
+  return make("li", {},
+    make("p", { className: "what" }, make("strong", { textContent: spec.usage ?? spec.name, title: spec.name }),
+      ...marks.map((mark) => make("span", { className: "class", textContent: mark }))),
+    make("p", { className: "facts", textContent: [spec.about, also].filter(Boolean).join(" · ") }),
+    ...taken.map((line) => make("p", { className: "facts", dir: "auto", textContent: line })));
 }
 
 // ---- guarantees ---------------------------------------------------------------------------------------------------
