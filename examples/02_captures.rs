@@ -37,11 +37,13 @@ async fn convert(Args((degrees, unit)): Args<(f64, Unit)>) -> String {
     }
 }
 
-fn app() -> App {
+pub(crate) fn app() -> App {
+    // What a struct calls its fields is known; what a tuple holds gets its names here, or from the usage.
+    let add_names = Trigger::regex(r"^(-?\d{1,15}) ?\+ ?(-?\d{1,15})$").parameters(["a", "b"]);
     let convert_usage = Trigger::command("!convert").usage("!convert <degrees> celsius|fahrenheit");
     Router::new()
         .regex(r"^!order (?P<count>\d{1,3}) (?P<what>\w+)( (?P<note>.+))?$", order)
-        .regex(r"^(-?\d{1,15}) ?\+ ?(-?\d{1,15})$", add)
+        .route(add_names, add)
         .route(convert_usage, convert)
         .with_state(())
 }

@@ -36,7 +36,7 @@ async fn show(lists: State<Lists>, here: Conversation) -> String {
     })
 }
 
-fn app() -> App {
+pub(crate) fn app() -> App {
     let list = Router::new()
         .route(Trigger::command("add").usage("add <item>").about("puts something on the list"), add)
         .route(Trigger::command("show").about("shows the list"), show)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evenkeel::limit::RateLimits;
 use evenkeel::sandbox::{Page, Sandbox};
-use evenkeel::{App, Event, FromRef, IntoReply, Next, Reply, Router, Sender, State, Text, from_fn};
+use evenkeel::{App, Event, FromRef, IntoReply, Next, Reply, Rest, Router, Sender, State, from_fn};
 
 #[derive(Clone)]
 struct Shared {
@@ -40,15 +40,15 @@ async fn in_plain_words(event: Event, next: Next) -> Reply {
     next.run(plain.map_or(event.clone(), |plain| event.with_text(plain))).await
 }
 
-async fn echo(Text(text): Text) -> String {
-    text.trim_start_matches("!echo ").to_owned()
+async fn echo(Rest(text): Rest) -> String {
+    text
 }
 
 async fn about() -> &'static str {
     "I repeat what members say."
 }
 
-fn app() -> App {
+pub(crate) fn app() -> App {
     let members = Arc::new(HashSet::from(["alice", "carol"]));
     let limits = RateLimits::new(3, Duration::from_secs(10));
     // A layer covers the router it is called on; `!about` is open to everybody.

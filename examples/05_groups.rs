@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use evenkeel::sandbox::{Page, Sandbox};
-use evenkeel::{App, Context, Conversation, Event, Message, Reaction, Reply, Router, Sender, State, Trigger};
+use evenkeel::{
+    App, Args, Context, Conversation, Event, Person, Reaction, Reply, Router, Sender, State, Trigger,
+};
 
 /// Hearts by person.
 #[derive(Clone, Default)]
@@ -20,9 +22,9 @@ impl Hearts {
     }
 }
 
-/// A quote, and a mention that notifies.
-async fn hug(who: Sender, message: Message) -> Reply {
-    let hugged = message.mentions.into_iter().next().map_or(who, |mention| mention.who);
+/// A quote, and a mention that notifies. A person is who is mentioned, or who wrote what is being answered.
+async fn hug(who: Sender, Args(person): Args<Option<Person>>) -> Reply {
+    let hugged = person.map_or(who, |Person(person)| person);
     Reply::text("a hug for ").mention(&hugged).quoting()
 }
 
@@ -51,7 +53,7 @@ async fn close() -> &'static str {
     "closed for today"
 }
 
-fn app() -> App {
+pub(crate) fn app() -> App {
     Router::new()
         .command("!hug", hug)
         .command("!where", where_am_i)

@@ -3,16 +3,13 @@
 
 use evenkeel::offload::{blocking, offload};
 use evenkeel::sandbox::{Page, Sandbox};
-use evenkeel::{App, Context, Error, File, Message, Result, Router};
+use evenkeel::{App, Args, Attachment, Context, File, Result, Router};
 
 /// Counts the letters of a file. The download and the counting take long, so the person sees how it goes.
-async fn count(cx: Context, message: Message) -> Result<()> {
-    let [attachment, ..] = message.attachments.as_slice() else {
-        return Err(Error::for_user("Send me a file with `!count` as its caption."));
-    };
+async fn count(cx: Context, Args(attachment): Args<Attachment>) -> Result<()> {
     cx.typing();
     let note = cx.reply_now("fetching the file").await?;
-    let bytes = cx.download(attachment).await?;
+    let bytes = cx.download(&attachment).await?;
     cx.reply_now(evenkeel::Reply::edit(note.clone(), "counting")).await.ok();
     // CPU work goes to its own bounded pool, so that it holds nobody up.
     let letters = offload(move || bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count()).await?;
@@ -30,7 +27,7 @@ fn report() -> Result<File> {
     Ok(File::new("report.csv", "text/csv", rows))
 }
 
-fn app() -> App {
+pub(crate) fn app() -> App {
     Router::new().command("!count", count).command("!report", blocking(report)).with_state(())
 }
 
@@ -52,6 +49,6 @@ mod tests {
         assert_eq!(replies, ["fetching the file"]);
         assert_eq!(replies.edits(), ["counting", "3 letters"]);
         assert_eq!(chat.say("!report").await.files(), ["report.csv"]);
-        assert_eq!(chat.say("!count").await, ["Send me a file with `!count` as its caption."]);
+        assert_eq!(chat.say("!count").await, ["A file is missing: write this below the file that you send."]);
     }
 }

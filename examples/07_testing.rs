@@ -14,9 +14,10 @@ async fn remind(cx: Context, Args((minutes, what)): Args<(u64, String)>) -> Resu
     Ok(format!("remember: {what}"))
 }
 
-fn app() -> App {
+pub(crate) fn app() -> App {
     // It waits on purpose: without this it would end after five minutes.
-    Router::new().route(Trigger::command("!remind").within(Duration::MAX), remind).with_state(())
+    let trigger = Trigger::command("!remind").parameters(["minutes", "what"]).within(Duration::MAX);
+    Router::new().route(trigger, remind).with_state(())
 }
 
 fn main() -> evenkeel::Result<()> {

@@ -14,7 +14,7 @@ async fn echo(Rest(text): Rest) -> Reply {
     Reply::text(text).quoting()
 }
 
-fn app() -> App {
+pub(crate) fn app() -> App {
     Router::new()
         .route(Trigger::command("!ping").about("answers pong"), ping)
         .route(Trigger::command("!echo").about("repeats you").usage("!echo <text>"), echo)

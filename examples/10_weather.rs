@@ -9,7 +9,7 @@ use evenkeel::{App, Captures, Context, Result, Router, State};
 use serde::Deserialize;
 
 #[derive(Clone)]
-struct Service(String);
+pub(crate) struct Service(pub(crate) String);
 
 #[derive(Deserialize)]
 struct City {
@@ -44,7 +44,7 @@ fn expensive_calculation(readings: &[f64]) -> f64 {
     readings.iter().sum::<f64>() / readings.len().max(1) as f64
 }
 
-fn app(service: Service) -> App {
+pub(crate) fn app(service: Service) -> App {
     Router::new().regex(r"^!weather (?P<city>[\w .-]{1,64})$", weather).with_state(service)
 }
 

@@ -63,10 +63,13 @@ async fn good_morning(cx: Context) {
     cx.send(&Conversation::group("crew"), "good morning");
 }
 
-fn app() -> App {
+pub(crate) fn app() -> App {
+    let what = ("what", "what I shall remind you of");
+    let once = Trigger::command("!remind").usage("!remind 10m <what>").about("reminds you once");
+    let daily_at = Trigger::command("!daily").usage("!daily 09:00 <what>").about("reminds you each day");
     Router::new()
-        .route(Trigger::command("!remind").usage("!remind 10m <what>").about("reminds you once"), remind)
-        .route(Trigger::command("!daily").usage("!daily 09:00 <what>").about("reminds you each day"), daily)
+        .route(once.parameters([("pause", "as in 90s, 10m, 2h, 1d"), what]), remind)
+        .route(daily_at.parameters([("time", "as in 09:00"), what]), daily)
         .route(Trigger::command("!reminders").about("lists what is to come"), list)
         .route(Trigger::command("!forget").usage("!forget <id>").about("cancels a reminder"), forget)
         .job(ring)

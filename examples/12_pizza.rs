@@ -41,7 +41,7 @@ async fn complaints(State(shop): State<Shop>) -> String {
 
 /// Stands for a bank and a kitchen.
 #[derive(Clone, Default)]
-struct Shop {
+pub(crate) struct Shop {
     charges: Arc<AtomicU32>,
     /// How often the oven will be cold.
     colds: Arc<AtomicU32>,
@@ -63,7 +63,7 @@ impl Shop {
     }
 }
 
-fn app(shop: Shop) -> App {
+pub(crate) fn app(shop: Shop) -> App {
     let patient = Retry::strict().with_attempts(6).within(Duration::from_secs(60));
     let office = Arc::clone(&shop.complaints);
     Router::new()

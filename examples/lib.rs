@@ -17,3 +17,6 @@
 //! | `signal_bench` | the bot that measurements use |
 
 #![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod specs;
