@@ -2,6 +2,7 @@
 
 mod heart;
 mod kills;
+mod ports;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ Usage: evenkeel-bench signal [SCENARIO] [OPTIONS]
        evenkeel-bench memory                  what a bot keeps of a million idle conversations
        evenkeel-bench journal                 what the record on a file costs, beside a bare sync of the same disk
        evenkeel-bench heart [PART] [OPTIONS]  what the record costs in time, in work and in memory, beside its bars
+       evenkeel-bench ports [PART]            deadlines of the network while everything else stands still
        evenkeel-bench kills [OPTIONS]         kill -9 at random moments: what is lost, reordered, answered twice
        evenkeel-bench planted                 bugs in a model of the bot, and whether the checker of `kills` sees them
        evenkeel-bench standin [ADDRESS]       the server alone, until it is killed
@@ -91,6 +93,8 @@ Options of `kills`:
   --conversations N    how many people write (50)
   --send-ms N          how long a send takes, over lines (10)
   --signal             over the Signal stand-in, which acknowledges nothing, in place of lines over TCP
+  --replayed           over lines that nobody acknowledges: the network keeps all, and the bot reads on from its cursor
+  --hasty              the same with a cursor that is kept before its events, which has to lose messages
   --power              each end is a power cut: what was not synced is gone, or there in part
   --lie                the same on a disk that swallows each sync, which has to lose messages: else the loop is blind
   --full               the disk of the journal is full again and again, for a second or two
@@ -132,6 +136,8 @@ pub(crate) enum Command {
     Heart(crate::heart::Plan),
     Kills(crate::kills::Plan),
     Planted,
+    /// All of them if none is named.
+    Ports(Vec<crate::ports::Part>),
     /// Hidden: what `poll` runs under valgrind.
     PollLoop(Loop, u64),
     Standin(SocketAddr),
@@ -161,6 +167,7 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command,
             "guard" => guard(&mut parser),
             "kills" => kills::read(&mut parser),
             "heart" => heart::read(&mut parser),
+            "ports" => ports::read(&mut parser),
             "planted" => alone(&mut parser, Command::Planted),
             "poll-loop" => poll_loop(&mut parser),
             "journal" => alone(&mut parser, Command::Journal),

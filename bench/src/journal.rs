@@ -100,7 +100,7 @@ fn promise(sequence: u64) -> Entry {
     let conversation = Conversation::direct(format!("+1555{:07}", sequence % 5000));
     let action = reply.actions()[0].clone();
     Entry::Promise {
-        outbound: Outbound { conversation, action, key },
+        outbound: Outbound::new(conversation, action, key),
         command: "!ping".to_owned(),
         begins: true,
     }

@@ -10,6 +10,7 @@ mod signal;
 mod journal;
 mod kills;
 mod heart;
+mod ports;
 mod router;
 mod poll;
 mod memory;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Sync(folder) => heart::disk::print(&folder),
         Command::Busy => heart::beside::busy(),
         Command::Kills(plan) => kills::run(&plan),
+        Command::Ports(only) => ports::run(&only),
         Command::Planted => kills::planted::run(),
         Command::PollLoop(which, polls) => {
             which.run(polls);

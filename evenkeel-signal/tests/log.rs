@@ -47,11 +47,11 @@ async fn logs_tell_of_gaps_and_hold_no_number_token_or_words() {
     let signal = Signal::new(BOT, &standin.url()).unwrap().with_token("hunter2");
     let failure = Answer::Refused("Failed to send secret words".into());
     standin.answer_next(Route::Send, [Answer::Status(503, "secret words".into()), failure]);
-    let outbound = Outbound {
-        conversation: Conversation::direct(Person::alice().uuid),
-        action: Reply::text("secret words").actions()[0].clone(),
-        key: SendKey { sequence: 1, index: 0 },
-    };
+    let outbound = Outbound::new(
+        Conversation::direct(Person::alice().uuid),
+        Reply::text("secret words").actions()[0].clone(),
+        SendKey { sequence: 1, index: 0 },
+    );
     for _ in 0..2 {
         signal.send(&outbound).await.unwrap_err();
     }

@@ -130,11 +130,11 @@ async fn a_reply_that_is_not_let_through_is_refused_and_sent_once() {
     for (answer, status) in ANSWERS {
         for action in actions {
             let (signal, requests) = proxy(answer);
-            let outbound = Outbound {
-                conversation: Conversation::direct("6e1f0c5a-0000-4000-8000-000000000001"),
-                action: action(target()),
-                key: SendKey { sequence: 1, index: 0 },
-            };
+            let outbound = Outbound::new(
+                Conversation::direct("6e1f0c5a-0000-4000-8000-000000000001"),
+                action(target()),
+                SendKey { sequence: 1, index: 0 },
+            );
             let error: SendError = signal.send(&outbound).await.expect_err(answer);
             assert_eq!(error.outcome(), Outcome::Refused, "{error}: the server has not seen it");
             let text = error.to_string();

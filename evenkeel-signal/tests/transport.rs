@@ -59,7 +59,7 @@ fn outbound(conversation: Conversation, reply: impl IntoReply) -> Outbound {
     let reply = reply.into_reply();
     let action = reply.actions().first().unwrap().clone();
     let key = SendKey { sequence: 1, index: 0 };
-    Outbound { conversation, action, key }
+    Outbound::new(conversation, action, key)
 }
 
 fn to_alice(reply: impl IntoReply) -> Outbound {

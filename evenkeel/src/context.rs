@@ -230,7 +230,7 @@ impl Context {
         // Nothing is kept of it, so it takes no index from what is.
         let key = SendKey { sequence: self.call.attempt.sequence, index: u32::MAX };
         let (conversation, action) = (self.event.conversation().clone(), Action::Typing { is_started: true });
-        let outbound = Outbound { conversation, action, key };
+        let outbound = Outbound::new(conversation, action, key);
         self.request(HandlerRequest::Act { outbound, command: Box::default(), answer: None });
     }
 
@@ -259,7 +259,14 @@ impl Context {
     fn address(&self, conversation: &Conversation, action: Action) -> Outbound {
         let index = self.call.index.fetch_add(1, Ordering::Relaxed);
         let key = SendKey { sequence: self.call.attempt.sequence, index };
-        Outbound { conversation: conversation.clone(), action, key }
+        self.with_token(Outbound::new(conversation.clone(), action, key))
+    }
+
+    /// What the event brought goes back with what is said where it came from.
+    fn with_token(&self, outbound: Outbound) -> Outbound {
+        let event = &self.call.attempt.event;
+        let token = event.token().filter(|_| outbound.conversation == *event.conversation());
+        outbound.with_token(token.cloned())
     }
 
     /// Asks the engine.

@@ -54,7 +54,7 @@ pub(crate) use job::{Again, JobBody};
 use jobs::Jobs;
 use loading::Loading;
 pub(crate) use loading::NameCommand;
-pub(crate) use port::{Input, Load, Now, Output, Policy, Remaining};
+pub(crate) use port::{Ended, Input, Load, Now, Output, Policy, Remaining};
 use probation::Probation;
 pub(crate) use request::{Asked, Download, HandlerRequest, HandlerRequests, Offer};
 pub(crate) use slots::Slots;

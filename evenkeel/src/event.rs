@@ -2,6 +2,8 @@
 
 mod addressed;
 mod person;
+mod cursor;
+mod token;
 pub(crate) mod spelling;
 
 use std::fmt;
@@ -11,9 +13,11 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::cursor::Cursor;
 pub use self::person::Person;
 pub(crate) use self::person::{ATTACHMENT, CONVERSATION, PERSON};
 use self::spelling::is_same;
+pub use self::token::{Deadline, ReplyToken};
 use crate::{moment, reserved};
 
 /// Something that came in. Cloning is cheap: the content is shared.
@@ -42,6 +46,19 @@ struct Content {
     /// Who the bot is, where the event may name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bot: Option<Sender>,
+    /// What its replies need: a secret, which the journal alone writes down.
+    #[serde(default, skip_serializing)]
+    token: Option<ReplyToken>,
+    /// What concerns its arrival alone, and is taken out there.
+    #[serde(skip)]
+    arriving: Option<Box<Arriving>>,
+}
+
+/// What a transport says of an event beside the event.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arriving {
+    pub(crate) cursor: Option<Cursor>,
+    pub(crate) deadline: Option<Deadline>,
 }
 
 /// The kinds of event. Each has an accessor on [`Event`], which is also what [`Router::on`](crate::Router::on) takes.
@@ -78,7 +95,9 @@ impl Event {
         what: impl Into<EventKind>,
     ) -> Self {
         let (id, what) = (id.into(), what.into());
-        Self(Arc::new(Content { id, conversation, sender, what, sent_ms: 0, bot: None }))
+        let content =
+            Content { id, conversation, sender, what, sent_ms: 0, bot: None, token: None, arriving: None };
+        Self(Arc::new(content))
     }
 
     /// Sets when it was sent, by the sender's clock. It is kept to the millisecond.
@@ -90,6 +109,45 @@ impl Event {
     pub(crate) fn with_sent_ms(mut self, sent_ms: u64) -> Self {
         Arc::make_mut(&mut self.0).sent_ms = sent_ms;
         self
+    }
+
+    /// Says how far its source has been read with this event: kept together with it, and found again by the next start. Events of one
+    /// source have to be handed over in the order of their cursors.
+    #[must_use]
+    pub fn with_cursor(mut self, cursor: Cursor) -> Self {
+        self.arriving().cursor = Some(cursor);
+        self
+    }
+
+    /// Says what its replies need to have back. It concerns those alone that go to its own conversation.
+    #[must_use]
+    pub fn with_token(mut self, token: ReplyToken) -> Self {
+        Arc::make_mut(&mut self.0).token = Some(token);
+        self
+    }
+
+    /// Says by when something must have gone out. Only an event with a [token](Self::with_token) can have a deadline: by that it is
+    /// known what has gone out.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Deadline) -> Self {
+        self.arriving().deadline = Some(deadline);
+        self
+    }
+
+    fn arriving(&mut self) -> &mut Arriving {
+        Arc::make_mut(&mut self.0).arriving.get_or_insert_default()
+    }
+
+    /// What concerns its arrival alone; it has that no more.
+    pub(crate) fn take_arriving(&mut self) -> Option<Box<Arriving>> {
+        // An event that has none is not even looked at as one's own, which may copy it.
+        self.0.arriving.as_ref()?;
+        Arc::make_mut(&mut self.0).arriving.take()
+    }
+
+    /// What its replies need to have back.
+    pub fn token(&self) -> Option<&ReplyToken> {
+        self.0.token.as_ref()
     }
 
     /// Replaces the text of a message, for layers that rewrite what people say. Other kinds stay as they are.
@@ -106,6 +164,11 @@ impl Event {
     /// The transport's stable name for this event, unique within one bot.
     pub fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// The same, shared instead of copied.
+    pub(crate) fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.0.id)
     }
 
     /// Where a reply goes.
@@ -247,7 +310,8 @@ impl Event {
             EventKind::Other(other) => other.name.len(),
         };
         let who = self.sender().size_bytes() + self.conversation().id().len();
-        size_of::<Content>() + self.id().len() + who + text
+        let token = self.token().map_or(0, ReplyToken::size_bytes);
+        size_of::<Content>() + self.id().len() + who + text + token
     }
 }
 

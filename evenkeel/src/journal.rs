@@ -162,6 +162,8 @@ pub struct Recovered {
     pub latest_ms: u64,
     /// The values of [`TRANSPORT`], by name.
     pub kept: Vec<(String, Bytes)>,
+    /// How far each source has been read, by its name: as the last [`Entry::Cursor`] of it said.
+    pub cursors: Vec<(String, Bytes)>,
     /// Whether there is more, which [`Query::Load`] asks for.
     pub has_more: bool,
 }

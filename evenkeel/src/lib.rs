@@ -126,14 +126,15 @@ pub use dialogue::Dialogue;
 pub use error::{DownloadError, Error, Problem, Result};
 pub use evenkeel_guard::isolate;
 pub use event::{
-    Attachment, Conversation, ConversationKind, Deletion, Edit, Event, EventKind, JobFired, Mention, Message,
-    MessageId, Other, Person, PollVote, Quote, Reaction, Receipt, ReceiptKind, Sender, Typing,
+    Attachment, Conversation, ConversationKind, Cursor, Deadline, Deletion, Edit, Event, EventKind, JobFired,
+    Mention, Message, MessageId, Other, Person, PollVote, Quote, Reaction, Receipt, ReceiptKind, ReplyToken,
+    Sender, Typing,
 };
 pub use extract::{Addressed, Args, Captures, FromEvent, FromRef, Rejection, Rest, State, Text};
 pub use handler::{FromEventAll, Handler};
 pub use job::{Job, JobFunction, JobId, Unspoken};
 pub use layer::{FromFn, HandlerLayer, LayerFunction, Next, Route, from_fn};
-pub use reply::{Action, Draft, File, HandlerError, IntoReply, Outbound, Quoting, Reply, SendKey};
+pub use reply::{Action, Answered, Draft, File, HandlerError, IntoReply, Outbound, Quoting, Reply, SendKey};
 pub use route::{App, IntoApp, Router};
 pub use serve::{Bot, run, serve};
 pub use transport::Transport;

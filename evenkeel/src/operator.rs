@@ -18,7 +18,7 @@ use crate::status::Status;
 /// # async fn again() {
 /// let bot = Bot::new(Sandbox::new(), Router::new());
 /// let letters = bot.dead_letters();
-/// tokio::spawn(bot.serve());
+/// tokio::spawn(bot.on_this_runtime().serve());
 /// let failed = DeadFilter { reason: Some(Reason::Failed), ..DeadFilter::default() };
 /// let count = letters.replay(failed).await;
 /// # }
@@ -47,7 +47,7 @@ pub struct DeadLetters {
 /// let bot = Bot::new(sandbox.clone(), Router::new().command("!remind", remind).job(ring)).in_memory();
 /// let bot = bot.with_shutdown(std::future::pending());
 /// let (jobs, status) = (bot.jobs(), bot.status());
-/// tokio::spawn(bot.serve());
+/// tokio::spawn(bot.on_this_runtime().serve());
 /// sandbox.say("alice", "alice", "!remind").expect("Alice is there");
 /// while status.snapshot().await.expect("the bot runs").handled == 0 {
 ///     tokio::task::yield_now().await;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::event::{Conversation, Mention, Message, MessageId, Quote, Sender};
+use crate::event::{Conversation, Mention, Message, MessageId, Quote, ReplyToken, Sender};
 
 /// What a handler answers with: any number of actions, or a failure.
 ///
@@ -347,6 +347,7 @@ impl<T: IntoReply, E: HandlerError> IntoReply for Result<T, E> {
 
 /// An action addressed to a conversation, as the outbox holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Outbound {
     /// Where it goes.
     pub conversation: Conversation,
@@ -354,6 +355,40 @@ pub struct Outbound {
     pub action: Action,
     /// Tells this action from every other one, and stays the same when it is sent again.
     pub key: SendKey,
+    /// What the event brought that asked for it, unless that is too old by now, or the action goes elsewhere.
+    #[serde(default, skip_serializing)]
+    pub token: Option<ReplyToken>,
+    /// What has gone out by that token before.
+    #[serde(skip)]
+    pub answered: Answered,
+}
+
+/// What has gone out by the [token](ReplyToken) of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answered {
+    /// Nobody knows: the process was started again since, or it is long ago. The network knows.
+    #[default]
+    Unknown,
+    /// Nothing: this is the first answer.
+    Nothing,
+    /// That the bot works on it, see [`Transport::defer`](crate::Transport::defer): this takes its place.
+    Deferred,
+    /// An answer: this is another one.
+    Answered,
+}
+
+impl Outbound {
+    /// An action without a token.
+    pub fn new(conversation: Conversation, action: Action, key: SendKey) -> Self {
+        Self { conversation, action, key, token: None, answered: Answered::Unknown }
+    }
+
+    /// The same with what the event has brought.
+    #[must_use]
+    pub fn with_token(self, token: Option<ReplyToken>) -> Self {
+        Self { token, ..self }
+    }
 }
 
 /// The identity of an outgoing action: which event asked for it, and which of its actions it is.

@@ -51,6 +51,19 @@ pub(crate) fn person(id: &str) -> String {
     format!("\0person:{id}")
 }
 
+/// The name of a source of events in the record, by the network's name, which is empty for the primary one.
+pub(crate) fn source(network: &str, source: &str) -> String {
+    if network.is_empty() { source.to_owned() } else { format!("\0{network}\0{source}") }
+}
+
+/// The source of this network that has this name in the record; `None` if it is another's.
+pub(crate) fn source_of<'a>(network: &str, name: &'a str) -> Option<&'a str> {
+    if network.is_empty() {
+        return Some(name).filter(|name| !is_reserved(name));
+    }
+    name.strip_prefix(MARK)?.strip_prefix(network)?.strip_prefix(MARK)
+}
+
 /// The scope of a network's values.
 pub(crate) fn network(name: &str) -> String {
     format!("\0network:{name}")
@@ -72,6 +85,8 @@ mod tests {
             wait(0),
             person("alice"),
             network("signal"),
+            source("", "shard 0"),
+            source("discord", "shard 0"),
         ];
         let kept = [
             "\0schedule bot::sweep",
@@ -83,9 +98,22 @@ mod tests {
             "\0wait 0",
             "\0person:alice",
             "\0network:signal",
+            "shard 0",
+            "\0discord\0shard 0",
         ];
         assert_eq!(names, kept);
-        assert!(names.iter().all(|name| is_reserved(name) && !is_reserved(shown(name))));
+        assert!(names.iter().all(|name| !is_reserved(shown(name))));
+    }
+
+    #[test]
+    fn a_source_belongs_to_one_network() {
+        for (network, name) in [("", "0"), ("", ""), ("discord", "0"), ("disc", "ord 0"), ("discord", "")] {
+            let kept = source(network, name);
+            for other in ["", "discord", "disc", "signal"] {
+                let found = source_of(other, &kept);
+                assert_eq!(found, (other == network).then_some(name), "{kept:?} in {other:?}");
+            }
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -22,8 +23,10 @@ use crate::event::{Attachment, Conversation, Deletion, Edit, MessageId, Reaction
 use crate::reply::{Draft, File, Quoting};
 
 mod log;
+mod answers;
 mod changes;
 mod network;
+mod answering;
 mod reader;
 mod bot;
 #[cfg(feature = "page")]
@@ -35,6 +38,7 @@ pub use log::{LogEntry, Reactions};
 pub use page::{Page, Sign, Step};
 pub use reader::{Changes, Lagged};
 
+use answers::Answers;
 use network::{Network, No, State};
 
 /// How many of the newest messages a [`Scene`] shows.
@@ -131,6 +135,29 @@ impl Sandbox {
             state.open(conversation.clone(), name, members);
             Ok(conversation)
         })
+    }
+
+    /// Makes it a network that wants an answer to each message within this time, or a word that the bot works on it: after that it
+    /// takes none. The bot says that word by itself, and its answer takes the place of that.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use evenkeel::sandbox::Sandbox;
+    ///
+    /// let sandbox = Sandbox::new().with_deadline(Duration::from_secs(3));
+    /// sandbox.say("alice", "alice", "!report")?;
+    /// assert_eq!(sandbox.missed_deadlines(), 0);
+    /// # Ok::<(), evenkeel::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_deadline(self, within: Duration) -> Self {
+        self.network.lock().answers = Some(Answers::within(within));
+        self
+    }
+
+    /// How many messages had neither an answer nor a word in time.
+    pub fn missed_deadlines(&self) -> u64 {
+        self.network.lock().answers.as_ref().map_or(0, Answers::missed)
     }
 
     /// Shows this network on a page for as long as a bot is connected.

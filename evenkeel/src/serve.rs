@@ -21,20 +21,21 @@ mod signals;
 mod driver;
 mod wire;
 mod opening;
+mod apart;
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use evenkeel_guard::{Executor, Label, Task};
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
 #[cfg(feature = "page")]
 use crate::console::{About, BotHandles, Console, program};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
 use crate::moment;
@@ -43,11 +44,11 @@ use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
 use crate::transport::{Limits, Transport};
 use clock::Source;
-use leaving::{GRACE, let_go};
+use leaving::let_go;
 use opening::{OpenJournal, Parts, Threads, opened};
 use owned::Owned;
+use settings::Settings;
 pub(crate) use settings::guarding;
-use settings::{Guard, Settings};
 use wire::Ends;
 
 /// How long a bot that was told to stop goes on finishing, unless told otherwise.
@@ -77,10 +78,11 @@ pub fn run(transport: impl Transport, app: impl IntoApp) -> Result<()> {
     Bot::new(transport, app).run()
 }
 
-/// Runs a bot until SIGTERM, SIGHUP or Ctrl-C, inside the caller's runtime, which may be a `current_thread` one.
+/// Runs a bot until SIGTERM, SIGHUP or Ctrl-C, inside a program that has a runtime already, which may be a `current_thread` one.
 ///
-/// Handlers run as tasks of that runtime: one that blocks is named in the log, and blocks whatever shares its thread.
-/// `EVENKEEL_JOURNAL`, `EVENKEEL_HANDLER_LIMIT_SECONDS` and `EVENKEEL_CONSOLE` are read from the environment, `.env` or `evenkeel.toml`.
+/// The bot has threads of its own, as under [`run`]: whatever else the caller's runtime does, and blocks, holds up no message, and a handler
+/// that blocks holds up nothing of the caller's. What handlers spawn runs on the bot's threads, too. Logs go where the program says.
+/// The settings are those of [`run`], without `EVENKEEL_LOG`. [`Bot::on_this_runtime`] does without threads.
 ///
 /// # Errors
 ///
@@ -134,7 +136,7 @@ impl<T: Transport> Bot<T> {
             shutdown: None,
             operator: Operator::new(),
             clock: Source::system(),
-            threads: Threads::Lent,
+            threads: Threads::Own,
             settings: None,
             #[cfg(feature = "page")]
             console: None,
@@ -177,6 +179,17 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     /// Runs the handlers elsewhere.
     pub fn with_executor(mut self, executor: Executor) -> Self {
         self.executor = Some(executor);
+        self
+    }
+
+    /// Lets [`Bot::serve`] do everything on the runtime that polls it, in place of threads of its own: for tests under a paused
+    /// clock, and for small machines.
+    ///
+    /// That costs the promise that nothing freezes. Handlers are tasks of that runtime: one that blocks is named in the log, and blocks
+    /// whatever shares its thread, the network with its heartbeats included; and so does whatever else the runtime runs. Only a journal
+    /// that waits for a disk has a thread.
+    pub fn on_this_runtime(mut self) -> Self {
+        self.threads = Threads::Lent;
         self
     }
 
@@ -295,38 +308,13 @@ impl<T: Transport, J: Journal> Bot<T, J> {
 
     #[track_caller]
     fn run_logged(mut self) -> Result<()> {
-        let mut settings = self.settings.take().map_or_else(Settings::load, Ok)?;
-        let ours = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::from(error).context("starting the runtime of the wire"))?;
+        let settings = self.settings.take().map_or_else(Settings::load, Ok)?;
+        let ours = apart::runtime_of_wire()?;
         // Before the log, whose file may be full already.
         ours.block_on(async { signals::outlive_size_limits() });
         // Dropped last, with a word about everything that came before.
         let _log = log::start(settings.log.as_deref())?;
-        (self.drain, self.threads) = (self.drain.or(settings.drain), Threads::Own);
-        let (guard, workers, allow) = (settings.guard, settings.workers, settings.allow.take());
-        self.settings = Some(settings);
-        if self.executor.is_none() {
-            guard.tell(workers);
-        }
-        // Timers, sockets and tasks of handlers. Under the full guard it polls no handler, so none can hold it up.
-        let theirs = Builder::new_multi_thread()
-            .worker_threads(if guard == Guard::Full { 1 } else { workers })
-            .thread_name("evenkeel-io")
-            .enable_all()
-            .build()
-            .map_err(|error| Error::from(error).context("starting the runtime of the handlers"))?;
-        if self.executor.is_none() {
-            self.executor = Some(guard.executor(theirs.handle().clone(), workers, allow));
-        }
-        let app = self.app.clone();
-        let result = ours.block_on(self.serve());
-        foreign::drop_within(GRACE, theirs.handle().clone(), app);
-        // A handler that is stuck must not keep the process, nor must a name look-up of the transport.
-        theirs.shutdown_background();
-        ours.shutdown_background();
-        result
+        self.serve_on(ours, settings, pending())
     }
 
     /// As [`serve`].
@@ -338,7 +326,15 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     /// # Cancel safety
     ///
     /// As [`serve`].
-    pub async fn serve(mut self) -> Result<()> {
+    pub async fn serve(self) -> Result<()> {
+        match self.threads {
+            Threads::Own => self.serve_apart().await,
+            Threads::Lent => self.serve_here().await,
+        }
+    }
+
+    /// Where it is polled, until it is told to stop.
+    async fn serve_here(mut self) -> Result<()> {
         // Before anything else, so that a signal during a slow start stops the bot and not the process.
         let (stop, stops) = mpsc::channel(2);
         let executor = self.executor.get_or_insert_with(|| Executor::on_with(Handle::current(), &guarding()));
@@ -409,8 +405,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         let limits = Limits::new(backlog_bytes, share_bytes, event_bytes);
         let drain = drain.unwrap_or(DRAIN);
         let parts = Parts { transport, journal, recovered, app: app.clone(), executor, clock, limits, drain };
-        let (wire, downloads) = parts.join((status, operator), operator_commands, threads)?;
-        wire.run(app, Ends { questions, stops, downloads }).await
+        let (wire, downloads, due) = parts.join((status, operator), operator_commands, threads)?;
+        wire.run(app, Ends { questions, stops, downloads, due }).await
     }
 }
 
@@ -435,7 +431,9 @@ enum Stopper {
 
 #[cfg(test)]
 mod tests {
+    use super::settings::Guard;
     use super::*;
+    use crate::error::Error;
     use crate::event::{Conversation, Event, Message, Sender};
     use crate::reply::Outbound;
     use crate::route::Router;

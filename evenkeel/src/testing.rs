@@ -53,7 +53,7 @@ pub fn chat(app: impl IntoApp) -> Chat {
     let bot = bot.with_shutdown(std::future::pending()).with_own_clock(clock());
     let status = bot.status();
     let changes = sandbox.changes();
-    let bot = Stopped(tokio::spawn(bot.serve()));
+    let bot = Stopped(tokio::spawn(bot.on_this_runtime().serve()));
     let began = Location::caller();
     Chat { sandbox, changes, status, bot, last: None, executor, may_block: false, began }
 }

@@ -1,6 +1,7 @@
 //! The edge to a network: how events come in and actions go out.
 
 mod backlog;
+mod cursors;
 mod fresh;
 mod inbox;
 mod start;
@@ -11,13 +12,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::command::Deferral;
 use crate::error::{Error, Result};
-use crate::event::{Attachment, MessageId};
+use crate::event::{Attachment, MessageId, ReplyToken};
 use crate::guarantee::DeliveryMode;
-use crate::reply::Outbound;
+use crate::reply::{Answered, Outbound};
 pub(crate) use backlog::{Backlog, Limits};
 pub use fresh::FreshIds;
-pub(crate) use inbox::Arrival;
+pub(crate) use inbox::{Arrival, Due};
 pub use inbox::{Collected, Inbox, Refused};
 pub use start::Start;
 
@@ -83,6 +85,46 @@ pub trait Transport: Send + Sync + 'static {
     /// The future is dropped at its [deadline](Self::send_deadline) and when the bot stops at once; whether the action
     /// happened counts as unknown then.
     fn send(&self, outbound: &Outbound) -> impl Future<Output = Result<Sent, SendError>> + Send;
+
+    /// Tells the network that the bot works on an answer to the event that brought this token: its
+    /// [`Deadline`](crate::Deadline) is near, and nothing has gone out. The answer takes the place of that, see
+    /// [`Outbound::answered`]. It is called at most once at a time for one token, beside no [`send`](Self::send) by it, and again
+    /// where it was certainly not sent and there is time left.
+    ///
+    /// # Errors
+    ///
+    /// A [`SendError`]: where it is refused, the network wants none, or has had an answer already.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped after five seconds; whether the network was told counts as unknown then.
+    fn defer(
+        &self,
+        token: &ReplyToken,
+        deferral: Deferral,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
+        let _ = (token, deferral);
+        async { Err(SendError::refused("this network needs no word in between")) }
+    }
+
+    /// The event that brought this token has ended, and no answer follows: what was said in between can be taken back, or the
+    /// event acknowledged without a word. It is tried once.
+    ///
+    /// # Errors
+    ///
+    /// A [`SendError`], which is noted in the debug log.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`defer`](Self::defer).
+    fn unanswered(
+        &self,
+        token: &ReplyToken,
+        answered: Answered,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
+        let _ = (token, answered);
+        async { Ok(()) }
+    }
 
     /// How long [`send`](Self::send) may take. A future that passes this is dropped, and the outcome is
     /// [`Unknown`](Outcome::Unknown); without an end, it would hold its conversation up for ever. Longer than whatever the

@@ -4,6 +4,13 @@
 //! in   offer ID CONVERSATION TEXT     answered by `ok ID` once the journal has it, or `no ID`
 //! out  say KEY CONVERSATION TEXT      answered by `got KEY`: until then nobody knows whether it arrived
 //! ```
+//!
+//! Or, where it is told so, one that acknowledges nothing and is read from a position on, as a gateway is:
+//!
+//! ```text
+//! out  from POSITION                  the first line: what comes then
+//! in   at POSITION offer ID CONVERSATION TEXT      the position is that behind it
+//! ```
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -12,7 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use evenkeel::transport::{Inbox, SendError, Sent, Start};
-use evenkeel::{Action, Conversation, Error, Event, Message, MessageId, Outbound, Result, Sender, Transport};
+use evenkeel::{
+    Action, Conversation, Cursor, Error, Event, Message, MessageId, Outbound, Result, Sender, Transport,
+};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -21,6 +30,9 @@ use tokio::task::JoinSet;
 
 /// The variable that holds the address to connect to; without it, the bot is on Signal.
 pub(crate) const ADDRESS: &str = "BENCH_LINES";
+/// The variable that makes it a network that is read from a position on. With the value `hasty` the position is told before what
+/// comes with it is handed over: a mistake, which has to be seen.
+pub(crate) const REPLAYED: &str = "BENCH_REPLAYED";
 
 /// The connection, made when the bot opens and never made again.
 pub(crate) struct Lines {
@@ -31,11 +43,52 @@ pub(crate) struct Lines {
     writing: Arc<tokio::sync::Mutex<Option<OwnedWriteHalf>>>,
     /// Who waits for `got`; the receiving loop tells them.
     waiting: Mutex<HashMap<String, oneshot::Sender<()>>>,
+    acknowledges: Acknowledges,
+}
+
+/// How the network knows what need not come again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Acknowledges {
+    /// It is told of each message.
+    Each,
+    /// It is told once, from where to begin.
+    Position,
+    /// The same, and what is told is wrong.
+    PositionTooSoon,
 }
 
 impl Lines {
     pub(crate) fn new(address: String) -> Self {
-        Self { address, reading: Mutex::default(), writing: Arc::default(), waiting: Mutex::default() }
+        let acknowledges = match std::env::var(REPLAYED).as_deref() {
+            Ok("hasty") => Acknowledges::PositionTooSoon,
+            Ok(_) => Acknowledges::Position,
+            Err(_) => Acknowledges::Each,
+        };
+        let (reading, writing, waiting) = (Mutex::default(), Arc::default(), Mutex::default());
+        Self { address, reading, writing, waiting, acknowledges }
+    }
+
+    /// Hands over what comes with a position. The network keeps all of it, so nobody waits for the journal; but where the bot has no
+    /// room it is offered again, in its place.
+    async fn pass_on(&self, line: &str, inbox: &Inbox) -> Result<()> {
+        let parts = line.strip_prefix("at ").and_then(|rest| rest.split_once(' '));
+        let Some((position, event)) = parts.and_then(|(position, line)| Some((position, event(line)?.1)))
+        else {
+            inbox.undeliverable("it has no position");
+            return Ok(());
+        };
+        let cursor = Cursor::new(position.to_owned());
+        let event = if self.acknowledges == Acknowledges::PositionTooSoon {
+            inbox.advance(cursor);
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            event
+        } else {
+            event.with_cursor(cursor)
+        };
+        while inbox.push(event.clone()).is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<()>>> {
@@ -68,6 +121,10 @@ impl Transport for Lines {
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(reading) = reading else { return Err(Error::new("the bot has not opened")) };
         let mut lines = BufReader::new(reading).lines();
+        if self.acknowledges != Acknowledges::Each {
+            let position = inbox.cursor().unwrap_or_else(|| "0".into());
+            write(&self.writing, format!("from {}\n", String::from_utf8_lossy(&position))).await?;
+        }
         // Ends with this future.
         let mut accepting = JoinSet::new();
         while let Some(line) = lines.next_line().await? {
@@ -77,6 +134,10 @@ impl Transport for Lines {
                     // Anyone who gave up waiting has dropped the other end.
                     let _heard = waiting.send(());
                 }
+                continue;
+            }
+            if self.acknowledges != Acknowledges::Each {
+                self.pass_on(&line, &inbox).await?;
                 continue;
             }
             let Some((id, event)) = event(&line) else {

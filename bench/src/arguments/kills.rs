@@ -21,6 +21,8 @@ pub(super) fn read(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error
             Long("seed") => plan.seed = parser.value()?.parse()?,
             Long("short") => plan.rounds = 20,
             Long("signal") => plan.network = Network::Signal,
+            Long("replayed") => plan.network = Network::Replayed { is_hasty: false },
+            Long("hasty") => plan.network = Network::Replayed { is_hasty: true },
             Long("power") => plan.trouble = Trouble::Power,
             Long("lie") => plan.trouble = Trouble::Lie,
             Long("full") => plan.trouble = Trouble::Full,
@@ -38,8 +40,8 @@ pub(super) fn read(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error
             other => return Err(other.unexpected()),
         }
     }
-    if plan.network == Network::Signal && plan.bot != Bot::Evenkeel {
-        return Err("the steady bot knows lines, not Signal".into());
+    if plan.network != Network::Lines && plan.bot != Bot::Evenkeel {
+        return Err("the steady bot knows lines that are acknowledged, and nothing else".into());
     }
     if plan.trouble == Trouble::Abort && plan.bot != Bot::Evenkeel {
         return Err("the steady bot never aborts".into());

@@ -19,21 +19,34 @@ pub(super) struct Lines {
     onlooker: Onlooker,
     /// How long a send takes.
     send: Duration,
+    /// All that was ever written, where bots read it from a position on.
+    log: Option<Log>,
+}
+
+/// What is kept for readers, and whether one reads.
+type Log = Arc<Mutex<Kept>>;
+
+#[derive(Default)]
+struct Kept {
+    lines: Vec<Line>,
+    is_read: bool,
 }
 
 /// A bot that has connected; dropping this waits until all that it wrote is read, so it has to have ended.
 pub(super) struct Connection {
     stream: Arc<Mutex<TcpStream>>,
     onlooker: Onlooker,
+    log: Option<Log>,
     /// They end with the connection.
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Lines {
-    pub(super) fn listen(onlooker: Onlooker, send: Duration) -> io::Result<Self> {
+    /// With acknowledgements, or with a log that is read from a position on.
+    pub(super) fn listen(onlooker: Onlooker, send: Duration, is_replayed: bool) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, onlooker, send })
+        Ok(Self { listener, onlooker, send, log: is_replayed.then(Log::default) })
     }
 
     /// The address, for the bot's environment.
@@ -65,11 +78,15 @@ impl Lines {
         // The reader holds the sender; the confirmations of a dead bot are told to nobody.
         let (heard, due) = mpsc::channel::<Confirmation>();
         let reader = std::thread::Builder::new().name("lines".into()).spawn({
-            let (onlooker, send) = (onlooker.clone(), self.send);
+            let (onlooker, send, log, stream) =
+                (onlooker.clone(), self.send, self.log.clone(), Arc::clone(&stream));
             move || {
                 let mut line = String::new();
                 // A killed bot resets the connection, so an error is the end, too; half a line says nothing.
                 while reading.read_line(&mut line).is_ok() && line.ends_with('\n') {
+                    if let Some((log, position)) = log.as_ref().zip(line.trim_end().strip_prefix("from ")) {
+                        replay(log, position.parse().unwrap_or(0), &stream);
+                    }
                     if let Some((key, answer)) = hear(line.trim_end(), &onlooker) {
                         // The other thread ends after this one.
                         let _ = heard.send(Confirmation { at: Instant::now() + send, key, answer });
@@ -88,7 +105,8 @@ impl Lines {
                 }
             }
         })?;
-        Ok(Connection { stream, onlooker: self.onlooker.clone(), threads: vec![reader, confirmer] })
+        let (onlooker, log) = (self.onlooker.clone(), self.log.clone());
+        Ok(Connection { stream, onlooker, log, threads: vec![reader, confirmer] })
     }
 }
 
@@ -104,17 +122,45 @@ impl Connection {
     /// Offers a message; whether it arrives, its acknowledgement will tell.
     pub(super) fn offer(&self, line: Line) {
         self.onlooker.offer(line);
-        write(&self.stream, &format!("offer {0} {1} {2}\n", line.message, line.conversation, line.text()));
+        let Some(log) = &self.log else { return write(&self.stream, &offer(line)) };
+        let mut kept = log.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.lines.push(line);
+        // It is kept for ever: a bot is answerable for all of it.
+        self.onlooker.acknowledge(line.message);
+        if kept.is_read {
+            write(&self.stream, &format!("at {} {}", kept.lines.len(), offer(line)));
+        }
+    }
+
+    /// Whether what was not acknowledged is offered again: what is read from a position on comes by itself.
+    pub(super) fn is_patient(&self) -> bool {
+        self.log.is_none()
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if let Some(log) = &self.log {
+            log.lock().unwrap_or_else(PoisonError::into_inner).is_read = false;
+        }
         for thread in self.threads.drain(..) {
             // A panic in there has printed itself already.
             let _ = thread.join();
         }
     }
+}
+
+fn offer(line: Line) -> String {
+    format!("offer {0} {1} {2}\n", line.message, line.conversation, line.text())
+}
+
+/// Writes all that came after a position; what comes from now on follows that.
+fn replay(log: &Log, position: usize, stream: &Mutex<TcpStream>) {
+    let mut kept = log.lock().unwrap_or_else(PoisonError::into_inner);
+    let after = kept.lines.iter().enumerate().skip(position);
+    let text: String = after.map(|(at, line)| format!("at {} {}", at + 1, offer(*line))).collect();
+    write(stream, &text);
+    kept.is_read = true;
 }
 
 /// Reads a line of the bot; returns the key of an answer, which has to be confirmed.

@@ -24,6 +24,9 @@ const SILENCE: Duration = Duration::from_millis(20);
 pub(crate) enum Network {
     /// Lines over TCP, with acknowledgements: what the bot has accepted is known exactly.
     Lines,
+    /// The same without acknowledgements: it keeps everything, and is read from a position on. With the mistake, the bot tells the
+    /// position before what comes with it is handed over.
+    Replayed { is_hasty: bool },
     /// The stand-in, which pushes and forgets: what was accepted is known from the record alone.
     Signal,
 }
@@ -42,8 +45,9 @@ pub(super) enum Link<'a> {
 
 impl Far {
     pub(super) fn start(plan: &Plan, onlooker: &Onlooker) -> io::Result<Self> {
-        if plan.network == Network::Lines {
-            return Lines::listen(onlooker.clone(), plan.send).map(Self::Lines);
+        if plan.network != Network::Signal {
+            let is_replayed = plan.network != Network::Lines;
+            return Lines::listen(onlooker.clone(), plan.send, is_replayed).map(Self::Lines);
         }
         let people: Vec<Person> = (0..plan.conversations).map(|n| Person::nth(n as u32)).collect();
         let (heard, crowd) = (onlooker.clone(), people.clone());
@@ -106,7 +110,7 @@ impl Link<'_> {
 
     /// Whether what was not acknowledged is offered again.
     pub(super) fn is_patient(&self) -> bool {
-        matches!(self, Self::Lines(_))
+        matches!(self, Self::Lines(connection) if connection.is_patient())
     }
 
     /// Waits until everything that the dead bot has sent is read.

@@ -122,7 +122,7 @@ mod tests {
             let mut draft = Draft::default();
             draft.text = "said t18e r5".to_owned();
             let (action, key) = (Action::Send(draft), SendKey { sequence: 2, index: 0 });
-            let outbound = Outbound { conversation, action, key };
+            let outbound = Outbound::new(conversation, action, key);
             let letter =
                 PendingReply { outbound, command: String::new(), is_unknown: true, attempts: 1, due_ms: 0 };
             let mut recovered = Recovered::default();

@@ -136,8 +136,11 @@ fn bot(plan: &Plan, journal: &Path, address: &str) -> io::Result<Contender> {
     let (contenders, missing) = Contender::find(&[name], &plan.evenkeel)?;
     let Some(bot) = contenders.into_iter().next() else { return Err(io::Error::other(missing.join(", "))) };
     let mut bot = bot.with_setting("EVENKEEL_JOURNAL", journal);
-    if plan.network == Network::Lines {
+    if plan.network != Network::Signal {
         bot = bot.with_setting("BENCH_LINES", address);
+    }
+    if let Network::Replayed { is_hasty } = plan.network {
+        bot = bot.with_setting("BENCH_REPLAYED", if is_hasty { "hasty" } else { "right" });
     }
     if let Bot::Steady(Some(mistake)) = plan.bot {
         bot = bot.with_setting(steady::MISTAKE, mistake);

@@ -328,7 +328,7 @@ async fn a_reply_that_is_named_together_with_its_event_goes_with_it() {
     let (alice, message) = (Conversation::direct("alice"), Message::text("1", "!now"));
     let event = Event::new("1", alice.clone(), Sender::new("alice"), message);
     let (action, key) = (Reply::text("at once").actions()[0].clone(), SendKey { sequence: 1, index: 0 });
-    let outbound = Outbound { conversation: alice, action, key };
+    let outbound = Outbound::new(alice, action, key);
     let (error, command, now_ms) = ("no".to_owned(), "!now".to_owned(), START_MS);
     journal.write(vec![Entry::Accept { event, now_ms, begins: true }]).await.expect("it is written");
     let batch = vec![

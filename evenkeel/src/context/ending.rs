@@ -43,7 +43,7 @@ impl Context {
         promised.actions.extend(actions.map(|action| (here.clone(), action)));
         let outbound = promised.actions.into_iter().zip(first..).map(|((conversation, action), index)| {
             let key = SendKey { sequence: self.call.attempt.sequence, index };
-            Outbound { conversation, action, key }
+            self.with_token(Outbound::new(conversation, action, key))
         });
         let ending = failure.map_or(Ending::Done, |error| Ending::Failed(judge(error, reason, retry)));
         HandlerOutcome {

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::delivery::Delivery;
 use crate::error::{Error, Result};
+use crate::event::Cursor;
 use crate::journal::{Acceptance, Answer, Dead, Entry, Job, Listing, Written};
 
 /// More room than this is given back once a batch is taken.
@@ -80,6 +81,8 @@ pub(super) struct Batch {
     is_awaited: bool,
     /// Since when nobody does, though there are some.
     alone_since: Option<Duration>,
+    /// How far sources have been read, each with what comes in with it: the end of the next batch. There are few sources.
+    cursors: Vec<Cursor>,
 }
 
 impl Batch {
@@ -88,9 +91,18 @@ impl Batch {
         self.next.push((entry, continuation));
     }
 
+    /// A source has been read so far with what was appended before: the last position is written at the end of the batch, so that it
+    /// is in no commit without the events before it.
+    pub(super) fn advance_to(&mut self, cursor: Cursor) {
+        match self.cursors.iter_mut().find(|known| known.source() == cursor.source()) {
+            Some(known) => *known = cursor,
+            None => self.cursors.push(cursor),
+        }
+    }
+
     /// The entries to write, if there are any and none are being written. Those that nobody waits for are let wait a while.
     pub(super) fn take(&mut self, now: Duration) -> Option<Vec<Entry>> {
-        if self.next.is_empty() || self.writing.is_some() {
+        if self.is_empty() || self.writing.is_some() {
             return None;
         }
         if !self.is_awaited && now < *self.alone_since.get_or_insert(now) + COMPANY {
@@ -106,10 +118,14 @@ impl Batch {
 
     /// The entries to write, if there are any and none are being written, no matter who waits for them.
     pub(super) fn take_at_once(&mut self) -> Option<Vec<Entry>> {
-        if self.next.is_empty() || self.writing.is_some() {
+        if self.is_empty() || self.writing.is_some() {
             return None;
         }
         (self.is_awaited, self.alone_since) = (false, None);
+        for cursor in self.cursors.drain(..) {
+            let (source, position) = cursor.into_parts();
+            self.next.push((Entry::Cursor { source, position }, Continuation::Nothing));
+        }
         let (entries, continuations) = self.next.drain(..).unzip();
         self.next.shrink_to(KEPT);
         self.writing = Some(continuations);
@@ -135,7 +151,7 @@ impl Batch {
 
     /// Whether the journal has answered all that it was told, and was told all.
     pub(super) fn is_written(&self) -> bool {
-        self.next.is_empty() && self.writing.is_none()
+        self.is_empty() && self.writing.is_none()
     }
 
     /// Whether a bot that stops need not wait for what follows.
@@ -146,6 +162,10 @@ impl Batch {
     /// Events of which the journal has not said that it has them.
     pub(super) fn unwritten_events(&self) -> usize {
         self.continuations().filter(|then| matches!(then, Continuation::Accepted { .. })).count()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.next.is_empty() && self.cursors.is_empty()
     }
 
     fn continuations(&self) -> impl Iterator<Item = &Continuation> {

@@ -7,6 +7,7 @@ use super::batch::{Batch, Continuation};
 use super::port::Output;
 use super::timers::{Timer, Timers};
 use crate::error::Result;
+use crate::event::Cursor;
 use crate::journal::{Answer, Entry, Written};
 
 /// What follows from a step: entries for the journal, things to do, and timers. A part can add to it and see nothing of it.
@@ -28,6 +29,11 @@ impl Effects {
     /// Writes an entry down, and goes on with this once the journal has it.
     pub(super) fn append_then(&mut self, entry: Entry, continuation: Continuation) {
         self.batch.append(entry, continuation);
+    }
+
+    /// Writes down how far a source has been read, once all is written that was appended before.
+    pub(super) fn advance_to(&mut self, cursor: Cursor) {
+        self.batch.advance_to(cursor);
     }
 
     pub(super) fn output(&mut self, output: Output) {

@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::attempt::{Attempt, HandlerOutcome};
 use super::delivery::Delivery;
 use super::request::HandlerRequest;
+use crate::event::ReplyToken;
 use crate::guarantee::OnUnknown;
 use crate::journal::{Dead, Written};
 use crate::operator::OperatorCommand;
+use crate::reply::Outbound;
 use crate::transport::{Arrival, SendError, Sent};
 
 /// A moment: by the wall clock in milliseconds since 1970, and since the engine began.
@@ -62,6 +64,27 @@ pub(crate) enum Output {
     Notify(Delivery),
     /// Tell the author of a dead letter.
     Died(Box<Dead>),
+    /// Tell the network, which has given this to an event, that the event has ended: with something that was promised, or without.
+    Ended(ReplyToken, Ended),
+}
+
+/// How an event has ended that has a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Replies are on their way that go back with the token.
+    Promising,
+    /// Nothing more comes.
+    Silent,
+    /// It was known already: whatever is to be said is said in answer to the first.
+    Known,
+}
+
+impl Ended {
+    /// With these replies.
+    pub(super) fn with(replies: &[Outbound]) -> Self {
+        let is_answered = replies.iter().any(|reply| reply.token.is_some());
+        if is_answered { Self::Promising } else { Self::Silent }
+    }
 }
 
 /// How the author wants the bot to be, as far as the engine is concerned.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::id::ReplyId;
-use crate::event::Event;
+use crate::event::{Event, ReplyToken};
 use crate::reply::Outbound;
 
 /// What an event or a reply says. A store keeps it as it is, or as [`Body::write`] says, and hands back the same.
@@ -39,6 +39,7 @@ impl Body<'_> {
         match self {
             Self::Event(event) => {
                 to_json(text, event);
+                append_token(text, event.token());
                 None
             }
             Self::Reply(outbound) => write_reply(outbound, text),
@@ -90,9 +91,19 @@ fn to_json<T: serde::Serialize>(text: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(text, value).expect("our own types become JSON");
 }
 
+/// Adds to an event or a reply, which is an object, what it says to nobody else.
+fn append_token(text: &mut Vec<u8>, token: Option<&ReplyToken>) {
+    let Some(token) = token else { return };
+    let end = text.pop();
+    text.extend_from_slice(b",\"token\":");
+    to_json(text, token);
+    text.extend(end);
+}
+
 fn write_reply(outbound: &Outbound, text: &mut Vec<u8>) -> Option<Vec<u8>> {
     if outbound.action.files().is_empty() {
         to_json(text, outbound);
+        append_token(text, outbound.token.as_ref());
         return None;
     }
     let mut bare = outbound.clone();
@@ -103,6 +114,7 @@ fn write_reply(outbound: &Outbound, text: &mut Vec<u8>) -> Option<Vec<u8>> {
         packed.extend_from_slice(&bytes);
     }
     to_json(text, &bare);
+    append_token(text, outbound.token.as_ref());
     Some(packed)
 }
 
@@ -117,4 +129,42 @@ fn read_reply(text: &[u8], mut files: Bytes) -> Option<Outbound> {
         file.bytes = files.split_to(end).slice(8..);
     }
     Some(outbound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Conversation, Message, Sender};
+    use crate::reply::{Action, Draft, File, SendKey};
+
+    #[test]
+    fn a_token_is_in_the_journal_and_nowhere_else() {
+        let (alice, token) = (Conversation::direct("alice"), ReplyToken::new("aW50ZXJ\"\\ \u{1F511}"));
+        let event = Event::new("1", alice.clone(), Sender::new("alice"), Message::text("1", "!ping"));
+        let event = event.with_token(token.clone());
+        let key = SendKey { sequence: 7, index: 0 };
+        let with = |files| {
+            let draft = Draft { text: "pong".to_owned(), files, ..Draft::default() };
+            Outbound::new(alice.clone(), Action::Send(draft), key).with_token(Some(token.clone()))
+        };
+        let file = File::new("a.txt", "text/plain", "a");
+        for shown in [
+            serde_json::to_string(&event).unwrap(),
+            serde_json::to_string(&with(Vec::new())).unwrap(),
+            format!("{event:?} {:?}", with(vec![file.clone()])),
+        ] {
+            assert!(!shown.contains("aW50ZXJ"), "{shown}");
+        }
+        let written = |body: &Body<'_>| {
+            let mut text = Vec::new();
+            let files = body.write(&mut text).unwrap_or_default();
+            Body::Written { text: text.into(), files: files.into() }
+        };
+        let read = written(&Body::Event(Cow::Borrowed(&event))).into_event().unwrap();
+        assert_eq!(read.token(), Some(&token));
+        for reply in [with(Vec::new()), with(vec![file])] {
+            let read = written(&Body::Reply(&reply)).into_reply(key.into()).unwrap();
+            assert_eq!(read, reply);
+        }
+    }
 }

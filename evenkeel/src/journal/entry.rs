@@ -1,5 +1,7 @@
 //! What a journal is told, and what it answers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::given_up::{Dead, DeadFilter, Reason, Replayed};
@@ -45,6 +47,14 @@ pub enum Entry {
         name: String,
         /// The value; `None` forgets it.
         value: Option<Bytes>,
+    },
+    /// A source has been read up to here. It is written with the events of its batch, and an earlier position of that source is
+    /// forgotten.
+    Cursor {
+        /// The source's name.
+        source: Arc<str>,
+        /// The position, as the transport wrote it.
+        position: Bytes,
     },
     /// Keeps a job until it is due. One of the same name is replaced. Answered by [`Answer::Scheduled`].
     Schedule(NewJob),
@@ -231,7 +241,8 @@ impl Entry {
             Self::Event(_, entry) => entry.is_lazy(),
             Self::Reply(_, entry) => entry.is_lazy(),
             Self::Operator(entry) => entry.is_lazy(),
-            Self::Query(_) => true,
+            // What is read once more is known again.
+            Self::Query(_) | Self::Cursor { .. } => true,
             Self::Accept { .. }
             | Self::Promise { .. }
             | Self::Remember { .. }

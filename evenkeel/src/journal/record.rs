@@ -11,6 +11,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
+
 use super::rules::Known;
 use super::store::{
     Batch, Committed, Epoch, EventId, JobFilter, Partition, Reader, Scope, Store, Sync, Verdict, Work,
@@ -39,6 +41,8 @@ pub struct Record<S> {
     /// The first event of this run, if there is one: no earlier run left that or anything after it.
     first: Option<EventId>,
     latest_ms: u64,
+    /// How far each source had been read when it became the owner.
+    cursors: Vec<(String, Bytes)>,
 }
 
 impl<S> fmt::Debug for Record<S> {
@@ -51,7 +55,7 @@ impl<S> Record<S> {
     /// In a store that nobody else owns.
     pub(super) fn new(store: S) -> Self {
         let (epoch, known) = (Epoch::default(), HashMap::new());
-        Self { store, epoch, known, pages: None, first: None, latest_ms: 0 }
+        Self { store, epoch, known, pages: None, first: None, latest_ms: 0, cursors: Vec::new() }
     }
 
     pub(super) fn store(&self) -> &S {
@@ -76,7 +80,7 @@ impl<S: Store> Record<S> {
             [] => return Err(fenced()),
             _ => return Err(divided()),
         };
-        self.latest_ms = claims.latest_ms;
+        (self.latest_ms, self.cursors) = (claims.latest_ms, claims.cursors);
         self.known.clear();
         (self.pages, self.first) = (None, None);
         Ok(())
@@ -111,8 +115,8 @@ impl<S: Store> Record<S> {
 
     /// Commits what is planned, and answers the entries that came in.
     async fn commit(&mut self, plan: Plan<'_>, sync: Sync) -> Result<()> {
-        let Plan { changes, touched, accepted, intake, now_ms, .. } = plan;
-        if changes.is_empty() && accepted.is_empty() && intake.is_empty() {
+        let Plan { changes, touched, accepted, intake, cursors, now_ms, .. } = plan;
+        if changes.is_empty() && accepted.is_empty() && intake.is_empty() && cursors.is_empty() {
             self.forget_the_dead(&touched);
             return Ok(());
         }
@@ -120,7 +124,7 @@ impl<S: Store> Record<S> {
         let (asked, intake): (Vec<_>, Vec<_>) = intake.into_iter().unzip();
         let work = Work { partition: Partition::WHOLE, epoch: self.epoch, changes, intake, effect: None };
         // Also where there are no changes: an owner that only accepts has to hear that it is none any more.
-        let batch = Batch { cursors: Vec::new(), intake: arrivals, work: vec![work], now_ms, sync };
+        let batch = Batch { cursors, intake: arrivals, work: vec![work], now_ms, sync };
         let Committed { intake: taken, work: verdicts } = self.store.commit(&batch).await?;
         let kept = match verdicts.into_iter().next() {
             Some(Verdict::Kept(kept)) => kept,

@@ -13,10 +13,11 @@ use super::Sandbox;
 use super::changes::Change;
 use super::log;
 use super::network::{Network, No, State};
+use crate::command::Deferral;
 use crate::error::{DownloadError, Error, Result};
-use crate::event::{Attachment, Conversation, Event, MessageId};
+use crate::event::{Attachment, Conversation, Event, MessageId, ReplyToken};
 use crate::guarantee::DeliveryMode;
-use crate::reply::{Action, Outbound};
+use crate::reply::{Action, Answered, Outbound};
 use crate::transport::{Inbox, SendError, Sent, Start, Transport};
 
 /// How many events are on their way to the journal together.
@@ -61,6 +62,14 @@ impl Transport for Sandbox {
 
     async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
         self.network.change(|state| state.carry_out(outbound)).map_err(SendError::refused)
+    }
+
+    async fn defer(&self, token: &ReplyToken, deferral: Deferral) -> Result<(), SendError> {
+        self.network.change(|state| state.defer(token, deferral)).map_err(SendError::refused)
+    }
+
+    async fn unanswered(&self, token: &ReplyToken, _: Answered) -> Result<(), SendError> {
+        self.network.change(|state| state.leave_unanswered(token)).map_err(SendError::refused)
     }
 
     fn delivery_mode(&self) -> DeliveryMode {
@@ -207,8 +216,7 @@ impl State {
         let bot = self.bot.clone();
         match &outbound.action {
             Action::Send(draft) => {
-                let entry = self.post(&bot, &conversation, draft.clone(), Vec::new())?;
-                return Ok(Sent::message(entry.message.id.clone()));
+                return self.post_answer(outbound, draft.clone());
             }
             Action::Edit { target, draft } => {
                 self.is_in(target, &conversation)?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::answers::Answers;
 use super::changes::{Change, Recent, Room};
 use super::log::{Files, LIMIT_FILE_BYTES, Log, LogEntry, Reactions};
 use crate::event::{Attachment, Conversation, Event, EventKind, Mention, Message, MessageId, Quote, Sender};
@@ -49,6 +50,8 @@ pub(super) struct State {
     /// What no bot has accepted yet.
     pub(super) pending: VecDeque<Event>,
     pub(super) bots: usize,
+    /// Messages that want answers in time, where the network wants that.
+    pub(super) answers: Option<Answers>,
     ids: FreshIds,
     began: Instant,
     began_ms: u64,
@@ -66,6 +69,7 @@ impl Network {
             typing: Vec::new(),
             pending: VecDeque::new(),
             bots: 0,
+            answers: None,
             ids: FreshIds::new(),
             began: Instant::now(),
             began_ms,
@@ -338,6 +342,9 @@ impl State {
         let mut event = Event::new(id, conversation.clone(), by.clone(), what).with_sent_ms(self.now_ms());
         if names_somebody {
             event = event.with_bot(self.bot.clone());
+        }
+        if let Some(answers) = &mut self.answers {
+            event = answers.expect(event);
         }
         self.pending.push_back(event);
     }

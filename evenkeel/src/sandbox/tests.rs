@@ -13,7 +13,7 @@ fn bot(limit_bytes: usize) -> (Inbox, UnboundedReceiver<Arrival>) {
 
 /// Accepts the next event, as the journal would.
 async fn hear(arrivals: &mut UnboundedReceiver<Arrival>) -> Event {
-    let Some(Arrival::Event { event, accepted }) = arrivals.recv().await else { panic!("no event") };
+    let Some(Arrival::Event { event, accepted, .. }) = arrivals.recv().await else { panic!("no event") };
     accepted.unwrap().send(Acceptance::New(1)).unwrap();
     event
 }
@@ -21,11 +21,11 @@ async fn hear(arrivals: &mut UnboundedReceiver<Arrival>) -> Event {
 /// What the bot does, in the conversation `to`.
 async fn act(sandbox: &Sandbox, to: &str, action: Action) -> Result<Sent, SendError> {
     let to = sandbox.network.lock().room(to).map(|room| room.conversation.clone());
-    let outbound = Outbound {
-        conversation: to.unwrap_or_else(|_| Conversation::direct("nobody")),
+    let outbound = Outbound::new(
+        to.unwrap_or_else(|_| Conversation::direct("nobody")),
         action,
-        key: SendKey { sequence: 1, index: 0 },
-    };
+        SendKey { sequence: 1, index: 0 },
+    );
     sandbox.send(&outbound).await
 }
 

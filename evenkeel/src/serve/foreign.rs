@@ -114,6 +114,19 @@ pub(super) async fn send<T: Transport>(
     ))
 }
 
+/// Tells the network something that is no action, within `most`.
+pub(super) async fn tell(
+    telling: impl Future<Output = Result<(), SendError>>,
+    most: Duration,
+) -> Result<(), SendError> {
+    let ended = timeout(most, finished(telling)).await;
+    let ended = ended.map_err(|_| SendError::unknown(format!("it did not end within {most:?}")))?;
+    ended.map_or_else(
+        |panic| Err(SendError::unknown(format!("the transport panicked: {panic}"))),
+        |told| told.map_err(printable),
+    )
+}
+
 /// The error, without its cause if that panics when it is printed: the wire prints it.
 fn printable(error: SendError) -> SendError {
     match catch_unwind(AssertUnwindSafe(|| drop(Error::from(error.clone()).chain()))) {

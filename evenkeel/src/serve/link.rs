@@ -10,8 +10,9 @@ use futures_util::FutureExt;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::Delivery;
+use crate::engine::{Delivery, Ended};
 use crate::error::{Error, Result};
+use crate::event::ReplyToken;
 use crate::journal::Interrupt;
 use crate::transport::{SendError, Sent};
 
@@ -48,6 +49,8 @@ pub(super) enum SendEnd {
 pub(super) enum ToWire {
     Send(Delivery),
     Notify(Delivery),
+    /// An event has ended that has this.
+    Ended(ReplyToken, Ended),
     /// What ran is cancelled, and nothing more is to be sent: the bot was told to end, or has nothing left to do.
     Cut,
     /// The journal has all that it has to know, and is closed now.

@@ -25,7 +25,7 @@ use crate::journal::{Journal, Place, Recovered};
 use crate::operator::{Operator, OperatorCommand};
 use crate::route::App;
 use crate::status::Status;
-use crate::transport::{Backlog, Inbox, Limits, Start, Transport};
+use crate::transport::{Backlog, Due, Inbox, Limits, Start, Transport};
 
 /// Opens the journal, once the settings are known.
 pub(super) type OpenJournal<J> = Box<dyn FnOnce(Place) -> Result<J> + Send>;
@@ -105,11 +105,14 @@ impl<T: Transport, J: Journal> Parts<T, J> {
         (status, operator): (Status, Operator),
         operator_commands: mpsc::Receiver<OperatorCommand>,
         threads: Threads,
-    ) -> Result<(Wire<T>, mpsc::UnboundedReceiver<Download>)> {
+    ) -> Result<(Wire<T>, mpsc::UnboundedReceiver<Download>, mpsc::UnboundedReceiver<Due>)> {
         let Self { transport, journal, mut recovered, app, executor, clock, limits, drain } = self;
         let backlog = Arc::new(Backlog::new(limits));
         let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), operator.handles(status));
+        let (expecting, due) = mpsc::unbounded_channel();
+        let inbox = inbox.with_due(expecting);
         let inbox = inbox.with_kept(std::mem::take(&mut recovered.kept));
+        let inbox = inbox.with_cursors(std::mem::take(&mut recovered.cursors));
         // A task of its own, so that the transport's frames and the wire's decisions wake separately.
         let receiving = Owned(tokio::spawn(foreign::receive(Arc::clone(&transport), inbox)));
         let (is_idempotent, on_unknown) = (transport.is_idempotent(), app.failure().on_unknown);
@@ -130,6 +133,7 @@ impl<T: Transport, J: Journal> Parts<T, J> {
         let (outcomes, finished) = mpsc::unbounded_channel();
         let (to_driver, from_driver, (to_wire, from_wire)) = link();
         let (is_kept, blocks, interrupt) = (journal.is_kept(), journal.blocks(), journal.interrupt());
+        let specs = app.specs();
         let driver = Driver {
             core: core.clone(),
             journal,
@@ -150,9 +154,9 @@ impl<T: Transport, J: Journal> Parts<T, J> {
         };
         let link = Link { to_driver, from_driver, place };
         let receiving: Receiving = Box::pin(receiving);
-        let (receiving, beside) = (Some(receiving), Beside::default());
+        let (receiving, beside) = (Some(receiving), Beside::new(&specs));
         let wire =
             Wire { transport, link, core, backlog, executor, guarantees, is_kept, drain, receiving, beside };
-        Ok((wire, downloads))
+        Ok((wire, downloads, due))
     }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::foreign;
+use crate::command::Deferral;
 use crate::engine::Delivery;
+use crate::event::ReplyToken;
+use crate::reply::Answered;
 use crate::transport::{SendError, Sent, Transport};
 
 /// How long a best-effort action may take.
@@ -30,6 +33,23 @@ pub(super) async fn deliver<T: Transport>(
             Err(SendError::unknown(format!("sending did not end within {deadline:?}")))
         });
     (delivery, result)
+}
+
+/// Tells the network that the bot works on an answer, for a short time.
+pub(super) async fn defer<T: Transport>(
+    transport: Arc<T>,
+    token: &ReplyToken,
+    deferral: Deferral,
+) -> Result<(), SendError> {
+    foreign::tell(async { transport.defer(token, deferral).await }, NOTICE_DEADLINE).await
+}
+
+/// Tells the network that there is no answer, for a short time.
+pub(super) async fn close<T: Transport>(transport: Arc<T>, token: &ReplyToken, answered: Answered) {
+    let told = foreign::tell(async { transport.unanswered(token, answered).await }, NOTICE_DEADLINE).await;
+    if let Err(error) = told {
+        tracing::debug!(transport = transport.name(), %error, "the network was not told that there is no answer");
+    }
 }
 
 /// Tries once to carry a best-effort action out, for a short time.

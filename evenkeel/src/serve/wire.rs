@@ -3,6 +3,7 @@
 //! It runs no author's code, waits for no disk, and holds the engine's lock for a moment when somebody asks how the bot is.
 
 mod answering;
+mod deferring;
 mod downloads;
 mod ending;
 mod notices;
@@ -17,18 +18,20 @@ use evenkeel_guard::Executor;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::deferring::Deferring;
 use self::downloads::Downloads;
 use self::ending::Cut;
 use self::notices::Notices;
 use super::core::Shared;
 use super::foreign;
 use super::link::{Link, ToDriver};
+use crate::command::CommandSpec;
 use crate::engine::Download;
 use crate::error::Result;
 use crate::guarantee::Guarantees;
 use crate::route::App;
 use crate::status::Question;
-use crate::transport::{Backlog, Transport};
+use crate::transport::{Backlog, Due, Transport};
 
 /// A transport that receives; it ends when the transport gives up.
 pub(super) type Receiving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -39,6 +42,8 @@ pub(super) struct Ends {
     /// One message for each request to stop: the first drains, the second ends at once.
     pub(super) stops: mpsc::Receiver<()>,
     pub(super) downloads: mpsc::UnboundedReceiver<Download>,
+    /// Answers that the network wants in time. Bounded by the events that are handed over.
+    pub(super) due: mpsc::UnboundedReceiver<Due>,
 }
 
 /// A running bot, as far as the network sees it.
@@ -63,16 +68,17 @@ pub(super) struct Wire<T> {
 pub(super) struct Beside {
     notices: Notices,
     downloads: Downloads,
+    deferring: Deferring,
     began: Instant,
     is_draining: bool,
     /// What was cut short at the end.
     cut: Cut,
 }
 
-impl Default for Beside {
-    fn default() -> Self {
-        let (notices, downloads) = (Notices::default(), Downloads::new());
-        Self { notices, downloads, began: Instant::now(), is_draining: false, cut: Cut::default() }
+impl Beside {
+    pub(super) fn new(specs: &[CommandSpec]) -> Self {
+        let (notices, downloads, deferring) = (Notices::default(), Downloads::new(), Deferring::new(specs));
+        Self { notices, downloads, deferring, began: Instant::now(), is_draining: false, cut: Cut::default() }
     }
 }
 

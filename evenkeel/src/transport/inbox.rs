@@ -7,10 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Extensions;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::backlog::{Backlog, Limits, Why};
+use super::cursors::{Cursors, Passage};
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Arriving, Cursor, Deadline, Event, ReplyToken};
 use crate::journal::Acceptance;
 use crate::status::Gaps;
 
@@ -24,6 +26,21 @@ pub struct Inbox {
     handles: Arc<Extensions>,
     /// What earlier runs kept.
     kept: Arc<[(String, Bytes)]>,
+    cursors: Arc<Cursors>,
+    /// To the wire, which holds the other end as long as `serve` does; `None` without a bot.
+    due: Option<mpsc::UnboundedSender<Due>>,
+}
+
+/// An answer that the network wants in time.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(crate) token: ReplyToken,
+    /// When to say that the bot works on it.
+    pub(crate) at: Instant,
+    /// After this the network takes no answer that was not announced.
+    pub(crate) give_up: Instant,
+    /// The command that is asked for, as the network spells it.
+    pub(crate) command: Box<str>,
 }
 
 /// What is between the transport and the journal.
@@ -33,7 +50,11 @@ pub(crate) enum Arrival {
         event: Event,
         /// Told once the journal has it; the transport may be waiting in [`Inbox::accept`].
         accepted: Option<oneshot::Sender<Acceptance>>,
+        /// How far its source has been read with it.
+        cursor: Option<Box<Cursor>>,
     },
+    /// How far a source has been read, without an event.
+    Passed(Cursor),
     /// A value for the next start; `None` forgets it.
     Kept { name: String, value: Option<Bytes> },
 }
@@ -73,6 +94,7 @@ pub struct Collected {
     backlog: Arc<Backlog>,
     count: u64,
     kept: BTreeMap<String, Bytes>,
+    cursors: BTreeMap<String, Bytes>,
 }
 
 impl Collected {
@@ -84,8 +106,12 @@ impl Collected {
     /// Cancel safe: an event is either returned or still there.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            let (event, accepted) = match self.arrivals.recv().await? {
-                Arrival::Event { event, accepted } => (event, accepted),
+            let (event, accepted, cursor) = match self.arrivals.recv().await? {
+                Arrival::Event { event, accepted, cursor } => (event, accepted, cursor),
+                Arrival::Passed(cursor) => {
+                    self.advance_to(cursor);
+                    continue;
+                }
                 Arrival::Kept { name, value } => {
                     match value {
                         Some(value) => drop(self.kept.insert(name, value)),
@@ -96,6 +122,9 @@ impl Collected {
             };
             self.backlog.release(&event);
             self.count += 1;
+            if let Some(cursor) = cursor {
+                self.advance_to(*cursor);
+            }
             if let Some(accepted) = accepted {
                 // The transport may have stopped waiting; the event came all the same.
                 let _ = accepted.send(Acceptance::New(self.count));
@@ -107,6 +136,16 @@ impl Collected {
     /// What the transport has kept before the last event that came out of [`next`](Self::next), by name.
     pub fn kept(&self) -> Vec<(String, Bytes)> {
         self.kept.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// How far each source had been read with the last event that came out of [`next`](Self::next), by name.
+    pub fn cursors(&self) -> Vec<(String, Bytes)> {
+        self.cursors.iter().map(|(source, position)| (source.clone(), position.clone())).collect()
+    }
+
+    fn advance_to(&mut self, cursor: Cursor) {
+        let (source, position) = cursor.into_parts();
+        self.cursors.insert(source.to_string(), position);
     }
 
     /// How many things arrived that could not be understood.
@@ -128,7 +167,8 @@ impl Inbox {
         const ALL: usize = 64 << 20;
         let backlog = Arc::new(Backlog::new(Limits::new(ALL, Some(ALL), Some(ALL))));
         let (inbox, arrivals) = Self::new(Arc::clone(&backlog), Extensions::new());
-        let collected = Collected { arrivals, backlog, count: 0, kept: BTreeMap::new() };
+        let (kept, cursors) = (BTreeMap::new(), BTreeMap::new());
+        let collected = Collected { arrivals, backlog, count: 0, kept, cursors };
         (inbox, collected)
     }
 
@@ -138,7 +178,8 @@ impl Inbox {
     ) -> (Self, mpsc::UnboundedReceiver<Arrival>) {
         // Unbounded in entries: events are bounded in bytes by the backlog, and what is kept by the transport's own names.
         let (arrivals, receiver) = mpsc::unbounded_channel();
-        (Self { arrivals, backlog, handles: Arc::new(handles), kept: Arc::default() }, receiver)
+        let (handles, kept, cursors) = (Arc::new(handles), Arc::default(), Arc::default());
+        (Self { arrivals, backlog, handles, kept, cursors, due: None }, receiver)
     }
 
     /// The inbox of a later start, for testing a transport that [keeps](Self::keep) something.
@@ -146,6 +187,42 @@ impl Inbox {
     pub fn with_kept(mut self, kept: Vec<(String, Bytes)>) -> Self {
         self.kept = kept.into();
         self
+    }
+
+    /// The inbox of a later start, for testing a transport that has [cursors](Self::cursor).
+    #[must_use]
+    pub fn with_cursors(mut self, cursors: Vec<(String, Bytes)>) -> Self {
+        self.cursors = Arc::new(Cursors::new("", cursors));
+        self
+    }
+
+    /// Says who sees to it that the network has answers in time.
+    pub(crate) fn with_due(mut self, due: mpsc::UnboundedSender<Due>) -> Self {
+        self.due = Some(due);
+        self
+    }
+
+    /// How far a transport has read its one source: with the last event that was taken, in this run or an earlier one, before which
+    /// none is missing. `None` where it has never said so. A reader begins there, also after a broken connection: what it reads once
+    /// more for that, the journal knows.
+    pub fn cursor(&self) -> Option<Bytes> {
+        self.cursor_of("")
+    }
+
+    /// The same of one of several sources.
+    pub fn cursor_of(&self, source: &str) -> Option<Bytes> {
+        self.cursors.position(source)
+    }
+
+    /// Says how far a source has been read, where that has brought no event. It is kept with all that was handed over before.
+    pub fn advance(&self, cursor: Cursor) {
+        self.cursors.pass(cursor, None, |kept| {
+            if let Some(kept) = kept {
+                // A bot that has stopped reads on at its next start.
+                let _ = self.arrivals.send(Arrival::Passed(kept));
+            }
+            ((), Passage::Through)
+        });
     }
 
     /// Keeps a small value of the transport's own for its next starts, in place of an earlier one of this name: who is who on
@@ -212,12 +289,55 @@ impl Inbox {
         self.backlog.gap(gap);
     }
 
-    fn take(&self, event: Event, accepted: Option<oneshot::Sender<Acceptance>>) -> Result<(), Refused> {
+    fn take(&self, mut event: Event, accepted: Option<oneshot::Sender<Acceptance>>) -> Result<(), Refused> {
+        let Some(arriving) = event.take_arriving() else {
+            return self.hand_over(event, accepted, Arriving::default());
+        };
+        let Arriving { cursor, deadline } = *arriving;
+        let Some(cursor) = cursor else {
+            return self.hand_over(event, accepted, Arriving { cursor, deadline });
+        };
+        let id = event.shared_id();
+        self.cursors.pass(cursor, Some(&id), |kept| {
+            let taken = self.hand_over(event, accepted, Arriving { cursor: kept.clone(), deadline });
+            match (&taken, kept) {
+                (Ok(()), _) => (taken, Passage::Through),
+                // It will never be taken: what comes after it need not wait for it.
+                (Err(refused), kept) if refused.is_too_large() => {
+                    kept.map(|kept| self.arrivals.send(Arrival::Passed(kept)));
+                    (taken, Passage::Through)
+                }
+                (Err(_), _) => (taken, Passage::Refused),
+            }
+        })
+    }
+
+    /// Before the event is handed over, so that no answer to it comes first.
+    fn expect(&self, deadline: &Deadline, token: ReplyToken) {
+        let Some(due) = &self.due else { return };
+        let now = Instant::now();
+        let (at, give_up) = (deadline.defer_after(), deadline.time());
+        // A moment that no clock can name never comes.
+        let Some((at, give_up)) = now.checked_add(at).zip(now.checked_add(give_up)) else { return };
+        // A wire that is gone tells the network nothing more.
+        let _ = due.send(Due { token, at, give_up, command: deadline.command().into() });
+    }
+
+    fn hand_over(
+        &self,
+        event: Event,
+        accepted: Option<oneshot::Sender<Acceptance>>,
+        Arriving { cursor, deadline }: Arriving,
+    ) -> Result<(), Refused> {
         self.backlog.take(&event).map_err(|why| {
             self.backlog.refuse(why, &event);
             Refused(why)
         })?;
-        self.arrivals.send(Arrival::Event { event, accepted }).map_err(|mpsc::error::SendError(arrival)| {
+        if let Some((deadline, token)) = deadline.zip(event.token()) {
+            self.expect(&deadline, token.clone());
+        }
+        let arrival = Arrival::Event { event, accepted, cursor: cursor.map(Box::new) };
+        self.arrivals.send(arrival).map_err(|mpsc::error::SendError(arrival)| {
             if let Arrival::Event { event, .. } = &arrival {
                 self.backlog.take_back(event);
                 self.backlog.refuse(Why::Stopping, event);

@@ -49,7 +49,7 @@ pub(crate) fn outbound(sequence: u64, index: u32, text: &str) -> Outbound {
 
 pub(crate) fn reply(sequence: u64, index: u32, reply: &Reply) -> Outbound {
     let key = SendKey { sequence, index };
-    Outbound { conversation: Conversation::direct("alice"), action: reply.actions()[0].clone(), key }
+    Outbound::new(Conversation::direct("alice"), reply.actions()[0].clone(), key)
 }
 
 pub(crate) fn key(sequence: u64, index: u32) -> SendKey {

@@ -78,7 +78,7 @@ async fn stage(drain: Duration) -> Stage {
     let app = Router::new().command("!ping", async || "pong");
     let bot = Bot::new(transport, app).with_journal(journal).with_drain(drain);
     let status = bot.status();
-    let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).serve());
+    let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).on_this_runtime().serve());
     far.say("alice", "!ping");
     assert_eq!(far.reply().await.1, "pong");
     status.idle().await;
@@ -171,7 +171,7 @@ async fn a_quick_handler_waits_for_no_batch_that_began_while_it_ran() {
     let bot = Bot::new(transport, Router::new().command("!ping", async || "pong"));
     let bot = bot.with_journal(Slow::new(BATCH));
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!ping");
     assert_eq!(far.reply().await.0, "alice");
     status.idle().await;
@@ -194,7 +194,7 @@ async fn after_a_disk_that_stood_still_a_handler_that_hangs_holds_nobody_up() {
     let disk = Slow(MemoryJournal::default(), Arc::clone(&journal.1));
     let bot = Bot::new(transport, router).with_journal(journal);
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     status.idle().await;
     disk.takes(Duration::from_secs(60));
     far.say("alice", "!hang");

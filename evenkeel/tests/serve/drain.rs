@@ -52,7 +52,7 @@ async fn what_comes_during_the_drain_is_answered_after_the_next_start() {
     let bot = Bot::new(transport, app()).with_journal(journal.clone());
     let bot = bot.with_drain(DRAIN).with_shutdown(async { drop(stopped.await) });
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!slow");
     while status.snapshot().await.is_none_or(|snapshot| snapshot.running == 0) {
         tokio::task::yield_now().await;
@@ -70,7 +70,7 @@ async fn what_comes_during_the_drain_is_answered_after_the_next_start() {
 
     let (transport, mut far) = line();
     let bot = Bot::new(transport, app()).with_journal(journal.clone());
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     let mut answered = Vec::new();
     for _ in 0..3 {
         answered.push(far.reply().await);
@@ -123,7 +123,7 @@ async fn check_stream(first: &'static str) -> (Duration, Result<()>) {
     let (stop, stopped) = oneshot::channel::<()>();
     let bot = Bot::new(transport, app()).with_journal(journal.clone());
     let bot = bot.with_drain(DRAIN).with_shutdown(async { drop(stopped.await) });
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     assert!(replied.recv().await.is_some());
     sleep(Duration::from_millis(50)).await;
     let began = Instant::now();
@@ -137,7 +137,7 @@ async fn check_stream(first: &'static str) -> (Duration, Result<()>) {
     }
     let (transport, mut far) = line();
     let again = Bot::new(transport, app()).with_journal(journal.clone());
-    let again = tokio::spawn(again.with_drain(Duration::ZERO).serve());
+    let again = tokio::spawn(again.with_drain(Duration::ZERO).on_this_runtime().serve());
     let acknowledged = accepted.load(Ordering::Relaxed);
     // The one whose reply was waited for, and the first one where it hangs.
     let not_counted = 1 + u64::from(first == "!hang");
@@ -177,7 +177,7 @@ async fn a_journal_in_memory_takes_nothing_more_once_the_bot_stops() {
     let (stop, stopped) = oneshot::channel::<()>();
     let bot = Bot::new(transport, app()).in_memory().with_drain(DRAIN);
     let status = bot.status();
-    let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).serve());
+    let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).on_this_runtime().serve());
     far.say("alice", "!slow");
     sleep(Duration::from_secs(1)).await;
     stop.send(()).unwrap();

@@ -33,7 +33,7 @@ async fn ring(_: Job<()>) -> &'static str {
 async fn a_job_and_a_replay_leave_room_for_what_comes_after() {
     let (transport, mut far) = line();
     let bot = Bot::new(transport, Router::new().command("!later", later).job(ring)).in_memory();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     for _ in 0..3 {
         far.say("alice", "!later");
         assert_eq!(far.reply().await.1, "ring");
@@ -61,7 +61,7 @@ async fn a_job_takes_room_from_what_comes_in_until_it_is_done() {
         let app = Router::new().command("!plan", plan).command("!ping", ping).job(hold);
         let bot = Bot::new(transport, app.with_state(Arc::clone(&end))).in_memory().with_backlog_bytes(4_096);
         let status = bot.status();
-        let bot = tokio::spawn(bot.serve());
+        let bot = tokio::spawn(bot.on_this_runtime().serve());
         far.say("alice", "!plan");
         assert_eq!(far.reply().await.1, "begun");
         if is_done {
@@ -97,7 +97,7 @@ async fn an_apology_is_not_taken_for_what_a_replay_sends() {
     let bot = Bot::new(transport, Router::new().command("!once", once).with_state(Count::default()));
     let bot = bot.in_memory();
     let dead = bot.dead_letters();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!once");
     assert!(far.reply().await.1.starts_with("Sorry"));
     assert_eq!(dead.replay(DeadFilter::default()).await, Some(1));
@@ -118,7 +118,9 @@ async fn flaky(State(count): State<Count>) -> Result<&'static str> {
 async fn order(retry: Retry) -> [String; 2] {
     let (transport, mut far) = line();
     let app = Router::new().route(Trigger::command("!flaky").retry(retry), flaky).command("!ping", ping);
-    let bot = tokio::spawn(Bot::new(transport, app.with_state(Count::default())).in_memory().serve());
+    let bot = tokio::spawn(
+        Bot::new(transport, app.with_state(Count::default())).in_memory().on_this_runtime().serve(),
+    );
     far.say("alice", "!flaky");
     far.say("alice", "!ping");
     let replies = [far.reply().await.1, far.reply().await.1];
@@ -153,7 +155,7 @@ async fn the_author_is_told_once_of_what_was_given_up() {
         _ => Ok(Sent::done()),
     };
     let (transport, mut far) = line_with(Duration::ZERO, Box::new(refused));
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().serve());
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
     for text in ["!broken", "!bad", "!flaky"] {
         far.say("alice", text);
     }
@@ -181,7 +183,7 @@ async fn a_reply_that_was_sent_at_once_names_its_command() {
         async {}
     });
     let (transport, mut far) = line_with(Duration::ZERO, Box::new(|_| Err(SendError::unknown("no answer"))));
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().serve());
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
     far.say("alice", "!now");
     assert_eq!(deaths.recv().await, Some(("!now".to_owned(), Reason::Unknown)));
     drop(far.hang_up());
@@ -210,7 +212,7 @@ async fn a_replay_of_an_event_and_of_its_reply_sends_the_reply_once() {
     let app = Router::new().command("!now", now).command("!ping", ping).with_state(Count::default());
     let bot = Bot::new(transport, app).in_memory();
     let dead = bot.dead_letters();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!now");
     assert!(far.reply().await.1.starts_with("Sorry"));
     let mut kinds: Vec<_> = dead.list(DeadFilter::default()).await.unwrap().iter().map(Dead::kind).collect();
@@ -239,7 +241,7 @@ async fn a_parked_event_holds_its_conversation_until_it_is_replayed() {
         Router::new().route(Trigger::command("!once").retry(Retry::park()), once).command("!ping", ping);
     let bot = Bot::new(transport, app.with_state(Count::default())).in_memory();
     let dead = bot.dead_letters();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!once");
     far.say("alice", "!ping");
     assert!(far.reply().await.1.starts_with("Sorry"));
@@ -266,14 +268,14 @@ async fn a_question_survives_a_restart_and_is_asked_once() {
     let app = Router::new().command("!weather", weather).with_state(Count::default());
     let (transport, mut far) = line();
     let journal = SqliteJournal::open(&file).unwrap();
-    let bot = tokio::spawn(Bot::new(transport, app.clone()).with_journal(journal).serve());
+    let bot = tokio::spawn(Bot::new(transport, app.clone()).with_journal(journal).on_this_runtime().serve());
     far.repeat("1", "alice", "!weather");
     assert_eq!(far.reply().await.1, "which city?");
     drop(far.hang_up());
     tokio::time::timeout(Duration::from_secs(60), bot).await.unwrap().unwrap().unwrap();
     let (transport, mut far) = line();
     let journal = SqliteJournal::open(&file).unwrap();
-    let bot = tokio::spawn(Bot::new(transport, app).with_journal(journal).serve());
+    let bot = tokio::spawn(Bot::new(transport, app).with_journal(journal).on_this_runtime().serve());
     far.repeat("2", "alice", "Oslo");
     assert_eq!(far.reply().await.1, "sunny in Oslo, 0", "and not asked again");
     drop(far.hang_up());

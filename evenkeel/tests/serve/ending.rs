@@ -111,7 +111,7 @@ async fn stage(stuck: Stuck) -> Stage {
     let (stop, stopped) = oneshot::channel::<()>();
     let bot = Bot::new(transport, app()).with_journal(journal).with_drain(DRAIN);
     let status = bot.status();
-    let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).serve());
+    let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).on_this_runtime().serve());
     far.say("alice", "!ping");
     assert_eq!(far.reply().await.1, "pong");
     status.idle().await;
@@ -224,6 +224,7 @@ fn check_end(stuck: Stuck) -> Result<()> {
                 .with_journal(journal)
                 .with_drain(DRAIN)
                 .with_shutdown(shutdown)
+                .on_this_runtime()
                 .serve()
                 .await
         });
@@ -273,8 +274,8 @@ async fn replies_that_wait_at_a_stop_are_a_failure_only_where_nothing_keeps_them
         let bot = Bot::new(transport, app()).with_drain(Duration::from_secs(1));
         let bot = bot.with_shutdown(async { drop(stopped.await) });
         let bot = match is_kept {
-            true => tokio::spawn(bot.with_journal(Mute::new(Stuck::Never).0).serve()),
-            false => tokio::spawn(bot.in_memory().serve()),
+            true => tokio::spawn(bot.with_journal(Mute::new(Stuck::Never).0).on_this_runtime().serve()),
+            false => tokio::spawn(bot.in_memory().on_this_runtime().serve()),
         };
         far.say("alice", "!ping");
         far.say("bob", "!ping");
@@ -303,7 +304,7 @@ async fn a_journal_that_another_program_keeps_locked_keeps_no_bot() {
         let drain = if is_asked_twice { Duration::from_secs(3600) } else { Duration::ZERO };
         let bot = Bot::new(transport, app()).with_journal(journal).with_drain(drain);
         let status = bot.status();
-        let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).serve());
+        let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).on_this_runtime().serve());
         far.say("alice", "!ping");
         assert_eq!(far.reply().await.1, "pong");
         status.idle().await;

@@ -230,7 +230,7 @@ async fn whatever_panics_costs_one_event_and_its_conversation_goes_on() {
         let (transport, mut far) = line();
         let bot = Bot::new(transport, app).in_memory();
         let (status, letters) = (bot.status(), bot.dead_letters());
-        let bot = tokio::spawn(bot.serve());
+        let bot = tokio::spawn(bot.on_this_runtime().serve());
         far.say("alice", "!trap");
         far.say("alice", "!ping 1");
         // Layers cover `!ping`, too.
@@ -260,7 +260,7 @@ async fn a_predicate_that_panics_costs_the_event_that_waits_and_not_the_one_that
     let app = Router::new().command("!wait", waits).command("!ping", ping);
     let bot = Bot::new(transport, app).in_memory();
     let letters = bot.dead_letters();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!wait");
     far.say("alice", "!ping 1");
     let mut replies = [far.reply().await.1, far.reply().await.1];
@@ -295,7 +295,7 @@ async fn a_hook_that_panics_ends_nothing() {
         let (transport, mut far) = line();
         let bot = Bot::new(transport, app).in_memory();
         let (letters, status) = (bot.dead_letters(), bot.status());
-        let bot = tokio::spawn(bot.serve());
+        let bot = tokio::spawn(bot.on_this_runtime().serve());
         far.say("alice", "!bad");
         assert!(far.reply().await.1.starts_with("Sorry"));
         far.say("alice", "!ping 1");
@@ -325,7 +325,8 @@ async fn a_clock_that_panics_stops_no_bot_and_no_job() {
             UNIX_EPOCH + Duration::from_secs(1_700_000_000) + began.elapsed()
         };
         let app = Router::new().command("!remind", remind).job(ring);
-        let bot = tokio::spawn(Bot::new(transport, app).in_memory().with_clock(clock).serve());
+        let bot =
+            tokio::spawn(Bot::new(transport, app).in_memory().with_clock(clock).on_this_runtime().serve());
         far.say("alice", "!remind");
         assert_eq!(far.reply().await.1, "I will");
         assert_eq!(far.reply().await.1, "ring", "{good} good readings");
@@ -343,7 +344,7 @@ async fn a_shutdown_future_that_panics_stops_the_bot() {
         drop(told.await);
         panic!("in the shutdown");
     });
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!ping 1");
     assert_eq!(far.reply().await.1, "pong 1");
     drop(tell);
@@ -359,7 +360,7 @@ async fn a_send_that_panics_is_of_unknown_outcome_and_the_bot_goes_on() {
     let (transport, mut far) = line_with(Duration::ZERO, Box::new(answer));
     let bot = Bot::new(transport, Router::new().command("!ping", ping)).in_memory();
     let letters = bot.dead_letters();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!ping 1");
     far.say("bob", "!ping 2");
     assert_eq!(far.reply().await.1, "pong 2");
@@ -375,7 +376,7 @@ async fn an_error_that_is_its_own_cause_is_told_once() {
     let app = Router::new().command("!trap", async || Err::<(), _>(Circle)).command("!ping", ping);
     let bot = Bot::new(transport, app).in_memory();
     let letters = bot.dead_letters();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!trap");
     far.say("alice", "!ping 1");
     assert!(far.reply().await.1.starts_with("Sorry"));
@@ -433,7 +434,7 @@ async fn whatever_a_transport_does_costs_one_action() {
     let (shaky, says, mut heard) = shaky(true);
     let bot = Bot::new(Rude(shaky), Router::new().command("!ping", ping)).in_memory();
     let (letters, status) = (bot.dead_letters(), bot.status());
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     for text in ["bomb", "panic", "circle", "cling", "panic", "alice"] {
         says.send(text.to_owned()).unwrap();
     }
@@ -503,7 +504,7 @@ impl Transport for Shaky {
 async fn a_transport_that_panics_while_it_reads_is_started_again() {
     let (transport, says, mut heard) = shaky(true);
     let bot = Bot::new(transport, Router::new().command("!ping", ping)).in_memory();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     for text in ["!ping 1", "panic", "!ping 2", "panic", "panic", "!ping 3"] {
         says.send(text.to_owned()).unwrap();
     }
@@ -517,14 +518,21 @@ async fn a_transport_that_panics_while_it_reads_is_started_again() {
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_only_panics_ends_the_bot_with_an_error() {
     let (transport, says, _heard) = shaky(true);
-    let bot = tokio::spawn(Bot::new(transport, Router::new().command("!ping", ping)).in_memory().serve());
+    let bot = tokio::spawn(
+        Bot::new(transport, Router::new().command("!ping", ping)).in_memory().on_this_runtime().serve(),
+    );
     for _ in 0..5 {
         says.send("panic".to_owned()).unwrap();
     }
     let error = bot.await.expect("no panic").expect_err("it is given up");
     assert!(error.to_string().starts_with("the shaky transport panicked: "), "{error}");
     let (transport, _says, _heard) = shaky(false);
-    let error = Bot::new(transport, Router::new()).in_memory().serve().await.expect_err("it did not start");
+    let error = Bot::new(transport, Router::new())
+        .in_memory()
+        .on_this_runtime()
+        .serve()
+        .await
+        .expect_err("it did not start");
     assert!(error.chain().contains("panicked"), "{}", error.chain());
 }
 
@@ -537,7 +545,7 @@ async fn attempts_that_an_executor_drops_become_dead_letters() {
     let (transport, mut far) = line();
     let bot = Bot::new(transport, Router::new().command("!ping", ping)).in_memory().with_executor(executor);
     let (letters, status) = (bot.dead_letters(), bot.status());
-    let bot = tokio::spawn(bot.with_shutdown(pending()).serve());
+    let bot = tokio::spawn(bot.with_shutdown(pending()).on_this_runtime().serve());
     far.say("alice", "!ping 1");
     far.say("alice", "!ping 2");
     let dead = loop {

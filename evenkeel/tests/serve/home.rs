@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{Entry, Journal, Recovered};
 use evenkeel::operator::DeadLetters;
-use evenkeel::{App, Bot, Result};
+use evenkeel::{App, Bot, Result, Transport};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -64,6 +64,11 @@ impl Home {
     }
 
     pub(crate) fn bot(&self, transport: Line, app: App) -> Bot<Line, Still> {
+        self.any(transport, app)
+    }
+
+    /// A bot on any network.
+    pub(crate) fn any<T: Transport>(&self, transport: T, app: App) -> Bot<T, Still> {
         let began = self.began;
         let journal = Still(SqliteJournal::open(self.file()).unwrap());
         Bot::new(transport, app)
@@ -75,7 +80,7 @@ impl Home {
         let (transport, far) = line();
         let bot = self.bot(transport, app);
         let dead = bot.dead_letters();
-        Stay { home: self, bot: tokio::spawn(bot.serve()), far, dead }
+        Stay { home: self, bot: tokio::spawn(bot.on_this_runtime().serve()), far, dead }
     }
 }
 

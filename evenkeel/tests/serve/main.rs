@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod blocking;
+mod cursor;
 mod disk;
 mod drain;
 mod durable;
@@ -14,6 +15,7 @@ mod line;
 mod operator;
 mod overdue;
 mod pages;
+mod prompt;
 mod refused;
 mod restart;
 mod slow;
@@ -51,7 +53,7 @@ fn app() -> App {
 #[tokio::test(start_paused = true)]
 async fn a_message_is_answered_in_its_conversation() {
     let (transport, mut far) = line();
-    let bot = tokio::spawn(Bot::new(transport, app()).in_memory().serve());
+    let bot = tokio::spawn(Bot::new(transport, app()).in_memory().on_this_runtime().serve());
     far.say("alice", "!ping 1");
     far.say("bob", "!ping 2");
     assert_eq!(far.reply().await, ("alice".into(), "pong 1".into()));
@@ -67,7 +69,9 @@ async fn replies_keep_order_within_a_conversation() {
         n.to_string()
     }
     let (transport, mut far) = line();
-    let bot = tokio::spawn(Bot::new(transport, Router::new().command("!x", dawdle)).in_memory().serve());
+    let bot = tokio::spawn(
+        Bot::new(transport, Router::new().command("!x", dawdle)).in_memory().on_this_runtime().serve(),
+    );
     let mut seed: u64 = 42; // printed by a failure through the values themselves
     for n in 0..500 {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -90,7 +94,9 @@ async fn a_stuck_handler_delays_only_its_own_conversation() {
     }
     let (transport, mut far) = line();
     let app = Router::new().command("!hang", hang).command("!ping", ping);
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().with_drain(Duration::from_secs(1)).serve());
+    let bot = tokio::spawn(
+        Bot::new(transport, app).in_memory().with_drain(Duration::from_secs(1)).on_this_runtime().serve(),
+    );
     far.say("alice", "!hang");
     far.say("alice", "!ping never");
     far.say("bob", "!ping now");
@@ -112,7 +118,7 @@ async fn a_panic_is_one_failed_event() {
     let (transport, mut far) = line();
     let bot = Bot::new(transport, Router::new().command("!bad", bad).command("!ping", ping)).in_memory();
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!bad");
     far.say("alice", "!ping 1");
     assert!(far.reply().await.1.starts_with("Sorry"));
@@ -129,7 +135,7 @@ async fn a_repeated_delivery_is_handled_once() {
     let (transport, far) = line();
     let bot = Bot::new(transport, app()).in_memory();
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     for _ in 0..3 {
         far.repeat("same", "alice", "!ping");
     }
@@ -156,7 +162,7 @@ async fn what_a_failing_handler_promised_is_not_sent() {
     }
     let (transport, mut far) = line();
     let app = Router::new().command("!half", half).command("!broken", broken);
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().serve());
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
     far.say("alice", "!broken");
     far.say("alice", "!half");
     assert_eq!(far.reply().await.1, "Sorry, something went wrong. It has been logged.");
@@ -175,7 +181,9 @@ async fn reply_now_leaves_before_the_handler_ends() {
         Ok("at last")
     }
     let (transport, mut far) = line();
-    let bot = tokio::spawn(Bot::new(transport, Router::new().command("!slow", slow)).in_memory().serve());
+    let bot = tokio::spawn(
+        Bot::new(transport, Router::new().command("!slow", slow)).in_memory().on_this_runtime().serve(),
+    );
     far.say("alice", "!slow");
     for text in ["at once", "later", "at last"] {
         assert_eq!(far.reply().await.1, text);
@@ -196,7 +204,12 @@ async fn what_left_at_once_arrives_before_what_was_returned() {
     far.say("alice", "!busy");
     let mut replies = far.hang_up();
     // The source ends at once, so that the drain, too, has to wait for what was asked.
-    Bot::new(transport, Router::new().command("!busy", busy)).in_memory().serve().await.unwrap();
+    Bot::new(transport, Router::new().command("!busy", busy))
+        .in_memory()
+        .on_this_runtime()
+        .serve()
+        .await
+        .unwrap();
     let mut texts = Vec::new();
     while let Ok((_, text)) = replies.try_recv() {
         texts.push(text);
@@ -220,7 +233,7 @@ async fn what_was_not_sent_is_tried_again_in_order_and_what_may_have_been_sent_i
     );
     let bot = Bot::new(transport, app()).in_memory();
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     for n in 1..=4 {
         far.say("alice", &format!("!ping {n}"));
     }
@@ -244,7 +257,7 @@ async fn a_stop_drains_what_was_accepted() {
     let (stop, stopped) = oneshot::channel::<()>();
     let bot = Bot::new(transport, Router::new().command("!slow", slow)).in_memory();
     let (bot, status) = (bot.with_shutdown(async { drop(stopped.await) }), ());
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!slow");
     far.say("alice", "!slow");
     sleep(Duration::from_secs(1)).await;
@@ -271,7 +284,7 @@ impl Journal for Kept {
         recovered.events.push(pending);
         let draft = Reply::text("promised").actions()[0].clone();
         let key = SendKey { sequence: 0, index: 0 };
-        let outbound = Outbound { conversation: Conversation::direct("bob"), action: draft, key };
+        let outbound = Outbound::new(Conversation::direct("bob"), draft, key);
         recovered.replies.push(PendingReply {
             outbound,
             command: String::new(),
@@ -291,7 +304,7 @@ impl Journal for Kept {
 async fn what_an_earlier_run_left_is_taken_up_first() {
     let (transport, mut far) = line();
     let bot = Bot::new(transport, app()).with_journal(Kept::default());
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     assert_eq!(far.reply().await, ("bob".into(), "promised".into()));
     assert_eq!(far.reply().await, ("alice".into(), "pong kept".into()));
     far.say("alice", "!ping new");
@@ -305,7 +318,7 @@ async fn a_full_inbox_refuses_and_counts() {
     let (transport, mut far) = line();
     let bot = Bot::new(transport, app()).in_memory().with_backlog_bytes(1);
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     // Asked before: the transport of this test gives up at the first refusal, which ends the bot.
     let before = status.snapshot().await.unwrap();
     assert_eq!(before.refused, 0);
@@ -319,7 +332,7 @@ fn a_bot_serves_inside_a_current_thread_runtime_and_runs_on_its_own() {
     let (transport, far) = line();
     drop(far.hang_up());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(Bot::new(transport, app()).in_memory().serve()).unwrap();
+    runtime.block_on(Bot::new(transport, app()).in_memory().on_this_runtime().serve()).unwrap();
     let (transport, mut far) = line();
     far.say("alice", "!ping 1");
     let mut replies = far.hang_up();

@@ -41,7 +41,7 @@ async fn the_operator_lists_and_cancels_the_jobs_of_all_conversations() {
     let app = app.schedule("daily 03:00 Europe/Berlin", sweep).with_state(());
     let bot = Bot::new(transport, app).in_memory().with_clock(paused_clock());
     let jobs = bot.jobs();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     for (who, minutes) in [("alice", 1), ("bob", 2), ("alice", 3)] {
         far.say(who, &format!("!remind {minutes}"));
         assert_eq!(far.reply().await.1, "I will");
@@ -74,7 +74,7 @@ async fn a_wrong_reading_of_the_clock_moves_no_job() {
     let clock = move || clock() + Duration::from_millis(set.load(Ordering::Relaxed));
     let bot = Bot::new(transport, app).in_memory().with_clock(clock);
     let jobs = bot.jobs();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     let due_ms = async || jobs.list(None, None, 1).await.unwrap()[0].due_ms;
     let before = due_ms().await;
     let three_days_ms = 3 * 24 * 3_600_000;
@@ -104,7 +104,7 @@ async fn a_bot_knows_what_it_promises_with_its_transport_and_its_journal() {
     let (transport, far) = line();
     let bot = Bot::new(transport, ping()).in_memory();
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     let promised = status.guarantees().await.unwrap();
     assert_eq!(promise(&promised, "receiving"), "line, one connection", "what the transport says");
     assert_eq!(promise(&promised, "acceptance"), "in memory");
@@ -122,7 +122,7 @@ async fn a_bot_knows_what_it_promises_with_its_transport_and_its_journal() {
     let (transport, far) = line();
     let bot = Bot::new(transport, ping()).with_journal(journal);
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     let promised = status.guarantees().await.unwrap();
     assert_eq!(promise(&promised, "acceptance"), "on the disk (fsync) before it counts as accepted");
     assert_eq!(
@@ -165,7 +165,7 @@ async fn a_journal_that_does_not_answer_is_told_of() {
     let is_full = Arc::new(AtomicBool::new(false));
     let bot = Bot::new(transport, app).with_journal(Filling(MemoryJournal::default(), Arc::clone(&is_full)));
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!ping");
     assert_eq!(far.reply().await.1, "pong");
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -182,7 +182,7 @@ async fn a_journal_that_does_not_answer_is_told_of() {
 async fn the_sandbox_promises_nothing_beyond_its_process() {
     let bot = Bot::new(Sandbox::new(), Router::new()).in_memory().with_shutdown(std::future::pending());
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     let promised = status.guarantees().await.unwrap();
     let away = promise(&promised, "while the bot is away");
     assert_eq!(away, "kept until a bot takes it, and lost when the process ends before");
@@ -220,7 +220,7 @@ async fn a_snapshot_counts_the_times_in_which_nobody_read() {
     let bot =
         Bot::new(Gappy(Arc::clone(&told)), Router::new()).in_memory().with_shutdown(std::future::pending());
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     told.notified().await;
     let snapshot = status.snapshot().await.unwrap();
     assert_eq!((snapshot.gaps.count, snapshot.gaps.total), (2, Duration::from_secs(2)));

@@ -386,7 +386,7 @@ async fn a_bot_that_stops_waits_for_no_pause() {
     let (transport, far) = line_with(Duration::ZERO, Box::new(network));
     let bot = home.bot(transport, app.clone());
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.repeat("1", "alice", "!stubborn");
     far.repeat("2", "bob", "!ping");
     while soon(status.snapshot()).await.is_none_or(|told| told.retried == 0 || told.outbox == 0) {
@@ -410,7 +410,7 @@ async fn a_reply_that_is_given_up_names_its_command_after_a_restart_and_a_replay
     let (transport, far) = line_with(Duration::ZERO, Box::new(down));
     let bot = home.bot(transport, app.clone());
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.repeat("1", "alice", "!ping");
     while soon(status.snapshot()).await.is_none_or(|told| told.outbox == 0) {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -422,7 +422,7 @@ async fn a_reply_that_is_given_up_names_its_command_after_a_restart_and_a_replay
     let (transport, _far) = line_with(Duration::ZERO, Box::new(refused));
     let bot = home.bot(transport, app);
     let letters = bot.dead_letters();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     for time in ["recovered", "replayed"] {
         let mut dead = Vec::new();
         while dead.is_empty() {

@@ -83,7 +83,7 @@ async fn sends_that_never_return_give_their_slots_back_and_are_of_unknown_outcom
     let stuck = Stuck { line, left: AtomicU32::new(300), deadline: None };
     let bot = Bot::new(stuck, router()).in_memory();
     let (status, letters) = (bot.status(), bot.dead_letters());
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     let began = Instant::now();
     for n in 0..300 {
         far.say(&format!("void-{n}"), "!ping");
@@ -120,7 +120,7 @@ async fn a_send_that_never_returned_is_sent_again_where_the_author_says_so() {
     let app = router().with_state(()).with_on_unknown(OnUnknown::Resend);
     let bot = Bot::new(stuck, app).in_memory();
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     let began = Instant::now();
     far.say("void", "!ping");
     far.say("void", "!ping");

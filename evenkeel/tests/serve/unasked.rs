@@ -41,7 +41,7 @@ async fn what_is_no_message_gets_no_apology_and_is_a_dead_letter() {
     let (transport, mut far) = line();
     let bot = Bot::new(transport, everything(Router::new().command("!ping", ping))).in_memory();
     let letters = bot.dead_letters();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     let count = kinds.len();
     kinds.into_iter().for_each(|what| far.act("alice", what));
     far.act("alice", PollVote { poll: target(), options: vec![0] });
@@ -57,7 +57,7 @@ async fn a_conversation_reads_one_apology_a_minute() {
     let (transport, mut far) = line();
     let bot = Bot::new(transport, Router::new().command("!bad", fails).command("!ping", ping)).in_memory();
     let status = bot.status();
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     for _ in 0..3 {
         far.say("crew", "!bad");
     }
@@ -93,7 +93,7 @@ async fn a_layers_rejection_answers_messages_and_nothing_else() {
     }
     let (transport, mut far) = line();
     let app = everything(Router::new().command("!ping", ping).layer(evenkeel::from_fn(guard)));
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().serve());
+    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
     far.act("alice", Typing { is_started: true });
     far.act("alice", Reaction { target: MessageId::new("1/self"), emoji: "👍".into(), is_removed: false });
     far.say("alice", "!ping 1");
@@ -131,7 +131,7 @@ async fn a_replay_that_fails_again_apologizes_to_nobody() {
     let (transport, mut far) = line();
     let bot = Bot::new(transport, Router::new().command("!bad", fails).command("!ping", ping)).in_memory();
     let (status, letters) = (bot.status(), bot.dead_letters());
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!bad");
     assert!(far.reply().await.1.starts_with("Sorry"));
     for _ in 0..3 {
@@ -171,7 +171,7 @@ async fn what_a_schedule_says_to_nobody_is_a_dead_letter_and_is_sent_nowhere() {
     let bot = Bot::new(transport, router).in_memory();
     let bot = bot.with_clock(move || UNIX_EPOCH + Duration::from_secs(1_700_000_000) + began.elapsed());
     let (letters, status) = (bot.dead_letters(), bot.status());
-    let bot = tokio::spawn(bot.serve());
+    let bot = tokio::spawn(bot.on_this_runtime().serve());
     assert_eq!(far.reply().await, ("alice".into(), "good morning".into()));
     status.idle().await;
     let dead = letters.list(DeadFilter::default()).await.expect("the bot runs");
@@ -226,7 +226,7 @@ async fn chatter(app: impl Fn() -> App) -> [usize; 3] {
     let (said, mut heard) = mpsc::unbounded_channel();
     let crew = |name, hears, other| Crew { name, hears: Mutex::new(hears), other, said: said.clone() };
     let bots = [crew("one", one, to_two), crew("two", two, to_one.clone())];
-    let bots = bots.map(|crew| tokio::spawn(Bot::new(crew, app()).in_memory().serve()));
+    let bots = bots.map(|crew| tokio::spawn(Bot::new(crew, app()).in_memory().on_this_runtime().serve()));
     let began = Instant::now();
     to_one.send("hello".to_owned()).unwrap();
     sleep(Duration::from_secs(180)).await;
@@ -272,7 +272,9 @@ async fn two_bots_that_answer_each_other_are_slowed_down() {
 #[tokio::test(start_paused = true)]
 async fn who_gets_other_answers_each_time_waits_for_nothing() {
     let (transport, mut far): (Line, _) = line();
-    let bot = tokio::spawn(Bot::new(transport, Router::new().command("!ping", ping)).in_memory().serve());
+    let bot = tokio::spawn(
+        Bot::new(transport, Router::new().command("!ping", ping)).in_memory().on_this_runtime().serve(),
+    );
     let began = Instant::now();
     for n in 0..200 {
         far.say("alice", &format!("!ping {n}"));

@@ -171,7 +171,7 @@ mod tests {
     fn says(conversation: &str, text: &str) -> Outbound {
         let draft = Draft { text: text.to_owned(), ..Draft::default() };
         let key = SendKey { sequence: 1, index: 0 };
-        Outbound { conversation: Conversation::direct(conversation), action: Action::Send(draft), key }
+        Outbound::new(Conversation::direct(conversation), Action::Send(draft), key)
     }
 
     fn second(count: u64) -> Duration {

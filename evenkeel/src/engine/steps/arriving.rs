@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
+use crate::engine::port::Ended;
 use crate::event::Event;
 use crate::journal::{Acceptance, Entry, TRANSPORT};
 use crate::transport::Arrival;
 
 impl Engine {
     pub(in crate::engine) fn arrived(&mut self, arrival: Arrival) {
-        let (event, told) = match arrival {
-            Arrival::Event { event, accepted } => (event, accepted),
+        let (event, told, cursor) = match arrival {
+            Arrival::Event { event, accepted, cursor } => (event, accepted, cursor),
+            Arrival::Passed(cursor) => return self.effects.advance_to(cursor),
             Arrival::Kept { name, value } => {
                 let conversation = TRANSPORT.to_owned();
                 return self.effects.append(Entry::Remember { conversation, name, value });
@@ -22,6 +24,9 @@ impl Engine {
         let begins = self.takes_lane(&lane, &event);
         let accept = Entry::Accept { event, now_ms: self.now.wall_ms, begins };
         self.effects.append_then(accept, Continuation::Accepted { told, lane, begins });
+        if let Some(cursor) = cursor {
+            self.effects.advance_to(*cursor);
+        }
     }
 
     /// Whether an event takes its lane at once, so that its beginning is written together with it.
@@ -38,7 +43,7 @@ impl Engine {
     pub(super) fn accepted(&mut self, event: Event, lane: Arc<str>, begins: bool, acceptance: Acceptance) {
         let Acceptance::New(sequence) = acceptance else {
             self.attempts.refuse_duplicate(&lane, begins, self.now);
-            return self.budget.release(event);
+            return self.release(Some(event), Ended::Known);
         };
         self.attempts.accept(sequence, event, lane, begins, self.now);
         if begins {

@@ -48,9 +48,9 @@ impl Engine {
                 tell(told, ());
             }
             (Continuation::SendPromised(command), Answer::Noted, Entry::Promise { outbound, .. }) => {
-                self.effects.output(Output::Send(Delivery::new(outbound, command)));
+                self.dispatch(Delivery::new(outbound, command));
             }
-            (Continuation::Send(delivery), Answer::Noted, _) => self.effects.output(Output::Send(*delivery)),
+            (Continuation::Send(delivery), Answer::Noted, _) => self.dispatch(*delivery),
             (Continuation::Loaded, Answer::Loaded(page), _) => self.loaded(page),
             (Continuation::JobsDue, Answer::Due { jobs, next_ms }, _) => self.jobs_due(&jobs, next_ms),
             (Continuation::Schedules(names), Answer::Due { jobs, .. }, _) => {
@@ -59,6 +59,12 @@ impl Engine {
             (continuation, answer, _) => return self.answer(continuation, answer),
         }
         Ok(())
+    }
+
+    /// A reply leaves, without a token that is too old.
+    fn dispatch(&mut self, mut delivery: Delivery) {
+        delivery.outbound.token = delivery.outbound.token.filter(|token| token.is_valid_at(self.now.wall_ms));
+        self.effects.output(Output::Send(delivery));
     }
 
     /// Tells a handler or the operator what they have asked for.

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::engine::attempt::{Ending, Failure, HandlerOutcome};
 use crate::engine::batch::Continuation;
 use crate::engine::delivery::Delivery;
-use crate::engine::port::Output;
+use crate::engine::port::{Ended, Output};
 use crate::event::Event;
 use crate::journal::{CompletedEffect, Entry, EventEntry};
 use crate::reply::Outbound;
@@ -90,6 +90,7 @@ impl Engine {
         command: Option<&Label>,
     ) {
         let command: Box<str> = command.map_or("", Label::name).into();
+        let ended = Ended::with(&outbound);
         for outbound in self.deliveries.with_keys_of_their_own(outbound) {
             let delivery = Delivery::new(outbound, command.clone());
             let origin = self.attempts.origin(delivery.outbound.key.sequence);
@@ -99,7 +100,7 @@ impl Engine {
             self.jobs.promise(change, &mut self.effects);
         }
         let event = self.attempts.complete(sequence, self.now, &mut self.effects);
-        self.release(event);
+        self.release(event, ended);
     }
 
     /// An attempt failed: another one follows, or the event is given up.
@@ -108,7 +109,9 @@ impl Engine {
             return;
         }
         let name = command.map_or("", Label::name);
+        let mut ended = Ended::Silent;
         if !apology.is_empty() && self.may_apologize(sequence) {
+            ended = Ended::with(&apology);
             for outbound in apology {
                 // Should the operator replay a parked event, the next apology has another key.
                 self.attempts.note(sequence, CompletedEffect::DeadLettered { index: outbound.key.index });
@@ -116,7 +119,7 @@ impl Engine {
             }
         }
         let event = self.attempts.give_up(sequence, failure, name, self.now, &mut self.effects);
-        self.release(event);
+        self.release(event, ended);
     }
 
     fn may_apologize(&mut self, sequence: u64) -> bool {
@@ -126,9 +129,11 @@ impl Engine {
     }
 
     /// An event, if there was one, is gone from memory.
-    pub(super) fn release(&mut self, event: Option<Event>) {
-        if let Some(event) = event {
-            self.budget.release(event);
+    pub(super) fn release(&mut self, event: Option<Event>, ended: Ended) {
+        let Some(event) = event else { return };
+        if let Some(token) = event.token() {
+            self.effects.output(Output::Ended(token.clone(), ended));
         }
+        self.budget.release(event);
     }
 }

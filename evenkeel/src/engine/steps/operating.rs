@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
+use crate::engine::port::Ended;
 use crate::journal::{Entry, OperatorEntry, PendingReply, Query, Replayed};
 use crate::operator::OperatorCommand;
 
@@ -63,6 +64,6 @@ impl Engine {
     /// A parked event is forgotten, and its lane goes on.
     pub(super) fn discard_parked(&mut self, sequence: u64) {
         let event = self.attempts.discard_parked(sequence, self.now);
-        self.release(event);
+        self.release(event, Ended::Silent);
     }
 }

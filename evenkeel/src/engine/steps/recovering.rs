@@ -84,7 +84,8 @@ impl Engine {
         if !self.deliveries.may_apologize(conversation.id(), text, self.now) {
             return None;
         }
-        let outbound = Outbound { conversation, action, key: SendKey { sequence, index } };
+        let outbound = Outbound::new(conversation, action, SendKey { sequence, index });
+        let outbound = outbound.with_token(event.token().cloned());
         Some(Delivery::new(outbound, command.into()))
     }
 }

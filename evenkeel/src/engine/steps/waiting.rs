@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
+use crate::engine::port::Ended;
 use crate::engine::request::Offer;
 use crate::journal::{Entry, EventEntry};
 
@@ -47,7 +48,7 @@ impl Engine {
             return;
         }
         let taken = self.attempts.take_over(event, by, step, &mut self.effects);
-        self.release(taken);
+        self.release(taken, Ended::Silent);
         self.write_beginning(by, Continuation::GoOn(by, answer));
     }
 

@@ -10,7 +10,7 @@ fn answered(answers: Vec<Answer>) -> crate::error::Result<()> {
     let (mut engine, now) = (Engine::new(Policy::default()), Now::default());
     let what = Message::text("1", "!ping");
     let event = Event::new("1", Conversation::direct("alice"), Sender::new("alice"), what);
-    engine.step(Input::Arrived(Arrival::Event { event, accepted: None }), now)?;
+    engine.step(Input::Arrived(Arrival::Event { event, accepted: None, cursor: None }), now)?;
     let batch = engine.batch().expect("an event to write");
     engine.step(Input::Written(Written(batch.into_iter().zip(answers).collect())), now)
 }

@@ -21,7 +21,9 @@ fn a_reply_that_was_about_to_be_sent_at_a_stop_is_not_in_doubt_afterwards() {
     let (mut engine, mut journal, now) = (Engine::new(policy), MemoryJournal::default(), Now::default());
     let here = Conversation::direct("alice");
     let event = Event::new("1", here.clone(), Sender::new("alice"), Message::text("1", "!ping"));
-    engine.step(Input::Arrived(Arrival::Event { event, accepted: None }), now).expect("an arrival");
+    engine
+        .step(Input::Arrived(Arrival::Event { event, accepted: None, cursor: None }), now)
+        .expect("an arrival");
     let batch = engine.batch().expect("an event to write");
     engine.step(Input::Written(write(&mut journal, batch)), now).expect("its answers");
     let mut outputs = Vec::new();
@@ -29,7 +31,7 @@ fn a_reply_that_was_about_to_be_sent_at_a_stop_is_not_in_doubt_afterwards() {
     let Some(Output::Start(work)) = outputs.pop() else { panic!("the handler starts") };
     let key = SendKey { sequence: work.sequence, index: 0 };
     let action = Reply::text("pong").actions()[0].clone();
-    let (outbound, changes) = (vec![Outbound { conversation: here, action, key }], Vec::new());
+    let (outbound, changes) = (vec![Outbound::new(here, action, key)], Vec::new());
     let finished =
         HandlerOutcome { sequence: work.sequence, command: None, outbound, changes, ending: Ending::Done };
     engine.step(Input::Finished(finished), now).expect("its end");

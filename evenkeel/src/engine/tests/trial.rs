@@ -358,7 +358,7 @@ impl Trial {
             )
         });
         self.room_bytes += event.size_bytes();
-        self.step(Input::Arrived(Arrival::Event { event, accepted: None }));
+        self.step(Input::Arrived(Arrival::Event { event, accepted: None, cursor: None }));
     }
 
     fn pass(&mut self, time: Duration) {
@@ -573,6 +573,7 @@ impl Trial {
                 Output::Start(work) => self.start(work),
                 Output::Send(delivery) => self.send(delivery),
                 Output::Notify(delivery) => panic!("{delivery:?}"),
+                Output::Ended(token, _) => panic!("no event has {token:?}"),
                 Output::Died(dead) => {
                     if let DeadId::Event(sequence) = dead.id
                         && dead.reason != Reason::Parked
@@ -726,7 +727,7 @@ impl Trial {
     fn outbound(&self, sequence: u64, index: u32) -> Outbound {
         let conversation = self.handlers[&sequence].event.conversation().clone();
         let action = Reply::text(format!("{sequence}.{index}")).actions()[0].clone();
-        Outbound { conversation, action, key: SendKey { sequence, index } }
+        Outbound::new(conversation, action, SendKey { sequence, index })
     }
 
     /// How much a handler sends at once: the same in each of its attempts.

@@ -47,7 +47,7 @@ pub(super) fn outbound(text: &str, files: &[(&str, &[u8])]) -> Outbound {
     let file = |(name, bytes): &(&str, &[u8])| File::new(*name, "text/plain", Bytes::copy_from_slice(bytes));
     let reply = files.iter().map(file).fold(Reply::text(text), |reply, one| reply.with_file(one));
     let action = reply.actions().first().cloned().expect("a text is an action");
-    Outbound { conversation: Conversation::direct(ALICE), action, key: SendKey { sequence: 0, index: 0 } }
+    Outbound::new(Conversation::direct(ALICE), action, SendKey { sequence: 0, index: 0 })
 }
 
 /// A dead reply that comes again.

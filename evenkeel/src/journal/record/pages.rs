@@ -60,6 +60,7 @@ impl<S: Store> Record<S> {
             next_job_ms: self.store.jobs(&first).await?.1,
             latest_ms: self.latest_ms,
             kept: self.store.values(&Scope::conversation(TRANSPORT)).await?,
+            cursors: std::mem::take(&mut self.cursors),
             has_more: true,
         })
     }

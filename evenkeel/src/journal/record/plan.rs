@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use bytes::Bytes;
+
 use super::Record;
 use crate::error::Result;
 use crate::event::Event;
@@ -24,6 +26,8 @@ pub(super) struct Plan<'a> {
     pub(super) accepted: Vec<(Waiting<'a>, Intake<'a>)>,
     /// What comes in together with the changes.
     pub(super) intake: Vec<(Waiting<'a>, Intake<'a>)>,
+    /// How far each source has been read.
+    pub(super) cursors: Vec<(&'a str, Bytes)>,
     pub(super) now_ms: Option<u64>,
     jobs: Jobs<'a>,
 }
@@ -61,6 +65,7 @@ impl<S: Store> Record<S> {
                 Some(value) => Change::Put(Row::Value(Scope::conversation(conversation), name, value)),
                 None => Change::Delete(Key::Value(Scope::conversation(conversation), name)),
             }),
+            Entry::Cursor { source, position } => plan.advance_to(source, position),
             Entry::Schedule(job) => plan.schedule(answer, job),
             Entry::Cancel { name, conversation } => {
                 *answer = self.cancel(name, conversation.as_deref(), plan).await?;
@@ -222,6 +227,12 @@ impl<'a> Plan<'a> {
         self.jobs.planned.insert(name, job);
         let conversation = Cow::Borrowed(&**conversation);
         self.intake.push((Waiting::Job(answer), Intake { conversation, dedupe: None, row }));
+    }
+
+    /// The last position counts.
+    fn advance_to(&mut self, source: &'a str, position: &Bytes) {
+        self.cursors.retain(|(known, _)| *known != source);
+        self.cursors.push((source, position.clone()));
     }
 
     fn unschedule(&mut self, name: &str) {

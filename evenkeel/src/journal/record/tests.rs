@@ -69,7 +69,7 @@ async fn start_by_pages_of<S: Store>(limit: usize, record: &mut Record<S>) -> Re
 
 fn promise(key: SendKey, begins: bool) -> Entry {
     let (action, conversation) = (Reply::text("pong").actions()[0].clone(), Conversation::direct("alice"));
-    Entry::Promise { outbound: Outbound { conversation, action, key }, command: "!ping".to_owned(), begins }
+    Entry::Promise { outbound: Outbound::new(conversation, action, key), command: "!ping".to_owned(), begins }
 }
 
 fn reason(random: &mut Random) -> Reason {

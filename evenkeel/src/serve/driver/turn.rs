@@ -136,6 +136,7 @@ impl<J: Journal> Driver<J> {
                 Output::Send(delivery) => self.tell(ToWire::Send(delivery)),
                 Output::Notify(notice) => self.notify(notice),
                 Output::Died(dead) => self.notify_dead(*dead),
+                Output::Ended(token, ended) => self.tell(ToWire::Ended(token, ended)),
             }
         }
     }

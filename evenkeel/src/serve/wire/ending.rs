@@ -27,6 +27,9 @@ impl<T: Transport> Wire<T> {
             End::Quiet(deadline, _) => (*deadline).max(Instant::now() + GRACE),
             End::AtOnce | End::AtDeadline => Instant::now() + GRACE,
         };
+        for delivery in self.beside.deferring.take_held() {
+            self.tell(ToDriver::Sent(SendEnd::TakenBack(delivery)));
+        }
         let flushed = tokio::select! {
             biased;
             flushed = flushed(&mut self.link) => Some(flushed),
@@ -121,7 +124,7 @@ async fn flushed(link: &mut Link) -> Result<()> {
                 Some(ToWire::Send(delivery)) => link.tell(ToDriver::Sent(SendEnd::TakenBack(delivery))),
                 Some(ToWire::Cut) => link.tell(ToDriver::AllBack),
                 Some(ToWire::Flushed) => return Ok(()),
-                Some(ToWire::Notify(_)) => {}
+                Some(ToWire::Notify(_) | ToWire::Ended(..)) => {}
                 None => return (&mut link.place).await,
             },
             ended = &mut link.place => return ended,

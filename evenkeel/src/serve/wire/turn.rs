@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
+use super::deferring::Rung;
 use super::{Ends, Wire};
 use crate::engine::{Delivery, Download};
 use crate::error::Result;
@@ -18,7 +19,7 @@ use crate::serve::link::{SendEnd, ToDriver, ToWire};
 use crate::serve::outbox::deliver;
 use crate::serve::wait::{at, polled};
 use crate::status::Question;
-use crate::transport::{SendError, Sent, Transport};
+use crate::transport::{Due, SendError, Sent, Transport};
 
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
@@ -37,13 +38,22 @@ struct Turns {
     received: Result<()>,
     /// What the driver says, in memory that is used again.
     said: Vec<ToWire>,
+    /// The same of what wants an answer in time.
+    due: Vec<Due>,
 }
 
 /// What has happened.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all that happens is the end of a send, and a box for each costs more"
+)]
 enum Woken {
     Stopped,
     AtDeadline,
     Asked(Question),
+    /// Events came in that want answers in time; they lie in `Turns::due`.
+    Expected,
+    Rung(Rung),
     /// The driver has ended, which it does by itself only when the journal has failed.
     Driven(Result<()>),
     /// What it says lies in `Turns::said`.
@@ -59,7 +69,7 @@ enum Woken {
 impl<T: Transport> Wire<T> {
     /// The error is the journal's.
     pub(super) async fn turn(&mut self, ends: &mut Ends) -> Result<End> {
-        let mut turns = Turns { deadline: None, received: Ok(()), said: Vec::new() };
+        let mut turns = Turns { deadline: None, received: Ok(()), said: Vec::new(), due: Vec::new() };
         let mut sends = FuturesUnordered::new();
         loop {
             self.beside.downloads.advance(&self.transport, self.beside.began.elapsed());
@@ -70,7 +80,12 @@ impl<T: Transport> Wire<T> {
                     let mut said = take(&mut turns.said);
                     for one in said.drain(..) {
                         match one {
-                            ToWire::Send(delivery) => sends.push(self.send(delivery)),
+                            ToWire::Send(delivery) => {
+                                sends.extend(self.beside.deferring.begin(delivery).map(|one| self.send(one)));
+                            }
+                            ToWire::Ended(token, ended) => {
+                                self.beside.deferring.over(token, ended, &self.transport);
+                            }
                             ToWire::Notify(notice) => self.notify(notice).await,
                             ToWire::Cut => {
                                 self.tell(ToDriver::AllBack);
@@ -86,8 +101,13 @@ impl<T: Transport> Wire<T> {
                     // With those that have ended as well by now.
                     let others = from_fn(|| sends.next().now_or_never().flatten()).take(TURN);
                     for (delivery, result) in once(first).chain(others) {
+                        self.beside.deferring.ended(&delivery, &result, &self.transport);
                         self.tell(ToDriver::Sent(SendEnd::Delivered(delivery, result)));
                     }
+                }
+                Woken::Rung(Rung::Told(told)) => {
+                    let released = self.beside.deferring.told(told, &self.transport);
+                    sends.extend(released.into_iter().map(|one| self.send(one)));
                 }
                 // By itself it ends only when the journal has failed.
                 Woken::Driven(ended) => return ended.map(|()| turns.quiet()),
@@ -111,6 +131,8 @@ impl<T: Transport> Wire<T> {
             Woken::Notified(ended) => self.notified(ended),
             Woken::Downloaded(slot) => self.beside.downloads.ended(slot, self.beside.began.elapsed()),
             Woken::Wanted(download) => self.beside.downloads.ask(download),
+            Woken::Expected => turns.due.drain(..).for_each(|due| self.beside.deferring.expect(due)),
+            Woken::Rung(_) => self.beside.deferring.ring(&self.transport),
             Woken::Ticked | Woken::AtDeadline | Woken::Said | Woken::Delivered(_) | Woken::Driven(_) => {}
         }
     }
@@ -174,6 +196,8 @@ impl<T: Transport> Wire<T> {
             Some(()) = ends.stops.recv() => Woken::Stopped,
             () = at(turns.deadline) => Woken::AtDeadline,
             Some(question) = ends.questions.recv() => Woken::Asked(question),
+            1.. = ends.due.recv_many(&mut turns.due, TURN) => Woken::Expected,
+            rung = self.beside.deferring.next(), if !self.beside.deferring.is_quiet() => Woken::Rung(rung),
             ended = &mut self.link.place => Woken::Driven(ended),
             1.. = self.link.from_driver.recv_many(&mut turns.said, TURN) => Woken::Said,
             Some(delivered) = sends.next(), if !sends.is_empty() => Woken::Delivered(delivered),

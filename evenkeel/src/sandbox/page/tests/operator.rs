@@ -48,7 +48,7 @@ impl Tended {
         let operator = Operator { letters: bot.dead_letters(), jobs: bot.jobs() };
         let status = bot.status();
         let (router, _, _running) = page_of(status.clone(), operator);
-        let bot = tokio::spawn(bot.serve());
+        let bot = tokio::spawn(bot.on_this_runtime().serve());
         Self { router, sandbox, status, bot, _running }
     }
 

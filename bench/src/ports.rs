@@ -1,0 +1,48 @@
+//! What a bot promises at its edges, each as a figure beside its bar.
+
+mod deadline;
+mod served;
+
+use std::io;
+
+/// One of the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Deadline,
+    Served,
+}
+
+/// In the order in which they run.
+pub(crate) const ALL: [Part; 2] = [Part::Deadline, Part::Served];
+
+impl Part {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Served => "serve",
+        }
+    }
+}
+
+/// Prints the parts that were asked for, or all.
+///
+/// # Errors
+///
+/// When a bot does not run, or a count is wrong. What takes too long is in the table.
+pub(crate) fn run(only: &[Part]) -> io::Result<()> {
+    let parts = if only.is_empty() { &ALL } else { only };
+    for part in parts {
+        println!("\n## {}\n", part.name());
+        match part {
+            Part::Deadline => deadline::run()?,
+            Part::Served => served::run()?,
+        }
+    }
+    Ok(())
+}
+
+/// A share of sorted figures.
+pub(super) fn quantile<T: Copy + Default>(sorted: &[T], share: f64) -> T {
+    let at = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
+    sorted.get(at).copied().unwrap_or_default()
+}
