@@ -7,20 +7,22 @@ mod step;
 mod wait;
 
 use std::collections::HashSet;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use regex::Regex;
 
 use crate::breaker::{Breaker, Breakers};
+use crate::capability::Capabilities;
 use crate::command::{CommandSpec, TriggerKind};
 use crate::engine::{Attempt, HandlerRequest, HandlerRequests};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::event::{Conversation, Event, MessageId, Quote};
 use crate::journal::Entry;
 use crate::limit::RateLimit;
 use crate::progress::{Hold, Progress};
-use crate::reply::{Action, Draft, IntoReply, Outbound, Quoting, Reply, SendKey};
+use crate::reply::{Action, Draft, IntoReply, Outbound, Quoting, Reply, SendKey, fitted};
 use crate::text::{after_words, trim};
 use crate::trigger::Facts;
 pub(crate) use judge::judge;
@@ -72,6 +74,8 @@ pub(super) struct Promised {
     /// The steps that this attempt has taken or begun.
     steps: HashSet<String>,
     jobs: u32,
+    /// Why the first of the actions cannot be carried by the network, if one cannot.
+    misfit: Option<Error>,
 }
 
 /// What is known of the trigger that matched.
@@ -100,6 +104,8 @@ pub(crate) struct Tools {
     pub(crate) http: crate::http::Client,
     pub(crate) rate_limit: RateLimit,
     pub(crate) breakers: Breakers,
+    /// What the network can carry.
+    pub(crate) capabilities: Capabilities,
     /// The functions that jobs may call.
     pub(crate) jobs: Arc<HashSet<&'static str>>,
 }
@@ -188,14 +194,28 @@ impl Context {
         self.call.matched.pattern.as_deref()
     }
 
+    /// What this network can carry.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.call.tools.capabilities
+    }
+
     /// Answers in this conversation, once the handler has succeeded.
+    #[track_caller]
     pub fn reply(&self, reply: impl IntoReply) {
         self.send(self.event.conversation(), reply);
     }
 
-    /// Writes in another conversation, once the handler has succeeded.
+    /// Writes in another conversation, once the handler has succeeded. It fails if the network cannot carry what is said.
+    #[track_caller]
     pub fn send(&self, conversation: &Conversation, reply: impl IntoReply) {
-        let (actions, failure) = self.resolve(reply.into_reply());
+        let (actions, failure) = match self.resolve(reply.into_reply()) {
+            Ok(resolved) => resolved,
+            Err(misfit) => {
+                let misfit = misfit.at(Location::caller());
+                self.promised().misfit.get_or_insert(misfit);
+                return;
+            }
+        };
         if let Some(error) = failure {
             tracing::warn!(command = self.command(), error = error.chain(), "an error was sent as a reply");
         }
@@ -206,6 +226,7 @@ impl Context {
     /// Reacts to the message that this event is about, once the handler has succeeded.
     ///
     /// Events without a message (typing, receipts) take no reaction: nothing happens.
+    #[track_caller]
     pub fn react(&self, emoji: impl Into<String>) {
         if let Some(target) = self.event.about() {
             self.reply(Reply::react(target.clone(), emoji));
@@ -213,18 +234,20 @@ impl Context {
     }
 
     /// Gives a message of the bot in this conversation a new text, once the handler has succeeded.
+    #[track_caller]
     pub fn edit(&self, message: &MessageId, text: impl Into<String>) {
         self.reply(Reply::edit(message.clone(), text));
     }
 
     /// Deletes a message of the bot in this conversation for everyone, once the handler has succeeded.
+    #[track_caller]
     pub fn delete(&self, message: &MessageId) {
         self.reply(Reply::delete(message.clone()));
     }
 
     /// Shows in this conversation that the bot is typing. It ends by itself with the next message, or after a while.
     pub fn typing(&self) {
-        if self.event.conversation().is_nowhere() {
+        if self.event.conversation().is_nowhere() || !self.capabilities().has_typing {
             return;
         }
         // Nothing is kept of it, so it takes no index from what is.
@@ -284,8 +307,8 @@ impl Context {
         self.call.promised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces "the message that is being answered" by its name.
-    fn resolve(&self, reply: Reply) -> (Vec<Action>, Option<Error>) {
+    /// Replaces "the message that is being answered" by its name, and says what is said in a way in which the network can carry it.
+    fn resolve(&self, reply: Reply) -> Result<(Vec<Action>, Option<Error>)> {
         let (mut actions, failure) = reply.into_parts();
         for action in &mut actions {
             if let Action::Send(draft) | Action::Edit { draft, .. } = action
@@ -294,7 +317,7 @@ impl Context {
                 self.quote(draft);
             }
         }
-        (actions, failure)
+        Ok((fitted(actions, self.capabilities())?, failure))
     }
 
     fn quote(&self, draft: &mut Draft) {

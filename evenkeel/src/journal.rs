@@ -94,6 +94,12 @@ pub trait Journal: Send + 'static {
         true
     }
 
+    /// Whether a batch costs something beside what is in it, such as a sync, so that one fewer is worth some milliseconds to what nobody
+    /// waits for.
+    fn gathers(&self) -> bool {
+        self.is_kept()
+    }
+
     /// Whether anyone who asks does the work: the futures are ready at once, and a disk is waited for before that. A bot gives such a
     /// journal a thread, together with the engine; it never waits for one on a thread with anything else to do.
     fn blocks(&self) -> bool {

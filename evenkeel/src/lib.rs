@@ -50,6 +50,7 @@
 //! | `sqlite` | a file of SQLite that one process writes, whatever is kept in it (feature `sqlite`) |
 //! | [`Event`] | what came in: who, where, what |
 //! | [`Reply`], [`IntoReply`] | what goes out, and what a handler may return |
+//! | [`capability`] | what a network can carry |
 //! | [`command`] | what a bot can be asked for, for networks, help and pages |
 //! | [`guarantee`] | what is promised with this transport and this journal, and what cannot be |
 //! | `progress` | for how long a handler has run, and where it waits |
@@ -91,6 +92,7 @@ pub mod backoff;
 pub mod retry;
 pub mod schedule;
 
+pub mod capability;
 mod text;
 mod reserved;
 #[cfg(feature = "sqlite")]

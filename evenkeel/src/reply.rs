@@ -1,8 +1,11 @@
 //! What goes out: texts, files, edits, reactions, and everything a handler may return for them.
 
+mod fitting;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::fitting::fitted;
 use crate::error::Error;
 use crate::event::{Conversation, Mention, Message, MessageId, Quote, ReplyToken, Sender};
 

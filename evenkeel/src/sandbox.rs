@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::capability::Capabilities;
 use crate::error::{Error, Result};
 use crate::event::{Attachment, Conversation, Deletion, Edit, MessageId, Reaction, Sender, Typing};
 use crate::reply::{Draft, File, Quoting};
@@ -158,6 +159,28 @@ impl Sandbox {
     /// How many messages had neither an answer nor a word in time.
     pub fn missed_deadlines(&self) -> u64 {
         self.network.lock().answers.as_ref().map_or(0, Answers::missed)
+    }
+
+    /// Makes it a network that can carry no more than this.
+    ///
+    /// ```
+    /// use evenkeel::capability::{Capabilities, TextLimit};
+    /// use evenkeel::sandbox::Sandbox;
+    ///
+    /// let sandbox = Sandbox::new();
+    /// let small = sandbox.capabilities().with_text(TextLimit::Characters(2_000)).without_reactions();
+    /// let sandbox = sandbox.with_capabilities(small);
+    /// assert!(!sandbox.capabilities().has_reactions);
+    /// ```
+    #[must_use]
+    pub fn with_capabilities(self, capabilities: Capabilities) -> Self {
+        self.network.lock().capabilities = capabilities;
+        self
+    }
+
+    /// What it can carry.
+    pub fn capabilities(&self) -> Capabilities {
+        self.network.lock().capabilities
     }
 
     /// Shows this network on a page for as long as a bot is connected.

@@ -381,7 +381,8 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         #[cfg(feature = "page")]
         let console = console.or_else(|| console_at(settings.console.as_ref()?));
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let app = app.with_usual_handler_limit(settings.handler_limit);
+        let capabilities = foreign::caught("the transport", async { Ok(transport.capabilities()) }).await?;
+        let app = app.with_usual_handler_limit(settings.handler_limit).with_capabilities(capabilities);
         let (place, account) = (settings.place, settings.account);
         let told = (Arc::clone(&transport), app.specs());
         let mut opening = Box::pin(opened(journal, place, told, account));

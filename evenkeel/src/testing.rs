@@ -18,18 +18,23 @@
 //! that are known to block.
 
 use std::fmt;
+use std::future::{Future, pending};
 use std::panic::Location;
 use std::time::Duration;
 
 use evenkeel_guard::{Executor, Report};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::error::Result;
 use crate::event::MessageId;
+use crate::journal::memory::{MemoryJournal, MemoryStore};
+use crate::journal::{Entry, Journal, Recovered};
+use crate::operator::Jobs;
 use crate::reply::{Draft, File};
-use crate::route::IntoApp;
+use crate::route::{App, IntoApp};
 use crate::sandbox::{Change, Changes, Sandbox};
 use crate::serve::{Bot, guarding};
 use crate::status::{Snapshot, Status};
@@ -44,24 +49,104 @@ const BEGAN_MS: u64 = 1_767_268_800_000;
 /// Outside an async runtime: use `#[tokio::test(start_paused = true)]`.
 #[track_caller]
 pub fn chat(app: impl IntoApp) -> Chat {
+    chat_over(Sandbox::new(), app)
+}
+
+/// The same on a network that the test has made: with other people, with a deadline for answers, with less that it can carry.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// use std::time::Duration;
+/// use evenkeel::{Router, sandbox::Sandbox, testing};
+///
+/// async fn report() -> &'static str {
+///     tokio::time::sleep(Duration::from_secs(60)).await;
+///     "all is well"
+/// }
+/// let sandbox = Sandbox::new().with_deadline(Duration::from_secs(3));
+/// let mut chat = testing::chat_over(sandbox, Router::new().command("!report", report));
+/// let replies = chat.say("!report").await;
+/// assert_eq!(replies, ["…"], "in time");
+/// assert_eq!(replies.edits(), ["all is well"], "in its place");
+/// assert_eq!(chat.sandbox().missed_deadlines(), 0);
+/// # }); Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+///
+/// As [`chat`].
+#[track_caller]
+pub fn chat_over(sandbox: Sandbox, app: impl IntoApp) -> Chat {
     let Ok(runtime) = Handle::try_current() else {
         panic!("`chat` needs a runtime: write `#[tokio::test(start_paused = true)]` over the test")
     };
-    let sandbox = Sandbox::new();
     let executor = Executor::strict_with(runtime, &guarding().with_strictness());
-    let bot = Bot::new(sandbox.clone(), app).in_memory().with_executor(executor.clone());
-    let bot = bot.with_shutdown(std::future::pending()).with_own_clock(clock());
-    let status = bot.status();
-    let changes = sandbox.changes();
-    let bot = Stopped(tokio::spawn(bot.on_this_runtime().serve()));
+    let home = Home { app: app.into_app(), store: MemoryStore::default(), began: Instant::now() };
+    let (changes, bot) = (sandbox.changes(), home.start(&sandbox, &executor));
     let began = Location::caller();
-    Chat { sandbox, changes, status, bot, last: None, executor, may_block: false, began }
+    Chat { sandbox, changes, home, bot, last: None, executor, may_block: false, began }
 }
 
-/// A clock that begins at noon of the first day of 2026 and goes on with tokio's, paused or not.
-fn clock() -> impl Fn() -> u64 + Send {
-    let began = Instant::now();
-    move || BEGAN_MS + u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+/// What outlives a bot within its chat.
+#[derive(Debug)]
+struct Home {
+    app: App,
+    store: MemoryStore,
+    /// When the chat began: noon of the first day of 2026, by a clock that goes on with tokio's, paused or not.
+    began: Instant,
+}
+
+/// A bot that runs. It ends with this.
+#[derive(Debug)]
+struct Running {
+    status: Status,
+    jobs: Jobs,
+    bot: Stopped,
+    /// Tells it to stop, once.
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Home {
+    fn start(&self, sandbox: &Sandbox, executor: &Executor) -> Running {
+        let (stop, stopped) = oneshot::channel();
+        let began = self.began;
+        let clock = move || BEGAN_MS + u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let journal = Lasting(MemoryJournal::over(self.store.clone()));
+        let bot = Bot::new(sandbox.clone(), self.app.clone()).with_journal(journal);
+        // A chat that is dropped stops its bot at once, and does not ask it to.
+        let bot = bot.with_executor(executor.clone()).with_shutdown(async {
+            if stopped.await.is_err() {
+                pending().await
+            }
+        });
+        let bot = bot.with_own_clock(clock).on_this_runtime();
+        let (status, jobs) = (bot.status(), bot.jobs());
+        Running { status, jobs, bot: Stopped(tokio::spawn(bot.serve())), stop: Some(stop) }
+    }
+}
+
+/// A journal that outlives its bot, for the time of a test.
+struct Lasting(MemoryJournal);
+
+impl Journal for Lasting {
+    type Writing = <MemoryJournal as Journal>::Writing;
+
+    /// Time that passes shows in tests.
+    fn gathers(&self) -> bool {
+        false
+    }
+
+    fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
+        self.0.recover()
+    }
+
+    fn recover_in_pages(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
+        self.0.recover_in_pages()
+    }
+
+    fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
+        self.0.write(batch)
+    }
 }
 
 /// A chat with a bot. The bot ends with it.
@@ -77,8 +162,8 @@ fn clock() -> impl Fn() -> u64 + Send {
 pub struct Chat {
     sandbox: Sandbox,
     changes: Changes,
-    status: Status,
-    bot: Stopped,
+    home: Home,
+    bot: Running,
     /// The newest message of the bot, which `react` is about.
     last: Option<MessageId>,
     /// Holds what blocked so far.
@@ -209,6 +294,90 @@ impl Chat {
         self.replies().await
     }
 
+    /// Lets time pass until the next job is due, and returns what it did. Jobs are what `cx.after`, `cx.defer` and their like have
+    /// planned, and the schedules of the router.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// use std::time::Duration;
+    /// use evenkeel::{Context, Job, Result, Router, testing};
+    ///
+    /// async fn remind(cx: Context) -> Result<&'static str> {
+    ///     cx.after(Duration::from_secs(86_400), ring, ("tea".to_owned(),))?;
+    ///     Ok("I will")
+    /// }
+    /// async fn ring(Job((what,)): Job<(String,)>) -> String { what }
+    ///
+    /// let mut chat = testing::chat(Router::new().command("!remind", remind).job(ring));
+    /// assert_eq!(chat.say("!remind").await, ["I will"]);
+    /// chat.restart().await;
+    /// assert_eq!(chat.advance_to_next_job().await, ["tea"]);
+    /// # }); Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When no job waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Chat::say`].
+    pub async fn advance_to_next_job(&mut self) -> Replies {
+        let jobs = self.bot.jobs.list(None, None, 1).await.expect("the bot runs as long as its chat");
+        let due_ms = jobs.first().expect("a job waits").due_ms;
+        let now_ms = BEGAN_MS + u64::try_from(self.home.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // What is due is looked for once it is.
+        self.advance(Duration::from_millis(due_ms.saturating_sub(now_ms) + 1)).await
+    }
+
+    /// Stops the bot and starts it again, as an update would: what runs may finish, what waits is in its journal. Returns what the two of
+    /// them did, once there is nothing left to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// The chat may be left without a bot.
+    pub async fn restart(&mut self) -> Replies {
+        // It may have stopped already.
+        let _asked = self.bot.stop.take().map(|stop| stop.send(()));
+        // What it could not finish in time is in its journal.
+        let _ended = (&mut self.bot.bot.0).await;
+        self.start_again().await
+    }
+
+    /// Ends the bot as `kill -9` would, in the middle of whatever it does, and starts it again. Returns what the next one did, once there is
+    /// nothing left to do.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// use evenkeel::{Context, Result, Router, testing};
+    ///
+    /// async fn order(cx: Context) -> Result<String> {
+    ///     let size = cx.ask("which size?").await?;
+    ///     Ok(format!("a {size} one"))
+    /// }
+    /// let mut chat = testing::chat(Router::new().command("!order", order));
+    /// assert_eq!(chat.say("!order").await, ["which size?"]);
+    /// assert!(chat.kill().await.is_empty(), "it is not asked again");
+    /// assert_eq!(chat.say("large").await, ["a large one"]);
+    /// # }); Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// The chat may be left without a bot.
+    pub async fn kill(&mut self) -> Replies {
+        self.bot.bot.0.abort();
+        let _ended = (&mut self.bot.bot.0).await;
+        self.start_again().await
+    }
+
+    async fn start_again(&mut self) -> Replies {
+        self.bot = self.home.start(&self.sandbox, &self.executor);
+        // It answers once it has taken up what the one before has left.
+        let _snapshot = self.bot.status.snapshot().await;
+        self.replies().await
+    }
+
     /// The network behind the chat, for whatever else people do: edits, deletions, typing, new people.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
@@ -225,8 +394,8 @@ impl Chat {
     /// What was done goes to the next call.
     pub async fn replies(&mut self) -> Replies {
         self.sandbox.delivered().await;
-        self.status.idle().await;
-        assert!(!self.bot.0.is_finished(), "the bot has stopped");
+        self.bot.status.idle().await;
+        assert!(!self.bot.bot.0.is_finished(), "the bot has stopped");
         let mut replies = Replies::default();
         while let Some(change) = self.changes.try_next() {
             let change = change.expect("fewer changes than the sandbox remembers");
@@ -247,7 +416,7 @@ impl Chat {
     ///
     /// Dropping the future drops the question.
     pub async fn snapshot(&self) -> Snapshot {
-        self.status.snapshot().await.expect("the bot runs as long as its chat")
+        self.bot.status.snapshot().await.expect("the bot runs as long as its chat")
     }
 
     async fn post(&mut self, person: &str, room: &str, text: &str, files: Vec<File>) -> Replies {
@@ -365,6 +534,7 @@ impl fmt::Debug for Replies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::TextLimit;
     use crate::context::Context;
     use crate::extract::Rest;
     use crate::route::Router;
@@ -390,6 +560,59 @@ mod tests {
         assert_eq!(replies.reactions(), ["👍"]);
         assert_eq!(replies.deletions().len(), 1);
         assert_eq!(chat.say_as("bob", "!echo hi").await, ["hi"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_bot_has_begun_goes_on_after_its_end() {
+        async fn slow(cx: Context) -> Result<String> {
+            let step = cx.step("once", async { Ok(cx.attempt()) }).await?;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Ok(format!("attempt {}, step of attempt {step}", cx.attempt()))
+        }
+        let app = || Router::new().command("!slow", slow).command("!echo", echo);
+        let mut chat = super::chat(app());
+        chat.sandbox().say("alice", "alice", "!slow").expect("Alice is there");
+        while chat.snapshot().await.running == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(chat.kill().await, ["attempt 2, step of attempt 1"]);
+        chat.sandbox().say("alice", "alice", "!slow").expect("Alice is there");
+        while chat.snapshot().await.running == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(chat.restart().await, ["attempt 1, step of attempt 1"], "an orderly stop lets it finish");
+        assert_eq!(chat.say("!echo again").await, ["again"]);
+        assert_eq!(chat.kill().await, [""; 0], "what is done is not done again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_network_that_can_carry_less_gets_less_or_says_no() {
+        async fn long() -> String {
+            "a sentence of some words. ".repeat(4)
+        }
+        async fn like(cx: Context) -> &'static str {
+            cx.react("👍");
+            "done"
+        }
+        async fn now(cx: Context) -> Result<String> {
+            let id = cx.reply_now("first").await?;
+            let refused = cx.reply_now(crate::Reply::edit(id, "second")).await;
+            Ok(refused.expect_err("there are no edits").to_string())
+        }
+        let sandbox = Sandbox::new();
+        let small =
+            sandbox.capabilities().with_text(TextLimit::Characters(60)).without_reactions().without_edits();
+        let app = Router::new().command("!long", long).command("!like", like).command("!now", now);
+        let mut chat = chat_over(sandbox.with_capabilities(small), app);
+        let two = "a sentence of some words. a sentence of some words.";
+        assert_eq!(chat.say("!long").await, [two, &format!("{two} ")]);
+        let replies = chat.say("!like").await;
+        assert_eq!(
+            (replies.texts.as_slice(), replies.reactions()),
+            (&["Sorry, I cannot do that here.".to_owned()][..], &[][..])
+        );
+        assert_eq!(chat.say("!now").await, ["first", "this network has no edits of messages"]);
     }
 
     /// Calls that the guard knows, where they are right.

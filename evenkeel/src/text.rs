@@ -7,12 +7,14 @@
 //! Everything here takes time linear in the text, and copies nothing of plain ASCII.
 
 mod clean;
+mod pieces;
 
 use std::borrow::Cow;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 pub(crate) use clean::{Clean, clean};
+pub(crate) use pieces::pieces;
 
 /// Whether upper and lower case are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

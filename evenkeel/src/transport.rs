@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::capability::Capabilities;
 use crate::command::Deferral;
 use crate::error::{Error, Result};
 use crate::event::{Attachment, MessageId, ReplyToken};
@@ -144,6 +145,11 @@ pub trait Transport: Send + Sync + 'static {
     /// How events come in, for the table of [`Guarantees`](crate::guarantee::Guarantees). Say no more than what holds.
     fn delivery_mode(&self) -> DeliveryMode {
         DeliveryMode::AtMostOnceWhileConnected { how: self.name().to_owned(), connections: 1 }
+    }
+
+    /// What the network can carry, the same for as long as the bot runs: replies are brought into that form, or refused to the handler.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
     }
 
     /// Whether the network knows [`Outbound::key`], so that an action sent twice under the same key happens once.

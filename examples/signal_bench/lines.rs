@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! out  from POSITION                  the first line: what comes then
-//! in   at POSITION offer ID CONVERSATION TEXT      the position is that behind it
+//! in   at POSITION offer ID CONVERSATION TEXT      the position is that behind it; `ok ID` is for anyone who looks on
 //! ```
 
 use std::collections::HashMap;
@@ -68,27 +68,39 @@ impl Lines {
         Self { address, reading, writing, waiting, acknowledges }
     }
 
-    /// Hands over what comes with a position. The network keeps all of it, so nobody waits for the journal; but where the bot has no
-    /// room it is offered again, in its place.
-    async fn pass_on(&self, line: &str, inbox: &Inbox) -> Result<()> {
+    /// Hands over what comes with a position. The network keeps all of it, and waits for nothing; but where the bot has no room it is
+    /// offered again, in its place.
+    async fn pass_on(&self, line: &str, inbox: &Inbox, accepting: &mut JoinSet<()>) {
         let parts = line.strip_prefix("at ").and_then(|rest| rest.split_once(' '));
-        let Some((position, event)) = parts.and_then(|(position, line)| Some((position, event(line)?.1)))
-        else {
-            inbox.undeliverable("it has no position");
-            return Ok(());
+        let read = parts.and_then(|(position, line)| Some((position, event(line)?)));
+        let Some((position, (id, mut event))) = read else {
+            return inbox.undeliverable("it has no position");
         };
         let cursor = Cursor::new(position.to_owned());
-        let event = if self.acknowledges == Acknowledges::PositionTooSoon {
+        if self.acknowledges == Acknowledges::PositionTooSoon {
             inbox.advance(cursor);
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-            event
         } else {
-            event.with_cursor(cursor)
-        };
-        while inbox.push(event.clone()).is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            event = event.with_cursor(cursor);
         }
-        Ok(())
+        loop {
+            let (inbox, event) = (inbox.clone(), event.clone());
+            let mut accepted = Box::pin(async move { inbox.accept(event).await });
+            match poll_fn(|cx| Poll::Ready(Pin::as_mut(&mut accepted).poll(cx))).await {
+                Poll::Ready(Err(_)) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                Poll::Ready(Ok(_)) => return,
+                Poll::Pending => {
+                    let writing = Arc::clone(&self.writing);
+                    accepting.spawn(async move {
+                        if accepted.await.is_ok() {
+                            // Nobody waits for it.
+                            let _written = write(&writing, format!("ok {id}\n")).await;
+                        }
+                    });
+                    return;
+                }
+            }
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<String, oneshot::Sender<()>>> {
@@ -137,7 +149,7 @@ impl Transport for Lines {
                 continue;
             }
             if self.acknowledges != Acknowledges::Each {
-                self.pass_on(&line, &inbox).await?;
+                self.pass_on(&line, &inbox, &mut accepting).await;
                 continue;
             }
             let Some((id, event)) = event(&line) else {

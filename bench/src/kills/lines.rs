@@ -125,8 +125,6 @@ impl Connection {
         let Some(log) = &self.log else { return write(&self.stream, &offer(line)) };
         let mut kept = log.lock().unwrap_or_else(PoisonError::into_inner);
         kept.lines.push(line);
-        // It is kept for ever: a bot is answerable for all of it.
-        self.onlooker.acknowledge(line.message);
         if kept.is_read {
             write(&self.stream, &format!("at {} {}", kept.lines.len(), offer(line)));
         }

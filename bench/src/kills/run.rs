@@ -111,6 +111,10 @@ pub(super) fn play(plan: &Plan) -> io::Result<Outcome> {
     let fates = stage.record.read()?;
     let Stage { mut first_answers, silent_lives, full, onlooker, .. } = stage;
     first_answers.sort_unstable();
+    if matches!(plan.network, Network::Replayed { .. }) {
+        // The network keeps all of it for ever, so the bot is answerable for what it never said that it has, too.
+        onlooker.unacknowledged().into_iter().for_each(|line| onlooker.acknowledge(line.message));
+    }
     let seen = onlooker.seen();
     let findings = history::check(&seen.history, &fates);
     let strange = seen.strange;

@@ -20,12 +20,15 @@ const MOST_IN_ONE: usize = 1_000;
 impl Context {
     /// What the handler promised so far, followed by what it returned. After a failure, only the latter.
     pub(crate) fn finish(&self, reply: Reply, reason: Reason, retry: Retry) -> HandlerOutcome {
-        let (mut actions, mut failure) = self.resolve(reply);
+        let (mut actions, mut failure) = self.resolved(reply);
         let mut promised = std::mem::take(&mut *self.promised());
+        if let Some(misfit) = promised.misfit.take().filter(|_| failure.is_none()) {
+            (actions, failure) = self.resolved(Reply::failed(misfit));
+        }
         if failure.is_none()
             && let Some(error) = too_many(&promised.actions, actions.len())
         {
-            (actions, failure) = self.resolve(Reply::failed(error));
+            (actions, failure) = self.resolved(Reply::failed(error));
         }
         let failure = failure.or_else(|| {
             let mut elsewhere = promised.actions.iter().map(|(conversation, _)| conversation);
@@ -53,6 +56,11 @@ impl Context {
             changes: promised.changes,
             ending,
         }
+    }
+
+    /// What is said; of what the network cannot carry, what the person hears of that.
+    fn resolved(&self, reply: Reply) -> (Vec<Action>, Option<Error>) {
+        self.resolve(reply).unwrap_or_else(|misfit| Reply::failed(misfit).into_parts())
     }
 
     /// The first index that no action of this or an earlier attempt has.

@@ -25,7 +25,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// When the network refused it, or when nobody knows whether it arrived.
+    /// When the network cannot carry or refused it, or when nobody knows whether it arrived.
     ///
     /// # Cancel safety
     ///
@@ -34,7 +34,7 @@ impl Context {
     pub fn reply_now(&self, reply: impl IntoReply) -> impl Future<Output = Result<MessageId>> {
         let line = Location::caller();
         async move {
-            let (actions, failure) = self.resolve(reply.into_reply());
+            let (actions, failure) = self.resolve(reply.into_reply()).map_err(|error| error.at(line))?;
             if let Some(error) = failure {
                 // It is the author's own, and knows its line.
                 return Err(error);

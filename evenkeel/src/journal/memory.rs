@@ -40,7 +40,12 @@ impl Default for MemoryJournal {
 impl MemoryJournal {
     /// Remembers the last `window` events, to know them again.
     pub fn with_window(window: usize) -> Self {
-        Self::new(MemoryStore::with_window(window))
+        Self::over(MemoryStore::with_window(window))
+    }
+
+    /// Goes on with rows that an earlier one has left. The earlier one has lost them: whatever it is told then is an error.
+    pub fn over(store: MemoryStore) -> Self {
+        Self::new(store)
     }
 }
 

@@ -13,6 +13,7 @@ use super::failure::FailurePolicy;
 use super::limited::{LIMIT, limited};
 use super::matcher::Matcher;
 use crate::breaker::Breakers;
+use crate::capability::Capabilities;
 use crate::command::CommandSpec;
 use crate::context::{Context, Tools, judge};
 use crate::engine::{Attempt, Ending, HandlerOutcome, HandlerRequests, JobBody};
@@ -93,6 +94,11 @@ impl App {
             (None, Some(limit)) => self.with_handler_limit(limit),
             _ => self,
         }
+    }
+
+    /// On a network that can carry this.
+    pub(crate) fn with_capabilities(self, capabilities: Capabilities) -> Self {
+        self.with_tools(|tools| tools.capabilities = capabilities)
     }
 
     /// What is done with a reply when nobody knows whether it arrived; [`OnUnknown::Dead`] unless told.

@@ -13,6 +13,7 @@ use super::Sandbox;
 use super::changes::Change;
 use super::log;
 use super::network::{Network, No, State};
+use crate::capability::Capabilities;
 use crate::command::Deferral;
 use crate::error::{DownloadError, Error, Result};
 use crate::event::{Attachment, Conversation, Event, MessageId, ReplyToken};
@@ -70,6 +71,10 @@ impl Transport for Sandbox {
 
     async fn unanswered(&self, token: &ReplyToken, _: Answered) -> Result<(), SendError> {
         self.network.change(|state| state.leave_unanswered(token)).map_err(SendError::refused)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.network.lock().capabilities
     }
 
     fn delivery_mode(&self) -> DeliveryMode {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::answers::Answers;
 use super::changes::{Change, Recent, Room};
 use super::log::{Files, LIMIT_FILE_BYTES, Log, LogEntry, Reactions};
+use crate::capability::{Capabilities, TextLimit};
 use crate::event::{Attachment, Conversation, Event, EventKind, Mention, Message, MessageId, Quote, Sender};
 use crate::moment;
 use crate::reply::{Draft, File, Quoting};
@@ -52,6 +53,7 @@ pub(super) struct State {
     pub(super) bots: usize,
     /// Messages that want answers in time, where the network wants that.
     pub(super) answers: Option<Answers>,
+    pub(super) capabilities: Capabilities,
     ids: FreshIds,
     began: Instant,
     began_ms: u64,
@@ -70,6 +72,9 @@ impl Network {
             pending: VecDeque::new(),
             bots: 0,
             answers: None,
+            capabilities: Capabilities::default()
+                .with_text(TextLimit::Bytes(LIMIT_TEXT_BYTES))
+                .with_files(usize::MAX, LIMIT_FILE_BYTES as u64),
             ids: FreshIds::new(),
             began: Instant::now(),
             began_ms,

@@ -126,7 +126,7 @@ impl<T: Transport, J: Journal> Parts<T, J> {
             sends: transport.sends_at_once().max(1),
             recovered_bytes: backlog.recovered_bytes(),
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
-            gathers: journal.is_kept(),
+            gathers: journal.gathers(),
         };
         let core = Shared::new(Engine::new(policy));
         let (requests, Asked { of_engine: asked, of_wire: downloads }) = HandlerRequests::new();
