@@ -17,30 +17,23 @@
 //! write instead. The verdict does not depend on how busy the machine is. [`Chat::may_block`] is for tests of handlers
 //! that are known to block.
 
-use std::fmt;
-use std::future::{Future, pending};
+mod home;
+mod replies;
+
 use std::panic::Location;
 use std::time::Duration;
 
 use evenkeel_guard::{Executor, Report};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use crate::error::Result;
+use self::home::{Home, Running};
+pub use self::replies::Replies;
 use crate::event::MessageId;
-use crate::journal::memory::{MemoryJournal, MemoryStore};
-use crate::journal::{Entry, Journal, Recovered};
-use crate::operator::Jobs;
 use crate::reply::{Draft, File};
-use crate::route::{App, IntoApp};
+use crate::route::IntoApp;
 use crate::sandbox::{Change, Changes, Sandbox};
-use crate::serve::{Bot, guarding};
-use crate::status::{Snapshot, Status};
-
-/// When each chat begins: 2026-01-01, 12:00 UTC.
-const BEGAN_MS: u64 = 1_767_268_800_000;
+use crate::serve::guarding;
+use crate::status::Snapshot;
 
 /// Begins a chat with a bot, as Alice. Bob and Carol are there, too, and the group `crew`.
 ///
@@ -81,72 +74,10 @@ pub fn chat_over(sandbox: Sandbox, app: impl IntoApp) -> Chat {
         panic!("`chat` needs a runtime: write `#[tokio::test(start_paused = true)]` over the test")
     };
     let executor = Executor::strict_with(runtime, &guarding().with_strictness());
-    let home = Home { app: app.into_app(), store: MemoryStore::default(), began: Instant::now() };
+    let home = Home::new(app.into_app());
     let (changes, bot) = (sandbox.changes(), home.start(&sandbox, &executor));
     let began = Location::caller();
     Chat { sandbox, changes, home, bot, last: None, executor, may_block: false, began }
-}
-
-/// What outlives a bot within its chat.
-#[derive(Debug)]
-struct Home {
-    app: App,
-    store: MemoryStore,
-    /// When the chat began: noon of the first day of 2026, by a clock that goes on with tokio's, paused or not.
-    began: Instant,
-}
-
-/// A bot that runs. It ends with this.
-#[derive(Debug)]
-struct Running {
-    status: Status,
-    jobs: Jobs,
-    bot: Stopped,
-    /// Tells it to stop, once.
-    stop: Option<oneshot::Sender<()>>,
-}
-
-impl Home {
-    fn start(&self, sandbox: &Sandbox, executor: &Executor) -> Running {
-        let (stop, stopped) = oneshot::channel();
-        let began = self.began;
-        let clock = move || BEGAN_MS + u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let journal = Lasting(MemoryJournal::over(self.store.clone()));
-        let bot = Bot::new(sandbox.clone(), self.app.clone()).with_journal(journal);
-        // A chat that is dropped stops its bot at once, and does not ask it to.
-        let bot = bot.with_executor(executor.clone()).with_shutdown(async {
-            if stopped.await.is_err() {
-                pending().await
-            }
-        });
-        let bot = bot.with_own_clock(clock).on_this_runtime();
-        let (status, jobs) = (bot.status(), bot.jobs());
-        Running { status, jobs, bot: Stopped(tokio::spawn(bot.serve())), stop: Some(stop) }
-    }
-}
-
-/// A journal that outlives its bot, for the time of a test.
-struct Lasting(MemoryJournal);
-
-impl Journal for Lasting {
-    type Writing = <MemoryJournal as Journal>::Writing;
-
-    /// Time that passes shows in tests.
-    fn gathers(&self) -> bool {
-        false
-    }
-
-    fn recover(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
-        self.0.recover()
-    }
-
-    fn recover_in_pages(&mut self) -> impl Future<Output = Result<Recovered>> + Send {
-        self.0.recover_in_pages()
-    }
-
-    fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
-        self.0.write(batch)
-    }
 }
 
 /// A chat with a bot. The bot ends with it.
@@ -189,16 +120,6 @@ impl Drop for Chat {
         } else {
             panic!("{told}");
         }
-    }
-}
-
-/// Ends the bot with its chat.
-#[derive(Debug)]
-struct Stopped(JoinHandle<Result<()>>);
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -323,11 +244,10 @@ impl Chat {
     ///
     /// As [`Chat::say`].
     pub async fn advance_to_next_job(&mut self) -> Replies {
-        let jobs = self.bot.jobs.list(None, None, 1).await.expect("the bot runs as long as its chat");
+        let jobs = self.bot.jobs().list(None, None, 1).await.expect("the bot runs as long as its chat");
         let due_ms = jobs.first().expect("a job waits").due_ms;
-        let now_ms = BEGAN_MS + u64::try_from(self.home.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         // What is due is looked for once it is.
-        self.advance(Duration::from_millis(due_ms.saturating_sub(now_ms) + 1)).await
+        self.advance(Duration::from_millis(due_ms.saturating_sub(self.home.now_ms()) + 1)).await
     }
 
     /// Stops the bot and starts it again, as an update would: what runs may finish, what waits is in its journal. Returns what the two of
@@ -337,10 +257,7 @@ impl Chat {
     ///
     /// The chat may be left without a bot.
     pub async fn restart(&mut self) -> Replies {
-        // It may have stopped already.
-        let _asked = self.bot.stop.take().map(|stop| stop.send(()));
-        // What it could not finish in time is in its journal.
-        let _ended = (&mut self.bot.bot.0).await;
+        self.bot.stopped().await;
         self.start_again().await
     }
 
@@ -366,15 +283,14 @@ impl Chat {
     ///
     /// The chat may be left without a bot.
     pub async fn kill(&mut self) -> Replies {
-        self.bot.bot.0.abort();
-        let _ended = (&mut self.bot.bot.0).await;
+        self.bot.killed().await;
         self.start_again().await
     }
 
     async fn start_again(&mut self) -> Replies {
         self.bot = self.home.start(&self.sandbox, &self.executor);
         // It answers once it has taken up what the one before has left.
-        let _snapshot = self.bot.status.snapshot().await;
+        let _snapshot = self.bot.status().snapshot().await;
         self.replies().await
     }
 
@@ -394,8 +310,8 @@ impl Chat {
     /// What was done goes to the next call.
     pub async fn replies(&mut self) -> Replies {
         self.sandbox.delivered().await;
-        self.bot.status.idle().await;
-        assert!(!self.bot.bot.0.is_finished(), "the bot has stopped");
+        self.bot.status().idle().await;
+        assert!(!self.bot.has_ended(), "the bot has stopped");
         let mut replies = Replies::default();
         while let Some(change) = self.changes.try_next() {
             let change = change.expect("fewer changes than the sandbox remembers");
@@ -416,7 +332,7 @@ impl Chat {
     ///
     /// Dropping the future drops the question.
     pub async fn snapshot(&self) -> Snapshot {
-        self.bot.status.snapshot().await.expect("the bot runs as long as its chat")
+        self.bot.status().snapshot().await.expect("the bot runs as long as its chat")
     }
 
     async fn post(&mut self, person: &str, room: &str, text: &str, files: Vec<File>) -> Replies {
@@ -463,79 +379,14 @@ impl Group<'_> {
     }
 }
 
-/// What the bot did. Compares with a list of texts: `assert_eq!(chat.say("!ping").await, ["pong"])`.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Replies {
-    texts: Vec<String>,
-    edits: Vec<String>,
-    reactions: Vec<String>,
-    files: Vec<String>,
-    deletions: Vec<MessageId>,
-}
-
-impl Replies {
-    /// The messages, one per line.
-    pub fn text(&self) -> String {
-        self.texts.join("\n")
-    }
-
-    /// The new texts of messages that the bot changed.
-    pub fn edits(&self) -> &[String] {
-        &self.edits
-    }
-
-    /// The emoji with which the bot reacted.
-    pub fn reactions(&self) -> &[String] {
-        &self.reactions
-    }
-
-    /// The names of the files that the bot sent.
-    pub fn files(&self) -> &[String] {
-        &self.files
-    }
-
-    /// The messages that the bot deleted.
-    pub fn deletions(&self) -> &[MessageId] {
-        &self.deletions
-    }
-
-    /// Whether the bot did nothing at all.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl<const N: usize> PartialEq<[&str; N]> for Replies {
-    fn eq(&self, texts: &[&str; N]) -> bool {
-        self.texts == *texts
-    }
-}
-
-impl PartialEq<Vec<String>> for Replies {
-    fn eq(&self, texts: &Vec<String>) -> bool {
-        self.texts == *texts
-    }
-}
-
-/// The texts, as a failed assertion wants to show them; the rest only where there is some.
-impl fmt::Debug for Replies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.texts)?;
-        for (name, things) in [("edits", &self.edits), ("reactions", &self.reactions), ("files", &self.files)]
-        {
-            if !things.is_empty() {
-                write!(f, " {name} {things:?}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+
     use super::*;
     use crate::capability::TextLimit;
     use crate::context::Context;
+    use crate::error::Result;
     use crate::extract::Rest;
     use crate::route::Router;
 
