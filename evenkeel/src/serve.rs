@@ -481,7 +481,7 @@ mod tests {
         async fn hang() {
             std::future::pending::<()>().await;
         }
-        let bot = Bot::new(Once, Router::new().command("!hang", hang)).in_memory();
+        let bot = Bot::new(Once, Router::new().command("!hang", hang)).in_memory().on_this_runtime();
         let bot = bot.with_drain(Duration::from_secs(3600));
         let status = bot.status();
         let (stop, stops) = mpsc::channel(2);
@@ -528,7 +528,13 @@ mod tests {
     async fn what_was_handed_over_before_a_bot_ends_at_once_is_counted() {
         let (stop, stops) = mpsc::channel(2);
         let bot = Bot::new(Hasty(stop), Router::new().command("!hang", std::future::pending::<()>));
-        let left = bot.in_memory().serve_until(stops).await.expect_err("an event is lost").to_string();
+        let left = bot
+            .in_memory()
+            .on_this_runtime()
+            .serve_until(stops)
+            .await
+            .expect_err("an event is lost")
+            .to_string();
         assert!(
             left.starts_with("stopped at once: 0 handlers were still running, 1 event was waiting"),
             "{left}"

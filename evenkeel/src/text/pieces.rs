@@ -115,7 +115,10 @@ impl Splitter<'_> {
     fn end(&self, begin: usize, room: usize, most: usize, blocks: &[Block]) -> usize {
         let furthest = self.furthest(begin, room);
         let block = blocks.iter().find(|block| block.has_inside(furthest) && furthest < self.text.len());
-        let Some(block) = block else { return self.best(begin, room, |_| true) };
+        let Some(block) = block else {
+            // What ends before that place is whole.
+            return self.best(begin, room, |at| !blocks.iter().any(|block| block.has_inside(at)));
+        };
         let before = self.text[begin..block.range.start.max(begin)].trim_end();
         let fits = self.limit.length(&self.text[block.range.clone()]) <= most;
         if !before.is_empty() && (fits || self.limit.length(before) >= most / 2) {
@@ -205,6 +208,7 @@ fn is_joined(before: char, letter: char) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
@@ -274,6 +278,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(17), cases: 2000, ..ProptestConfig::default() })]
         #[test]
         fn no_piece_is_too_long_and_no_word_is_lost(
             text in "([a-z]{1,12}|[äé😀]{1,3}|```|```rust|\n|\n\n|[ .!?]){0,60}",
