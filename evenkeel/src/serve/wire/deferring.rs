@@ -124,8 +124,23 @@ impl Deferring {
         }
     }
 
-    /// The network has said something. Answers what may go out now that waited for it.
-    pub(super) fn told<T: Transport>(&mut self, told: Told, transport: &Arc<T>) -> Vec<Delivery> {
+    /// The network has said something, and perhaps more by now, of which no more than `most` is heard. Answers what may go out now
+    /// that waited for it.
+    pub(super) fn told_all<T: Transport>(
+        &mut self,
+        first: Told,
+        most: usize,
+        transport: &Arc<T>,
+    ) -> Vec<Delivery> {
+        let mut released = self.told(first, transport);
+        for _ in 1..most {
+            let Some(told) = self.under_way.next().now_or_never().flatten() else { break };
+            released.extend(self.told(told, transport));
+        }
+        released
+    }
+
+    fn told<T: Transport>(&mut self, told: Told, transport: &Arc<T>) -> Vec<Delivery> {
         let Told { token, result } = told;
         let (Some(result), Some(standing)) = (result, self.tokens.get_mut(&token)) else { return Vec::new() };
         let held = standing.deferred(&result);

@@ -105,8 +105,8 @@ impl<T: Transport> Wire<T> {
                         self.tell(ToDriver::Sent(SendEnd::Delivered(delivery, result)));
                     }
                 }
-                Woken::Rung(Rung::Told(told)) => {
-                    let released = self.beside.deferring.told(told, &self.transport);
+                Woken::Rung(Rung::Told(first)) => {
+                    let released = self.beside.deferring.told_all(first, TURN, &self.transport);
                     sends.extend(released.into_iter().map(|one| self.send(one)));
                 }
                 // By itself it ends only when the journal has failed.
