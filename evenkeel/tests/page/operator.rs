@@ -157,12 +157,13 @@ async fn the_guarantees_in_force_are_shown() {
 #[tokio::test]
 async fn what_people_can_ask_for_is_listed() {
     let mut stage = Stage::open("specs").await;
-    stage.open_tab("specs").await;
+    stage.browser.click("#specs-words summary").await;
     stage.browser.wait("document.querySelectorAll('#specs > li').length > 0").await;
     let list = "[...document.querySelectorAll('#specs > li .what')].map((what) => what.textContent)";
     let told = stage.browser.evaluate(list).await;
     assert!(told.as_array().unwrap().contains(&json!("!remind [text]")), "{told}");
     stage.assert_the_panel_fits().await;
+    stage.browser.picture("commands-light").await;
     stage.close();
 }
 

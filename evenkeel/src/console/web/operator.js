@@ -13,14 +13,14 @@ const REASONS = {
   parked: "The handler failed, and its conversation waits: a replay keeps its place.",
   rate_limited: "The network limits the account: replay once that is over, or a challenge is solved.",
 };
-const VIEWS = ["live", "dead", "jobs", "specs", "promises"];
+const VIEWS = ["live", "dead", "jobs", "promises"];
 const SURE_MS = 4000;
 const STEP = 50; // letters and jobs that are shown at first, and as many more each time that more are asked for
 const MOST = 1000;
 
 const letters = new Map(); // id -> {item, said, node, time}
 const jobs = new Map(); // name -> {item, said, node, time}
-const loads = { dead: loadDead, jobs: loadJobs, specs: loadSpecs, promises: loadPromises };
+const loads = { dead: loadDead, jobs: loadJobs, promises: loadPromises };
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const word = (reason) => reason.replaceAll("_", " ");
 let chatName = (id) => id;
@@ -41,6 +41,7 @@ export function lookAgain() {
   arePromisesKnown = false;
   areSpecsKnown = false;
   seen = null;
+  loadSpecs();
   look();
 }
 
@@ -303,13 +304,20 @@ function given(args) {
 
 // ---- commands -----------------------------------------------------------------------------------------------------
 
+/// They stay as they are for as long as the bot runs.
 async function loadSpecs() {
-  if (areSpecsKnown) return;
-  const specs = await read("/api/commands");
+  if (areSpecsKnown || !$("specs-words").open) return;
   areSpecsKnown = true;
+  const specs = await read("/api/commands").catch(() => null);
+  if (!specs) {
+    areSpecsKnown = false;
+    return;
+  }
   $("specs").replaceChildren(...specs.map(fillSpec));
   $("specs-none").hidden = specs.length > 0;
 }
+
+$("specs-words").ontoggle = loadSpecs;
 
 function fillSpec(spec) {
   const marks = [spec.is_hidden && "hidden", spec.is_restricted && "not for everybody"].filter(Boolean);
