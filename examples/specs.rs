@@ -49,7 +49,7 @@ fn told(name: &str, app: &App) -> String {
 fn line(parameter: &Parameter) -> String {
     let Parameter { name, kind, is_required, about, .. } = parameter;
     let mut line = match kind {
-        ParameterKind::Rest => format!("{name}: the rest of the text"),
+        ParameterKind::Remainder => format!("{name}: the rest of the text"),
         kind => format!("{name}: {kind}"),
     };
     if !is_required {

@@ -96,9 +96,9 @@ pub struct Parameter {
 #[non_exhaustive]
 pub enum ParameterKind {
     /// A word, or several in quotes. Also what nothing more is known about: the author's type may want a certain form.
-    Text,
+    Word,
     /// All that is left of the text, as it was written.
-    Rest,
+    Remainder,
     /// One letter.
     Letter,
     /// A whole number. A range that ends at [`i128::MAX`] may go on beyond it.
@@ -113,8 +113,8 @@ pub enum ParameterKind {
     Choice(Vec<String>),
     /// A person: somebody who is mentioned, or whose id is written.
     Person,
-    /// A conversation, by its id.
-    Conversation,
+    /// A conversation to write in, by its id or by the person it is with.
+    Destination,
     /// A file that comes with the message, and is no part of its text.
     File,
 }
@@ -150,7 +150,7 @@ impl Parameter {
 /// A text, by its name alone.
 impl From<&str> for Parameter {
     fn from(name: &str) -> Self {
-        Self::new(name, ParameterKind::Text)
+        Self::new(name, ParameterKind::Word)
     }
 }
 
@@ -176,7 +176,7 @@ impl TriggerKind {
 impl fmt::Display for ParameterKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Text | Self::Rest => "text",
+            Self::Word | Self::Remainder => "text",
             Self::Letter => "a letter",
             Self::Integer(range) => return integer(range, f),
             Self::Number => "a number",
@@ -184,7 +184,7 @@ impl fmt::Display for ParameterKind {
             Self::Duration => "a length of time such as `10s`, `5m`, `2h30m` or `1d`",
             Self::Choice(choices) => return choice(choices, f),
             Self::Person => "a person",
-            Self::Conversation => "a conversation",
+            Self::Destination => "a conversation",
             Self::File => "a file",
         })
     }

@@ -303,7 +303,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// With the author's line, when the words are taken.
     #[track_caller]
     pub fn help(mut self, words: &str) -> Self {
-        let wanted = Parameter::new("command", ParameterKind::Rest).optional();
+        let wanted = Parameter::new("command", ParameterKind::Remainder).optional();
         let trigger = Trigger::command(words).about("lists the commands").parameters([wanted]);
         let Kind::Command(spellings) = trigger.kind else { unreachable!("made by `Trigger::command`") };
         let when = When::Command(spellings);

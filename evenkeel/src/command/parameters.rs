@@ -174,7 +174,7 @@ impl Described {
 /// What follows a command as it is. Only its author knows whether it may be empty, and may have said so in the usage.
 fn rest(places: &[Placeholder<'_>]) -> Described {
     let is_required = matches!(places, [Placeholder { is_required: true, .. }]);
-    let kind = ParameterKind::Rest;
+    let kind = ParameterKind::Remainder;
     Described { name: None, type_name: None, kind, is_required, is_list: false, about: None }
 }
 
@@ -221,7 +221,8 @@ fn explain(parameters: &mut [Parameter], given: &[Parameter]) -> Result<(), Stri
             ));
         };
         one.about = given.about.clone().or(one.about.take());
-        if matches!(one.kind, ParameterKind::Text | ParameterKind::Rest) && given.kind != ParameterKind::Text
+        if matches!(one.kind, ParameterKind::Word | ParameterKind::Remainder)
+            && given.kind != ParameterKind::Word
         {
             one.kind.clone_from(&given.kind);
         }
@@ -240,15 +241,15 @@ fn distinct(parameters: Vec<Parameter>) -> Result<Vec<Parameter>, String> {
 
 fn noun(kind: &ParameterKind) -> &'static str {
     match kind {
-        ParameterKind::Text => "word",
-        ParameterKind::Rest => "text",
+        ParameterKind::Word => "word",
+        ParameterKind::Remainder => "text",
         ParameterKind::Letter => "letter",
         ParameterKind::Integer(_) | ParameterKind::Number => "number",
         ParameterKind::Boolean => "boolean",
         ParameterKind::Duration => "duration",
         ParameterKind::Choice(_) => "choice",
         ParameterKind::Person => "person",
-        ParameterKind::Conversation => "conversation",
+        ParameterKind::Destination => "conversation",
         ParameterKind::File => "file",
     }
 }

@@ -80,7 +80,7 @@ mod tests {
         let parameters = [
             Parameter::new("count", ParameterKind::Number),
             Parameter::new("picture", ParameterKind::File),
-            Parameter::new("words", ParameterKind::Text).list().optional(),
+            Parameter::new("words", ParameterKind::Word).list().optional(),
         ];
         assert_eq!(line("!order", &parameters), "!order <count> [words...], with a file");
     }

@@ -60,7 +60,7 @@ fn told(spec: &CommandSpec) -> String {
 /// What the usage does not say of a parameter.
 fn parameter(parameter: &Parameter) -> Option<String> {
     let Parameter { name, kind, is_required, is_list, about, .. } = parameter;
-    let is_text = matches!(kind, ParameterKind::Text | ParameterKind::Rest);
+    let is_text = matches!(kind, ParameterKind::Word | ParameterKind::Remainder);
     let mut facts = Vec::new();
     facts.extend((!is_text).then(|| kind.to_string()));
     facts.extend(is_list.then(|| "one or more".to_owned()));

@@ -13,9 +13,9 @@ pub(in crate::extract) fn words<T: DeserializeOwned>() -> Vec<Described> {
     let is_word = |place: &Place| place.kind != Some(ParameterKind::File);
     if let Some(last) = places.iter_mut().rfind(|place| is_word(place))
         && !last.is_list
-        && last.kind.as_ref().is_none_or(|kind| *kind == ParameterKind::Text)
+        && last.kind.as_ref().is_none_or(|kind| *kind == ParameterKind::Word)
     {
-        last.kind = Some(ParameterKind::Rest);
+        last.kind = Some(ParameterKind::Remainder);
     }
     // A word in the middle cannot be left out: the next one would take its place.
     let is_followed = |behind: &[Place]| behind.iter().any(|place| is_word(place) && !place.is_optional);
@@ -47,7 +47,7 @@ pub(in crate::extract) fn groups<T: DeserializeOwned>(regex: &Regex) -> Vec<Desc
 
 fn described(place: Place, is_required: bool) -> Described {
     let Place { name, type_name, kind, is_list, .. } = place;
-    let kind = kind.unwrap_or(ParameterKind::Text);
+    let kind = kind.unwrap_or(ParameterKind::Word);
     Described { name, type_name, kind, is_required, is_list, about: None }
 }
 

@@ -62,7 +62,7 @@ fn line(parameter: &Parameter) -> String {
     let dots = if *is_list { "..." } else { "" };
     let name = if *is_required { format!("<{name}{dots}>") } else { format!("[{name}{dots}]") };
     let kind = match kind {
-        ParameterKind::Rest => "rest".to_owned(),
+        ParameterKind::Remainder => "rest".to_owned(),
         ParameterKind::Duration => "duration".to_owned(),
         kind => kind.to_string(),
     };
@@ -338,7 +338,7 @@ fn what_takes_nothing_made_up_is_a_text_and_hides_only_what_stands_behind_it() {
         "<text>: rest",
     ]);
     let trigger = Trigger::command("!x").parameters([
-        Parameter::new("address", ParameterKind::Text),
+        Parameter::new("address", ParameterKind::Word),
         Parameter::new("age", ParameterKind::Integer(0..=255)).about("in years"),
     ]);
     check_trigger::<(Email, u8)>(
@@ -492,7 +492,7 @@ fn other_arguments_tell_what_they_take() {
             Ok(Self)
         }
         fn describe(parameters: &mut Parameters) {
-            parameters.add(Parameter::new("place", ParameterKind::Text).about("a town"));
+            parameters.add(Parameter::new("place", ParameterKind::Word).about("a town"));
         }
     }
     let app = Router::new().command("!x", |_: Place, _: Option<Place2>| async {}).with_state(());

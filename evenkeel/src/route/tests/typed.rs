@@ -172,10 +172,10 @@ fn what_is_no_word_is_told_as_what_it_is() {
     assert_eq!(
         kinds,
         [
-            ("word", &ParameterKind::Text, true),
+            ("word", &ParameterKind::Word, true),
             ("file", &ParameterKind::File, true),
             ("person", &ParameterKind::Person, true),
-            ("conversations", &ParameterKind::Conversation, true),
+            ("conversations", &ParameterKind::Destination, true),
         ]
     );
     assert_eq!(spec.usage.as_deref(), Some("!x <word> <person> <conversations...>, with a file"));

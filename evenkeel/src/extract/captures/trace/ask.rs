@@ -93,7 +93,7 @@ impl<'de> Deserializer<'de> for Ask<'_> {
         deserialize_f32 ParameterKind::Number;
         deserialize_f64 ParameterKind::Number;
         deserialize_char ParameterKind::Letter;
-        deserialize_any ParameterKind::Text;
+        deserialize_any ParameterKind::Word;
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -139,7 +139,7 @@ impl<'de> Deserializer<'de> for Ask<'_> {
             return Value { text: Some("1s".into()), ..value }.deserialize_struct(name, fields, visitor);
         }
         match name {
-            CONVERSATION => self.is(ParameterKind::Conversation).deserialize_struct(name, fields, visitor),
+            CONVERSATION => self.is(ParameterKind::Destination).deserialize_struct(name, fields, visitor),
             ATTACHMENT => {
                 let file = Attachment {
                     id: "0".into(),
