@@ -63,22 +63,35 @@ const MOST_PROBED: usize = 16;
 pub(super) fn check_words<T: DeserializeOwned>() -> Result<(), String> {
     let mut why = "no number of words fills it".to_owned();
     for count in 1..=MOST_PROBED {
-        let value = || Value { text: Some("0".into()), onward: "0", ..Value::default() };
-        let values = std::iter::repeat_with(value).take(count).collect();
-        // What is made up may be no value of the author's: that a word does not parse is for anyone who writes it.
-        let tried = catch_unwind(AssertUnwindSafe(|| {
-            T::deserialize(Values { values, source: Source::Words, plan: None }).map(drop)
-        }));
-        let tried = tried.unwrap_or_else(|panic| Err(Misfit::Text(panic_message(panic))));
-        match tried {
+        match probe_words::<T>(count) {
             Err(Misfit::Shape(shape)) => why = shape,
             Err(Misfit::Count { .. } | Misfit::Missing(_)) => {}
-            Err(Misfit::Text(_) | Misfit::Absent) | Ok(_) => return check_choices(&describe_words::<T>()),
+            Err(Misfit::Duplicate(field)) => return Err(two_names(field)),
+            Err(Misfit::Text(_) | Misfit::Absent) | Ok(()) => {
+                return match probe_words::<T>(MOST_PROBED) {
+                    Err(Misfit::Duplicate(field)) => Err(two_names(field)),
+                    _ => check_choices(&describe_words::<T>()),
+                };
+            }
         }
     }
     Err(format!(
         "words after a command do not fit it ({why}): it may be a value, a tuple or struct of values with a list as its last, or a list"
     ))
+}
+
+fn probe_words<T: DeserializeOwned>(count: usize) -> Result<(), Misfit> {
+    let value = || Value { text: Some("0".into()), onward: "0", ..Value::default() };
+    let values = std::iter::repeat_with(value).take(count).collect();
+    // What is made up may be no value of the author's: that a word does not parse is for anyone who writes it.
+    let tried = catch_unwind(AssertUnwindSafe(|| {
+        T::deserialize(Values { values, source: Source::Words, plan: None }).map(drop)
+    }));
+    tried.unwrap_or_else(|panic| Err(Misfit::Text(panic_message(panic))))
+}
+
+fn two_names(field: &str) -> String {
+    format!("the field `{field}` has a second name, and words have none: take its `#[serde(alias)]` away")
 }
 
 /// Says why no match of `regex` can ever fill a `T`.
@@ -102,7 +115,9 @@ pub(super) fn check<T: DeserializeOwned>(regex: &Regex) -> Result<(), String> {
             Err(format!("the handler takes {wanted} values, and the pattern has {groups} groups"))
         }
         Err(Misfit::Shape(why)) => Err(format!("groups do not fit it ({why}): a group is one value")),
-        Err(Misfit::Text(_) | Misfit::Absent) | Ok(_) => check_groups(&describe_groups::<T>(regex)),
+        Err(Misfit::Text(_) | Misfit::Absent | Misfit::Duplicate(_)) | Ok(_) => {
+            check_groups(&describe_groups::<T>(regex))
+        }
     }
 }
 

@@ -47,12 +47,10 @@ impl<'a> Plan<'a> {
                 None => words.next(),
             };
             let mut value = value.unwrap_or_default();
-            match is_last {
-                true if value.text.is_some() && words.peek().is_some() => {
-                    value.text = Some(value.onward.into())
-                }
-                true => {}
-                false => value.onward = "",
+            if !is_last {
+                value.onward = "";
+            } else if words.peek().is_some() && value.text.is_some() {
+                value.text = Some(value.onward.into());
             }
             filled.push(Value { instead, ..value });
         }

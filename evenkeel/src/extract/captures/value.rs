@@ -20,6 +20,8 @@ use crate::text::{Case, fold, trim};
 pub(super) enum Misfit {
     /// A field for which there is no group of its name.
     Missing(&'static str),
+    /// A field that was given under two of its names.
+    Duplicate(&'static str),
     /// The type wants another number of values.
     Count { wanted: usize },
     /// A value that nobody gave.
@@ -35,6 +37,7 @@ impl Misfit {
     pub(super) fn told(self, taker: &str) -> String {
         match self {
             Self::Missing(field) => format!("`{field}` is missing."),
+            Self::Duplicate(field) => format!("`{field}` is there twice."),
             Self::Count { wanted: 1 } => format!("{taker} takes 1 word."),
             Self::Count { wanted } => format!("{taker} takes {wanted} words."),
             Self::Absent => "Something is missing.".to_owned(),
@@ -59,6 +62,10 @@ impl serde::de::Error for Misfit {
 
     fn invalid_type(unexpected: serde::de::Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
         Self::Shape(format!("{unexpected} is not {expected}"))
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::Duplicate(field)
     }
 
     fn missing_field(field: &'static str) -> Self {

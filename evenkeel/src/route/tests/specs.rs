@@ -382,6 +382,22 @@ fn choices_that_hold_a_value_are_no_choices() {
 }
 
 #[test]
+fn a_second_name_of_a_field_is_for_groups_alone() {
+    #[derive(Deserialize)]
+    #[allow(dead_code, reason = "nobody looks into it")]
+    struct Order {
+        #[serde(alias = "n", default)]
+        count: u8,
+        what: Option<String>,
+    }
+    check_panic(
+        || Router::<()>::new().command("!x", |_: Args<Order>| async {}),
+        &["the field `count` has a second name"],
+    );
+    check_groups::<Order>(r"(?P<n>\d) (?P<what>.)?", &["<n>: a whole number from 0 to 255", "[what]: text"]);
+}
+
+#[test]
 fn groups_tell_their_names_and_the_pattern_which_may_be_left_out() {
     #[derive(Deserialize)]
     #[allow(dead_code, reason = "nobody looks into it")]
