@@ -219,7 +219,6 @@ impl Chat {
     /// planned, and the schedules of the router.
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
     /// use std::time::Duration;
     /// use evenkeel::{Context, Job, Result, Router, testing};
     ///
@@ -229,11 +228,12 @@ impl Chat {
     /// }
     /// async fn ring(Job((what,)): Job<(String,)>) -> String { what }
     ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
     /// let mut chat = testing::chat(Router::new().command("!remind", remind).job(ring));
     /// assert_eq!(chat.say("!remind").await, ["I will"]);
     /// chat.restart().await;
     /// assert_eq!(chat.advance_to_next_job().await, ["tea"]);
-    /// # }); Ok::<(), std::io::Error>(())
+    /// # }
     /// ```
     ///
     /// # Panics
