@@ -80,6 +80,8 @@ pub fn run(transport: impl Transport, app: impl IntoApp) -> Result<()> {
 
 /// Runs a bot until SIGTERM, SIGHUP or Ctrl-C, inside a program that has a runtime already, which may be a `current_thread` one.
 ///
+/// A transport opens its sockets in `open` or `receive`: those that were opened before belong to the caller's runtime, and wait for it.
+///
 /// The bot has threads of its own, as under [`run`]: whatever else the caller's runtime does, and blocks, holds up no message, and a handler
 /// that blocks holds up nothing of the caller's. What handlers spawn runs on the bot's threads, too. Logs go where the program says.
 /// The settings are those of [`run`], without `EVENKEEL_LOG`. [`Bot::on_this_runtime`] does without threads.
