@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod apart;
 mod blocking;
 mod cursor;
 mod disk;
