@@ -57,7 +57,7 @@ impl Home {
         // A chat that is dropped stops its bot at once, and does not ask it to.
         let bot = bot.with_executor(executor.clone()).with_shutdown(async {
             if stopped.await.is_err() {
-                pending().await
+                pending::<()>().await;
             }
         });
         let bot = bot.with_own_clock(move || now_ms(began)).on_this_runtime();
