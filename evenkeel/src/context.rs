@@ -5,6 +5,8 @@ mod ending;
 mod now;
 mod step;
 mod wait;
+mod ask;
+mod cancel;
 
 use std::collections::HashSet;
 use std::panic::Location;
@@ -25,7 +27,9 @@ use crate::progress::{Hold, Progress};
 use crate::reply::{Action, Draft, IntoReply, Outbound, Quoting, Reply, SendKey, fitted};
 use crate::text::{after_words, trim};
 use crate::trigger::Facts;
+pub use ask::Ask;
 pub(crate) use judge::judge;
+pub use wait::Unanswered;
 
 /// What a handler can reach. An extractor; cloning is cheap.
 ///
@@ -61,8 +65,10 @@ struct Call {
     progress: Arc<Progress>,
     /// The index of the next action that is carried out at once.
     index: AtomicU32,
-    /// How often this attempt has begun to wait for somebody.
+    /// How often this attempt has begun to wait for somebody,
     waits: AtomicU32,
+    /// and has ended others.
+    cancels: AtomicU32,
     promised: Mutex<Promised>,
 }
 
@@ -85,6 +91,8 @@ pub(crate) struct Matched {
     /// What kind of text it matches, if any, and which texts these are.
     pub(crate) texts: Option<(TriggerKind, Vec<String>)>,
     pub(crate) pattern: Option<Arc<Regex>>,
+    /// Whether every match of the pattern begins the text, and with words of the author's.
+    pub(crate) has_first_words: bool,
     /// How many words of the text belong to the routers around this one.
     pub(crate) nest_words: usize,
 }
@@ -108,7 +116,11 @@ pub(crate) struct Tools {
     pub(crate) capabilities: Capabilities,
     /// The functions that jobs may call.
     pub(crate) jobs: Arc<HashSet<&'static str>>,
+    pub(crate) is_command: Option<IsCommand>,
 }
+
+/// Whether a message goes to a command of the bot's.
+pub(crate) type IsCommand = Arc<dyn Fn(&Event) -> bool + Send + Sync>;
 
 impl Context {
     pub(crate) fn new(
@@ -118,10 +130,21 @@ impl Context {
         requests: HandlerRequests,
         (matched, command_words): (Arc<Matched>, usize),
     ) -> Self {
-        let (index, waits, promised) = (AtomicU32::new(0), AtomicU32::new(0), Mutex::default());
+        let (index, waits, cancels) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));
+        let promised = Mutex::default();
         let event = attempt.event.clone();
-        let call =
-            Call { tools, requests, matched, command_words, attempt, progress, index, waits, promised };
+        let call = Call {
+            tools,
+            requests,
+            matched,
+            command_words,
+            attempt,
+            progress,
+            index,
+            waits,
+            cancels,
+            promised,
+        };
         Self { event, call: Arc::new(call) }
     }
 

@@ -17,6 +17,7 @@
 //! | [`Jobs`] | when the next job is due |
 //! | [`Loading`] | how much of what an earlier run left is here, and what waits for the rest |
 //! | [`MemoryBudget`] | what events take of the memory |
+//! | [`Concurrency`] | which events do not wait for their conversation |
 
 mod attempt;
 mod request;
@@ -24,6 +25,7 @@ mod job;
 mod delivery;
 mod port;
 mod slots;
+mod concurrency;
 mod lanes;
 mod jitter;
 mod timers;
@@ -47,6 +49,8 @@ use crate::journal::Entry;
 pub(crate) use attempt::{APOLOGY, Attempt, Ending, Failure, HandlerOutcome, free_index};
 use attempts::Attempts;
 use budget::MemoryBudget;
+use concurrency::Concurrency;
+pub(crate) use concurrency::IsConcurrent;
 use deliveries::Deliveries;
 pub(crate) use delivery::Delivery;
 use effects::Collected;
@@ -71,6 +75,7 @@ pub(crate) struct Engine {
     jobs: Jobs,
     loading: Loading,
     budget: MemoryBudget,
+    concurrency: Concurrency,
     /// What the parts have said and nobody has taken yet.
     effects: Collected,
     /// The moment of the last step.
@@ -89,11 +94,18 @@ impl Engine {
             jobs: Jobs::default(),
             loading: Loading::default(),
             budget: MemoryBudget::new(policy.recovered_bytes),
+            concurrency: Concurrency::default(),
             effects: Collected::default(),
             now: Now::default(),
             is_draining: false,
             gathers: policy.gathers,
         }
+    }
+
+    /// Lets the events run at once that this says not to wait for their conversation; `None` where there are no such.
+    pub(crate) fn with_concurrency(mut self, is_concurrent: Option<IsConcurrent>) -> Self {
+        self.concurrency = Concurrency::new(is_concurrent);
+        self
     }
 
     /// Takes note of what happened.

@@ -131,6 +131,12 @@ impl Error {
         }))
     }
 
+    /// Notes what is behind it.
+    pub(crate) fn caused_by(mut self, cause: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(cause));
+        self
+    }
+
     /// Adds what to change, shown after the error. Code goes in backticks.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {

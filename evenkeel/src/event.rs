@@ -216,6 +216,15 @@ impl Event {
         }
     }
 
+    /// An edit as the message that it makes: the event's own id, under the name of the message that was edited.
+    pub(crate) fn edited(&self) -> Option<Self> {
+        let Edit { target, message } = self.edit()?;
+        let message = Message { id: target.clone(), ..message.clone() };
+        let mut edited = self.clone();
+        Arc::make_mut(&mut edited.0).what = EventKind::Message(message);
+        Some(edited)
+    }
+
     /// The reaction, if that is what this is.
     pub fn reaction(&self) -> Option<&Reaction> {
         match self.kind() {

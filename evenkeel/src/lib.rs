@@ -123,7 +123,7 @@ pub mod testing;
 #[cfg(any(doc, doctest))]
 pub mod docs;
 
-pub use context::Context;
+pub use context::{Ask, Context, Unanswered};
 pub use dialogue::Dialogue;
 pub use error::{DownloadError, Error, Problem, Result};
 pub use evenkeel_guard::isolate;

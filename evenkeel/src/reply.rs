@@ -93,6 +93,24 @@ pub struct Draft {
     pub quote: Quoting,
     /// Whether the text holds markup: `*italic*`, `**bold**`, `~strike~`, `||spoiler||`, `` `code` ``.
     pub is_styled: bool,
+    /// Answers that people may choose from, on a network with buttons: one is to be shown for each, and to press it is to say its words.
+    /// Elsewhere the text lists them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+}
+
+/// Choices by number, one on each line.
+fn listed(choices: &[String], is_styled: bool) -> String {
+    let mut list = String::new();
+    for (choice, number) in choices.iter().zip(1..) {
+        let line = format!("{number}. {choice}\n");
+        let is_mark = |letter: char| is_styled && "*~|`\\".contains(letter);
+        list.extend(
+            line.chars().flat_map(|letter| is_mark(letter).then_some('\\').into_iter().chain([letter])),
+        );
+    }
+    list.truncate(list.trim_end().len());
+    list
 }
 
 /// Which message a reply quotes.
@@ -209,6 +227,20 @@ impl Reply {
     pub fn quoting_message(mut self, message: &Message, author: Option<&Sender>) -> Self {
         let quote = Quote { id: message.id.clone(), author: author.cloned(), text: message.text.clone() };
         self.draft().quote = Quoting::Message(quote);
+        self
+    }
+
+    /// Makes the last message a question with these answers: by buttons, if there are such, or by number.
+    pub(crate) fn with_choices(mut self, choices: &[String], has_buttons: bool) -> Self {
+        let draft = self.draft();
+        if has_buttons {
+            draft.choices = choices.to_vec();
+            return self;
+        }
+        if !draft.text.is_empty() {
+            draft.text.push('\n');
+        }
+        draft.text.push_str(&listed(choices, draft.is_styled));
         self
     }
 
@@ -438,6 +470,22 @@ mod tests {
         let reply = Error::for_user("no such city").into_reply();
         assert_eq!(texts(&reply), ["no such city"]);
         assert!(reply.failure().is_none());
+    }
+
+    #[test]
+    fn choices_are_buttons_or_a_list() {
+        let choices = ["yes".to_owned(), "*no*".to_owned()];
+        for (question, has_buttons, text) in [
+            (Reply::text("sure?"), false, "sure?\n1. yes\n2. *no*"),
+            (Reply::styled("**sure?**"), false, "**sure?**\n1. yes\n2. \\*no\\*"),
+            (Reply::none(), false, "1. yes\n2. *no*"),
+            (Reply::text("sure?"), true, "sure?"),
+        ] {
+            let reply = question.with_choices(&choices, has_buttons);
+            let Some(Action::Send(draft)) = reply.actions().first() else { panic!("no message") };
+            assert_eq!(draft.text, text);
+            assert_eq!(draft.choices, if has_buttons { choices.to_vec() } else { Vec::new() });
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::fmt::Display;
 const MARK: char = '\0';
 /// What the name of a schedule of the router's begins with.
 const SCHEDULE: &str = "\0schedule ";
+/// What the lane of events begins with that do not wait for their conversation.
+const CONCURRENT: &str = "\0concurrent ";
 
 /// The conversation to which the schedules of the router belong, and their sender.
 pub(crate) const SCHEDULES: &str = "\0schedules";
@@ -41,9 +43,23 @@ pub(crate) fn firing(job: impl Display, due_ms: u64) -> String {
     format!("\0job {job} {due_ms}")
 }
 
+/// A lane beside that of a conversation: one of several, by number. It is in no file.
+pub(crate) fn concurrent_lane(conversation: &str, number: usize) -> String {
+    format!("{CONCURRENT}{number} {conversation}")
+}
+
+pub(crate) fn is_concurrent_lane(lane: &str) -> bool {
+    lane.starts_with(CONCURRENT)
+}
+
 /// The step in which a handler keeps what it has waited for, counted from the handler's beginning.
 pub(crate) fn wait(number: u32) -> String {
     format!("\0wait {number}")
+}
+
+/// The step in which a handler keeps how many others it has ended, counted from the handler's beginning.
+pub(crate) fn cancelled(number: u32) -> String {
+    format!("\0cancelled {number}")
 }
 
 /// The scope of a person's values.
@@ -83,6 +99,7 @@ mod tests {
             firing("7.1", 60_000),
             firing(7, 60_000),
             wait(0),
+            cancelled(0),
             person("alice"),
             network("signal"),
             source("", "shard 0"),
@@ -96,6 +113,7 @@ mod tests {
             "\0job 7.1 60000",
             "\0job 7 60000",
             "\0wait 0",
+            "\0cancelled 0",
             "\0person:alice",
             "\0network:signal",
             "shard 0",

@@ -9,6 +9,7 @@ mod compile;
 mod time;
 mod limited;
 mod failure;
+mod found;
 mod app;
 #[cfg(test)]
 mod tests;

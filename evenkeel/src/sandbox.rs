@@ -187,6 +187,8 @@ impl Sandbox {
     #[cfg(feature = "page")]
     #[must_use]
     pub fn with_page(mut self, page: Page) -> Self {
+        let capabilities = self.capabilities().with_buttons();
+        self.network.lock().capabilities = capabilities;
         self.page = Some(Arc::new(page));
         self
     }

@@ -58,6 +58,10 @@ pub struct Snapshot {
     pub undeliverable: u64,
     /// Events whose handler returned, and events that no trigger wanted.
     pub handled: u64,
+    /// Those of them that were older than the bot wants to handle ([`App::with_max_age`](crate::App::with_max_age)).
+    pub expired: u64,
+    /// Those of them whose handlers another one has ended ([`Context::cancel_others`](crate::Context::cancel_others)).
+    pub cancelled: u64,
     /// Events that were given up because their handler returned an error or panicked.
     pub failed: u64,
     /// Failed attempts after which another one followed.

@@ -68,6 +68,8 @@ pub(crate) struct Facts {
     pub(crate) within: Option<Duration>,
     /// Whether it may take as long as it likes unless told: nobody waits for what comes of a schedule.
     pub(crate) is_unhurried: bool,
+    /// Whether it runs though its conversation is busy.
+    pub(crate) is_concurrent: bool,
     /// The author's line.
     pub(crate) location: &'static Location<'static>,
 }
@@ -250,6 +252,41 @@ impl Trigger {
         self
     }
 
+    /// Runs it at once, though its conversation is busy: beside the handlers that run there, and before those that wait for their
+    /// turn. It is for what must not wait, such as `!status`, or `!stop`, which ends the others by [`Context::cancel_others`].
+    ///
+    /// Its replies go through the outbox as all do. Of one conversation 16 such handlers run at once, and further ones wait for one of
+    /// these. One that asks a question ([`Context::ask`]) goes on in its conversation, in turn with the others there. No question is
+    /// answered by it. A text of more than 4 KiB waits for its turn in any case.
+    ///
+    /// Two handlers of one conversation may then run at the same time: what they share is theirs to guard, and of two that
+    /// set a [`Dialogue`](crate::Dialogue) the one that ends later is kept.
+    ///
+    /// ```
+    /// use evenkeel::{Context, Result, Router, Trigger};
+    ///
+    /// async fn stop(cx: Context) -> Result<&'static str> {
+    ///     Ok(if cx.cancel_others().await? > 0 { "stopped" } else { "there is nothing to stop" })
+    /// }
+    ///
+    /// let app = Router::new().route(Trigger::command("!stop").concurrent(), stop).with_state(());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// On a pattern, with the author's line: whether a message waits is decided before any pattern is asked.
+    ///
+    /// [`Context::cancel_others`]: crate::Context::cancel_others
+    /// [`Context::ask`]: crate::Context::ask
+    #[track_caller]
+    pub fn concurrent(mut self) -> Self {
+        if let Kind::Pattern(_) | Kind::Job { .. } = self.kind {
+            panic!("a regular expression cannot be concurrent: use a command or an exact text");
+        }
+        self.facts.is_concurrent = true;
+        self
+    }
+
     /// Leaves it out of the help text.
     pub fn hidden(mut self) -> Self {
         self.facts.is_hidden = true;
@@ -289,6 +326,7 @@ impl Facts {
             retry: None,
             within: None,
             is_unhurried: false,
+            is_concurrent: false,
             location,
         }
     }

@@ -43,7 +43,7 @@ impl Context {
         }
     }
 
-    async fn deliver(&self, actions: Vec<Action>) -> Result<MessageId> {
+    pub(super) async fn deliver(&self, actions: Vec<Action>) -> Result<MessageId> {
         let conversation = self.event.conversation();
         if conversation.is_nowhere() {
             return Err(nowhere());

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::Context;
 use crate::engine::HandlerRequest;
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::journal::store::EventId;
 use crate::journal::{CompletedEffect, Entry};
 
@@ -89,6 +90,11 @@ impl Context {
     /// Enters something into the journal once the handler has succeeded.
     pub(crate) fn change(&self, entry: Entry) {
         self.promised().changes.push(entry);
+    }
+
+    /// Whether a message goes to a command of the bot's.
+    pub(super) fn is_command(&self, event: &Event) -> bool {
+        self.call.tools.is_command.as_ref().is_some_and(|is_command| is_command(event))
     }
 
     /// Whether jobs may call this function.

@@ -1,5 +1,6 @@
 //! Waiting for people in the middle of a handler.
 
+use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
@@ -7,81 +8,82 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use super::Context;
 use crate::engine::{HandlerRequest, HandlerRequests, Offer};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::reply::IntoReply;
 use crate::reserved;
 
-/// How long [`Context::ask`] waits.
-const PATIENCE: Duration = Duration::from_secs(600);
 /// What the person reads when nobody answered in time.
 const TOO_LATE: &str = "I have waited long enough. Please start again.";
+/// What is kept of a wait that ended without an event, in JSON.
+const NOTHING: &[u8] = b"null";
+
+/// Why a question has no answer: `error.find::<Unanswered>()` tells it of an error of [`Context::ask`] and [`Context::wait_for`].
+///
+/// ```
+/// use evenkeel::{Context, Result, Unanswered};
+///
+/// async fn order(cx: Context) -> Result<String> {
+///     match cx.ask("which size?").cancel_on("stop").await {
+///         Ok(size) => Ok(format!("a {size} one")),
+///         Err(error) if error.find() == Some(&Unanswered::Cancelled) => Ok("no pizza, then".into()),
+///         Err(error) => Err(error),
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unanswered {
+    /// Nobody answered in time.
+    TooLate,
+    /// The person said a word that ends the question.
+    Cancelled,
+    /// The person wanted something else: a command that ends the question.
+    Command,
+}
+
+impl Unanswered {
+    /// An error that is no failure: the person reads this, if it is not empty.
+    #[track_caller]
+    pub(super) fn into_error(self, told: &'static str) -> Error {
+        Error::for_user(told).caused_by(self)
+    }
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLate => "nobody answered in time",
+            Self::Cancelled => "the question was cancelled",
+            Self::Command => "a command came in place of an answer",
+        })
+    }
+}
+
+impl std::error::Error for Unanswered {}
+
+/// What becomes of an event that is offered to a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is handled as ever, and the handler waits on.
+    Pass,
+    /// It is what the handler waits for, and is handled by nobody else.
+    Take,
+    /// It is handled as ever, and the handler waits no more.
+    Leave,
+}
+
+/// Until when a handler waits; `None` for a moment that no clock can name.
+pub(super) type Until = Option<Instant>;
+
+pub(super) fn until(within: Duration) -> Until {
+    Instant::now().checked_add(within)
+}
 
 impl Context {
-    /// Asks the person who caused the event, and waits up to ten minutes for the next message of theirs in this
-    /// conversation: its text, without mentions of the bot at its beginning, with a name where each other mention is.
-    ///
-    /// While it waits, the conversation goes on: what others write, and what is no message, is handled as ever. When the
-    /// process ends meanwhile, the next one runs the handler again: what was sent is not sent again, what was answered is
-    /// answered at once, and it waits on.
-    ///
-    /// ```
-    /// use evenkeel::{Context, Result, Router, testing};
-    ///
-    /// async fn weather(cx: Context) -> Result<String> {
-    ///     let city = cx.ask("which city?").await?;
-    ///     Ok(format!("sunny in {city}"))
-    /// }
-    ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
-    /// let mut chat = testing::chat(Router::new().command("!weather", weather));
-    /// assert_eq!(chat.say("!weather").await, ["which city?"]);
-    /// assert_eq!(chat.say("Oslo").await, ["sunny in Oslo"]);
-    /// # }); Ok::<(), std::io::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// When the question could not be sent; when no answer came, which a person who wrote is told; when the bot stops.
-    ///
-    /// # Cancel safety
-    ///
-    /// The question is sent as soon as this is polled. A handler that drops the future goes on beside its conversation:
-    /// give the time with [`Context::ask_within`] instead.
-    #[track_caller]
-    pub fn ask(&self, question: impl IntoReply) -> impl Future<Output = Result<String>> {
-        self.ask_within(question, PATIENCE)
-    }
-
-    /// The same with another time to wait.
-    ///
-    /// # Errors
-    ///
-    /// As [`Context::ask`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`Context::ask`].
-    #[track_caller]
-    pub fn ask_within(
-        &self,
-        question: impl IntoReply,
-        within: Duration,
-    ) -> impl Future<Output = Result<String>> {
-        // Both note the line of the caller.
-        let asked = self.reply_now(question);
-        let sender = self.event.sender().clone();
-        let is_theirs = move |event: &Event| event.message().is_some() && event.sender().is(sender.id());
-        let answered = self.wait_for(is_theirs, within);
-        async move {
-            asked.await?;
-            Ok(answered.await?.said_with_names())
-        }
-    }
-
     /// Waits for the next event in this conversation that `filter` wants. It is not handled otherwise.
     ///
     /// What `filter` does not want is handled as ever while this waits. Several handlers may wait in one conversation:
@@ -101,10 +103,21 @@ impl Context {
         within: Duration,
     ) -> impl Future<Output = Result<Event>> {
         let line = Location::caller();
-        async move { self.waited_for(filter, within).await.map_err(|error| error.at(line)) }
+        let verdict = move |event: &Event| if filter(event) { Verdict::Take } else { Verdict::Pass };
+        async move {
+            let event = self.waited_for(verdict, until(within)).await.map_err(|error| error.at(line))?;
+            event.ok_or_else(|| {
+                Error::new("another version of this handler waited for something else").at(line)
+            })
+        }
     }
 
-    async fn waited_for(&self, filter: impl Fn(&Event) -> bool + Send, within: Duration) -> Result<Event> {
+    /// The event that was taken; nothing when one came that ends the wait.
+    pub(super) async fn waited_for(
+        &self,
+        verdict: impl Fn(&Event) -> Verdict + Send,
+        until: Until,
+    ) -> Result<Option<Event>> {
         let name = reserved::wait(self.call.waits.fetch_add(1, Ordering::Relaxed));
         if let Some(value) = self.known_step(&name) {
             return serde_json::from_slice(value)
@@ -116,33 +129,50 @@ impl Context {
         let (offers, mut offered) = mpsc::unbounded_channel();
         let mut waiting = Waiting { requests: &self.call.requests, sequence, is_over: false };
         waiting.say(HandlerRequest::Wait { sequence, offers });
-        let mut time_is_over = std::pin::pin!(tokio::time::sleep(within));
+        let mut time_is_over = std::pin::pin!(over(until));
         loop {
-            tokio::select! {
+            let offer = tokio::select! {
                 biased;
-                offer = offered.recv() => {
-                    let Some(Offer { sequence: event, event: content }) = offer else {
-                        waiting.is_over = true;
-                        return Err(Error::new("this handler waits already, or has ended, or too many wait for people, or the bot is stopping"));
-                    };
-                    if !filter(&content) {
-                        waiting.say(HandlerRequest::Pass { event, by: sequence });
-                        continue;
-                    }
+                offer = offered.recv() => offer,
+                () = &mut time_is_over => {
+                    waiting.rejoins().await?;
+                    // Who wrote nothing has nothing to begin again.
+                    let told = if self.event.message().is_some() { TOO_LATE } else { "" };
+                    return Err(Unanswered::TooLate.into_error(told));
+                }
+            };
+            let Some(Offer { sequence: event, event: content }) = offer else {
+                waiting.is_over = true;
+                return Err(Error::new(
+                    "this handler waits already, or has ended, or too many wait for people, or the bot is stopping",
+                ));
+            };
+            match verdict(&content) {
+                Verdict::Pass => waiting.say(HandlerRequest::Pass { event, by: sequence }),
+                Verdict::Take => {
                     let value = Bytes::from(serde_json::to_vec(&content)?);
                     let (answer, kept) = oneshot::channel();
                     waiting.say(HandlerRequest::Take { event, by: sequence, name, value, answer });
                     waiting.ends(kept).await?;
-                    return Ok(content);
+                    return Ok(Some(content));
                 }
-                () = &mut time_is_over => break,
+                Verdict::Leave => {
+                    // Written no later than the beginning of what comes instead: the next attempt does not wait for it again.
+                    let (value, (answer, _)) = (Bytes::from_static(NOTHING), oneshot::channel());
+                    waiting.say(HandlerRequest::Step { sequence, name, value, answer });
+                    waiting.say(HandlerRequest::Pass { event, by: sequence });
+                    waiting.rejoins().await?;
+                    return Ok(None);
+                }
             }
         }
-        let (answer, turn) = oneshot::channel();
-        waiting.say(HandlerRequest::Rejoin { sequence, answer });
-        waiting.ends(turn).await?;
-        // Who wrote nothing has nothing to begin again.
-        Err(Error::for_user(if self.event.message().is_some() { TOO_LATE } else { "" }))
+    }
+}
+
+async fn over(until: Until) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -157,6 +187,13 @@ impl Waiting<'_> {
     fn say(&self, request: HandlerRequest) {
         // A bot that has stopped has dropped the other ends, too: the receivers then say so.
         self.requests.ask(request);
+    }
+
+    /// Has waited long enough, and goes on when its conversation has time for it.
+    async fn rejoins(&mut self) -> Result<()> {
+        let (answer, turn) = oneshot::channel();
+        self.say(HandlerRequest::Rejoin { sequence: self.sequence, answer });
+        self.ends(turn).await
     }
 
     /// Waits for the conversation's turn.

@@ -23,6 +23,8 @@ pub(crate) struct Attempt {
     pub(crate) sequence: u64,
     /// Which attempt this is, from 1.
     pub(crate) number: u32,
+    /// Whether its handler has begun before, though that attempt may not count.
+    pub(crate) has_begun: bool,
     /// Whether the operator has replayed the event.
     pub(crate) is_replayed: bool,
     /// What earlier attempts left.
@@ -55,6 +57,8 @@ impl HandlerOutcome {
 #[derive(Debug)]
 pub(crate) enum Ending {
     Done,
+    /// It was too old when its turn came: nothing is done about it.
+    Expired,
     Failed(Failure),
     /// The future was dropped before its end. While the bot stops, the event is left to the next start; otherwise its
     /// executor is at fault, and this is a failure like others.

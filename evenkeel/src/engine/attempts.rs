@@ -4,11 +4,13 @@
 //! accepted -> running -> done
 //!               |  \-> waiting (for a person) -> running
 //!               |-> resting -> running
+//!               |-> cancelled
 //!               \-> dead, parked
 //! ```
 
 mod in_flight;
 mod failing;
+mod cancelling;
 mod waiting;
 mod recovering;
 
@@ -24,12 +26,15 @@ use super::lanes::Lanes;
 use super::port::{EventCounters, Now};
 use crate::event::Event;
 use crate::journal::{CompletedEffect, Entry, EventEntry};
+use crate::reserved;
 use in_flight::{InFlight, Stage};
 
 /// Handlers running at once, those that hang not counted; more conversations than that wait their turn.
 const HANDLERS: usize = 10_000;
 /// Handlers running at once in all.
 const HANDLERS_BOUND: usize = 40_000;
+/// Concurrent commands of one conversation running at once; further ones wait for one of these.
+pub(super) const CONCURRENT: usize = 16;
 
 /// See the module.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub(super) struct Attempts {
     /// How many events of a lane are on their way to the journal without having taken the lane: what comes after them must
     /// not take it either.
     arriving: HashMap<Arc<str>, usize>,
+    /// Handlers that were cancelled and are not gone, though their events are done, each with the lane that it keeps until then.
+    cancelled: HashMap<u64, Option<Arc<str>>>,
     /// Events that keep their lanes until the operator decides.
     parked: HashSet<u64>,
     /// Events that will be tried again and have left their lanes meanwhile.
@@ -58,6 +65,7 @@ impl Attempts {
             in_flight: HashMap::new(),
             lanes: Lanes::new(HANDLERS, HANDLERS_BOUND),
             arriving: HashMap::new(),
+            cancelled: HashMap::new(),
             parked: HashSet::new(),
             resting: 0,
             set_aside: HashMap::new(),
@@ -65,6 +73,13 @@ impl Attempts {
             jitter: Jitter::new(seed),
             counters: EventCounters::default(),
         }
+    }
+
+    /// A lane for an event that does not wait for its conversation: an idle one if there is one, else that with the least in it.
+    pub(super) fn concurrent_lane(&self, conversation: &str) -> Arc<str> {
+        let lanes = (0..CONCURRENT).map(|number| Arc::from(reserved::concurrent_lane(conversation, number)));
+        let len = |lane: &Arc<str>| self.lanes.len_of(lane) + self.arriving.get(lane).copied().unwrap_or(0);
+        lanes.min_by_key(len).unwrap_or_else(|| Arc::from(conversation))
     }
 
     /// An event comes in. If it may begin, it takes an idle lane at once, so that its beginning is written together with it.
@@ -149,11 +164,13 @@ impl Attempts {
         let in_flight = self.in_flight.get_mut(&sequence)?;
         in_flight.attempts += 1;
         (in_flight.stage, in_flight.is_no_answer) = (Stage::Running, true);
+        let has_begun = std::mem::replace(&mut in_flight.has_begun, true);
         let (event, facts, number) = (in_flight.event.clone(), in_flight.facts.clone(), in_flight.attempts);
         Some(Attempt {
             event,
             sequence,
             number,
+            has_begun,
             is_replayed: in_flight.is_replayed,
             facts,
             now_ms: now.wall_ms,
@@ -173,6 +190,12 @@ impl Attempts {
         self.counters.handled += 1;
         effects.append(Entry::Event(sequence, EventEntry::Done));
         self.let_go(sequence, now)
+    }
+
+    /// An event was too old when its turn came, and is done.
+    pub(super) fn expire(&mut self, sequence: u64, now: Now, effects: &mut Effects) -> Option<Event> {
+        self.counters.expired += 1;
+        self.complete(sequence, now, effects)
     }
 
     /// An event is done or dead: its lane goes on.

@@ -43,6 +43,8 @@ pub(super) enum Continuation {
     Send(Box<Delivery>),
     /// Tell the handler that its step is kept.
     StepKept(oneshot::Sender<()>),
+    /// Tell the handler how many others it has ended.
+    CancelledOthers(oneshot::Sender<usize>, usize),
     /// Give the handler what was recalled.
     Recalled(oneshot::Sender<Option<Bytes>>),
     /// Take up what an earlier run left.

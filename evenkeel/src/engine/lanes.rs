@@ -99,6 +99,11 @@ impl<T> Lanes<T> {
         !self.lanes.contains_key(key)
     }
 
+    /// How many items a lane has, with the one that runs.
+    pub(super) fn len_of(&self, key: &str) -> usize {
+        self.lanes.get(key).map_or(0, |lane| 1 + lane.behind.len())
+    }
+
     /// How many items wait behind the running one of a lane.
     pub(super) fn behind(&self, key: &str) -> usize {
         self.lanes.get(key).map_or(0, |lane| lane.behind.len())

@@ -58,6 +58,8 @@ pub(crate) enum Input {
 pub(crate) enum Output {
     /// Run the handler of this event.
     Start(Attempt),
+    /// Let the handler of this event go: it ends at its next `.await`.
+    Cancel(u64),
     /// Send this.
     Send(Delivery),
     /// Try this once, for a short time, and let it go as soon as something else is to be sent there.
@@ -134,6 +136,10 @@ pub(crate) struct EventCounters {
     pub(crate) resumed: u64,
     pub(crate) duplicates: u64,
     pub(crate) handled: u64,
+    /// Those of them that were too old.
+    pub(crate) expired: u64,
+    /// Those of them whose handlers were cancelled by another one.
+    pub(crate) cancelled: u64,
     pub(crate) failed: u64,
     pub(crate) retried: u64,
     /// Dead letters.

@@ -77,6 +77,12 @@ impl Probation {
         self.running.remove(&sequence);
     }
 
+    /// The event is done, wherever it was.
+    pub(super) fn forget(&mut self, sequence: u64) {
+        self.ends(sequence);
+        self.take_back(sequence);
+    }
+
     /// Takes back what was to tell a handler that it goes on. Answers false when nothing was.
     pub(super) fn take_back(&mut self, sequence: u64) -> bool {
         let before = self.waiting.len();
@@ -121,6 +127,18 @@ mod tests {
         probation.ends(2);
         assert_eq!(begun(&mut probation), [3]);
         assert_eq!(effects.next_timer(), Some(Duration::from_secs(35)));
+    }
+
+    #[test]
+    fn one_that_is_done_before_it_goes_on_holds_nobody_up() {
+        let (mut probation, (told, _heard)) = (Probation::default(), tokio::sync::oneshot::channel());
+        probation.queue(1, Continuation::GoOn(1, told));
+        probation.queue(2, Continuation::Start(2));
+        probation.forget(1);
+        assert_eq!(begun(&mut probation), [2]);
+        probation.forget(2);
+        probation.queue(3, Continuation::Start(3));
+        assert_eq!(begun(&mut probation), [3]);
     }
 
     #[test]

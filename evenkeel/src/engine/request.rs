@@ -63,6 +63,23 @@ pub(crate) enum HandlerRequest {
     Rejoin { sequence: u64, answer: oneshot::Sender<()> },
     /// The handler waits no more.
     Leave { sequence: u64 },
+    /// End the other handlers of this one's conversation; how many there were is kept as a step of its own.
+    CancelOthers { by: u64, name: String, answer: oneshot::Sender<usize> },
+}
+
+impl HandlerRequest {
+    /// The event whose handler asks, where that makes a difference.
+    pub(super) fn by(&self) -> Option<u64> {
+        match self {
+            Self::Act { outbound, .. } => Some(outbound.key.sequence),
+            Self::Step { sequence, .. }
+            | Self::Wait { sequence, .. }
+            | Self::Rejoin { sequence, .. }
+            | Self::Leave { sequence } => Some(*sequence),
+            Self::Pass { by, .. } | Self::Take { by, .. } | Self::CancelOthers { by, .. } => Some(*by),
+            Self::Recall { .. } | Self::Jobs { .. } => None,
+        }
+    }
 }
 
 /// A file that a handler wants.

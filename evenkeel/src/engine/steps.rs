@@ -4,6 +4,7 @@
 
 mod arriving;
 mod asking;
+mod cancelling;
 mod firing;
 mod following;
 mod handling;

@@ -40,6 +40,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         4 => (any::<u8>(), any::<bool>()).prop_map(|(who, takes)| Move::Offered { who, takes }),
         2 => any::<u8>().prop_map(|who| Move::Rejoin { who }),
         1 => any::<u8>().prop_map(|who| Move::Leave { who }),
+        3 => any::<u8>().prop_map(|who| Move::CancelOthers { who }),
+        2 => (any::<u8>(), any::<bool>()).prop_map(|(who, is_done)| Move::Gone { who, is_done }),
         8 => (any::<u8>(), 0u8..8).prop_map(|(which, how)| Move::Deliver { which, how }),
         4 => (1u16..3_000).prop_map(|ms| Move::Pass { ms }),
         1 => any::<bool>().prop_map(|is_written| Move::End { is_written }),
@@ -64,6 +66,7 @@ fn wishes() -> impl Strategy<Value = Wishes> {
         retry,
         on_unknown,
         has_guilty: false,
+        has_concurrent: false,
         paging,
     })
 }
@@ -81,6 +84,11 @@ proptest! {
     #[test]
     fn every_event_and_reply_is_accounted_for_in_order_over_any_schedule(wishes in wishes(), moves in moves()) {
         Trial::new(wishes).run(moves);
+    }
+
+    #[test]
+    fn concurrent_commands_wait_for_nobody_and_all_others_keep_their_order(wishes in wishes(), moves in moves()) {
+        Trial::new(Wishes { has_concurrent: true, ..wishes }).run(moves);
     }
 
     #[test]

@@ -11,8 +11,8 @@ const CANNOT: &str = "Sorry, I cannot do that here.";
 const TOO_LARGE: &str = "Sorry, that file is too large to send here.";
 const TOO_LONG: &str = "Sorry, that is too long to say here.";
 
-/// Says the same in a way in which the network can carry it: a long text in several messages, with the quote in the first and the files
-/// in the last; many files in several. Without quotes and typing indicators, where it has none.
+/// Says the same in a way in which the network can carry it: a long text in several messages, with the quote in the first, the files
+/// and the choices in the last; many files in several. Without quotes and typing indicators, where it has none.
 ///
 /// # Errors
 ///
@@ -81,7 +81,7 @@ fn messages(draft: Draft, can: &Capabilities) -> Result<Vec<Draft>> {
     if can.text.allows(&draft.text) && draft.files.len() <= can.files {
         return Ok(vec![draft]);
     }
-    let Draft { text, files, mentions, quote, is_styled } = draft;
+    let Draft { text, files, mentions, quote, is_styled, choices } = draft;
     let names: Vec<_> = mentions.iter().map(|mention| mention.range.clone()).collect();
     let mut quote = Some(quote);
     let mut drafts: Vec<_> = pieces(&text, can.text, &names)
@@ -97,9 +97,12 @@ fn messages(draft: Draft, can: &Capabilities) -> Result<Vec<Draft>> {
                 range: moved(mention.range.start)..moved(mention.range.end),
             });
             let (mentions, quote) = (mentions.collect(), quote.take().unwrap_or_default());
-            Draft { text: written, files: Vec::new(), mentions, quote, is_styled }
+            Draft { text: written, mentions, quote, is_styled, ..Draft::default() }
         })
         .collect();
+    if let Some(last) = drafts.last_mut() {
+        last.choices = choices;
+    }
     for (at, files) in files.chunks(can.files.max(1)).enumerate() {
         match drafts.last_mut().filter(|_| at == 0) {
             Some(last) => last.files = files.to_vec(),
@@ -143,6 +146,9 @@ mod tests {
         assert_eq!(sent.iter().map(|draft| draft.files.len()).collect::<Vec<_>>(), [0, 0, 1, 1]);
         assert_eq!((&sent[0].quote, &sent[1].quote), (&Quoting::Asked, &Quoting::Nothing));
         assert_eq!(sent[2].mentions[0].range, 0..6);
+        let question = Reply::text("which of them?").with_choices(&["one".to_owned()], true);
+        let choices: Vec<_> = self::sent(question, &can).iter().map(|draft| draft.choices.len()).collect();
+        assert_eq!(choices, [0, 1]);
     }
 
     #[test]

@@ -10,16 +10,18 @@ use futures_util::FutureExt;
 
 use super::compile::Compiled;
 use super::failure::FailurePolicy;
+use super::found::{Call, Routes};
 use super::limited::{LIMIT, limited};
 use super::matcher::Matcher;
 use crate::breaker::Breakers;
 use crate::capability::Capabilities;
 use crate::command::CommandSpec;
-use crate::context::{Context, Tools, judge};
-use crate::engine::{Attempt, Ending, HandlerOutcome, HandlerRequests, JobBody};
+use crate::context::{Context, IsCommand, Tools, judge};
+use crate::engine::{Attempt, Ending, HandlerOutcome, HandlerRequests, IsConcurrent, JobBody};
 use crate::error::{Error, panic_message};
 use crate::event::Event;
 use crate::guarantee::OnUnknown;
+use crate::journal::store::EventId;
 use crate::journal::{Dead, Reason};
 use crate::limit::RateLimit;
 use crate::progress::Progress;
@@ -29,12 +31,13 @@ use crate::retry::Retry;
 /// A finished bot: routes, state and tools, ready for [`run`](crate::run) or [`serve`](crate::serve). Cloning is cheap.
 #[derive(Clone)]
 pub struct App {
-    pub(super) matcher: Arc<Matcher>,
-    pub(super) routes: Arc<[Compiled]>,
+    pub(super) routes: Routes,
     pub(super) tools: Arc<Tools>,
     pub(super) failure: FailurePolicy,
     /// What happens again and again, by name.
     pub(super) schedules: Arc<[(String, JobBody)]>,
+    /// Events that were sent longer ago than this are not handled.
+    pub(super) max_age: Option<Duration>,
 }
 
 impl App {
@@ -44,12 +47,16 @@ impl App {
         jobs: HashSet<&'static str>,
         schedules: Vec<(String, JobBody)>,
     ) -> Self {
+        let routes = Routes::new(matcher, routes);
+        let commands = routes.clone();
+        let is_command: IsCommand = Arc::new(move |event| commands.is_command(event));
+        let tools = Tools { jobs: Arc::new(jobs), is_command: Some(is_command), ..Tools::default() };
         Self {
-            matcher: Arc::new(matcher),
-            routes: routes.into(),
-            tools: Arc::new(Tools { jobs: Arc::new(jobs), ..Tools::default() }),
+            routes,
+            tools: Arc::new(tools),
             failure: FailurePolicy::default(),
             schedules: schedules.into(),
+            max_age: None,
         }
     }
 
@@ -108,6 +115,43 @@ impl App {
         self
     }
 
+    /// Lets an edit run as the message that it makes: who corrects `!wether Oslo` to `!weather Oslo` is answered, and who edits a command
+    /// that was answered is answered once more. Without this an edit goes to handlers of edits alone (`on(Event::edit, ..)`).
+    ///
+    /// By its words the edit goes to the trigger to which the message would go; else to a handler of edits, if there is one; else to whatever
+    /// takes messages. The handler sees a message under the name of the one that was edited. No edit answers a
+    /// question ([`Context::ask`]).
+    ///
+    /// ```
+    /// use evenkeel::{Rest, Router, testing};
+    ///
+    /// async fn echo(Rest(text): Rest) -> String { text }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// let app = Router::new().command("!echo", echo).with_state(()).with_edits_as_messages();
+    /// let mut chat = testing::chat(app);
+    /// let id = chat.sandbox().say("alice", "alice", "!ehco hi").expect("she is there");
+    /// chat.sandbox().edit("alice", &id, "!echo hi").expect("it is hers");
+    /// assert_eq!(chat.replies().await, ["hi"]);
+    /// # }); Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_edits_as_messages(mut self) -> Self {
+        self.routes = self.routes.with_edits();
+        self
+    }
+
+    /// Leaves alone what was sent longer ago than this when its turn comes: after a long pause nobody wants answers to what was
+    /// asked yesterday. It counts as handled, and [`Snapshot::expired`](crate::status::Snapshot::expired) says how many there were.
+    ///
+    /// The age is by the clock of the sender's network ([`Event::sent`]); an event without a time is handled. So are jobs, whatever has
+    /// begun before, what the operator replays, and answers to questions.
+    #[must_use]
+    pub fn with_max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
     /// Slows no reply down. Without this, the same text that goes to the same conversation in answer to the same person for the
     /// 21st time within a minute waits for a second, and each further time longer, up to 16 s; while it waits, it is not said
     /// once more: two bots that answer each other do so for ever. Only replies to what came after the last one count, and
@@ -161,21 +205,14 @@ impl App {
         self
     }
 
-    /// Which route an event goes to, if any, and how many of its words are those of the command.
-    pub(super) fn find(&self, event: &Event) -> Option<(&Compiled, usize)> {
-        let found = self.matcher.find(event, &|index| self.allows(index, event))?;
-        Some((&self.routes[found.route], found.command_words))
+    /// Which route an event goes to, if any.
+    pub(super) fn find(&self, event: &Event) -> Option<Call<'_>> {
+        self.routes.find(event)
     }
 
-    fn allows(&self, index: usize, event: &Event) -> bool {
-        self.routes[index].matched.facts.allows(event.sender(), event.conversation())
-    }
-
-    /// The name of the command that an event's text asks for; empty if none. It runs no filter: this is asked by the driver,
-    /// of events during which the process ended, perhaps in a filter.
+    /// The name of the command that an event's text asks for; empty if none. It runs no filter.
     pub(crate) fn command(&self, event: &Event) -> String {
-        let named = self.matcher.find_without_filters(event, &|index| self.allows(index, event));
-        named.map(|found| self.routes[found.route].label.name().to_owned()).unwrap_or_default()
+        self.routes.command(event)
     }
 
     /// What people can ask this bot for: its commands, exact texts and patterns, in the order in which they were added, those of
@@ -194,6 +231,12 @@ impl App {
         self.routes.iter().filter_map(|route| route.matched.spec()).collect()
     }
 
+    /// Which events do not wait for their conversation; `None` where no trigger says so, and nobody needs to ask.
+    pub(crate) fn concurrency(&self) -> Option<IsConcurrent> {
+        let routes = self.routes.has_concurrent().then(|| self.routes.clone())?;
+        Some(Box::new(move |event| routes.is_concurrent(event)))
+    }
+
     /// Whether any trigger wants this event, for benchmarks of the router.
     pub fn matches(&self, event: &Event) -> bool {
         self.find(event).is_some()
@@ -206,17 +249,22 @@ impl App {
         progress: Arc<Progress>,
         requests: HandlerRequests,
     ) -> HandlerOutcome {
+        if self.is_expired(&attempt) {
+            tracing::debug!(sequence = %EventId::from_bits(attempt.sequence), "too old: it is not handled");
+            return HandlerOutcome::without_reply(attempt.sequence, Ending::Expired);
+        }
         let found = match catch_unwind(AssertUnwindSafe(|| self.find(&attempt.event))) {
             Ok(found) => found,
             Err(panic) => return self.panicked_in_filter(attempt.sequence, panic),
         };
-        let Some((Compiled { matched, label, route }, command_words)) = found else {
+        let Some(Call { route: Compiled { matched, label, route }, command_words, seen_as }) = found else {
             return unwanted(&attempt);
         };
         let retry = matched.facts.retry.unwrap_or(self.failure.retry);
         let matched = (Arc::clone(matched), command_words);
         progress.label.get_or_init(|| label.clone());
         let cx = Context::new(attempt, progress, Arc::clone(&self.tools), requests, matched);
+        let cx = seen_as.map(|event| cx.with_event(event)).unwrap_or(cx);
         // A command that was caught blocking goes on in quarantine, or not at all when too many wait there.
         if let Err(busy) = evenkeel_guard::enter(label.clone()).await {
             let error = Error::from(busy).at(label.location()).with_user_message(BUSY);
@@ -238,6 +286,14 @@ impl App {
                 cx.finish(Reply::failed(error), Reason::Panicked, retry)
             }
         }
+    }
+
+    /// Whether an event comes for the first time, and was sent so long ago that nobody wants it handled.
+    fn is_expired(&self, attempt: &Attempt) -> bool {
+        let Attempt { event, now_ms, has_begun, is_replayed, .. } = attempt;
+        let Some((max_age, sent_ms)) = self.max_age.zip(event.sent_ms()) else { return false };
+        let is_new = !has_begun && !is_replayed && !event.is_job();
+        is_new && u128::from(now_ms.saturating_sub(sent_ms)) > max_age.as_millis()
     }
 
     /// A filter of `on` panicked: who would have been asked is not known, so nobody hears of it.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use evenkeel_guard::Label;
 
 use super::matcher::{Builder, Matcher, Target};
+use super::patterns::has_first_words;
 use super::when::When;
 use super::{Entry, Listing, Nest, Router, Wrap};
 use crate::context::Matched;
@@ -78,6 +79,7 @@ impl<'a, S> Compiler<'a, S> {
         let around = outer.iter().chain(&layers).rev();
         let route = around.fold(make(self.state), |inner, wrap| wrap(inner, self.state));
         matched.nest_words = nest_words;
+        matched.has_first_words = matched.pattern.as_deref().is_some_and(has_first_words);
         let label = Label::at(matched.facts.name.clone(), matched.facts.location);
         let target = Target::Route(self.routes.len());
         self.routes.push(Compiled { matched: Arc::new(matched), label, route });

@@ -92,7 +92,7 @@ impl Matcher {
     /// The first route that matches and that `allows` lets pass.
     pub(super) fn find(&self, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
         let text = event.said();
-        let found = text.and_then(|text| self.find_text(text, allows));
+        let found = self.find_text_of(event, allows);
         let by_kind = || {
             let mut events = self.events.iter().filter(|(filter, _)| filter(event));
             events.find_map(|(_, target)| target.resolve(0, "", allows))
@@ -112,19 +112,36 @@ impl Matcher {
         self.find_text(text, allows).or_else(fallback)
     }
 
+    /// The same by its text alone, without the fallback.
+    pub(super) fn find_text_of(&self, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
+        self.find_text(event.said()?, allows)
+    }
+
     fn find_text(&self, text: &str, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
         let text = trim(text);
         let exact = || self.exacts.find(text, |target| target.resolve(0, "", allows));
-        let command = || self.command(text, allows);
+        let command = || self.command(text, |target, count, rest| target.resolve(count, rest, allows));
         let pattern = || self.patterns.find(text, |index| self.pattern_targets[index].resolve(0, "", allows));
         exact().or_else(command).or_else(pattern)
     }
 
-    /// The longest command whose words begin the text.
-    fn command(&self, text: &str, allows: &dyn Fn(usize) -> bool) -> Option<Found> {
+    /// The route to which the words of an event lead, if no pattern and no fallback has to be asked for that.
+    pub(super) fn find_by_words(&self, event: &Event, allows: &dyn Fn(usize) -> bool) -> Option<usize> {
+        self.by_words(event.said()?, allows).flatten()
+    }
+
+    /// The same; `Some(None)` where a pattern or a fallback has to be asked.
+    fn by_words(&self, text: &str, allows: &dyn Fn(usize) -> bool) -> Option<Option<usize>> {
+        let text = trim(text);
+        let exact = self.exacts.find(text, |target| target.resolve_by_words("", allows));
+        exact.or_else(|| self.command(text, |target, _, rest| target.resolve_by_words(rest, allows)))
+    }
+
+    /// The longest command whose words begin the text and that is `taken`, with their count and the rest of the text.
+    fn command<T>(&self, text: &str, taken: impl Fn(&Target, usize, &str) -> Option<T>) -> Option<T> {
         for count in (1..=self.commands.most_words).rev() {
             let Some(end) = word_ends(text).nth(count - 1) else { continue };
-            let to = |target: &Target| target.resolve(count, after_words(text, count), allows);
+            let to = |target: &Target| taken(target, count, after_words(text, count));
             if let Some(found) = self.commands.find(&text[..end], to) {
                 return Some(found);
             }
@@ -145,6 +162,17 @@ impl Target {
         match self {
             Self::Route(route) => allows(*route).then_some(Found { route: *route, command_words }),
             Self::Nest(matcher) => matcher.find_nested(rest, allows),
+        }
+    }
+
+    /// The same by words alone: `Some(None)` where the router behind `nest` has a pattern or a fallback to ask.
+    fn resolve_by_words(&self, rest: &str, allows: &dyn Fn(usize) -> bool) -> Option<Option<usize>> {
+        match self {
+            Self::Route(route) => allows(*route).then_some(Some(*route)),
+            Self::Nest(matcher) => matcher.by_words(rest, allows).or_else(|| {
+                let has_more = !matcher.pattern_targets.is_empty() || matcher.fallback.is_some();
+                has_more.then_some(None)
+            }),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::{Regex, RegexSet, RegexSetBuilder};
-use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
+use regex_syntax::hir::literal::{ExtractKind, Extractor, Literal};
+use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
 use crate::text::clean;
 
@@ -84,6 +85,19 @@ impl Patterns {
             .filter(|index| matching.binary_search(index).is_ok() || self.all[*index].is_match(text));
         matching.find_map(&mut taken)
     }
+}
+
+/// Whether every match begins where the text begins, with one of a few literals: `^!prime (\d+)$` reads as a command; `^\d+$`, `.+` and
+/// what is found in the middle of a sentence do not.
+pub(super) fn has_first_words(regex: &Regex) -> bool {
+    let Ok(hir) = regex_syntax::parse(regex.as_str()) else { return false };
+    let mut extractor = Extractor::new();
+    // A letter in either case is a class of two or three; one of ten digits stands for anything.
+    extractor.kind(ExtractKind::Prefix).limit_class(3);
+    let prefixes = extractor.extract(&hir);
+    let is_some_word =
+        |literals: &[Literal]| !literals.is_empty() && literals.iter().all(|literal| !literal.is_empty());
+    hir.properties().look_set_prefix().contains(Look::Start) && prefixes.literals().is_some_and(is_some_word)
 }
 
 /// For each pattern, literals of which every match holds at least one; none if there are no such.

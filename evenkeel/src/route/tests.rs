@@ -21,8 +21,8 @@ fn from(sender: &str, text: &str) -> Event {
 
 async fn answer(app: &App, event: Event) -> HandlerOutcome {
     let (requests, _asked) = HandlerRequests::new();
-    let (facts, is_replayed) = (Vec::new(), false);
-    let attempt = Attempt { event, sequence: 1, number: 1, is_replayed, facts, now_ms: 0 };
+    let (facts, has_begun, is_replayed) = (Vec::new(), false, false);
+    let attempt = Attempt { event, sequence: 1, number: 1, has_begun, is_replayed, facts, now_ms: 0 };
     app.answer(attempt, Arc::default(), requests).await
 }
 
@@ -367,6 +367,10 @@ fn what_can_never_run_panics_at_start_up() {
     check_panic(|| Router::new().nest("!a", inner()), &["the router behind `!a` has an `on` handler"]);
     check_panic(|| Router::new().route(Trigger::command("!a").alias(" "), says!("a")), &["an alias needs"]);
     check_panic(|| Router::new().command("\u{200b}", says!("a")), &["at least one visible character"]);
+    check_panic(
+        || Router::new().route(Trigger::regex("^!a").concurrent(), says!("a")),
+        &["a regular expression cannot be concurrent"],
+    );
 }
 
 #[tokio::test]
@@ -542,6 +546,40 @@ async fn the_last_argument_is_what_was_written() {
     assert_eq!(say(&app, "!note 5 'one thing'").await, ["5 [one thing]"]);
 }
 
+#[test]
+fn a_bot_without_concurrent_commands_is_not_asked_for_them_and_a_long_text_is_none() {
+    let app = Router::new().command("!stop", says!("ok")).with_state(());
+    assert!(app.concurrency().is_none());
+    let app = Router::new().route(Trigger::command("!stop").concurrent(), says!("ok")).with_state(());
+    let is_concurrent = app.concurrency().expect("one is");
+    let text = |length: usize| from("alice", &format!("!stop {}", "x".repeat(length - 6)));
+    assert!(is_concurrent(&text(4096)) && !is_concurrent(&text(4097)));
+    assert!(app.matches(&text(4097)), "it waits for its turn");
+}
+
+#[test]
+fn a_pattern_reads_as_a_command_when_it_begins_with_fixed_words() {
+    let has_first_words = |pattern| patterns::has_first_words(&Regex::new(pattern).expect("a pattern"));
+    for pattern in [
+        "^!prime",
+        r"^!prime (\d+)$",
+        "(?i)^!prime",
+        "^(!a|!b)",
+        "^[!/]ping",
+        "^(?:!)ping",
+        r"\A!a",
+        "^[kK]!?",
+    ] {
+        assert!(has_first_words(pattern), "{pattern}");
+    }
+    for pattern in [
+        "", ".*", "^", "!prime", r"^\d+$", "^[0-9]", "^.!a", "^!*a?", "^(!a|.+)", "(?m)^!a", "^(!a)?",
+        "a|^!b",
+    ] {
+        assert!(!has_first_words(pattern), "{pattern}");
+    }
+}
+
 /// A trigger in a property test; the name is its place in the list.
 #[derive(Clone, Debug)]
 enum Kinds {
@@ -640,9 +678,49 @@ proptest! {
         }
         let app = router.with_state(());
         let event = from("alice", &text);
-        let found = app.find(&event).map(|(found, words)| (found.matched.facts.name.clone(), words));
+        let found = app
+            .find(&event)
+            .map(|found| (found.route.matched.facts.name.clone(), found.command_words));
         let expected = naive(&triggers, &text).map(|(place, words)| (place.to_string(), words));
         prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_driver_takes_for_concurrent_what_goes_to_a_concurrent_command(
+        outer in triggers(),
+        inner in triggers(),
+        has_fallback in any::<bool>(),
+        text in words(4),
+        is_nested in any::<bool>(),
+    ) {
+        let fill = |mut router: Router, triggers: &[(Kinds, bool)]| {
+            for (place, (kind, is_concurrent)) in triggers.iter().enumerate() {
+                let trigger = match kind {
+                    Kinds::Exact(text) => Trigger::exact(text),
+                    Kinds::Command(words) => Trigger::command(words),
+                    Kinds::Pattern(pattern) => Trigger::regex(pattern),
+                };
+                let can_be = *is_concurrent && !matches!(kind, Kinds::Pattern(_));
+                let trigger = if can_be { trigger.concurrent() } else { trigger };
+                let trigger = if place % 4 == 3 { trigger.senders(["nobody"]) } else { trigger };
+                router = router.route(trigger, says!("ok"));
+            }
+            router
+        };
+        let has_more = has_fallback || inner.iter().any(|(kind, _)| matches!(kind, Kinds::Pattern(_)));
+        let inner = fill(Router::new(), &inner);
+        let inner = if has_fallback { inner.fallback(says!("ok")) } else { inner };
+        let router = fill(Router::new(), &outer).route(Trigger::command("n").concurrent().alias("m"), says!("ok"));
+        let app = router.nest("n !a", inner).with_state(());
+        let text = if is_nested { format!("n !a {text}") } else { text };
+        for event in [from("alice", &text), from("alice", &format!("N {text}"))] {
+            let is_concurrent = app.concurrency().expect("one is");
+            let goes_to_one = app.find(&event).is_some_and(|found| found.route.matched.facts.is_concurrent);
+            // Where a pattern behind `nest` might match, it is not asked, and the message waits for its turn.
+            let is_known = !has_more || !event.text().unwrap_or_default().to_lowercase().starts_with("n !a");
+            let is_right = if is_known { is_concurrent(&event) == goes_to_one } else { goes_to_one || !is_concurrent(&event) };
+            prop_assert!(is_right, "{}: {}", text, goes_to_one);
+        }
     }
 
     #[test]

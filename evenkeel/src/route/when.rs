@@ -27,6 +27,6 @@ impl When {
             Self::Pattern(regex) => (Some((TriggerKind::Pattern, Vec::new())), Some(Arc::clone(regex))),
             Self::Event(_) | Self::Fallback => (None, None),
         };
-        Matched { facts, texts, pattern, nest_words: 0 }
+        Matched { facts, texts, pattern, has_first_words: false, nest_words: 0 }
     }
 }

@@ -30,6 +30,8 @@ pub struct LogEntry {
     pub author: Sender,
     /// Each emoji with the people who chose it, in order of first use.
     pub reactions: Vec<Reactions>,
+    /// Answers to choose from, where it is such a question and the network has buttons.
+    pub choices: Vec<String>,
     /// Whether the text holds markup.
     pub is_styled: bool,
     /// Whether the author changed it.

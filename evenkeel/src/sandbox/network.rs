@@ -184,6 +184,7 @@ impl State {
             conversation: conversation.clone(),
             author: author.clone(),
             reactions: Vec::new(),
+            choices: draft.choices,
             is_styled: draft.is_styled,
             is_edited: false,
             is_deleted: false,

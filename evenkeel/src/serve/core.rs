@@ -55,6 +55,11 @@ impl Running {
     pub(super) fn new(progress: Arc<Progress>, task: Task) -> Self {
         Self { progress, _task: task }
     }
+
+    /// The command that it runs, once that is known.
+    pub(super) fn command(&self) -> &str {
+        self.progress.label.get().map_or("?", |label| label.name())
+    }
 }
 
 impl Shared {
@@ -169,6 +174,11 @@ impl Core {
     /// A handler begins.
     pub(super) fn runs(&mut self, sequence: u64, running: Running) {
         self.running.insert(sequence, running);
+    }
+
+    /// A handler that runs is to end: anyone who drops it cancels it, and does so without the lock.
+    pub(super) fn cancel(&mut self, sequence: u64) -> Option<Running> {
+        self.running.remove(&sequence)
     }
 
     /// A handler is done. Whether that is the end of its event is for the engine to say: only an end counts.

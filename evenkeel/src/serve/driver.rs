@@ -20,6 +20,7 @@ use super::foreign;
 use super::handling::handle;
 use super::link::ToWire;
 use crate::engine::{Attempt, Delivery, HandlerOutcome, HandlerRequests, Now};
+use crate::journal::store::EventId;
 use crate::journal::{Dead, Journal};
 use crate::progress::Progress;
 use crate::route::App;
@@ -111,6 +112,16 @@ impl<J: Journal> Driver<J> {
         let handling = handle(self.app.clone(), attempt, requests, Arc::clone(&progress), outcomes);
         let task = self.executor.spawn(&self.begun.unmatched, handling);
         self.core.lock().runs(sequence, Running::new(progress, task));
+    }
+
+    /// Lets a handler go that another one has cancelled.
+    fn cancel(&self, sequence: u64) {
+        // Without the lock: its executor is told.
+        let cancelled = self.core.lock().cancel(sequence);
+        if let Some(handler) = cancelled {
+            let (sequence, command) = (EventId::from_bits(sequence), handler.command());
+            tracing::info!(command, %sequence, "cancelled by another handler of its conversation");
+        }
     }
 
     fn tell(&self, what: ToWire) {

@@ -128,7 +128,7 @@ impl<T: Transport, J: Journal> Parts<T, J> {
             seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
             gathers: journal.gathers(),
         };
-        let core = Shared::new(Engine::new(policy));
+        let core = Shared::new(Engine::new(policy).with_concurrency(app.concurrency()));
         let (requests, Asked { of_engine: asked, of_wire: downloads }) = HandlerRequests::new();
         let (outcomes, finished) = mpsc::unbounded_channel();
         let (to_driver, from_driver, (to_wire, from_wire)) = link();

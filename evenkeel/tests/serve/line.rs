@@ -50,6 +50,10 @@ impl Far {
         self.events.send(Event::new(id, Conversation::direct(who), Sender::new(who), what)).unwrap();
     }
 
+    pub(crate) fn send(&self, event: Event) {
+        self.events.send(event).unwrap();
+    }
+
     /// Does something that is no message.
     pub(crate) fn act(&mut self, who: &str, what: impl Into<EventKind>) {
         self.count += 1;

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod apart;
+mod asking;
 mod blocking;
+mod concurrent;
 mod cursor;
 mod disk;
 mod drain;
@@ -14,6 +16,7 @@ mod guard;
 mod home;
 mod line;
 mod operator;
+mod opted;
 mod overdue;
 mod pages;
 mod prompt;

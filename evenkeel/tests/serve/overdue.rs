@@ -101,9 +101,9 @@ async fn check_limit(app: App, text: &str, seconds: u64) {
 async fn time_in_which_it_waits_for_people_does_not_count() {
     async fn weather(cx: Context) -> Result<String> {
         sleep(6 * SECOND).await;
-        let city = cx.ask_within("which city?", Duration::from_secs(3600)).await?;
+        let city = cx.ask("which city?").within(Duration::from_secs(3600)).await?;
         sleep(3 * SECOND).await;
-        let day = cx.ask_within("which day?", Duration::from_secs(3600)).await?;
+        let day = cx.ask("which day?").within(Duration::from_secs(3600)).await?;
         if day == "never" {
             pending::<()>().await;
         }

@@ -489,7 +489,7 @@ async fn what_fails_in_the_library_has_the_line_of_the_question_mark() {
         let file = evenkeel::Attachment { id, name: None, content_type, size_bytes: None };
         tell(line!(), cx.reply_now("x").await.unwrap_err());
         tell(line!(), cx.ask("x").await.unwrap_err());
-        tell(line!(), cx.ask_within("x", SECOND).await.unwrap_err());
+        tell(line!(), cx.ask("x").within(SECOND).await.unwrap_err());
         tell(line!(), cx.wait_for(|_| true, SECOND).await.unwrap_err());
         tell(line!(), cx.download(&file).await.unwrap_err());
         tell(line!() - 11, cx.step("one", own()).await.unwrap_err());

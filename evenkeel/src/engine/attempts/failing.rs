@@ -14,6 +14,7 @@ use crate::engine::timers::Timer;
 use crate::event::Event;
 use crate::journal::store::EventId;
 use crate::journal::{Dead, DeadId, Entry, EventEntry, Reason};
+use crate::reserved;
 use crate::retry::Order;
 
 /// Events that may wait behind a parked one; beyond that its conversation goes on.
@@ -102,7 +103,10 @@ impl Attempts {
     /// An event keeps its lane until the operator decides. Answers false where that would hold up too much, or where it has none.
     fn park(&mut self, sequence: u64, now: Now) -> bool {
         let Some(in_flight) = self.in_flight.get(&sequence) else { return false };
-        if in_flight.stage != Stage::Running || self.lanes.behind(&in_flight.lane) >= BEHIND_PARKED {
+        let keeps_others = self.lanes.behind(&in_flight.lane) >= BEHIND_PARKED;
+        // Nothing that comes after a concurrent one is to wait for it.
+        let has_place = in_flight.stage == Stage::Running && !reserved::is_concurrent_lane(&in_flight.lane);
+        if !has_place || keeps_others {
             return false;
         }
         self.parked.insert(sequence);

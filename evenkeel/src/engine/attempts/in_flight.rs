@@ -21,6 +21,8 @@ pub(super) struct InFlight {
     /// When the first attempt of this process failed.
     pub(super) failing_since: Option<Duration>,
     pub(super) stage: Stage,
+    /// Whether its handler has begun, in this process or before.
+    pub(super) has_begun: bool,
     pub(super) is_parked: bool,
     /// Whether the operator has replayed it since the start.
     pub(super) is_replayed: bool,
@@ -41,6 +43,7 @@ impl InFlight {
             crashes: 0,
             failing_since: None,
             stage: Stage::Queued,
+            has_begun: false,
             is_parked: false,
             is_replayed: false,
             facts,

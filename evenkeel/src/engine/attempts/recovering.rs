@@ -11,16 +11,21 @@ use crate::journal::{PendingEvent, Reason};
 
 impl Attempts {
     /// Takes an event up where it was.
-    pub(in crate::engine) fn take_up(&mut self, pending: PendingEvent, now: Now, effects: &mut Effects) {
+    pub(in crate::engine) fn take_up(
+        &mut self,
+        pending: PendingEvent,
+        lane: Arc<str>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         let PendingEvent { sequence, event, attempts, crashes, has_begun, due_ms, is_parked, facts } =
             pending;
         // A parked one is a dead letter until somebody replays it.
         self.counters.resumed += u64::from(!is_parked);
-        let lane = event.lane();
         let in_flight = InFlight::new(event, Arc::clone(&lane), facts, now.elapsed);
         let in_flight = self.insert(sequence, in_flight);
         (in_flight.attempts, in_flight.crashes, in_flight.is_parked) = (attempts, crashes, is_parked);
-        in_flight.is_no_answer = has_begun;
+        (in_flight.is_no_answer, in_flight.has_begun) = (has_begun, has_begun);
         if is_parked {
             self.parked.insert(sequence);
             // It was the head of its lane; nothing before it is left.
@@ -37,13 +42,12 @@ impl Attempts {
     }
 
     /// Takes up an event that was dead, and that the operator replays: at the end of its lane.
-    pub(in crate::engine) fn replay(&mut self, pending: PendingEvent, now: Now) {
+    pub(in crate::engine) fn replay(&mut self, pending: PendingEvent, lane: Arc<str>, now: Now) {
         let PendingEvent { sequence, event, attempts, crashes, has_begun, facts, .. } = pending;
         self.counters.resumed += 1;
-        let lane = event.lane();
         let in_flight = self.insert(sequence, InFlight::new(event, Arc::clone(&lane), facts, now.elapsed));
         (in_flight.attempts, in_flight.crashes) = (attempts, crashes);
-        (in_flight.is_no_answer, in_flight.is_replayed) = (has_begun, true);
+        (in_flight.is_no_answer, in_flight.has_begun, in_flight.is_replayed) = (has_begun, has_begun, true);
         self.queue(lane, sequence);
     }
 

@@ -13,22 +13,28 @@ use crate::event::Event;
 use crate::journal::{CompletedEffect, Entry, EventEntry};
 
 impl Attempts {
-    /// The lane of an event whose handler runs.
-    pub(in crate::engine) fn lane_of_running(&self, sequence: u64) -> Option<&Arc<str>> {
-        self.in_flight
-            .get(&sequence)
-            .filter(|in_flight| in_flight.stage.is_running())
-            .map(|in_flight| &in_flight.lane)
+    /// The lane in which the handler of an event, if it runs, may wait for somebody: that of its conversation, where people write,
+    /// though it be a job or a concurrent command.
+    pub(in crate::engine) fn lane_to_wait_in(&self, sequence: u64) -> Option<Arc<str>> {
+        let in_flight = self.in_flight.get(&sequence).filter(|in_flight| in_flight.stage.is_running())?;
+        Some(in_flight.event.conversation().shared_id())
     }
 
-    /// A handler waits from now on, and others have its lane.
-    pub(in crate::engine) fn suspend(&mut self, sequence: u64, now: Now, effects: &mut Effects) {
+    /// A handler waits from now on, and others have its lane. It goes on in the lane in which it waits.
+    pub(in crate::engine) fn suspend(
+        &mut self,
+        sequence: u64,
+        lane: Arc<str>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         let Some(in_flight) = self.in_flight.get_mut(&sequence) else { return };
         let had_lane = in_flight.stage == Stage::Running;
         in_flight.stage = Stage::Waiting;
+        let left = std::mem::replace(&mut in_flight.lane, lane);
         effects.append(Entry::Event(sequence, EventEntry::Suspend));
         if had_lane {
-            self.lanes.finish(&in_flight.lane, now.elapsed);
+            self.lanes.finish(&left, now.elapsed);
         }
     }
 

@@ -20,12 +20,20 @@ impl Engine {
             }
         };
         self.budget.count(&event);
-        let lane = event.lane();
+        let lane = self.lane_of(&event);
         let begins = self.takes_lane(&lane, &event);
         let accept = Entry::Accept { event, now_ms: self.now.wall_ms, begins };
         self.effects.append_then(accept, Continuation::Accepted { told, lane, begins });
         if let Some(cursor) = cursor {
             self.effects.advance_to(*cursor);
+        }
+    }
+
+    /// The lane in which an event is handled: that of its conversation, unless it is a concurrent command.
+    pub(super) fn lane_of(&self, event: &Event) -> Arc<str> {
+        match self.concurrency.covers(event) {
+            true => self.attempts.concurrent_lane(event.conversation().id()),
+            false => event.lane(),
         }
     }
 

@@ -10,6 +10,10 @@ const LISTED: usize = 1_000;
 
 impl Engine {
     pub(in crate::engine) fn asked(&mut self, request: HandlerRequest) {
+        // What one asks for that was cancelled, and has not come to its next `.await` yet, comes too late.
+        if request.by().is_some_and(|by| self.attempts.is_cancelled(by)) {
+            return;
+        }
         match request {
             HandlerRequest::Act { outbound, command, answer } => self.act(outbound, command, answer),
             HandlerRequest::Step { sequence, name, value, answer } => {
@@ -37,6 +41,7 @@ impl Engine {
             }
             HandlerRequest::Rejoin { sequence, answer } => self.rejoin(sequence, answer),
             HandlerRequest::Leave { sequence } => self.leave(sequence),
+            HandlerRequest::CancelOthers { by, name, answer } => self.cancel_others(by, name, answer),
         }
     }
 }

@@ -71,6 +71,7 @@ impl Engine {
     fn answer(&mut self, continuation: Continuation, answer: Answer) -> Result<()> {
         match (continuation, answer) {
             (Continuation::StepKept(told), Answer::Noted) => tell(told, ()),
+            (Continuation::CancelledOthers(told, count), Answer::Noted) => tell(told, count),
             (Continuation::Recalled(told), Answer::Recalled(value)) => tell(told, value),
             (Continuation::JobsListed(told), Answer::Due { jobs, .. }) => tell(told, jobs),
             (Continuation::JobCancelled(told), Answer::Count(count)) => tell(told, count > 0),

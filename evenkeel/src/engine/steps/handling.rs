@@ -68,11 +68,16 @@ impl Engine {
         let HandlerOutcome { sequence, outbound, changes, ending, command } = outcome;
         self.probation.ends(sequence);
         self.stop_waiting(sequence);
-        if !self.attempts.has_handler(sequence) {
+        // What it promised is not kept: its event was done when it was cancelled.
+        if self.attempts.end_cancelled(sequence, self.now) || !self.attempts.has_handler(sequence) {
             return;
         }
         match ending {
             Ending::Done => self.succeeded(sequence, outbound, changes, command.as_ref()),
+            Ending::Expired => {
+                let event = self.attempts.expire(sequence, self.now, &mut self.effects);
+                self.release(event, Ended::Silent);
+            }
             Ending::Failed(failure) => self.failed(sequence, failure, outbound, command.as_ref()),
             // The bot is ending: the event keeps its place for the next start.
             Ending::CutShort(_) if self.is_draining => self.attempts.give_back(sequence, &mut self.effects),

@@ -41,7 +41,8 @@ impl Engine {
         discarded.into_iter().for_each(|sequence| self.discard_parked(sequence));
         for event in events {
             self.budget.take(&event.event);
-            self.attempts.replay(event, self.now);
+            let lane = self.lane_of(&event.event);
+            self.attempts.replay(event, lane, self.now);
         }
         if self.loading.is_over() {
             self.take_up_replayed(replies, unparked);

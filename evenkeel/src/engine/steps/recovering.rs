@@ -55,7 +55,9 @@ impl Engine {
 
     fn take_up(&mut self, pending: PendingEvent) {
         self.budget.take(&pending.event);
-        self.attempts.take_up(pending, self.now, &mut self.effects);
+        // A parked one holds up its conversation, whatever its command has become since.
+        let lane = if pending.is_parked { pending.event.lane() } else { self.lane_of(&pending.event) };
+        self.attempts.take_up(pending, lane, self.now, &mut self.effects);
     }
 
     pub(super) fn take_up_reply(&mut self, pending: PendingReply) {

@@ -14,9 +14,9 @@ use crate::journal::{Entry, EventEntry};
 impl Engine {
     /// A handler waits from now on.
     pub(super) fn begin_waiting(&mut self, sequence: u64, offers: mpsc::UnboundedSender<Offer>) {
-        let Some(lane) = self.attempts.lane_of_running(sequence) else { return };
-        if self.waits.wait(sequence, Arc::clone(lane), offers) {
-            self.attempts.suspend(sequence, self.now, &mut self.effects);
+        let Some(lane) = self.attempts.lane_to_wait_in(sequence) else { return };
+        if self.waits.wait(sequence, Arc::clone(&lane), offers) {
+            self.attempts.suspend(sequence, lane, self.now, &mut self.effects);
             self.probation.ends(sequence);
         }
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::attempts::CONCURRENT;
 use crate::engine::probation::alone;
 use crate::engine::{
-    Attempt, Delivery, Ending, Engine, Failure, HandlerOutcome, HandlerRequest, Input, Load, Now, Offer,
-    Output, Policy,
+    Attempt, Delivery, Ending, Engine, Failure, HandlerOutcome, HandlerRequest, Input, IsConcurrent, Load,
+    Now, Offer, Output, Policy,
 };
 use crate::event::{Conversation, Event, Message, MessageId, Sender};
 use crate::guarantee::OnUnknown;
@@ -28,6 +29,8 @@ use operator::{Asked, Findable};
 
 /// Apologies have keys of their own: what is sent at once in a later attempt must not be taken for one of them.
 const APOLOGY: u32 = 1 << 31;
+/// What a handler says after it was cancelled has this key: nobody may ever read it.
+const TOO_LATE: u32 = 1 << 30;
 
 /// What happens next. `who` and `which` pick among those that there are.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +73,14 @@ pub(super) enum Move {
     Leave {
         who: u8,
     },
+    CancelOthers {
+        who: u8,
+    },
+    /// A handler that was cancelled is gone: it came to an `.await`, or to its end.
+    Gone {
+        who: u8,
+        is_done: bool,
+    },
     Deliver {
         which: u8,
         how: u8,
@@ -107,6 +118,8 @@ pub(super) struct Wishes {
     pub(super) on_unknown: OnUnknown,
     /// Every fifth event ends the process whenever its handler would end, and nothing else does.
     pub(super) has_guilty: bool,
+    /// Every fourth event does not wait for its conversation.
+    pub(super) has_concurrent: bool,
     /// How a start reads what was left; `None` reads all of it first.
     pub(super) paging: Option<Paging>,
 }
@@ -137,6 +150,8 @@ enum Place {
     Waiting,
     Rejoining,
     Loose,
+    /// Its event is done, and it has not heard of it.
+    Cancelled,
 }
 
 struct Handler {
@@ -149,6 +164,9 @@ struct Handler {
     /// How much it has sent at once in this attempt.
     index: u32,
     waits: u32,
+    cancels: u32,
+    /// Whether it had its lane when it was cancelled.
+    keeps_lane: bool,
     offers: Option<mpsc::UnboundedReceiver<Offer>>,
     offered: Option<Offer>,
     turn: Option<oneshot::Receiver<()>>,
@@ -168,7 +186,15 @@ impl Handler {
     fn has_lane(&self) -> bool {
         self.place == Place::Running
     }
+
+    /// Whether nobody else may have its lane.
+    fn holds_lane(&self) -> bool {
+        self.has_lane() || self.keeps_lane
+    }
 }
+
+/// Who waits to hear how many handlers it has ended, and which these are.
+type Cancelling = (oneshot::Receiver<usize>, Vec<u64>);
 
 #[derive(Debug, PartialEq, Eq)]
 enum End {
@@ -243,6 +269,7 @@ pub(super) struct Trial {
     truth: Truth,
     /// `None` once the journal has handed back all that was left.
     unread: Option<Unread>,
+    cancelling: Vec<Cancelling>,
     /// What the operator waits for, in order.
     asked: VecDeque<Asked>,
     count: u64,
@@ -263,7 +290,7 @@ impl Trial {
     pub(super) fn new(wishes: Wishes) -> Self {
         let mut trial = Self {
             wishes,
-            engine: Engine::new(policy(wishes)),
+            engine: engine(wishes),
             journal: MemoryJournal::default(),
             now: Now { wall_ms: 1_000_000, elapsed: Duration::ZERO },
             writing: None,
@@ -275,6 +302,7 @@ impl Trial {
             settled: BTreeSet::new(),
             truth: Truth::default(),
             unread: None,
+            cancelling: Vec::new(),
             asked: VecDeque::new(),
             count: 0,
             room_bytes: 0,
@@ -308,6 +336,8 @@ impl Trial {
             Move::Offered { who, takes } => self.offered(who, takes),
             Move::Rejoin { who } => self.rejoin(who),
             Move::Leave { who } => self.leave(who),
+            Move::CancelOthers { who } => self.cancel_others(who),
+            Move::Gone { who, is_done } => self.gone(who, is_done),
             Move::Deliver { which, how } => self.deliver(which, how),
             Move::Pass { ms } => self.pass(Duration::from_millis(ms.into())),
             Move::End { is_written } if !self.wishes.has_guilty => self.end(is_written),
@@ -556,7 +586,8 @@ impl Trial {
         self.room_bytes = 0;
         self.now.elapsed = Duration::ZERO;
         self.now.wall_ms += 10;
-        self.engine = Engine::new(policy(self.wishes));
+        self.engine = engine(self.wishes);
+        self.cancelling.clear();
         for mut asked in self.asked.drain(..) {
             assert_eq!(asked.heard(), None, "the operator was told what may not be written");
         }
@@ -574,6 +605,10 @@ impl Trial {
                 Output::Send(delivery) => self.send(delivery),
                 Output::Notify(delivery) => panic!("{delivery:?}"),
                 Output::Ended(token, _) => panic!("no event has {token:?}"),
+                Output::Cancel(sequence) => {
+                    let handler = &self.handlers[&sequence];
+                    assert_eq!(handler.place, Place::Cancelled, "nobody has cancelled {sequence}");
+                }
                 Output::Died(dead) => {
                     if let DeadId::Event(sequence) = dead.id
                         && dead.reason != Reason::Parked
@@ -617,14 +652,34 @@ impl Trial {
                 handler.offered = Some(offer);
             }
         }
+        let ended = &self.truth.ended;
+        self.cancelling.retain_mut(|(answer, cancelled)| {
+            let Ok(count) = answer.try_recv() else { return true };
+            assert_eq!(count, cancelled.len(), "those that were ended");
+            let is_done = |sequence: &u64| ended.get(sequence) == Some(&End::Done);
+            assert!(cancelled.iter().all(is_done), "{cancelled:?} could come again after that was said");
+            false
+        });
         self.check();
     }
 
     /// What holds at every moment.
     fn check(&self) {
         let mut lanes = BTreeSet::new();
-        for handler in self.handlers.values().filter(|handler| handler.has_lane()) {
-            assert!(lanes.insert(handler.event.lane()), "two have the lane of {:?}", handler.event.lane());
+        let mut concurrent = BTreeMap::new();
+        for handler in self.handlers.values().filter(|handler| handler.holds_lane()) {
+            // One that has waited for somebody goes on in its conversation.
+            let lane = match handler.waits {
+                0 => handler.event.lane(),
+                _ => handler.event.conversation().shared_id(),
+            };
+            if self.is_concurrent(&handler.event) && handler.waits == 0 {
+                let count = concurrent.entry(lane).or_insert(0);
+                *count += 1;
+                assert!(*count <= CONCURRENT, "{count} run at once beside their conversation");
+                continue;
+            }
+            assert!(lanes.insert(lane), "two have the lane of {:?}", handler.event.lane());
         }
         let mut outbox = BTreeSet::new();
         for delivery in &self.flights {
@@ -633,7 +688,8 @@ impl Trial {
                 "two replies overtake each other"
             );
         }
-        let is_busy = !lanes.is_empty() || !self.flights.is_empty() || self.writing.is_some();
+        let is_busy =
+            !lanes.is_empty() || !concurrent.is_empty() || !self.flights.is_empty() || self.writing.is_some();
         let is_busy = is_busy || self.unread.is_some();
         assert!(!(is_busy && self.engine.is_idle()), "idle, and there is something to do");
         let probes = self.handlers.iter().filter(|(sequence, handler)| {
@@ -659,10 +715,12 @@ impl Trial {
         let allowed =
             self.wishes.retry.attempts + self.truth.allowance.get(&sequence).copied().unwrap_or_default();
         assert!(*starts <= allowed, "attempt {starts} of {sequence}, of {allowed}");
-        if self.wishes.retry.order != Order::Relaxed && !self.truth.replayed.contains(&sequence) {
+        let is_in_order = self.wishes.retry.order != Order::Relaxed && !self.is_concurrent(&event);
+        if is_in_order && !self.truth.replayed.contains(&sequence) {
             for (earlier, other) in self.truth.events.range(..sequence) {
                 assert!(
                     other.lane() != event.lane()
+                        || self.is_concurrent(other)
                         || self.settled.contains(earlier)
                         || self.truth.waited.contains(earlier)
                         || self.truth.replayed.contains(earlier),
@@ -678,6 +736,8 @@ impl Trial {
             at: self.now.elapsed,
             index: 0,
             waits: 0,
+            cancels: 0,
+            keeps_lane: false,
             offers: None,
             offered: None,
             turn: None,
@@ -708,6 +768,10 @@ impl Trial {
         let fit = self.handlers.iter().filter(|(_, handler)| places.contains(&handler.place));
         let fit: Vec<u64> = fit.map(|(sequence, _)| *sequence).collect();
         fit.get(usize::from(who).checked_rem(fit.len())?).copied()
+    }
+
+    fn is_concurrent(&self, event: &Event) -> bool {
+        self.wishes.has_concurrent && is_fourth(event)
     }
 
     fn is_guilty(&self, event: &Event) -> bool {
@@ -846,6 +910,40 @@ impl Trial {
         self.step(Input::Asked(HandlerRequest::Leave { sequence }));
     }
 
+    fn cancel_others(&mut self, who: u8) {
+        let Some(by) = self.pick(who, &[Place::Running, Place::Loose]) else { return };
+        let here = self.handlers[&by].event.conversation().clone();
+        let others = self.handlers.iter_mut().filter(|(sequence, handler)| {
+            **sequence != by && handler.place != Place::Cancelled && *handler.event.conversation() == here
+        });
+        let mut cancelled = Vec::new();
+        for (sequence, handler) in others {
+            (handler.keeps_lane, handler.place) = (handler.has_lane(), Place::Cancelled);
+            (handler.offers, handler.offered, handler.turn) = (None, None, None);
+            handler.answers.clear();
+            cancelled.push(*sequence);
+        }
+        self.settled.extend(&cancelled);
+        let handler = self.handlers.get_mut(&by).unwrap();
+        handler.cancels += 1;
+        let name = format!("cancel {} {}", handler.attempt, handler.cancels);
+        let (answer, ended) = oneshot::channel();
+        self.cancelling.push((ended, cancelled));
+        self.step(Input::Asked(HandlerRequest::CancelOthers { by, name, answer }));
+    }
+
+    fn gone(&mut self, who: u8, is_done: bool) {
+        let Some(sequence) = self.pick(who, &[Place::Cancelled]) else { return };
+        let late = self.outbound(sequence, TOO_LATE);
+        let act = HandlerRequest::Act { outbound: late.clone(), command: "!act".into(), answer: None };
+        self.step(Input::Asked(act));
+        let (name, value, (answer, _)) = ("late".to_owned(), Bytes::new(), oneshot::channel());
+        self.step(Input::Asked(HandlerRequest::Step { sequence, name, value, answer }));
+        let failure = Failure::new("dropped".to_owned(), Reason::Failed, self.wishes.retry);
+        let ending = if is_done { Ending::Done } else { Ending::CutShort(failure) };
+        self.finish(sequence, vec![late], Vec::new(), ending);
+    }
+
     // The end.
 
     /// Everything goes well from now on.
@@ -854,7 +952,9 @@ impl Trial {
         for _ in 0..20_000 {
             self.write();
             self.pump();
-            if let Some(sequence) = self.pick(0, &[Place::Running, Place::Loose]) {
+            if self.pick(0, &[Place::Cancelled]).is_some() {
+                self.gone(0, true);
+            } else if let Some(sequence) = self.pick(0, &[Place::Running, Place::Loose]) {
                 let is_guilty = self.is_guilty(&self.handlers[&sequence].event);
                 if is_guilty { self.end(true) } else { self.succeed(0, 1, 0) }
             } else if !self.flights.is_empty() {
@@ -887,6 +987,9 @@ impl Trial {
             assert!(self.truth.ended.contains_key(sequence), "{sequence} has no end");
         }
         assert!(self.truth.replies.values().all(|fate| *fate != Fate::Open));
+        let awaited = (0..4).find(|number| self.engine.waits.is_awaited(conversation(*number).id()));
+        assert_eq!(awaited, None, "nobody waits there any more");
+        assert!(self.cancelling.is_empty(), "somebody waits to hear how many were ended");
         assert!(self.asked.is_empty(), "the operator waits for an answer that does not come");
         assert!(self.unread.is_none(), "not all was read");
         self.truth.findable.account();
@@ -913,6 +1016,9 @@ impl Truth {
                 }
                 Acceptance::Duplicate => assert!(self.ids.contains(event.id()), "not a duplicate"),
             },
+            (Entry::Event(sequence, EventEntry::Step { name, .. }), _) => {
+                assert_ne!(name, "late", "{sequence} was cancelled before that");
+            }
             (Entry::Event(sequence, EventEntry::Done), _) => {
                 self.ends(*sequence, End::Done);
                 for key in self.owed.remove(sequence).unwrap_or_default() {
@@ -931,6 +1037,7 @@ impl Truth {
                 }
             }
             (Entry::Promise { outbound, .. }, _) => {
+                assert_ne!(outbound.key.index, TOO_LATE, "it was cancelled before it said this");
                 let conversation = outbound.conversation.id().to_owned();
                 self.conversations.insert(name(outbound.key), conversation);
                 let known = self.replies.insert(name(outbound.key), Fate::Open);
@@ -993,6 +1100,16 @@ impl Truth {
         let before = self.replies.insert(name(key), fate);
         assert_eq!(before, Some(Fate::Open), "{key:?}");
     }
+}
+
+/// Every fourth event; a job is none.
+fn is_fourth(event: &Event) -> bool {
+    event.id().parse::<u64>().is_ok_and(|number| number % 4 == 3)
+}
+
+fn engine(wishes: Wishes) -> Engine {
+    let is_concurrent = || -> IsConcurrent { Box::new(is_fourth) };
+    Engine::new(policy(wishes)).with_concurrency(wishes.has_concurrent.then(is_concurrent))
 }
 
 fn policy(wishes: Wishes) -> Policy {

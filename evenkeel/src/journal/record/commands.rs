@@ -46,6 +46,10 @@ pub struct Outcome {
 }
 
 /// What comes again under a new number.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is what one command of the operator's takes up, and is read at once"
+)]
 enum Again {
     Event(Anew),
     Reply(Resent),

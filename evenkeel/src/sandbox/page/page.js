@@ -313,6 +313,7 @@ function fill(node, entry, previous) {
   const column = make("div", { className: "column" }, bubble);
   if (!entry.is_deleted) {
     bubble.append(tools(entry, isMine));
+    if (entry.choices.length && !isMine) column.append(choices(entry));
     if (entry.reactions.length) column.append(reactions(entry));
   }
   node.replaceChildren(isMine ? "" : avatar(entry.author), column);
@@ -344,6 +345,18 @@ function file(attachment) {
   const size = attachment.size_bytes === null ? "" : bytes(attachment.size_bytes);
   return make("a", { className: "file", href: url, download: name }, symbol("file"),
     make("span", {}, make("strong", { textContent: name }), make("small", { textContent: size })));
+}
+
+/// Answers to a question: each says its words.
+function choices(entry) {
+  const list = make("div", { className: "reactions", role: "group", ariaLabel: "Answers" });
+  for (const choice of entry.choices) {
+    const button = make("button", { type: "button", textContent: choice });
+    button.dataset.key = `choice ${choice}`;
+    button.onclick = () => say(me.id, entry.conversation.id, choice);
+    list.append(button);
+  }
+  return list;
 }
 
 function reactions(entry) {

@@ -133,6 +133,7 @@ impl<J: Journal> Driver<J> {
                     turns.fresh += 1;
                     self.start(attempt);
                 }
+                Output::Cancel(sequence) => self.cancel(sequence),
                 Output::Send(delivery) => self.tell(ToWire::Send(delivery)),
                 Output::Notify(notice) => self.notify(notice),
                 Output::Died(dead) => self.notify_dead(*dead),

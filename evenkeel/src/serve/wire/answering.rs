@@ -35,6 +35,8 @@ impl<T: Transport> Wire<T> {
             resumed: events.resumed,
             duplicates: events.duplicates,
             handled: events.handled,
+            expired: events.expired,
+            cancelled: events.cancelled,
             failed: events.failed,
             retried: events.retried,
             braked: core.engine().braked(),
