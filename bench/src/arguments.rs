@@ -360,6 +360,8 @@ mod tests {
             ("bench kills --rounds 0", "`--rounds` wants"),
             ("bench kills --mistake none", "no mistake `none`"),
             ("bench kills --signal --steady", "not Signal"),
+            ("bench kills --replayed --steady", "none that are read from a position"),
+            ("bench ports harbour", "`ports` has no part `harbour`"),
             ("bench kills --abort --steady", "never aborts"),
             ("bench chess", "no command `chess`"),
             ("bench --chess", "--chess"),

@@ -41,7 +41,10 @@ pub(super) fn read(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error
         }
     }
     if plan.network != Network::Lines && plan.bot != Bot::Evenkeel {
-        return Err("the steady bot knows lines that are acknowledged, and nothing else".into());
+        return Err(
+            "the steady bot knows acknowledged lines, not Signal, and none that are read from a position"
+                .into(),
+        );
     }
     if plan.trouble == Trouble::Abort && plan.bot != Bot::Evenkeel {
         return Err("the steady bot never aborts".into());
