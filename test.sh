@@ -131,6 +131,11 @@ wait "$kills" || fail "$(cat "$scratch/kills")"
 cat "$scratch/kills"
 bench kills --full --rounds 10
 bench kills --abort --rounds "$aborts"
+bench kills --replayed --rounds 40
+if bench kills --hasty --rounds 20; then fail "the loop does not see a cursor that is kept before its events"; fi
+
+step "the network's deadlines while everything else stands still"
+bench ports deadline
 for blind in --lie "--mistake no-sync"; do
   # shellcheck disable=SC2086 # an option with its value
   if bench kills --power --rounds 10 $blind; then fail "the loop does not see that syncs are missing: $blind"; fi
