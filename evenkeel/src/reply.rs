@@ -419,6 +419,12 @@ impl Outbound {
         Self { conversation, action, key, token: None, answered: Answered::Unknown }
     }
 
+    /// Whether it answers the event that has brought a token: a reaction, an edit, or a deletion says nothing to the network that
+    /// waits.
+    pub(crate) fn is_answer(&self) -> bool {
+        self.token.is_some() && matches!(self.action, Action::Send(_))
+    }
+
     /// The same with what the event has brought.
     #[must_use]
     pub fn with_token(self, token: Option<ReplyToken>) -> Self {

@@ -88,20 +88,22 @@ impl Deliveries {
         self.keep(delivery, now, effects);
     }
 
-    /// The same for what nobody waits to hear of: where the brake makes the same wait already, it is not said once more.
+    /// The same for what nobody waits to hear of: where the brake makes the same wait already, it is not said once more. Answers whether
+    /// it is.
     pub(super) fn promise_once(
         &mut self,
         mut delivery: Delivery,
         origin: Option<Origin<'_>>,
         now: Now,
         effects: &mut Effects,
-    ) {
+    ) -> bool {
         match self.weigh(&delivery.outbound, origin, now) {
             Weight::Free => {}
             Weight::Held(pause) => delivery.held_until = Some(now.elapsed + pause),
-            Weight::Waits(_) => return,
+            Weight::Waits(_) => return false,
         }
         self.keep(delivery, now, effects);
+        true
     }
 
     /// What becomes of a reply, if it is one of too many. What a job says comes by the clock, and is no answer.

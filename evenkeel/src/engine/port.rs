@@ -9,7 +9,6 @@ use crate::event::ReplyToken;
 use crate::guarantee::OnUnknown;
 use crate::journal::{Dead, Written};
 use crate::operator::OperatorCommand;
-use crate::reply::Outbound;
 use crate::transport::{Arrival, SendError, Sent};
 
 /// A moment: by the wall clock in milliseconds since 1970, and since the engine began.
@@ -82,10 +81,9 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    /// With these replies.
-    pub(super) fn with(replies: &[Outbound]) -> Self {
-        let is_answered = replies.iter().any(|reply| reply.token.is_some());
-        if is_answered { Self::Promising } else { Self::Silent }
+    /// With this reply as well, which is on its way.
+    pub(super) fn with(self, is_answer: bool) -> Self {
+        if is_answer { Self::Promising } else { self }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a network needs to have back with the replies to an event, and by when.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,10 +14,10 @@ use crate::moment;
 ///
 /// It is kept with the event and with its replies, so that they have it after a restart as well, until it is too old. It is a
 /// secret: no log, page or export shows it.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct ReplyToken(Arc<Content>);
 
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Content {
     text: Box<str>,
     /// Milliseconds since 1970; 0 where it does not grow old.
@@ -53,6 +54,21 @@ impl ReplyToken {
 
     pub(super) fn size_bytes(&self) -> usize {
         size_of::<Content>() + self.0.text.len()
+    }
+}
+
+/// Two are the same if their texts are: an event that comes once more may have another time.
+impl PartialEq for ReplyToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for ReplyToken {}
+
+impl Hash for ReplyToken {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
     }
 }
 

@@ -76,8 +76,11 @@ impl Transport for Prompt {
 
     async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {
         sleep(self.send_takes).await;
-        let Action::Send(draft) = &outbound.action else { panic!("{outbound:?}") };
-        let text = draft.text.clone();
+        let text = match &outbound.action {
+            Action::Send(draft) => draft.text.clone(),
+            Action::React { emoji, .. } => emoji.clone(),
+            other => panic!("{other:?}"),
+        };
         self.note(
             outbound.token.as_ref(),
             if outbound.token.is_some() { Call::Send(text, outbound.answered) } else { Call::Plain(text) },
@@ -164,6 +167,16 @@ async fn twice(cx: Context) -> Result<&'static str> {
     Ok("two")
 }
 
+async fn react(cx: Context, Text(text): Text) -> Result<Option<&'static str>> {
+    if text.contains("first") {
+        cx.reply_now(evenkeel::Reply::react(cx.event().about().unwrap().clone(), "👍")).await?;
+        sleep(Duration::from_secs(5)).await;
+        return Ok(Some("done"));
+    }
+    cx.react("👍");
+    Ok(None)
+}
+
 async fn ask(cx: Context) -> Result<String> {
     cx.ask("which?").await
 }
@@ -176,6 +189,7 @@ fn app() -> App {
         .command("!fail", fail)
         .command("!twice", twice)
         .command("!ask", ask)
+        .command("!react", react)
         .with_state(())
 }
 
@@ -236,6 +250,21 @@ async fn an_apology_takes_the_place_too() {
     let mut far = start_with(|_| {});
     far.say("!fail");
     assert_eq!(far.calls().await, [Call::Defer(Deferral::Visible), said("no luck", Answered::Deferred)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reaction_is_no_answer() {
+    let mut far = start_with(|_| {});
+    far.say("!react first");
+    let expected =
+        [said("👍", Answered::Nothing), Call::Defer(Deferral::Visible), said("done", Answered::Deferred)];
+    assert_eq!(far.calls().await, expected);
+    far.say("!react");
+    let mut calls = far.calls().await;
+    // They go their ways.
+    calls.sort_by_key(|call| matches!(call, Call::Unanswered(_)));
+    assert_eq!(calls.last(), Some(&Call::Unanswered(Answered::Nothing)), "{calls:?}");
+    assert_eq!(calls.len(), 2, "and nothing is announced later");
 }
 
 #[tokio::test(start_paused = true)]
@@ -398,8 +427,9 @@ async fn a_reply_has_its_token_after_a_restart_until_it_is_too_old() {
 async fn what_is_read_once_more_is_announced_once() {
     let mut far = start_with(|_| {});
     far.say("!after 5000");
-    far.count = 0;
-    far.say("!after 5000");
+    // Nothing but the time until which it is good is another.
+    let token = ReplyToken::new("token 1").valid_until(SystemTime::now() + Duration::from_secs(900));
+    far.events.send(event(1, "!after 5000").with_token(token)).unwrap();
     assert_eq!(far.calls().await, [Call::Defer(Deferral::Visible), said("!after 5000", Answered::Deferred)]);
     far.count = 0;
     far.say("!after 5000");

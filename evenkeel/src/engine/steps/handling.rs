@@ -95,11 +95,13 @@ impl Engine {
         command: Option<&Label>,
     ) {
         let command: Box<str> = command.map_or("", Label::name).into();
-        let ended = Ended::with(&outbound);
+        let mut ended = Ended::Silent;
         for outbound in self.deliveries.with_keys_of_their_own(outbound) {
             let delivery = Delivery::new(outbound, command.clone());
             let origin = self.attempts.origin(delivery.outbound.key.sequence);
-            self.deliveries.promise_once(delivery, origin, self.now, &mut self.effects);
+            let is_answer = delivery.outbound.is_answer();
+            let is_promised = self.deliveries.promise_once(delivery, origin, self.now, &mut self.effects);
+            ended = ended.with(is_answer && is_promised);
         }
         for change in changes {
             self.jobs.promise(change, &mut self.effects);
@@ -116,8 +118,8 @@ impl Engine {
         let name = command.map_or("", Label::name);
         let mut ended = Ended::Silent;
         if !apology.is_empty() && self.may_apologize(sequence) {
-            ended = Ended::with(&apology);
             for outbound in apology {
+                ended = ended.with(outbound.is_answer());
                 // Should the operator replay a parked event, the next apology has another key.
                 self.attempts.note(sequence, CompletedEffect::DeadLettered { index: outbound.key.index });
                 self.promise(Delivery::new(outbound, name.into()));

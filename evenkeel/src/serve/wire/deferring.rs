@@ -162,6 +162,10 @@ impl Deferring {
     pub(super) fn begin(&mut self, mut delivery: Delivery) -> Option<Delivery> {
         let standing = delivery.outbound.token.as_ref().and_then(|token| self.tokens.get_mut(token));
         let Some(standing) = standing else { return Some(delivery) };
+        if !delivery.outbound.is_answer() {
+            delivery.outbound.answered = standing.answered();
+            return Some(delivery);
+        }
         if standing.is_deferring {
             standing.held.push(delivery);
             return None;
@@ -180,7 +184,9 @@ impl Deferring {
         result: &Result<Sent, SendError>,
         transport: &Arc<T>,
     ) {
-        let Some(token) = &delivery.outbound.token else { return };
+        let Some(token) = delivery.outbound.token.as_ref().filter(|_| delivery.outbound.is_answer()) else {
+            return;
+        };
         let Some(standing) = self.tokens.get_mut(token) else { return };
         standing.sent(delivery.outbound.answered, result);
         self.set_again(token, Duration::ZERO);

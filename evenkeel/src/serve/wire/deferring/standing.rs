@@ -86,6 +86,10 @@ impl Standing {
         std::mem::take(&mut self.held)
     }
 
+    pub(super) fn answered(&self) -> Answered {
+        self.answered
+    }
+
     /// A reply leaves. Answers what has gone out before.
     pub(super) fn begins_to_send(&mut self) -> Answered {
         self.sending += 1;
