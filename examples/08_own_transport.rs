@@ -124,7 +124,7 @@ async fn main() -> Result<()> {
 async fn two_people_get_their_own_answers() {
     let lines = Lines::bind("127.0.0.1:0").await.expect("a free port");
     let address = lines.listener.local_addr().expect("bound");
-    let bot = tokio::spawn(evenkeel::Bot::new(lines, app()).in_memory().serve());
+    let bot = tokio::spawn(evenkeel::Bot::new(app()).transport(lines).in_memory().serve());
     for _ in 0..2 {
         let mut stream = BufReader::new(TcpStream::connect(address).await.expect("the bot listens"));
         stream.write_all(b"hello\n!ping\n").await.expect("connected");

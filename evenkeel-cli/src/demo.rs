@@ -36,7 +36,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
     };
     let page = page.with_name("Evenkeel demo").with_chips(app::CHIPS).with_story(story());
     let url = page.url();
-    let bot = Bot::new(Sandbox::new().with_page(page), app::app(app::Demo::default())).in_memory();
+    let bot = Bot::new(app::app(app::Demo::default())).transport(Sandbox::new().with_page(page)).in_memory();
     let bot = bot.with_settings(&config).map_err(|error| misuse(&error))?;
     // The port is ours already: a browser that is faster than the bot waits for it.
     say(&format!("{url}\n"))?;

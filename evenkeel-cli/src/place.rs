@@ -17,7 +17,7 @@ pub(crate) fn place(given: Option<PathBuf>) -> Result<Place, Failure> {
     settings.owns("EVENKEEL_");
     if settings.problem_count() > 0 || settings.finish().is_err() {
         // Asked as a bot asks, the settings know all their names, and name no stray that is none.
-        let _sound = Bot::new(Sandbox::empty(), Router::new()).with_settings(&config)?;
+        let _sound = Bot::new(Router::new()).transport(Sandbox::empty()).with_settings(&config)?;
     }
     if let Some(given) = given {
         if given.as_os_str().eq_ignore_ascii_case("memory") {

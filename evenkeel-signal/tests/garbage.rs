@@ -137,7 +137,7 @@ async fn a_bot_that_was_fed_garbage_answers_the_next_command() {
     }
     let standin = Standin::start(Options::default()).unwrap();
     let signal = Signal::new(BOT, &standin.url()).unwrap();
-    let bot = Bot::new(signal, Router::new().command("!alive", alive)).in_memory();
+    let bot = Bot::new(Router::new().command("!alive", alive)).transport(signal).in_memory();
     let bot = bot.with_shutdown(std::future::pending());
     let status = bot.status();
     let bot = tokio::spawn(bot.serve());

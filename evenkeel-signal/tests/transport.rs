@@ -721,7 +721,7 @@ async fn what_the_bot_sent_itself_is_never_answered_and_what_its_owner_notes_is(
     // It answers whatever it reads with a command.
     let app = Router::new().fallback(async |Text(text): Text| format!("!again {}", text.len()));
     let transport = signal(&standin);
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().with_shutdown(pending()).serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().with_shutdown(pending()).serve());
     standin.wait_for_sockets(1).await;
     for text in ["a", "note", "third one"] {
         standin.deliver(&copy_of(text, standin.timestamp()));
@@ -756,14 +756,10 @@ impl Drop for Folder {
 }
 
 /// A bot that obeys Alice, whom it knows by `id`, and nobody else.
-async fn obeys_alice(
-    standin: &Standin,
-    folder: &Folder,
-    id: &str,
-) -> Bot<Signal, impl evenkeel::journal::Journal> {
+async fn obeys_alice(standin: &Standin, folder: &Folder, id: &str) -> Bot<impl evenkeel::journal::Journal> {
     let trigger = evenkeel::Trigger::command("!stop").senders([id]);
     let app = Router::new().route(trigger, async || "stopped").fallback(async || "who are you?");
-    let bot = Bot::new(signal(standin), app).with_journal(folder.journal());
+    let bot = Bot::new(app).transport(signal(standin)).with_journal(folder.journal());
     bot.with_shutdown(pending())
 }
 
@@ -852,7 +848,7 @@ fn run(signal: Signal, journal: impl evenkeel::journal::Journal) -> Running {
         })
         .on(|event: &Event| event.message().filter(|message| !message.attachments.is_empty()), fetch);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let bot = evenkeel::Bot::new(signal, router).with_journal(journal);
+    let bot = evenkeel::Bot::new(router).transport(signal).with_journal(journal);
     let bot = bot.with_shutdown(async { drop(stopped.await) }).with_drain(Duration::from_secs(30));
     let status = bot.status();
     Running { bot: tokio::spawn(bot.serve()), stop, release, status }

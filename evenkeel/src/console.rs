@@ -56,7 +56,7 @@ const LIMIT_BODY_BYTES: usize = 64 << 10;
 /// # fn main() -> evenkeel::Result<()> {
 /// let console = Console::bind("127.0.0.1:4243")?;
 /// println!("open {}", console.url());
-/// Bot::new(Sandbox::new(), Router::new()).with_console(console).run()
+/// Bot::new(Router::new()).transport(Sandbox::new()).with_console(console).run()
 /// # }
 /// ```
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use crate::status::Status;
 /// use evenkeel::{Bot, Router, journal::{DeadFilter, Reason}, sandbox::Sandbox};
 ///
 /// # async fn again() {
-/// let bot = Bot::new(Sandbox::new(), Router::new());
+/// let bot = Bot::new(Router::new()).transport(Sandbox::new());
 /// let letters = bot.dead_letters();
 /// tokio::spawn(bot.on_this_runtime().serve());
 /// let failed = DeadFilter { reason: Some(Reason::Failed), ..DeadFilter::default() };
@@ -44,7 +44,7 @@ pub struct DeadLetters {
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
 /// let sandbox = Sandbox::new();
-/// let bot = Bot::new(sandbox.clone(), Router::new().command("!remind", remind).job(ring)).in_memory();
+/// let bot = Bot::new(Router::new().command("!remind", remind).job(ring)).transport(sandbox.clone()).in_memory();
 /// let bot = bot.with_shutdown(std::future::pending());
 /// let (jobs, status) = (bot.jobs(), bot.status());
 /// tokio::spawn(bot.on_this_runtime().serve());

@@ -35,14 +35,14 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 #[cfg(feature = "page")]
 use crate::console::{About, BotHandles, Console, program};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
 use crate::moment;
 use crate::operator::{DeadLetters, Jobs, Operator, OperatorCommand};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
-use crate::transport::{Limits, Transport};
+use crate::transport::{AnyTransport, Limits, Transport};
 use clock::Source;
 use leaving::let_go;
 use opening::{OpenJournal, Parts, Threads, opened};
@@ -75,7 +75,7 @@ const BACKLOG_BYTES: usize = 256 << 20;
 /// Inside an async runtime: use [`serve`] there.
 #[track_caller]
 pub fn run(transport: impl Transport, app: impl IntoApp) -> Result<()> {
-    Bot::new(transport, app).run()
+    Bot::new(app).transport(transport).run()
 }
 
 /// Runs a bot until SIGTERM, SIGHUP or Ctrl-C, inside a program that has a runtime already, which may be a `current_thread` one.
@@ -94,13 +94,13 @@ pub fn run(transport: impl Transport, app: impl IntoApp) -> Result<()> {
 ///
 /// Dropping the future stops the bot at once; handlers are cancelled at their next `.await`.
 pub async fn serve(transport: impl Transport, app: impl IntoApp) -> Result<()> {
-    Bot::new(transport, app).serve().await
+    Bot::new(app).transport(transport).serve().await
 }
 
 /// A bot with all its options, for those who need more than [`run`] and [`serve`].
 #[must_use = "a bot does nothing until `run` or `serve`"]
-pub struct Bot<T, J = DefaultJournal> {
-    transport: T,
+pub struct Bot<J = DefaultJournal> {
+    transport: Option<AnyTransport>,
     app: App,
     journal: OpenJournal<J>,
     executor: Option<Executor>,
@@ -120,13 +120,14 @@ pub struct Bot<T, J = DefaultJournal> {
     bot_name: Option<String>,
 }
 
-impl<T: Transport> Bot<T> {
-    /// A bot with its journal where `EVENKEEL_JOURNAL` says: the file `evenkeel.db` in the current folder, unless told.
-    pub fn new(transport: T, app: impl IntoApp) -> Self {
+impl Bot {
+    /// A bot that needs [a network](Self::transport), with its journal where `EVENKEEL_JOURNAL` says: the file `evenkeel.db` in the
+    /// current folder, unless told.
+    pub fn new(app: impl IntoApp) -> Self {
         let app = app.into_app();
         let (status, questions) = Status::new();
         Self {
-            transport,
+            transport: None,
             status: (status.with_specs(app.specs()), questions),
             app,
             journal: Box::new(Place::open),
@@ -148,9 +149,15 @@ impl<T: Transport> Bot<T> {
     }
 }
 
-impl<T: Transport, J: Journal> Bot<T, J> {
+impl<J: Journal> Bot<J> {
+    /// Says on which network it is.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
     /// Keeps the record elsewhere.
-    pub fn with_journal<K: Journal>(self, journal: K) -> Bot<T, K> {
+    pub fn with_journal<K: Journal>(self, journal: K) -> Bot<K> {
         Bot {
             transport: self.transport,
             app: self.app,
@@ -174,7 +181,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     }
 
     /// Keeps the record in memory only: it ends with the process.
-    pub fn in_memory(self) -> Bot<T, MemoryJournal> {
+    pub fn in_memory(self) -> Bot<MemoryJournal> {
         self.with_journal(MemoryJournal::default())
     }
 
@@ -376,7 +383,7 @@ impl<T: Transport, J: Journal> Bot<T, J> {
         } = self;
         let executor = executor.unwrap_or_else(|| Executor::on_with(Handle::current(), &guarding()));
         let clock = clock.start(&executor).await;
-        let transport = Arc::new(transport);
+        let transport = transport.ok_or_else(no_transport)?;
         let name = transport.name();
         // Before the network is told anything: a journal in other hands ends the bot here.
         let settings = settings.map_or_else(Settings::load, Ok)?;
@@ -413,10 +420,16 @@ impl<T: Transport, J: Journal> Bot<T, J> {
     }
 }
 
-impl<T: Transport, J> std::fmt::Debug for Bot<T, J> {
+impl<J> std::fmt::Debug for Bot<J> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bot").field("transport", &self.transport.name()).field("app", &self.app).finish()
+        let transport = self.transport.as_ref().map(|transport| transport.name());
+        f.debug_struct("Bot").field("transport", &transport).field("app", &self.app).finish()
     }
+}
+
+fn no_transport() -> Error {
+    Error::config("the bot has no transport")
+        .with_hint("say on which network it is: `Bot::new(app()).transport(..)`")
 }
 
 /// The console of the settings. Nobody's messages wait for a page.
@@ -483,7 +496,8 @@ mod tests {
         async fn hang() {
             std::future::pending::<()>().await;
         }
-        let bot = Bot::new(Once, Router::new().command("!hang", hang)).in_memory().on_this_runtime();
+        let bot =
+            Bot::new(Router::new().command("!hang", hang)).transport(Once).in_memory().on_this_runtime();
         let bot = bot.with_drain(Duration::from_secs(3600));
         let status = bot.status();
         let (stop, stops) = mpsc::channel(2);
@@ -529,7 +543,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_handed_over_before_a_bot_ends_at_once_is_counted() {
         let (stop, stops) = mpsc::channel(2);
-        let bot = Bot::new(Hasty(stop), Router::new().command("!hang", std::future::pending::<()>));
+        let bot = Bot::new(Router::new().command("!hang", std::future::pending::<()>)).transport(Hasty(stop));
         let left = bot
             .in_memory()
             .on_this_runtime()
@@ -541,6 +555,13 @@ mod tests {
             left.starts_with("stopped at once: 0 handlers were still running, 1 event was waiting"),
             "{left}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_bot_without_a_network_says_what_is_missing() {
+        let error = Bot::new(Router::new()).in_memory().serve().await.expect_err("there is no network");
+        assert_eq!(error.to_string(), "the bot has no transport");
+        assert!(error.hint().is_some_and(|hint| hint.contains(".transport(")), "{error:?}");
     }
 
     #[test]

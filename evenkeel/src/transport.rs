@@ -5,6 +5,7 @@ mod cursors;
 mod fresh;
 mod inbox;
 mod start;
+mod erased;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::event::{Attachment, MessageId, ReplyToken};
 use crate::guarantee::DeliveryMode;
 use crate::reply::{Answered, Outbound};
 pub(crate) use backlog::{Backlog, Limits};
+pub(crate) use erased::{AnyTransport, Erased};
 pub use fresh::FreshIds;
 pub(crate) use inbox::{Arrival, Due};
 pub use inbox::{Collected, Inbox, Refused};

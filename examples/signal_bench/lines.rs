@@ -209,7 +209,7 @@ fn an_offer_has_an_id_a_conversation_and_a_text() {
 async fn an_offer_is_acknowledged_and_answered() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let lines = Lines::new(listener.local_addr().expect("bound").to_string());
-    let bot = tokio::spawn(evenkeel::Bot::new(lines, super::app()).in_memory().serve());
+    let bot = tokio::spawn(evenkeel::Bot::new(super::app()).transport(lines).in_memory().serve());
     let (stream, _) = listener.accept().await.expect("the bot connects");
     let mut stream = BufReader::new(stream);
     for (offer, expected) in [

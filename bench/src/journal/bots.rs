@@ -60,7 +60,8 @@ fn run<R>(
 ) -> io::Result<R> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let quiet = Config::from_pairs([("EVENKEEL_LOG", "warn")]);
-    let bot = Bot::new(person, app).with_journal(journal).with_shutdown(async { drop(stopped.await) });
+    let bot =
+        Bot::new(app).transport(person).with_journal(journal).with_shutdown(async { drop(stopped.await) });
     let bot = bot.with_settings(&quiet).map_err(|error| told(&error))?;
     let bot = std::thread::spawn(move || bot.run().map_err(|error| told(&error)));
     let done = until();

@@ -139,7 +139,8 @@ pub(super) fn run() -> io::Result<()> {
     let (far, app) =
         (Far::default(), Router::new().command("!ping", async || "pong").command("!block", block));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let bot = Bot::new(Crowd(far.clone()), app)
+    let bot = Bot::new(app)
+        .transport(Crowd(far.clone()))
         .with_journal(Slow(journal))
         // Without the guard, so that they block indeed.
         .with_executor(Executor::unwatched(handlers.handle().clone()))

@@ -67,9 +67,9 @@ async fn answered(patient: Patient) {
     }
 }
 
-fn bot(patient: &Patient) -> Bot<Patient, evenkeel::journal::memory::MemoryJournal> {
+fn bot(patient: &Patient) -> Bot<evenkeel::journal::memory::MemoryJournal> {
     let app = Router::new().command("!ping", async || "pong");
-    Bot::new(patient.clone(), app).in_memory().with_shutdown(answered(patient.clone()))
+    Bot::new(app).transport(patient.clone()).in_memory().with_shutdown(answered(patient.clone()))
 }
 
 /// On threads of its own, as the whole program.

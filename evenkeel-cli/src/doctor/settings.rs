@@ -39,7 +39,7 @@ impl Settings {
     pub(super) fn examine(config: &Config) -> Self {
         let signal = Signal::from_config(config);
         // A bot that never runs: it reads the settings that every bot has.
-        let bot = Bot::new(Sandbox::empty(), Router::new()).in_memory().with_settings(config);
+        let bot = Bot::new(Router::new()).transport(Sandbox::empty()).in_memory().with_settings(config);
         let (unfit, unsound) = (signal.as_ref().err(), bot.as_ref().err());
         let unfit = unfit.map(|error| (error, has_signal(config, error)));
         let mut problems: Vec<&Problem> = Vec::new();

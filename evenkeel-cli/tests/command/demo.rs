@@ -294,7 +294,7 @@ async fn the_standin_leads_from_alice_to_bob_to_the_group() {
     let pairs = settings.iter().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
     let signal = Signal::from_config(&Config::from_pairs(pairs)).expect("the settings are complete");
     let router = Router::new().command("!me", whoami);
-    let bot = tokio::spawn(evenkeel::Bot::new(signal, router).in_memory().serve());
+    let bot = tokio::spawn(evenkeel::Bot::new(router).transport(signal).in_memory().serve());
     let typing = tokio::task::spawn_blocking(move || {
         let mut says = |typed: &str, lines: &[&str]| {
             typed.split('|').filter(|line| !line.is_empty()).for_each(|line| standin.types(line));

@@ -94,7 +94,7 @@ impl Tended {
         let (sandbox, (stop, stopped)) = (Sandbox::new(), oneshot::channel::<()>());
         let clock_ms = Arc::clone(&world.clock_ms);
         let journal = SqliteJournal::open(&file).expect("the folder is there");
-        let bot = Bot::new(sandbox.clone(), app(world.clone())).with_journal(journal);
+        let bot = Bot::new(app(world.clone())).transport(sandbox.clone()).with_journal(journal);
         let bot = bot.with_clock(move || UNIX_EPOCH + Duration::from_millis(clock_ms.load(Ordering::SeqCst)));
         let bot = bot.with_shutdown(async { drop(stopped.await) });
         let letters = bot.dead_letters();
@@ -246,7 +246,7 @@ async fn the_address_of_a_console_is_printed_for_all_who_may_read_the_journal() 
     assert!(code == Some(2) && err.contains("there is no journal"), "{err}");
     let console = evenkeel::console::Console::bind("127.0.0.1:0").expect("a free port");
     let (url, (stop, stopped)) = (console.url(), oneshot::channel::<()>());
-    let bot = Bot::new(Sandbox::new(), Router::new()).with_console(console);
+    let bot = Bot::new(Router::new()).transport(Sandbox::new()).with_console(console);
     let bot = bot.with_journal(SqliteJournal::open(&file).expect("the folder is there"));
     let bot = bot.with_shutdown(async { drop(stopped.await) });
     let status = bot.status();

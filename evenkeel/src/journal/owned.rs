@@ -37,7 +37,7 @@ const IDLE: Duration = Duration::from_millis(20);
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let journal = StoreJournal::new(MemoryStore::default());
-/// let bot = Bot::new(Sandbox::default(), Router::new().command("!ping", async || "pong")).with_journal(journal);
+/// let bot = Bot::new(Router::new().command("!ping", async || "pong")).transport(Sandbox::default()).with_journal(journal);
 /// # drop(bot);
 /// # }
 /// ```

@@ -13,7 +13,6 @@ use super::settings::{Guard, Settings};
 use super::{Bot, foreign};
 use crate::error::{Error, Result};
 use crate::journal::Journal;
-use crate::transport::Transport;
 
 /// The runtime of the wire, which is driven by the thread that calls.
 pub(super) fn runtime_of_wire() -> Result<Runtime> {
@@ -21,7 +20,7 @@ pub(super) fn runtime_of_wire() -> Result<Runtime> {
     runtime.map_err(|error| Error::from(error).context("starting the runtime of the wire"))
 }
 
-impl<T: Transport, J: Journal> Bot<T, J> {
+impl<J: Journal> Bot<J> {
     /// Serves on this thread, which is the wire's from now on, until the bot ends or `until` does: then it ends at once.
     pub(super) fn serve_on(
         mut self,

@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::task::{self, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -18,7 +18,7 @@ use crate::event::Attachment;
 use crate::journal::Dead;
 use crate::reply::Outbound;
 use crate::route::OnDead;
-use crate::transport::{Inbox, SendError, Sent, Transport};
+use crate::transport::{AnyTransport, Erased, Inbox, SendError, Sent};
 
 /// A transport whose `receive` panics so often, with less than [`SOUND`] between, is given up.
 const PANICS: u32 = 5;
@@ -28,14 +28,19 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), SOUND);
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Somebody else's future: a panic in it, or when it is let go, is the end of it alone.
-pub(super) struct Finished<F>(Option<Pin<Box<F>>>);
+pub(super) struct Finished<F: ?Sized>(Option<Pin<Box<F>>>);
 
 /// Waits for a future; a panic is an error with what it said.
 pub(super) fn finished<F: Future>(future: F) -> Finished<F> {
-    Finished(Some(Box::pin(future)))
+    finished_box(Box::pin(future))
 }
 
-impl<F: Future> Future for Finished<F> {
+/// The same of one that is in a box already.
+fn finished_box<F: Future + ?Sized>(future: Pin<Box<F>>) -> Finished<F> {
+    Finished(Some(future))
+}
+
+impl<F: Future + ?Sized> Future for Finished<F> {
     type Output = Result<F::Output, String>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
@@ -52,7 +57,7 @@ impl<F: Future> Future for Finished<F> {
     }
 }
 
-impl<F> Drop for Finished<F> {
+impl<F: ?Sized> Drop for Finished<F> {
     fn drop(&mut self) {
         drop_caught(self.0.take());
     }
@@ -60,18 +65,25 @@ impl<F> Drop for Finished<F> {
 
 /// Waits for a future; a panic becomes an error of what is being done.
 pub(super) async fn caught<R>(what: &str, future: impl Future<Output = Result<R>>) -> Result<R> {
-    finished(future).await.unwrap_or_else(|panic| Err(Error::new(format!("{what} panicked: {panic}"))))
+    caught_box(what, Box::pin(future)).await
+}
+
+/// The same of one that is in a box already.
+pub(super) async fn caught_box<R>(
+    what: &str,
+    future: Pin<Box<impl Future<Output = Result<R>> + ?Sized>>,
+) -> Result<R> {
+    let ended = finished_box(future).await;
+    ended.unwrap_or_else(|panic| Err(Error::new(format!("{what} panicked: {panic}"))))
 }
 
 /// Receives until the source ends. A panic costs whatever was being read: it is called again after a pause.
-pub(super) async fn receive<T: Transport>(transport: Arc<T>, inbox: Inbox) -> Result<()> {
+pub(super) async fn receive(transport: AnyTransport, inbox: Inbox) -> Result<()> {
     let name = transport.name();
     let mut panics = 0;
     loop {
         let began = Instant::now();
-        // In a block, for a transport may panic before there is a future.
-        let receiving = async { transport.receive(inbox.clone()).await };
-        let panic = match finished(receiving).await {
+        let panic = match finished_box(transport.receive(inbox.clone())).await {
             Ok(received) => return received,
             Err(panic) => panic,
         };
@@ -90,8 +102,8 @@ pub(super) async fn receive<T: Transport>(transport: Arc<T>, inbox: Inbox) -> Re
 
 /// Sends one action within the transport's deadline, or within `most`. Nobody knows what a transport did before it panicked, or what it
 /// would have done by now; where that is too long, the error is the deadline.
-pub(super) async fn send<T: Transport>(
-    transport: &T,
+pub(super) async fn send(
+    transport: &dyn Erased,
     outbound: &Outbound,
     most: Duration,
 ) -> Result<Result<Sent, SendError>, Duration> {
@@ -101,7 +113,7 @@ pub(super) async fn send<T: Transport>(
         tracing::error!(error, "`Transport::send_deadline` panicked: a send has two minutes");
         DEADLINE
     });
-    let sending = finished(async { transport.send(outbound).await });
+    let sending = finished_box(transport.send(outbound));
     let deadline = deadline.min(most);
     let ended = timeout(deadline, sending).await.map_err(|_| deadline)?;
     Ok(ended.map_or_else(
@@ -116,10 +128,10 @@ pub(super) async fn send<T: Transport>(
 
 /// Tells the network something that is no action, within `most`.
 pub(super) async fn tell(
-    telling: impl Future<Output = Result<(), SendError>>,
+    telling: BoxFuture<'_, Result<(), SendError>>,
     most: Duration,
 ) -> Result<(), SendError> {
-    let ended = timeout(most, finished(telling)).await;
+    let ended = timeout(most, finished_box(telling)).await;
     let ended = ended.map_err(|_| SendError::unknown(format!("it did not end within {most:?}")))?;
     ended.map_or_else(
         |panic| Err(SendError::unknown(format!("the transport panicked: {panic}"))),
@@ -142,12 +154,12 @@ fn printable(error: SendError) -> SendError {
 }
 
 /// Fetches a file.
-pub(super) async fn download<T: Transport>(
-    transport: &T,
+pub(super) async fn download(
+    transport: &dyn Erased,
     attachment: &Attachment,
     limit_bytes: usize,
 ) -> Result<Bytes> {
-    caught("the transport", async { transport.download(attachment, limit_bytes).await }).await
+    caught_box("the transport", transport.download(attachment, limit_bytes)).await
 }
 
 /// Drops what holds values of the author's, such as the state of a bot.

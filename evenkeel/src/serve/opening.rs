@@ -25,16 +25,16 @@ use crate::journal::{Journal, Place, Recovered};
 use crate::operator::{Operator, OperatorCommand};
 use crate::route::App;
 use crate::status::Status;
-use crate::transport::{Backlog, Due, Inbox, Limits, Start, Transport};
+use crate::transport::{AnyTransport, Backlog, Due, Inbox, Limits, Start};
 
 /// Opens the journal, once the settings are known.
 pub(super) type OpenJournal<J> = Box<dyn FnOnce(Place) -> Result<J> + Send>;
 
 /// Opens the journal and then the transport, which is told the commands and greets.
-pub(super) async fn opened<T: Transport, J: Journal>(
+pub(super) async fn opened<J: Journal>(
     journal: OpenJournal<J>,
     place: Place,
-    (transport, specs): (Arc<T>, Vec<CommandSpec>),
+    (transport, specs): (AnyTransport, Vec<CommandSpec>),
     granted: Option<String>,
 ) -> Result<(J, Recovered, String)> {
     specs.iter().for_each(|spec| tracing::debug!("people can ask for {spec}"));
@@ -49,8 +49,7 @@ pub(super) async fn opened<T: Transport, J: Journal>(
         Ok((journal, recovered, is_to_keep))
     })
     .await?;
-    let greeting =
-        foreign::caught("the transport", async { transport.open(&Start::new(&specs)).await }).await;
+    let greeting = foreign::caught_box("the transport", transport.open(&Start::new(&specs))).await;
     let greeting = greeting.map_err(|error| {
         let context = format!("the {} transport could not start", transport.name());
         error.context(context)
@@ -87,8 +86,8 @@ pub(super) enum Threads {
 }
 
 /// What a bot is put together from, beside its channels.
-pub(super) struct Parts<T, J> {
-    pub(super) transport: Arc<T>,
+pub(super) struct Parts<J> {
+    pub(super) transport: AnyTransport,
     pub(super) journal: J,
     pub(super) recovered: Recovered,
     pub(super) app: App,
@@ -98,14 +97,14 @@ pub(super) struct Parts<T, J> {
     pub(super) drain: Duration,
 }
 
-impl<T: Transport, J: Journal> Parts<T, J> {
+impl<J: Journal> Parts<J> {
     /// The wire, with the driver at the other end of its link, and what handlers want of the wire.
     pub(super) fn join(
         self,
         (status, operator): (Status, Operator),
         operator_commands: mpsc::Receiver<OperatorCommand>,
         threads: Threads,
-    ) -> Result<(Wire<T>, mpsc::UnboundedReceiver<Download>, mpsc::UnboundedReceiver<Due>)> {
+    ) -> Result<(Wire, mpsc::UnboundedReceiver<Download>, mpsc::UnboundedReceiver<Due>)> {
         let Self { transport, journal, mut recovered, app, executor, clock, limits, drain } = self;
         let backlog = Arc::new(Backlog::new(limits));
         let (inbox, arrivals) = Inbox::new(Arc::clone(&backlog), operator.handles(status));

@@ -1,6 +1,5 @@
 //! Hands replies to the transport.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::foreign;
@@ -8,7 +7,7 @@ use crate::command::Deferral;
 use crate::engine::Delivery;
 use crate::event::ReplyToken;
 use crate::reply::Answered;
-use crate::transport::{SendError, Sent, Transport};
+use crate::transport::{AnyTransport, SendError, Sent};
 
 /// How long a best-effort action may take.
 const NOTICE_DEADLINE: Duration = Duration::from_secs(5);
@@ -18,8 +17,8 @@ const NOTICE_DEADLINE: Duration = Duration::from_secs(5);
 /// # Cancel safety
 ///
 /// Dropping the future leaves open whether the action happened.
-pub(super) async fn deliver<T: Transport>(
-    transport: Arc<T>,
+pub(super) async fn deliver(
+    transport: AnyTransport,
     delivery: Delivery,
 ) -> (Delivery, Result<Sent, SendError>) {
     let result =
@@ -36,17 +35,17 @@ pub(super) async fn deliver<T: Transport>(
 }
 
 /// Tells the network that the bot works on an answer, for a short time.
-pub(super) async fn defer<T: Transport>(
-    transport: Arc<T>,
+pub(super) async fn defer(
+    transport: AnyTransport,
     token: &ReplyToken,
     deferral: Deferral,
 ) -> Result<(), SendError> {
-    foreign::tell(async { transport.defer(token, deferral).await }, NOTICE_DEADLINE).await
+    foreign::tell(transport.defer(token, deferral), NOTICE_DEADLINE).await
 }
 
 /// Tells the network that there is no answer, for a short time.
-pub(super) async fn close<T: Transport>(transport: Arc<T>, token: &ReplyToken, answered: Answered) {
-    let told = foreign::tell(async { transport.unanswered(token, answered).await }, NOTICE_DEADLINE).await;
+pub(super) async fn close(transport: AnyTransport, token: &ReplyToken, answered: Answered) {
+    let told = foreign::tell(transport.unanswered(token, answered), NOTICE_DEADLINE).await;
     if let Err(error) = told {
         tracing::debug!(transport = transport.name(), %error, "the network was not told that there is no answer");
     }
@@ -57,7 +56,7 @@ pub(super) async fn close<T: Transport>(transport: Arc<T>, token: &ReplyToken, a
 /// # Cancel safety
 ///
 /// Dropping the future leaves open whether the action happened.
-pub(super) async fn notify<T: Transport>(transport: Arc<T>, delivery: Delivery) -> Result<Sent, SendError> {
+pub(super) async fn notify(transport: AnyTransport, delivery: Delivery) -> Result<Sent, SendError> {
     foreign::send(&*transport, &delivery.outbound, NOTICE_DEADLINE).await.unwrap_or_else(|deadline| {
         tracing::debug!(transport = transport.name(), ?deadline, "a typing indicator did not end in time");
         Err(SendError::unknown(format!("it did not end within {deadline:?}")))

@@ -31,7 +31,7 @@ use crate::error::Result;
 use crate::guarantee::Guarantees;
 use crate::route::App;
 use crate::status::Question;
-use crate::transport::{Backlog, Due, Transport};
+use crate::transport::{AnyTransport, Backlog, Due};
 
 /// A transport that receives; it ends when the transport gives up.
 pub(super) type Receiving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -47,8 +47,8 @@ pub(super) struct Ends {
 }
 
 /// A running bot, as far as the network sees it.
-pub(super) struct Wire<T> {
-    pub(super) transport: Arc<T>,
+pub(super) struct Wire {
+    pub(super) transport: AnyTransport,
     pub(super) link: Link,
     pub(super) core: Shared,
     pub(super) backlog: Arc<Backlog>,
@@ -82,7 +82,7 @@ impl Beside {
     }
 }
 
-impl<T: Transport> Wire<T> {
+impl Wire {
     /// Runs until told to stop and drained, or until the drain's deadline. The journal has a little more, see `finish`.
     ///
     /// # Errors

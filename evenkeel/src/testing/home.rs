@@ -53,7 +53,7 @@ impl Home {
         let (stop, stopped) = oneshot::channel();
         let began = self.began;
         let journal = Lasting(MemoryJournal::over(self.store.clone()));
-        let bot = Bot::new(sandbox.clone(), self.app.clone()).with_journal(journal);
+        let bot = Bot::new(self.app.clone()).transport(sandbox.clone()).with_journal(journal);
         // A chat that is dropped stops its bot at once, and does not ask it to.
         let bot = bot.with_executor(executor.clone()).with_shutdown(async {
             if stopped.await.is_err() {

@@ -28,12 +28,14 @@ impl Watched {
         let ((_, ice), mended) = (channel(), Mended::default());
         let (stop, stopped) = oneshot::channel::<()>();
         let app: App = app(ice, mended.clone());
-        let bot =
-            Bot::new(sandbox.clone(), app).in_memory().with_name("shop").with_console(console).with_shutdown(
-                async {
-                    let _ = stopped.await;
-                },
-            );
+        let bot = Bot::new(app)
+            .transport(sandbox.clone())
+            .in_memory()
+            .with_name("shop")
+            .with_console(console)
+            .with_shutdown(async {
+                let _ = stopped.await;
+            });
         let bot = std::thread::spawn(move || bot.run());
         let mut browser = Browser::start(name).await;
         browser.go(&url).await;

@@ -142,7 +142,8 @@ impl Stage {
         let sandbox = Sandbox::new();
         let ((thaw, ice), mended) = (channel(), Mended::default());
         let (stop, stopped) = oneshot::channel::<()>();
-        let bot = Bot::new(sandbox.clone().with_page(page), app(ice, mended.clone()))
+        let bot = Bot::new(app(ice, mended.clone()))
+            .transport(sandbox.clone().with_page(page))
             .in_memory()
             .with_shutdown(async {
                 let _ = stopped.await;

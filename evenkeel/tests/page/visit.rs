@@ -84,7 +84,7 @@ fn shop(
     let console = Console::bind(address).unwrap();
     let (url, sandbox) = (console.url(), Sandbox::new());
     let (stop, stopped) = oneshot::channel::<()>();
-    let bot = Bot::new(sandbox.clone(), Router::new().command("!order", fails).with_state(()));
+    let bot = Bot::new(Router::new().command("!order", fails).with_state(())).transport(sandbox.clone());
     let bot =
         bot.with_journal(SqliteOptions::new().open(file).unwrap()).with_console(console).with_name("shop");
     let bot = bot.with_shutdown(async {

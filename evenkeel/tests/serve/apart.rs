@@ -52,7 +52,8 @@ async fn ping() -> &'static str {
 #[test]
 fn a_runtime_that_is_blocked_holds_no_message_up() {
     let (heard, hears) = mpsc::channel();
-    let bot = Bot::new(Once { text: "!ping", heard }, Router::new().command("!ping", ping)).in_memory();
+    let bot =
+        Bot::new(Router::new().command("!ping", ping)).transport(Once { text: "!ping", heard }).in_memory();
     let bot = bot.with_shutdown(std::future::pending());
     runtime().block_on(async {
         let bot = tokio::spawn(bot.serve());
@@ -76,7 +77,9 @@ fn a_handler_that_blocks_holds_nothing_of_the_callers_up() {
             if freed.is_ok() { "freed" } else { "the caller was held up" }
         }
     };
-    let bot = Bot::new(Once { text: "!block", heard }, Router::new().command("!block", block)).in_memory();
+    let bot = Bot::new(Router::new().command("!block", block))
+        .transport(Once { text: "!block", heard })
+        .in_memory();
     let bot = bot.with_shutdown(std::future::pending());
     let status = bot.status();
     runtime().block_on(async {
@@ -99,7 +102,7 @@ fn a_future_that_is_dropped_ends_the_bot_and_lets_its_journal_go() {
             // It waits for the one before, which lets go in a moment.
             let journal = evenkeel::journal::sqlite::SqliteJournal::open(home.file()).unwrap();
             let app = Router::new().command("!ping", ping);
-            let bot = Bot::new(Once { text: "!ping", heard }, app).with_journal(journal);
+            let bot = Bot::new(app).transport(Once { text: "!ping", heard }).with_journal(journal);
             let bot = tokio::spawn(bot.with_shutdown(std::future::pending()).serve());
             tokio::task::yield_now().await;
             assert_eq!(hears.recv_timeout(PATIENCE).as_deref(), Ok("pong"));

@@ -159,7 +159,7 @@ async fn it_keeps_its_own_conversation_waiting_and_no_other() {
     let (transport, mut far) = line();
     let app =
         Router::new().command("!wait", blocking(wait)).command("!echo", blocking(echo)).with_state(gate);
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!wait");
     begun.await.unwrap();
     far.say("alice", "!echo after it");
@@ -187,7 +187,7 @@ async fn what_was_given_up_runs_on_and_is_not_heard() {
     let (transport, mut far) = line();
     let pool = Pool::new(1);
     let app = Router::new().command("!wait", pool.run(wait)).layer(from_fn(impatient)).with_state(gate);
-    let bot = Bot::new(transport, app).in_memory();
+    let bot = Bot::new(app).transport(transport).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!wait");

@@ -62,7 +62,7 @@ async fn a_concurrent_command_does_not_wait_for_its_conversation() {
     let end = Arc::new(Notify::new());
     let status = Router::new().route(Trigger::command("!status").concurrent(), status);
     let app = status.command("!slow", slow).command("!ping", ping).with_state(Arc::clone(&end));
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!slow");
     far.say("alice", "!ping 1");
     far.say("alice", "!status");
@@ -88,7 +88,7 @@ async fn sixteen_concurrent_commands_of_one_conversation_run_at_once() {
     let (transport, mut far) = line();
     let held: Held = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0), Semaphore::new(0)));
     let app = Router::new().route(Trigger::exact("!hold").concurrent(), hold).with_state(Arc::clone(&held));
-    let bot = Bot::new(transport, app).in_memory().on_this_runtime();
+    let bot = Bot::new(app).transport(transport).in_memory().on_this_runtime();
     let status = bot.status();
     let bot = tokio::spawn(bot.serve());
     for _ in 0..40 {
@@ -160,7 +160,7 @@ async fn a_job_asks_where_people_write() {
 async fn a_job_is_ended_in_its_conversation_as_well() {
     let app = stopping().command("!plan", plan).job(work).with_state(());
     let (transport, mut far) = line();
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!plan");
     assert_eq!(soon(far.reply()).await.1, "begun");
     far.say("alice", "!stop");
@@ -257,7 +257,7 @@ async fn what_waits_for_the_operator_is_not_ended() {
     let app = Router::new().route(Trigger::command("!stop").concurrent(), stop);
     let app = app.route(Trigger::command("!once").retry(Retry::park()), once).with_state(Arc::default());
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, app).in_memory().on_this_runtime();
+    let bot = Bot::new(app).transport(transport).in_memory().on_this_runtime();
     let dead = bot.dead_letters();
     let bot = tokio::spawn(bot.serve());
     far.say("alice", "!once");
@@ -292,7 +292,7 @@ fn a_handler_that_blocks_when_it_is_cancelled_keeps_its_conversation_until_it_is
     let stop = Router::new().route(Trigger::command("!stop").concurrent(), stop);
     let app = stop.command("!block", block).command("!note", note).with_state(Arc::clone(&gate));
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, app).in_memory();
+    let bot = Bot::new(app).transport(transport).in_memory();
     let status = bot.status();
     let bot = std::thread::spawn(move || bot.run());
     far.say("alice", "!block");

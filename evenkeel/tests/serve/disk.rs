@@ -76,7 +76,7 @@ async fn stage(drain: Duration) -> Stage {
     let (kept, goes_on) = (MemoryJournal::default(), Mutex::new(goes_on));
     let journal = Halting { kept, is_still: Arc::clone(&is_still), waits, goes_on, interrupted: interrupt };
     let app = Router::new().command("!ping", async || "pong");
-    let bot = Bot::new(transport, app).with_journal(journal).with_drain(drain);
+    let bot = Bot::new(app).transport(transport).with_journal(journal).with_drain(drain);
     let status = bot.status();
     let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).on_this_runtime().serve());
     far.say("alice", "!ping");
@@ -168,7 +168,7 @@ impl Journal for Slow {
 #[tokio::test(start_paused = true)]
 async fn a_quick_handler_waits_for_no_batch_that_began_while_it_ran() {
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, Router::new().command("!ping", async || "pong"));
+    let bot = Bot::new(Router::new().command("!ping", async || "pong")).transport(transport);
     let bot = bot.with_journal(Slow::new(BATCH));
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
@@ -192,7 +192,7 @@ async fn after_a_disk_that_stood_still_a_handler_that_hangs_holds_nobody_up() {
     let router = Router::new().command("!ping", async || "pong").command("!hang", std::future::pending::<()>);
     let journal = Slow::default();
     let disk = Slow(MemoryJournal::default(), Arc::clone(&journal.1));
-    let bot = Bot::new(transport, router).with_journal(journal);
+    let bot = Bot::new(router).transport(transport).with_journal(journal);
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     status.idle().await;

@@ -49,7 +49,7 @@ async fn what_comes_during_the_drain_is_answered_after_the_next_start() {
     let journal = Kept::default();
     let (transport, mut far) = line();
     let (stop, stopped) = oneshot::channel::<()>();
-    let bot = Bot::new(transport, app()).with_journal(journal.clone());
+    let bot = Bot::new(app()).transport(transport).with_journal(journal.clone());
     let bot = bot.with_drain(DRAIN).with_shutdown(async { drop(stopped.await) });
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
@@ -69,7 +69,7 @@ async fn what_comes_during_the_drain_is_answered_after_the_next_start() {
     assert!(far.replies.try_recv().is_err(), "nothing new was begun");
 
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, app()).with_journal(journal.clone());
+    let bot = Bot::new(app()).transport(transport).with_journal(journal.clone());
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     let mut answered = Vec::new();
     for _ in 0..3 {
@@ -121,7 +121,7 @@ async fn check_stream(first: &'static str) -> (Duration, Result<()>) {
     let (replies, mut replied) = mpsc::unbounded_channel();
     let transport = Stream { accepted: Arc::clone(&accepted), replies, first };
     let (stop, stopped) = oneshot::channel::<()>();
-    let bot = Bot::new(transport, app()).with_journal(journal.clone());
+    let bot = Bot::new(app()).transport(transport).with_journal(journal.clone());
     let bot = bot.with_drain(DRAIN).with_shutdown(async { drop(stopped.await) });
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     assert!(replied.recv().await.is_some());
@@ -136,7 +136,7 @@ async fn check_stream(first: &'static str) -> (Duration, Result<()>) {
         answered += 1;
     }
     let (transport, mut far) = line();
-    let again = Bot::new(transport, app()).with_journal(journal.clone());
+    let again = Bot::new(app()).transport(transport).with_journal(journal.clone());
     let again = tokio::spawn(again.with_drain(Duration::ZERO).on_this_runtime().serve());
     let acknowledged = accepted.load(Ordering::Relaxed);
     // The one whose reply was waited for, and the first one where it hangs.
@@ -175,7 +175,7 @@ async fn the_deadline_of_the_drain_holds_whatever_comes() {
 async fn a_journal_in_memory_takes_nothing_more_once_the_bot_stops() {
     let (transport, mut far) = line();
     let (stop, stopped) = oneshot::channel::<()>();
-    let bot = Bot::new(transport, app()).in_memory().with_drain(DRAIN);
+    let bot = Bot::new(app()).transport(transport).in_memory().with_drain(DRAIN);
     let status = bot.status();
     let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).on_this_runtime().serve());
     far.say("alice", "!slow");

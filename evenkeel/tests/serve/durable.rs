@@ -32,7 +32,7 @@ async fn ring(_: Job<()>) -> &'static str {
 #[tokio::test(start_paused = true)]
 async fn a_job_and_a_replay_leave_room_for_what_comes_after() {
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, Router::new().command("!later", later).job(ring)).in_memory();
+    let bot = Bot::new(Router::new().command("!later", later).job(ring)).transport(transport).in_memory();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     for _ in 0..3 {
         far.say("alice", "!later");
@@ -59,7 +59,10 @@ async fn a_job_takes_room_from_what_comes_in_until_it_is_done() {
         let (transport, mut far) = line();
         let end = Arc::new(Notify::new());
         let app = Router::new().command("!plan", plan).command("!ping", ping).job(hold);
-        let bot = Bot::new(transport, app.with_state(Arc::clone(&end))).in_memory().with_backlog_bytes(4_096);
+        let bot = Bot::new(app.with_state(Arc::clone(&end)))
+            .transport(transport)
+            .in_memory()
+            .with_backlog_bytes(4_096);
         let status = bot.status();
         let bot = tokio::spawn(bot.on_this_runtime().serve());
         far.say("alice", "!plan");
@@ -94,7 +97,8 @@ async fn an_apology_is_not_taken_for_what_a_replay_sends() {
         Ok(())
     }
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, Router::new().command("!once", once).with_state(Count::default()));
+    let bot =
+        Bot::new(Router::new().command("!once", once).with_state(Count::default())).transport(transport);
     let bot = bot.in_memory();
     let dead = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
@@ -119,7 +123,7 @@ async fn order(retry: Retry) -> [String; 2] {
     let (transport, mut far) = line();
     let app = Router::new().route(Trigger::command("!flaky").retry(retry), flaky).command("!ping", ping);
     let bot = tokio::spawn(
-        Bot::new(transport, app.with_state(Count::default())).in_memory().on_this_runtime().serve(),
+        Bot::new(app.with_state(Count::default())).transport(transport).in_memory().on_this_runtime().serve(),
     );
     far.say("alice", "!flaky");
     far.say("alice", "!ping");
@@ -155,7 +159,7 @@ async fn the_author_is_told_once_of_what_was_given_up() {
         _ => Ok(Sent::done()),
     };
     let (transport, mut far) = line_with(Duration::ZERO, Box::new(refused));
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     for text in ["!broken", "!bad", "!flaky"] {
         far.say("alice", text);
     }
@@ -183,7 +187,7 @@ async fn a_reply_that_was_sent_at_once_names_its_command() {
         async {}
     });
     let (transport, mut far) = line_with(Duration::ZERO, Box::new(|_| Err(SendError::unknown("no answer"))));
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!now");
     assert_eq!(deaths.recv().await, Some(("!now".to_owned(), Reason::Unknown)));
     drop(far.hang_up());
@@ -210,7 +214,7 @@ async fn a_replay_of_an_event_and_of_its_reply_sends_the_reply_once() {
     };
     let (transport, mut far) = line_with(Duration::ZERO, Box::new(answer));
     let app = Router::new().command("!now", now).command("!ping", ping).with_state(Count::default());
-    let bot = Bot::new(transport, app).in_memory();
+    let bot = Bot::new(app).transport(transport).in_memory();
     let dead = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!now");
@@ -239,7 +243,7 @@ async fn a_parked_event_holds_its_conversation_until_it_is_replayed() {
     let (transport, mut far) = line();
     let app =
         Router::new().route(Trigger::command("!once").retry(Retry::park()), once).command("!ping", ping);
-    let bot = Bot::new(transport, app.with_state(Count::default())).in_memory();
+    let bot = Bot::new(app.with_state(Count::default())).transport(transport).in_memory();
     let dead = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!once");
@@ -268,14 +272,17 @@ async fn a_question_survives_a_restart_and_is_asked_once() {
     let app = Router::new().command("!weather", weather).with_state(Count::default());
     let (transport, mut far) = line();
     let journal = SqliteJournal::open(&file).unwrap();
-    let bot = tokio::spawn(Bot::new(transport, app.clone()).with_journal(journal).on_this_runtime().serve());
+    let bot = tokio::spawn(
+        Bot::new(app.clone()).transport(transport).with_journal(journal).on_this_runtime().serve(),
+    );
     far.repeat("1", "alice", "!weather");
     assert_eq!(far.reply().await.1, "which city?");
     drop(far.hang_up());
     tokio::time::timeout(Duration::from_secs(60), bot).await.unwrap().unwrap().unwrap();
     let (transport, mut far) = line();
     let journal = SqliteJournal::open(&file).unwrap();
-    let bot = tokio::spawn(Bot::new(transport, app).with_journal(journal).on_this_runtime().serve());
+    let bot =
+        tokio::spawn(Bot::new(app).transport(transport).with_journal(journal).on_this_runtime().serve());
     far.repeat("2", "alice", "Oslo");
     assert_eq!(far.reply().await.1, "sunny in Oslo, 0", "and not asked again");
     drop(far.hang_up());

@@ -109,7 +109,7 @@ async fn stage(stuck: Stuck) -> Stage {
     let (journal, is_stuck) = Mute::new(stuck);
     let (transport, mut far) = line();
     let (stop, stopped) = oneshot::channel::<()>();
-    let bot = Bot::new(transport, app()).with_journal(journal).with_drain(DRAIN);
+    let bot = Bot::new(app()).transport(transport).with_journal(journal).with_drain(DRAIN);
     let status = bot.status();
     let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).on_this_runtime().serve());
     far.say("alice", "!ping");
@@ -220,7 +220,8 @@ fn check_end(stuck: Stuck) -> Result<()> {
             let (transport, mut far) = line();
             far.say("alice", "!ping");
             let shutdown = sleep(Duration::from_secs(1));
-            Bot::new(transport, app())
+            Bot::new(app())
+                .transport(transport)
                 .with_journal(journal)
                 .with_drain(DRAIN)
                 .with_shutdown(shutdown)
@@ -271,7 +272,7 @@ async fn replies_that_wait_at_a_stop_are_a_failure_only_where_nothing_keeps_them
     for is_kept in [true, false] {
         let (transport, mut far) = dead_line();
         let (stop, stopped) = oneshot::channel::<()>();
-        let bot = Bot::new(transport, app()).with_drain(Duration::from_secs(1));
+        let bot = Bot::new(app()).transport(transport).with_drain(Duration::from_secs(1));
         let bot = bot.with_shutdown(async { drop(stopped.await) });
         let bot = match is_kept {
             true => tokio::spawn(bot.with_journal(Mute::new(Stuck::Never).0).on_this_runtime().serve()),
@@ -302,7 +303,7 @@ async fn a_journal_that_another_program_keeps_locked_keeps_no_bot() {
         let (transport, mut far) = line();
         let (stop, stopped) = oneshot::channel::<()>();
         let drain = if is_asked_twice { Duration::from_secs(3600) } else { Duration::ZERO };
-        let bot = Bot::new(transport, app()).with_journal(journal).with_drain(drain);
+        let bot = Bot::new(app()).transport(transport).with_journal(journal).with_drain(drain);
         let status = bot.status();
         let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).on_this_runtime().serve());
         far.say("alice", "!ping");

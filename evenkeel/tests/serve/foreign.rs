@@ -228,7 +228,7 @@ fn traps() -> Vec<(&'static str, App)> {
 async fn whatever_panics_costs_one_event_and_its_conversation_goes_on() {
     for (name, app) in traps() {
         let (transport, mut far) = line();
-        let bot = Bot::new(transport, app).in_memory();
+        let bot = Bot::new(app).transport(transport).in_memory();
         let (status, letters) = (bot.status(), bot.dead_letters());
         let bot = tokio::spawn(bot.on_this_runtime().serve());
         far.say("alice", "!trap");
@@ -258,7 +258,7 @@ async fn a_predicate_that_panics_costs_the_event_that_waits_and_not_the_one_that
     }
     let (transport, mut far) = line();
     let app = Router::new().command("!wait", waits).command("!ping", ping);
-    let bot = Bot::new(transport, app).in_memory();
+    let bot = Bot::new(app).transport(transport).in_memory();
     let letters = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!wait");
@@ -293,7 +293,7 @@ async fn a_hook_that_panics_ends_nothing() {
     let late = with_hook(|| async { panic!("in its future") });
     for app in [early, late] {
         let (transport, mut far) = line();
-        let bot = Bot::new(transport, app).in_memory();
+        let bot = Bot::new(app).transport(transport).in_memory();
         let (letters, status) = (bot.dead_letters(), bot.status());
         let bot = tokio::spawn(bot.on_this_runtime().serve());
         far.say("alice", "!bad");
@@ -325,8 +325,9 @@ async fn a_clock_that_panics_stops_no_bot_and_no_job() {
             UNIX_EPOCH + Duration::from_secs(1_700_000_000) + began.elapsed()
         };
         let app = Router::new().command("!remind", remind).job(ring);
-        let bot =
-            tokio::spawn(Bot::new(transport, app).in_memory().with_clock(clock).on_this_runtime().serve());
+        let bot = tokio::spawn(
+            Bot::new(app).transport(transport).in_memory().with_clock(clock).on_this_runtime().serve(),
+        );
         far.say("alice", "!remind");
         assert_eq!(far.reply().await.1, "I will");
         assert_eq!(far.reply().await.1, "ring", "{good} good readings");
@@ -339,7 +340,7 @@ async fn a_clock_that_panics_stops_no_bot_and_no_job() {
 async fn a_shutdown_future_that_panics_stops_the_bot() {
     let (transport, mut far) = line();
     let (tell, told) = oneshot::channel::<()>();
-    let bot = Bot::new(transport, Router::new().command("!ping", ping)).in_memory();
+    let bot = Bot::new(Router::new().command("!ping", ping)).transport(transport).in_memory();
     let bot = bot.with_shutdown(async {
         drop(told.await);
         panic!("in the shutdown");
@@ -358,7 +359,7 @@ async fn a_send_that_panics_is_of_unknown_outcome_and_the_bot_goes_on() {
         Ok(Sent::done())
     };
     let (transport, mut far) = line_with(Duration::ZERO, Box::new(answer));
-    let bot = Bot::new(transport, Router::new().command("!ping", ping)).in_memory();
+    let bot = Bot::new(Router::new().command("!ping", ping)).transport(transport).in_memory();
     let letters = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!ping 1");
@@ -374,7 +375,7 @@ async fn a_send_that_panics_is_of_unknown_outcome_and_the_bot_goes_on() {
 async fn an_error_that_is_its_own_cause_is_told_once() {
     let (transport, mut far) = line();
     let app = Router::new().command("!trap", async || Err::<(), _>(Circle)).command("!ping", ping);
-    let bot = Bot::new(transport, app).in_memory();
+    let bot = Bot::new(app).transport(transport).in_memory();
     let letters = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!trap");
@@ -432,7 +433,7 @@ impl Transport for Rude {
 #[tokio::test(start_paused = true)]
 async fn whatever_a_transport_does_costs_one_action() {
     let (shaky, says, mut heard) = shaky(true);
-    let bot = Bot::new(Rude(shaky), Router::new().command("!ping", ping)).in_memory();
+    let bot = Bot::new(Router::new().command("!ping", ping)).transport(Rude(shaky)).in_memory();
     let (letters, status) = (bot.dead_letters(), bot.status());
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     for text in ["bomb", "panic", "circle", "cling", "panic", "alice"] {
@@ -503,7 +504,7 @@ impl Transport for Shaky {
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_panics_while_it_reads_is_started_again() {
     let (transport, says, mut heard) = shaky(true);
-    let bot = Bot::new(transport, Router::new().command("!ping", ping)).in_memory();
+    let bot = Bot::new(Router::new().command("!ping", ping)).transport(transport).in_memory();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     for text in ["!ping 1", "panic", "!ping 2", "panic", "panic", "!ping 3"] {
         says.send(text.to_owned()).unwrap();
@@ -519,7 +520,11 @@ async fn a_transport_that_panics_while_it_reads_is_started_again() {
 async fn a_transport_that_only_panics_ends_the_bot_with_an_error() {
     let (transport, says, _heard) = shaky(true);
     let bot = tokio::spawn(
-        Bot::new(transport, Router::new().command("!ping", ping)).in_memory().on_this_runtime().serve(),
+        Bot::new(Router::new().command("!ping", ping))
+            .transport(transport)
+            .in_memory()
+            .on_this_runtime()
+            .serve(),
     );
     for _ in 0..5 {
         says.send("panic".to_owned()).unwrap();
@@ -527,7 +532,8 @@ async fn a_transport_that_only_panics_ends_the_bot_with_an_error() {
     let error = bot.await.expect("no panic").expect_err("it is given up");
     assert!(error.to_string().starts_with("the shaky transport panicked: "), "{error}");
     let (transport, _says, _heard) = shaky(false);
-    let error = Bot::new(transport, Router::new())
+    let error = Bot::new(Router::new())
+        .transport(transport)
         .in_memory()
         .on_this_runtime()
         .serve()
@@ -543,7 +549,10 @@ async fn attempts_that_an_executor_drops_become_dead_letters() {
     let executor = Executor::on(other.handle().clone());
     other.shutdown_background();
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, Router::new().command("!ping", ping)).in_memory().with_executor(executor);
+    let bot = Bot::new(Router::new().command("!ping", ping))
+        .transport(transport)
+        .in_memory()
+        .with_executor(executor);
     let (letters, status) = (bot.dead_letters(), bot.status());
     let bot = tokio::spawn(bot.with_shutdown(pending()).on_this_runtime().serve());
     far.say("alice", "!ping 1");
@@ -590,8 +599,9 @@ fn a_hook_that_blocks_holds_up_nobody_else() {
         let _freed = frozen.lock().unwrap().recv();
         async {}
     });
-    let bot =
-        running(|| Bot::new(transport, app).in_memory().with_shutdown(async { drop(stopped.await) }).run());
+    let bot = running(|| {
+        Bot::new(app).transport(transport).in_memory().with_shutdown(async { drop(stopped.await) }).run()
+    });
     far.say("alice", "!bad");
     answers(&mut far);
     drop(freed);
@@ -605,7 +615,7 @@ fn a_shutdown_future_or_a_clock_that_blocks_holds_up_nobody() {
     let (freed, frozen) = std::sync::mpsc::channel::<()>();
     let (go, stuck) = std::sync::mpsc::channel::<()>();
     let bot = running(move || {
-        let bot = Bot::new(transport, Router::new().command("!ping", ping)).in_memory();
+        let bot = Bot::new(Router::new().command("!ping", ping)).transport(transport).in_memory();
         let bot = bot.with_shutdown(async move { frozen.recv().unwrap_or_default() });
         bot.with_clock(move || {
             stuck.recv().unwrap_or_default();
@@ -637,7 +647,7 @@ fn a_state_that_blocks_or_panics_when_it_is_dropped_keeps_no_bot_from_ending() {
         let (transport, mut far) = line();
         let (stop, stopped) = oneshot::channel::<()>();
         let bot = running(|| {
-            Bot::new(transport, app).in_memory().with_shutdown(async { drop(stopped.await) }).run()
+            Bot::new(app).transport(transport).in_memory().with_shutdown(async { drop(stopped.await) }).run()
         });
         answers(&mut far);
         drop(stop);

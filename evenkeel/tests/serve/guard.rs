@@ -13,7 +13,7 @@ use evenkeel_guard::{Executor, Options};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::line::{Far, Line, line};
+use crate::line::{Far, line};
 use crate::ping;
 
 /// Where handlers of `!block` wait, with their thread, until the test lets one go.
@@ -61,11 +61,11 @@ async fn block(State(ice): State<Ice>) -> &'static str {
     "thawed"
 }
 
-fn stage(adapt: impl FnOnce(Bot<Line, MemoryJournal>) -> Bot<Line, MemoryJournal>) -> Stage {
+fn stage(adapt: impl FnOnce(Bot<MemoryJournal>) -> Bot<MemoryJournal>) -> Stage {
     let (transport, far) = line();
     let ice = Ice::default();
     let app = Router::new().command("!block", block).command("!ping", ping);
-    let bot = adapt(Bot::new(transport, app.with_state(ice.clone())).in_memory());
+    let bot = adapt(Bot::new(app.with_state(ice.clone())).transport(transport).in_memory());
     let (status, (stop, stopped)) = (bot.status(), oneshot::channel::<()>());
     let bot = bot.with_shutdown(async { drop(stopped.await) });
     let bot = std::thread::spawn(move || bot.run());
@@ -207,7 +207,7 @@ fn order_within_a_conversation_holds_across_worker_spare_and_quarantine() {
     let executor = Executor::with(io.handle().clone(), &Options::default().with_workers(2));
     let (transport, mut far) = line();
     let app = Router::new().command("!slow", slow).command("!ping", ping).with_state(executor.clone());
-    let bot = Bot::new(transport, app).in_memory().with_executor(executor.clone());
+    let bot = Bot::new(app).transport(transport).in_memory().with_executor(executor.clone());
     let (stop, stopped) = oneshot::channel::<()>();
     let bot = bot.with_shutdown(async { drop(stopped.await) });
     let bot = std::thread::spawn(move || bot.run());

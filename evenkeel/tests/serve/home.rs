@@ -63,15 +63,16 @@ impl Home {
         now_ms(self.began)
     }
 
-    pub(crate) fn bot(&self, transport: Line, app: App) -> Bot<Line, Still> {
+    pub(crate) fn bot(&self, transport: Line, app: App) -> Bot<Still> {
         self.any(transport, app)
     }
 
     /// A bot on any network.
-    pub(crate) fn any<T: Transport>(&self, transport: T, app: App) -> Bot<T, Still> {
+    pub(crate) fn any(&self, transport: impl Transport, app: App) -> Bot<Still> {
         let began = self.began;
         let journal = Still(SqliteJournal::open(self.file()).unwrap());
-        Bot::new(transport, app)
+        Bot::new(app)
+            .transport(transport)
             .with_journal(journal)
             .with_clock(move || UNIX_EPOCH + Duration::from_millis(now_ms(began)))
     }

@@ -57,7 +57,7 @@ fn app() -> App {
 #[tokio::test(start_paused = true)]
 async fn a_message_is_answered_in_its_conversation() {
     let (transport, mut far) = line();
-    let bot = tokio::spawn(Bot::new(transport, app()).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app()).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!ping 1");
     far.say("bob", "!ping 2");
     assert_eq!(far.reply().await, ("alice".into(), "pong 1".into()));
@@ -74,7 +74,11 @@ async fn replies_keep_order_within_a_conversation() {
     }
     let (transport, mut far) = line();
     let bot = tokio::spawn(
-        Bot::new(transport, Router::new().command("!x", dawdle)).in_memory().on_this_runtime().serve(),
+        Bot::new(Router::new().command("!x", dawdle))
+            .transport(transport)
+            .in_memory()
+            .on_this_runtime()
+            .serve(),
     );
     let mut seed: u64 = 42; // printed by a failure through the values themselves
     for n in 0..500 {
@@ -99,7 +103,12 @@ async fn a_stuck_handler_delays_only_its_own_conversation() {
     let (transport, mut far) = line();
     let app = Router::new().command("!hang", hang).command("!ping", ping);
     let bot = tokio::spawn(
-        Bot::new(transport, app).in_memory().with_drain(Duration::from_secs(1)).on_this_runtime().serve(),
+        Bot::new(app)
+            .transport(transport)
+            .in_memory()
+            .with_drain(Duration::from_secs(1))
+            .on_this_runtime()
+            .serve(),
     );
     far.say("alice", "!hang");
     far.say("alice", "!ping never");
@@ -120,7 +129,8 @@ async fn a_panic_is_one_failed_event() {
         panic!("on purpose")
     }
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, Router::new().command("!bad", bad).command("!ping", ping)).in_memory();
+    let bot =
+        Bot::new(Router::new().command("!bad", bad).command("!ping", ping)).transport(transport).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!bad");
@@ -137,7 +147,7 @@ async fn a_panic_is_one_failed_event() {
 #[tokio::test(start_paused = true)]
 async fn a_repeated_delivery_is_handled_once() {
     let (transport, far) = line();
-    let bot = Bot::new(transport, app()).in_memory();
+    let bot = Bot::new(app()).transport(transport).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     for _ in 0..3 {
@@ -166,7 +176,7 @@ async fn what_a_failing_handler_promised_is_not_sent() {
     }
     let (transport, mut far) = line();
     let app = Router::new().command("!half", half).command("!broken", broken);
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!broken");
     far.say("alice", "!half");
     assert_eq!(far.reply().await.1, "Sorry, something went wrong. It has been logged.");
@@ -186,7 +196,11 @@ async fn reply_now_leaves_before_the_handler_ends() {
     }
     let (transport, mut far) = line();
     let bot = tokio::spawn(
-        Bot::new(transport, Router::new().command("!slow", slow)).in_memory().on_this_runtime().serve(),
+        Bot::new(Router::new().command("!slow", slow))
+            .transport(transport)
+            .in_memory()
+            .on_this_runtime()
+            .serve(),
     );
     far.say("alice", "!slow");
     for text in ["at once", "later", "at last"] {
@@ -208,7 +222,8 @@ async fn what_left_at_once_arrives_before_what_was_returned() {
     far.say("alice", "!busy");
     let mut replies = far.hang_up();
     // The source ends at once, so that the drain, too, has to wait for what was asked.
-    Bot::new(transport, Router::new().command("!busy", busy))
+    Bot::new(Router::new().command("!busy", busy))
+        .transport(transport)
         .in_memory()
         .on_this_runtime()
         .serve()
@@ -235,7 +250,7 @@ async fn what_was_not_sent_is_tried_again_in_order_and_what_may_have_been_sent_i
             _ => Ok(Sent::done()),
         }),
     );
-    let bot = Bot::new(transport, app()).in_memory();
+    let bot = Bot::new(app()).transport(transport).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     for n in 1..=4 {
@@ -259,7 +274,7 @@ async fn a_stop_drains_what_was_accepted() {
     }
     let (transport, mut far) = line_with(Duration::from_secs(1), Box::new(|_| Ok(Sent::done())));
     let (stop, stopped) = oneshot::channel::<()>();
-    let bot = Bot::new(transport, Router::new().command("!slow", slow)).in_memory();
+    let bot = Bot::new(Router::new().command("!slow", slow)).transport(transport).in_memory();
     let (bot, status) = (bot.with_shutdown(async { drop(stopped.await) }), ());
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!slow");
@@ -307,7 +322,7 @@ impl Journal for Kept {
 #[tokio::test(start_paused = true)]
 async fn what_an_earlier_run_left_is_taken_up_first() {
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, app()).with_journal(Kept::default());
+    let bot = Bot::new(app()).transport(transport).with_journal(Kept::default());
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     assert_eq!(far.reply().await, ("bob".into(), "promised".into()));
     assert_eq!(far.reply().await, ("alice".into(), "pong kept".into()));
@@ -320,7 +335,7 @@ async fn what_an_earlier_run_left_is_taken_up_first() {
 #[tokio::test(start_paused = true)]
 async fn a_full_inbox_refuses_and_counts() {
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, app()).in_memory().with_backlog_bytes(1);
+    let bot = Bot::new(app()).transport(transport).in_memory().with_backlog_bytes(1);
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     // Asked before: the transport of this test gives up at the first refusal, which ends the bot.
@@ -336,11 +351,11 @@ fn a_bot_serves_inside_a_current_thread_runtime_and_runs_on_its_own() {
     let (transport, far) = line();
     drop(far.hang_up());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(Bot::new(transport, app()).in_memory().on_this_runtime().serve()).unwrap();
+    runtime.block_on(Bot::new(app()).transport(transport).in_memory().on_this_runtime().serve()).unwrap();
     let (transport, mut far) = line();
     far.say("alice", "!ping 1");
     let mut replies = far.hang_up();
-    Bot::new(transport, app()).in_memory().run().unwrap();
+    Bot::new(app()).transport(transport).in_memory().run().unwrap();
     assert_eq!(replies.try_recv().unwrap().1, "pong 1");
 }
 
@@ -349,7 +364,7 @@ fn a_bot_serves_inside_a_current_thread_runtime_and_runs_on_its_own() {
 fn run_inside_a_runtime_says_what_to_call_instead() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (transport, _far) = line();
-    runtime.block_on(async { Bot::new(transport, app()).in_memory().run() }).unwrap();
+    runtime.block_on(async { Bot::new(app()).transport(transport).in_memory().run() }).unwrap();
 }
 
 #[test]
@@ -359,7 +374,9 @@ fn the_wire_never_waits_for_a_handler_that_blocks() {
     }
     let (transport, mut far) = line();
     let (stop, stopped) = oneshot::channel::<()>();
-    let bot = Bot::new(transport, Router::new().command("!block", block).command("!ping", ping)).in_memory();
+    let bot = Bot::new(Router::new().command("!block", block).command("!ping", ping))
+        .transport(transport)
+        .in_memory();
     let bot = bot.with_shutdown(async { drop(stopped.await) }).with_drain(Duration::ZERO);
     let bot = std::thread::spawn(move || bot.run());
     for n in 0..8 {

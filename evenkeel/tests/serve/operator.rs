@@ -39,7 +39,7 @@ async fn the_operator_lists_and_cancels_the_jobs_of_all_conversations() {
     let (transport, mut far) = line();
     let app = Router::new().command("!remind", remind).job(ring);
     let app = app.schedule("daily 03:00 Europe/Berlin", sweep).with_state(());
-    let bot = Bot::new(transport, app).in_memory().with_clock(paused_clock());
+    let bot = Bot::new(app).transport(transport).in_memory().with_clock(paused_clock());
     let jobs = bot.jobs();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     for (who, minutes) in [("alice", 1), ("bob", 2), ("alice", 3)] {
@@ -72,7 +72,7 @@ async fn a_wrong_reading_of_the_clock_moves_no_job() {
     let ahead = Arc::new(AtomicU64::new(0));
     let (clock, set) = (paused_clock(), Arc::clone(&ahead));
     let clock = move || clock() + Duration::from_millis(set.load(Ordering::Relaxed));
-    let bot = Bot::new(transport, app).in_memory().with_clock(clock);
+    let bot = Bot::new(app).transport(transport).in_memory().with_clock(clock);
     let jobs = bot.jobs();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     let due_ms = async || jobs.list(None, None, 1).await.unwrap()[0].due_ms;
@@ -102,7 +102,7 @@ fn promise(guarantees: &Guarantees, what: &str) -> String {
 async fn a_bot_knows_what_it_promises_with_its_transport_and_its_journal() {
     let ping = || Router::new().command("!ping", async || "pong");
     let (transport, far) = line();
-    let bot = Bot::new(transport, ping()).in_memory();
+    let bot = Bot::new(ping()).transport(transport).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     let promised = status.guarantees().await.unwrap();
@@ -120,7 +120,7 @@ async fn a_bot_knows_what_it_promises_with_its_transport_and_its_journal() {
     let options = SqliteOptions::new().remember_days(7).remember_events(1000);
     let journal = options.open(folder.join("promises.db")).unwrap();
     let (transport, far) = line();
-    let bot = Bot::new(transport, ping()).with_journal(journal);
+    let bot = Bot::new(ping()).transport(transport).with_journal(journal);
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     let promised = status.guarantees().await.unwrap();
@@ -163,7 +163,9 @@ async fn a_journal_that_does_not_answer_is_told_of() {
     let (transport, mut far) = line();
     let app = Router::new().command("!ping", async || "pong");
     let is_full = Arc::new(AtomicBool::new(false));
-    let bot = Bot::new(transport, app).with_journal(Filling(MemoryJournal::default(), Arc::clone(&is_full)));
+    let bot = Bot::new(app)
+        .transport(transport)
+        .with_journal(Filling(MemoryJournal::default(), Arc::clone(&is_full)));
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!ping");
@@ -180,7 +182,8 @@ async fn a_journal_that_does_not_answer_is_told_of() {
 
 #[tokio::test]
 async fn the_sandbox_promises_nothing_beyond_its_process() {
-    let bot = Bot::new(Sandbox::new(), Router::new()).in_memory().with_shutdown(std::future::pending());
+    let bot =
+        Bot::new(Router::new()).transport(Sandbox::new()).in_memory().with_shutdown(std::future::pending());
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     let promised = status.guarantees().await.unwrap();
@@ -217,8 +220,10 @@ impl Transport for Gappy {
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_counts_the_times_in_which_nobody_read() {
     let told = Arc::new(Notify::new());
-    let bot =
-        Bot::new(Gappy(Arc::clone(&told)), Router::new()).in_memory().with_shutdown(std::future::pending());
+    let bot = Bot::new(Router::new())
+        .transport(Gappy(Arc::clone(&told)))
+        .in_memory()
+        .with_shutdown(std::future::pending());
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     told.notified().await;

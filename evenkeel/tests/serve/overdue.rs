@@ -36,7 +36,7 @@ async fn hang() -> String {
 async fn a_handler_that_waits_for_ever_ends_after_five_minutes_and_its_line_is_told() {
     let (transport, mut far) = line();
     let app = Router::new().command("!hang", hang).command("!ping", ping);
-    let bot = Bot::new(transport, app).in_memory();
+    let bot = Bot::new(app).transport(transport).in_memory();
     let letters = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     let began = Instant::now();
@@ -88,7 +88,7 @@ async fn the_nearest_limit_counts() {
 
 async fn check_limit(app: App, text: &str, seconds: u64) {
     let (transport, mut far) = line();
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     let began = Instant::now();
     far.say("alice", text);
     assert_eq!(soon(far.reply()).await.1, SORRY);
@@ -112,7 +112,7 @@ async fn time_in_which_it_waits_for_people_does_not_count() {
     let (transport, mut far) = line();
     let trigger = Trigger::command("!weather").within(10 * SECOND);
     let app = Router::new().route(trigger, weather).with_state(());
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     for (day, reply) in [("Monday", "sunny in Oslo on Monday"), ("never", SORRY)] {
         far.say("alice", "!weather");
         assert_eq!(soon(far.reply()).await.1, "which city?");
@@ -151,7 +151,7 @@ async fn what_was_sent_and_kept_stays_and_what_was_promised_does_not() {
     };
     let (transport, mut far) = line();
     let trigger = Trigger::command("!pay").within(10 * SECOND);
-    let bot = Bot::new(transport, Router::new().route(trigger, paid)).in_memory();
+    let bot = Bot::new(Router::new().route(trigger, paid)).transport(transport).in_memory();
     let letters = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!pay");
@@ -187,7 +187,11 @@ async fn it_is_dropped_where_it_waits_and_tried_again_only_where_any_error_is() 
         let (transport, mut far) = line();
         let trigger = Trigger::command("!hang").within(10 * SECOND).retry(retry);
         let bot = tokio::spawn(
-            Bot::new(transport, Router::new().route(trigger, never)).in_memory().on_this_runtime().serve(),
+            Bot::new(Router::new().route(trigger, never))
+                .transport(transport)
+                .in_memory()
+                .on_this_runtime()
+                .serve(),
         );
         far.say("alice", "!hang");
         assert_eq!(soon(far.reply()).await.1, SORRY);
@@ -211,7 +215,7 @@ async fn a_handler_that_panics_when_it_is_dropped_costs_its_event_only() {
     }
     let (transport, mut far) = line();
     let app = Router::new().route(Trigger::command("!rude").within(SECOND), rude).command("!ping", ping);
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!rude");
     far.say("alice", "!ping 1");
     assert!(soon(far.reply()).await.1.starts_with("Sorry"));
@@ -233,7 +237,9 @@ async fn what_comes_of_a_schedule_takes_as_long_as_it_likes_unless_told() {
     let app = Router::new().schedule("every 24h", nightly).with_state(());
     let began = Instant::now();
     let clock = move || UNIX_EPOCH + Duration::from_secs(1_767_268_800) + began.elapsed();
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().with_clock(clock).on_this_runtime().serve());
+    let bot = tokio::spawn(
+        Bot::new(app).transport(transport).in_memory().with_clock(clock).on_this_runtime().serve(),
+    );
     sleep(Duration::from_secs(27 * 3600)).await;
     assert!(IS_DONE.load(Ordering::Relaxed));
     drop(far.hang_up());
@@ -244,7 +250,7 @@ async fn what_comes_of_a_schedule_takes_as_long_as_it_likes_unless_told() {
 async fn on_demand_the_operator_sees_where_slow_handlers_wait() {
     let (transport, mut far) = line();
     let app = Router::new().command("!hang", hang).command("!ask", async |cx: Context| cx.ask("well?").await);
-    let bot = Bot::new(transport, app).in_memory();
+    let bot = Bot::new(app).transport(transport).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!hang");
@@ -288,7 +294,7 @@ fn one_that_blocks_its_thread_ends_when_it_comes_back_and_its_reply_counts() {
             .command("!ping", ping)
             .within(Duration::from_millis(50));
         let bot = tokio::spawn(
-            Bot::new(transport, app).in_memory().with_executor(executor).on_this_runtime().serve(),
+            Bot::new(app).transport(transport).in_memory().with_executor(executor).on_this_runtime().serve(),
         );
         far.say("alice", "!block");
         assert_eq!(far.reply().await.1, "late");

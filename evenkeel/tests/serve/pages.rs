@@ -129,7 +129,8 @@ impl Heard {
 async fn a_start_answers_while_it_reads_and_what_comes_waits_for_what_came_before() {
     let journal = Paged::filled().await;
     let (transport, mut far) = line();
-    let bot = tokio::spawn(Bot::new(transport, app()).with_journal(journal).on_this_runtime().serve());
+    let bot =
+        tokio::spawn(Bot::new(app()).transport(transport).with_journal(journal).on_this_runtime().serve());
     let mut heard = Heard::default();
     heard.note(far.reply().await);
     far.say("carol", "!ping new");
@@ -147,7 +148,7 @@ async fn a_bot_that_is_told_to_stop_while_it_reads_leaves_the_rest_to_the_next_s
     let journal = Paged::filled().await;
     let (transport, mut far) = line();
     let (stop, stopped) = oneshot::channel::<()>();
-    let bot = Bot::new(transport, app()).with_journal(journal.clone());
+    let bot = Bot::new(app()).transport(transport).with_journal(journal.clone());
     let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).on_this_runtime().serve());
     let mut heard = Heard::default();
     heard.note(far.reply().await);
@@ -159,7 +160,8 @@ async fn a_bot_that_is_told_to_stop_while_it_reads_leaves_the_rest_to_the_next_s
     assert!(heard.len() < WAITING, "{} were answered", heard.len());
 
     let (transport, mut far) = line();
-    let bot = tokio::spawn(Bot::new(transport, app()).with_journal(journal).on_this_runtime().serve());
+    let bot =
+        tokio::spawn(Bot::new(app()).transport(transport).with_journal(journal).on_this_runtime().serve());
     while heard.len() < WAITING + 1 {
         heard.note(timeout(HANG, far.reply()).await.expect("all are answered"));
     }
@@ -174,7 +176,7 @@ async fn a_bot_that_ends_while_it_reads_loses_nothing() {
         for pages in [0, 1, 7, WAITING] {
             let journal = Paged::filled().await;
             let (transport, mut far) = line();
-            let bot = Bot::new(transport, app()).with_journal(journal.with_end(pages, end));
+            let bot = Bot::new(app()).transport(transport).with_journal(journal.with_end(pages, end));
             let bot = tokio::spawn(bot.on_this_runtime().serve());
             let mut heard = Heard::default();
             sleep(Duration::from_secs(1)).await;
@@ -189,8 +191,9 @@ async fn a_bot_that_ends_while_it_reads_loses_nothing() {
             assert!(heard.len() <= pages);
 
             let (transport, mut far) = line();
-            let bot =
-                tokio::spawn(Bot::new(transport, app()).with_journal(journal).on_this_runtime().serve());
+            let bot = tokio::spawn(
+                Bot::new(app()).transport(transport).with_journal(journal).on_this_runtime().serve(),
+            );
             // What was about to be sent at the end may have been: nobody sends that again.
             while let Ok(reply) = timeout(HANG, far.reply()).await {
                 heard.note(reply);

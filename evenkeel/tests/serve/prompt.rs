@@ -113,7 +113,7 @@ fn prompt() -> (Prompt, mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<(S
 fn start_with(change: impl FnOnce(&mut Prompt)) -> Far {
     let (mut transport, events, calls) = prompt();
     change(&mut transport);
-    let bot = tokio::spawn(Bot::new(transport, app()).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app()).transport(transport).in_memory().on_this_runtime().serve());
     Far { events, calls, bot, count: 0 }
 }
 
@@ -380,7 +380,7 @@ impl Journal for Standstill {
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_stands_still_holds_no_announcement_up() {
     let (transport, events, calls) = prompt();
-    let bot = Bot::new(transport, app()).with_journal(Standstill(MemoryJournal::default(), 0));
+    let bot = Bot::new(app()).transport(transport).with_journal(Standstill(MemoryJournal::default(), 0));
     let mut far = Far { events, calls, bot: tokio::spawn(bot.on_this_runtime().serve()), count: 0 };
     for n in 0..20 {
         far.say(&format!("!after {n}"));
@@ -439,7 +439,7 @@ async fn what_is_read_once_more_is_announced_once() {
 #[tokio::test(start_paused = true)]
 async fn the_sandbox_wants_answers_in_time_and_shows_one_message() {
     let sandbox = evenkeel::sandbox::Sandbox::new().with_deadline(WITHIN);
-    let bot = tokio::spawn(Bot::new(sandbox.clone(), app()).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app()).transport(sandbox.clone()).in_memory().on_this_runtime().serve());
     let mut changes = sandbox.changes();
     for text in ["!after 0", "!after 60000", "!after 60000 silent", "!form 9000"] {
         sandbox.say("alice", "alice", text).unwrap();

@@ -59,7 +59,8 @@ async fn refused(file: &Path, key: Option<&str>) -> Error {
     let path = file.display().to_string();
     let key = key.map(|key| ("EVENKEEL_JOURNAL_KEY", key));
     let settings = [("EVENKEEL_JOURNAL", path.as_str())].into_iter().chain(key);
-    let bot = Bot::new(transport.clone(), app()).with_settings(&Config::from_pairs(settings)).unwrap();
+    let bot =
+        Bot::new(app()).transport(transport.clone()).with_settings(&Config::from_pairs(settings)).unwrap();
     let error = bot.on_this_runtime().serve().await.expect_err("the journal is refused");
     assert!(!transport.0.load(Ordering::Relaxed), "the network was told something");
     error
@@ -207,7 +208,12 @@ async fn an_account_that_the_network_does_not_let_in_takes_no_journal() {
     let home = Home::new("mistyped");
     let start = async |account, lets_in| {
         let journal = SqliteJournal::open(home.file()).unwrap();
-        Bot::new(Gate { account, lets_in }, app()).with_journal(journal).on_this_runtime().serve().await
+        Bot::new(app())
+            .transport(Gate { account, lets_in })
+            .with_journal(journal)
+            .on_this_runtime()
+            .serve()
+            .await
     };
     let mistyped = start("0", "1").await.expect_err("nobody knows it").chain();
     assert!(mistyped.contains("no such account"), "{mistyped}");

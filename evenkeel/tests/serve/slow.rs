@@ -85,8 +85,9 @@ fn stage(is_typing_void: bool) -> Stage {
     let (line, far) = line();
     let under_way = Arc::new(AtomicU32::new(0));
     let slow = Slow { line, is_typing_void, under_way: Arc::clone(&under_way) };
-    let bot =
-        tokio::spawn(Bot::new(slow, app()).in_memory().with_drain(Duration::ZERO).on_this_runtime().serve());
+    let bot = tokio::spawn(
+        Bot::new(app()).transport(slow).in_memory().with_drain(Duration::ZERO).on_this_runtime().serve(),
+    );
     Stage { far, bot, under_way }
 }
 
@@ -166,7 +167,7 @@ async fn a_typing_indicator_that_hangs_holds_no_stop_up() {
     let (line, mut far) = line();
     let slow = Slow { line, is_typing_void: true, under_way: Arc::default() };
     let router = Router::new().command("!type", only_type).command("!ping", async || "pong");
-    let bot = tokio::spawn(Bot::new(slow, router).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(router).transport(slow).in_memory().on_this_runtime().serve());
     far.say("alice", "!type");
     far.say("bob", "!ping");
     assert_eq!(far.reply().await.1, "pong");
@@ -191,7 +192,7 @@ async fn a_typing_indicator_waits_for_the_reply_before_it_and_not_for_the_one_be
     let router = Router::new().command("!twice", twice);
     let (line, far) = line();
     stage.bot.abort();
-    stage.bot = tokio::spawn(Bot::new(line, router).in_memory().on_this_runtime().serve());
+    stage.bot = tokio::spawn(Bot::new(router).transport(line).in_memory().on_this_runtime().serve());
     stage.far = far;
     stage.far.say("alice", "!twice");
     let mut texts = Vec::new();
@@ -262,7 +263,7 @@ async fn one_handler_fills_no_outbox() {
     }
     let (transport, mut far) = line();
     let app = Router::new().command("!many", promises).command("!ping", async || "pong");
-    let bot = Bot::new(transport, app.with_state(())).in_memory();
+    let bot = Bot::new(app.with_state(())).transport(transport).in_memory();
     let letters = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!many 1001 1");
@@ -303,7 +304,8 @@ async fn a_reply_that_is_still_on_its_way_takes_no_later_ones_place() {
         Ok(Sent::message(evenkeel::MessageId::new("sent")))
     });
     let (transport, mut far) = crate::line::line_with(Duration::from_secs(20), sent);
-    let bot = Bot::new(transport, Router::new().command("!go", impatient).with_state(())).in_memory();
+    let bot =
+        Bot::new(Router::new().command("!go", impatient).with_state(())).transport(transport).in_memory();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!go");
     assert_eq!(far.reply().await.1, "one moment");

@@ -47,7 +47,7 @@ async fn a_transport_is_told_the_commands_before_it_opens() {
     let app = Router::new()
         .route(Trigger::command("!roll").parameters(["sides"]).about("rolls a die"), roll)
         .exact("ping", || async { "pong" });
-    Bot::new(registry.clone(), app).in_memory().serve().await.unwrap();
+    Bot::new(app).transport(registry.clone()).in_memory().serve().await.unwrap();
     let noted = registry.0.lock().unwrap().clone();
     assert_eq!(noted, ["!roll <sides>: rolls a die", "ping", "receives"]);
 }

@@ -81,7 +81,7 @@ async fn sends_that_never_return_give_their_slots_back_and_are_of_unknown_outcom
     let (lines, _logging) = log();
     let (line, mut far) = line();
     let stuck = Stuck { line, left: AtomicU32::new(300), deadline: None };
-    let bot = Bot::new(stuck, router()).in_memory();
+    let bot = Bot::new(router()).transport(stuck).in_memory();
     let (status, letters) = (bot.status(), bot.dead_letters());
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     let began = Instant::now();
@@ -118,7 +118,7 @@ async fn a_send_that_never_returned_is_sent_again_where_the_author_says_so() {
     let (line, mut far) = line();
     let stuck = Stuck { line, left: AtomicU32::new(1), deadline: Some(Duration::from_secs(5)) };
     let app = router().with_state(()).with_on_unknown(OnUnknown::Resend);
-    let bot = Bot::new(stuck, app).in_memory();
+    let bot = Bot::new(app).transport(stuck).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     let began = Instant::now();

@@ -39,7 +39,7 @@ async fn what_is_no_message_gets_no_apology_and_is_a_dead_letter() {
         Edit { target: target(), message: Message::text("2", "new") }.into(),
     ];
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, everything(Router::new().command("!ping", ping))).in_memory();
+    let bot = Bot::new(everything(Router::new().command("!ping", ping))).transport(transport).in_memory();
     let letters = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     let count = kinds.len();
@@ -55,7 +55,9 @@ async fn what_is_no_message_gets_no_apology_and_is_a_dead_letter() {
 #[tokio::test(start_paused = true)]
 async fn a_conversation_reads_one_apology_a_minute() {
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, Router::new().command("!bad", fails).command("!ping", ping)).in_memory();
+    let bot = Bot::new(Router::new().command("!bad", fails).command("!ping", ping))
+        .transport(transport)
+        .in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     for _ in 0..3 {
@@ -93,7 +95,7 @@ async fn a_layers_rejection_answers_messages_and_nothing_else() {
     }
     let (transport, mut far) = line();
     let app = everything(Router::new().command("!ping", ping).layer(evenkeel::from_fn(guard)));
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.act("alice", Typing { is_started: true });
     far.act("alice", Reaction { target: MessageId::new("1/self"), emoji: "👍".into(), is_removed: false });
     far.say("alice", "!ping 1");
@@ -129,7 +131,9 @@ async fn a_job_whose_arguments_do_not_fit_is_a_dead_letter() {
 #[tokio::test(start_paused = true)]
 async fn a_replay_that_fails_again_apologizes_to_nobody() {
     let (transport, mut far) = line();
-    let bot = Bot::new(transport, Router::new().command("!bad", fails).command("!ping", ping)).in_memory();
+    let bot = Bot::new(Router::new().command("!bad", fails).command("!ping", ping))
+        .transport(transport)
+        .in_memory();
     let (status, letters) = (bot.status(), bot.dead_letters());
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!bad");
@@ -168,7 +172,7 @@ async fn what_a_schedule_says_to_nobody_is_a_dead_letter_and_is_sent_nowhere() {
     let router = router.schedule("every 1h", speaks_by_the_clock).schedule("every 1h", writes_to_alice);
     let (transport, mut far) = line();
     let began = Instant::now();
-    let bot = Bot::new(transport, router).in_memory();
+    let bot = Bot::new(router).transport(transport).in_memory();
     let bot = bot.with_clock(move || UNIX_EPOCH + Duration::from_secs(1_700_000_000) + began.elapsed());
     let (letters, status) = (bot.dead_letters(), bot.status());
     let bot = tokio::spawn(bot.on_this_runtime().serve());
@@ -226,7 +230,8 @@ async fn chatter(app: impl Fn() -> App) -> [usize; 3] {
     let (said, mut heard) = mpsc::unbounded_channel();
     let crew = |name, hears, other| Crew { name, hears: Mutex::new(hears), other, said: said.clone() };
     let bots = [crew("one", one, to_two), crew("two", two, to_one.clone())];
-    let bots = bots.map(|crew| tokio::spawn(Bot::new(crew, app()).in_memory().on_this_runtime().serve()));
+    let bots =
+        bots.map(|crew| tokio::spawn(Bot::new(app()).transport(crew).in_memory().on_this_runtime().serve()));
     let began = Instant::now();
     to_one.send("hello".to_owned()).unwrap();
     sleep(Duration::from_secs(180)).await;
@@ -273,7 +278,11 @@ async fn two_bots_that_answer_each_other_are_slowed_down() {
 async fn who_gets_other_answers_each_time_waits_for_nothing() {
     let (transport, mut far): (Line, _) = line();
     let bot = tokio::spawn(
-        Bot::new(transport, Router::new().command("!ping", ping)).in_memory().on_this_runtime().serve(),
+        Bot::new(Router::new().command("!ping", ping))
+            .transport(transport)
+            .in_memory()
+            .on_this_runtime()
+            .serve(),
     );
     let began = Instant::now();
     for n in 0..200 {

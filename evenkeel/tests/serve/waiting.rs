@@ -35,7 +35,7 @@ async fn attempts(retry: Retry, errors: Vec<Error>) -> (Vec<Duration>, String) {
     let (began, mut times) = mpsc::unbounded_channel();
     let script = Script { errors: Arc::new(std::sync::Mutex::new(errors)), began };
     let app = Router::new().route(Trigger::command("!x").retry(retry), scripted).with_state(script);
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!x");
     let reply = far.reply().await.1;
     drop(far.hang_up());
@@ -90,7 +90,7 @@ async fn an_attempt_that_took_long_before_it_failed_has_another_one() {
     }
     let (transport, mut far) = line();
     let app = Router::new().command("!slow", slow).with_state(Arc::new(AtomicUsize::new(0)));
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!slow");
     assert_eq!(
         far.reply().await.1,
@@ -107,7 +107,7 @@ async fn a_handler_that_waits_long_holds_up_its_own_conversation_and_in_order() 
     let (began, _times) = mpsc::unbounded_channel();
     let script = Script { errors: Arc::new(std::sync::Mutex::new(vec![busy(30)])), began };
     let app = Router::new().command("!x", scripted).command("!ping", ping).with_state(script);
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     let start = Instant::now();
     far.say("alice", "!x");
     far.say("alice", "!ping 1");
@@ -158,7 +158,7 @@ async fn a_request_that_is_refused_for_longer_than_the_window_is_made_once() {
             told.send(one).unwrap();
             async {}
         });
-        let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+        let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
         far.say("alice", "!fetch");
         assert!(far.reply().await.1.starts_with("Sorry"), "{head}");
         let one: Dead = dead.recv().await.unwrap();
@@ -179,7 +179,7 @@ async fn a_request_that_is_refused_for_no_time_at_all_is_made_again() {
     let (url, _requests, serving) = moody("HTTP/1.1 503 Busy\r\nretry-after: -7\r\n").await;
     let (transport, mut far) = line();
     let app = Router::new().command("!fetch", fetch).with_state(url);
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!fetch");
     assert_eq!(far.reply().await.1, "ok");
     serving.await.unwrap();
@@ -236,7 +236,7 @@ async fn the_limiter_of_the_guide_swallows_no_reminder_and_refuses_no_retry() {
     let (transport, mut far) = line();
     let router = Router::new().command("!remind", remind).command("!flaky", flaky).command("!ping", ping);
     let app = router.job(ring).layer(from_fn(slow_down)).with_state(PerSender::new(1, 60 * SECOND));
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!remind");
     assert_eq!(far.reply().await.1, "I will");
     far.say("alice", "!ping 1");
@@ -262,7 +262,7 @@ async fn what_the_operator_replays_is_not_counted_again() {
     }
     let (transport, mut far) = line();
     let app = Router::new().command("!once", once).layer(from_fn(counted));
-    let bot = Bot::new(transport, app.with_state(Arc::new(AtomicUsize::new(0)))).in_memory();
+    let bot = Bot::new(app.with_state(Arc::new(AtomicUsize::new(0)))).transport(transport).in_memory();
     let dead = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!once");
@@ -299,7 +299,7 @@ async fn a_resend_into_a_limit_is_slower_each_time_and_bounded() {
     use evenkeel::guarantee::OnUnknown;
     for named in [None, Some(200 * SECOND)] {
         let (transport, mut far, tries) = network(move |_| limit(named));
-        let bot = Bot::new(transport, app().with_on_unknown(OnUnknown::Resend)).in_memory();
+        let bot = Bot::new(app().with_on_unknown(OnUnknown::Resend)).transport(transport).in_memory();
         let letters = bot.dead_letters();
         let bot = tokio::spawn(bot.on_this_runtime().serve());
         far.say("alice", "!ping 1");
@@ -321,7 +321,7 @@ async fn a_resend_into_a_limit_is_slower_each_time_and_bounded() {
 async fn a_resend_without_a_limit_is_bounded_too() {
     use evenkeel::guarantee::OnUnknown;
     let (transport, mut far, tries) = network(|_| Err(SendError::unknown("no answer")));
-    let bot = Bot::new(transport, app().with_on_unknown(OnUnknown::Resend)).in_memory();
+    let bot = Bot::new(app().with_on_unknown(OnUnknown::Resend)).transport(transport).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!ping 1");
@@ -358,7 +358,7 @@ async fn a_challenge_reaches_the_handler_and_the_dead_letters_and_all_sends_paus
         network(move |count| if count == 1 { Err(refused()) } else { Ok(Sent::done()) });
     let (found, mut is_found) = mpsc::unbounded_channel();
     let app = Router::new().command("!now", now).command("!ping", ping).with_state(found);
-    let bot = Bot::new(transport, app).in_memory();
+    let bot = Bot::new(app).transport(transport).in_memory();
     let letters = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!now");
@@ -391,7 +391,7 @@ async fn a_limit_that_a_typing_indicator_meets_pauses_all_sends() {
         let (transport, mut far, tries) =
             network(move |count| if count == 1 { limit(named) } else { Ok(Sent::done()) });
         let app = Router::new().command("!slow", slow).command("!ping", ping).with_state(());
-        let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+        let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
         far.say("alice", "!slow 1");
         while tries.lock().unwrap().is_empty() {
             sleep(Duration::from_millis(1)).await;
@@ -412,7 +412,7 @@ async fn a_limit_that_a_typing_indicator_meets_pauses_all_sends() {
 async fn after_a_limit_one_reply_goes_first() {
     let (transport, mut far, tries) =
         network(|count| if count <= 2 { limit(None) } else { Ok(Sent::done()) });
-    let bot = Bot::new(transport, app()).in_memory();
+    let bot = Bot::new(app()).transport(transport).in_memory();
     let letters = bot.dead_letters();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!ping 1");
@@ -441,7 +441,7 @@ async fn a_reply_that_arrived_without_a_name_is_delivered() {
         Ok(format!("{} {} {}", note.is_known(), reaction.is_known(), nothing.is_known()))
     }
     let (transport, mut far) = line_with(Duration::ZERO, Box::new(|_| Ok(Sent::done())));
-    let bot = Bot::new(transport, Router::new().command("!now", now)).in_memory();
+    let bot = Bot::new(Router::new().command("!now", now)).transport(transport).in_memory();
     let status = bot.status();
     let bot = tokio::spawn(bot.on_this_runtime().serve());
     far.say("alice", "!now");
@@ -461,7 +461,7 @@ async fn a_reply_that_the_network_wants_in_a_year_is_given_up_and_one_in_an_hour
             1 => Err(SendError::not_sent_before("busy", wait)),
             _ => Ok(Sent::done()),
         });
-        let bot = Bot::new(transport, app()).in_memory();
+        let bot = Bot::new(app()).transport(transport).in_memory();
         let letters = bot.dead_letters();
         let bot = tokio::spawn(bot.on_this_runtime().serve());
         far.say("alice", "!ping 1");
@@ -500,7 +500,7 @@ async fn what_fails_in_the_library_has_the_line_of_the_question_mark() {
     let (transport, mut far, _) = network(|_| Err(SendError::refused("no")));
     let (found, mut errors) = mpsc::unbounded_channel();
     let app = Router::new().command("!all", all).with_state(found);
-    let bot = tokio::spawn(Bot::new(transport, app).in_memory().on_this_runtime().serve());
+    let bot = tokio::spawn(Bot::new(app).transport(transport).in_memory().on_this_runtime().serve());
     far.say("alice", "!all");
     for _ in 0..8 {
         let (line, error) = errors.recv().await.unwrap();

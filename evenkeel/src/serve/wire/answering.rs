@@ -5,9 +5,8 @@ use crate::engine::Load;
 use crate::serve::link::ToDriver;
 use crate::serve::log::lost_lines;
 use crate::status::{Question, Snapshot};
-use crate::transport::Transport;
 
-impl<T: Transport> Wire<T> {
+impl Wire {
     pub(super) fn answer(&mut self, question: Question) {
         match question {
             // The asker may be gone.

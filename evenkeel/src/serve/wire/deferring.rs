@@ -21,7 +21,7 @@ use crate::event::ReplyToken;
 use crate::reply::Answered;
 use crate::serve::outbox::{close, defer};
 use crate::serve::wait::at;
-use crate::transport::{Due, SendError, Sent, Transport};
+use crate::transport::{AnyTransport, Due, SendError, Sent};
 
 /// So many tokens are remembered whose events have ended: replies of theirs may still be on their way.
 const REMEMBERED: usize = 8_192;
@@ -107,7 +107,7 @@ impl Deferring {
     }
 
     /// Tells the network of all whose time has come.
-    pub(super) fn ring<T: Transport>(&mut self, transport: &Arc<T>) {
+    pub(super) fn ring(&mut self, transport: &AnyTransport) {
         let now = Instant::now();
         while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().at <= now) {
             let token = entry.remove();
@@ -126,12 +126,7 @@ impl Deferring {
 
     /// The network has said something, and perhaps more by now, of which no more than `most` is heard. Answers what may go out now
     /// that waited for it.
-    pub(super) fn told_all<T: Transport>(
-        &mut self,
-        first: Told,
-        most: usize,
-        transport: &Arc<T>,
-    ) -> Vec<Delivery> {
+    pub(super) fn told_all(&mut self, first: Told, most: usize, transport: &AnyTransport) -> Vec<Delivery> {
         let mut released = self.told(first, transport);
         for _ in 1..most {
             let Some(told) = self.under_way.next().now_or_never().flatten() else { break };
@@ -140,7 +135,7 @@ impl Deferring {
         released
     }
 
-    fn told<T: Transport>(&mut self, told: Told, transport: &Arc<T>) -> Vec<Delivery> {
+    fn told(&mut self, told: Told, transport: &AnyTransport) -> Vec<Delivery> {
         let Told { token, result } = told;
         let (Some(result), Some(standing)) = (result, self.tokens.get_mut(&token)) else { return Vec::new() };
         let held = standing.deferred(&result);
@@ -178,11 +173,11 @@ impl Deferring {
     }
 
     /// A send has ended, one way or the other.
-    pub(super) fn ended<T: Transport>(
+    pub(super) fn ended(
         &mut self,
         delivery: &Delivery,
         result: &Result<Sent, SendError>,
-        transport: &Arc<T>,
+        transport: &AnyTransport,
     ) {
         let Some(token) = delivery.outbound.token.as_ref().filter(|_| delivery.outbound.is_answer()) else {
             return;
@@ -194,7 +189,7 @@ impl Deferring {
     }
 
     /// An event has ended.
-    pub(super) fn over<T: Transport>(&mut self, token: ReplyToken, ended: Ended, transport: &Arc<T>) {
+    pub(super) fn over(&mut self, token: ReplyToken, ended: Ended, transport: &AnyTransport) {
         let Some(standing) = self.tokens.get_mut(&token) else {
             // One that came before the process was started: the network knows what has gone out.
             if ended == Ended::Silent {
@@ -237,13 +232,13 @@ impl Deferring {
     }
 
     /// Tells the network that nothing comes, where that is so.
-    fn close_if_over<T: Transport>(&mut self, token: &ReplyToken, transport: &Arc<T>) {
+    fn close_if_over(&mut self, token: &ReplyToken, transport: &AnyTransport) {
         let Some(answered) = self.tokens.get(token).and_then(Standing::is_left_unanswered) else { return };
         self.remove(token);
         self.close(token.clone(), answered, transport);
     }
 
-    fn close<T: Transport>(&mut self, token: ReplyToken, answered: Answered, transport: &Arc<T>) {
+    fn close(&mut self, token: ReplyToken, answered: Answered, transport: &AnyTransport) {
         let transport = Arc::clone(transport);
         let telling = async move {
             close(transport, &token, answered).await;

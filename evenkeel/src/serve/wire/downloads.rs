@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::engine::{Download, Slots};
 use crate::error::{DownloadError, Error};
 use crate::serve::foreign;
-use crate::transport::Transport;
+use crate::transport::AnyTransport;
 
 /// Downloads at once, those that hang not counted,
 const LIMIT: usize = 64;
@@ -39,7 +39,7 @@ impl Downloads {
     }
 
     /// Begins with those that have their turn.
-    pub(super) fn advance<T: Transport>(&mut self, transport: &Arc<T>, now: Duration) {
+    pub(super) fn advance(&mut self, transport: &AnyTransport, now: Duration) {
         self.waiting.retain(|download| !download.answer.is_closed());
         while !self.waiting.is_empty()
             && let Some(slot) = self.slots.take(now)
@@ -79,7 +79,7 @@ impl Downloads {
     }
 }
 
-async fn fetch<T: Transport>(transport: Arc<T>, download: Download) {
+async fn fetch(transport: AnyTransport, download: Download) {
     let Download { attachment, limit_bytes, mut answer } = download;
     tokio::select! {
         file = timeout(DEADLINE, foreign::download(&*transport, &attachment, limit_bytes)) => {

@@ -7,12 +7,11 @@ use crate::engine::Remaining;
 use crate::error::Result;
 use crate::serve::leaving::{End, GRACE, Leaving, leave_behind, let_go, over};
 use crate::serve::link::{Link, SendEnd, ToDriver, ToWire};
-use crate::transport::Transport;
 
 /// Stuck places that the error of a stop names; the log names them all.
 const TOLD: usize = 8;
 
-impl<T: Transport> Wire<T> {
+impl Wire {
     /// The bot ends now, while this many replies are on their way.
     pub(super) fn end(&mut self, end: End, sending: usize) -> End {
         self.beside.cut = Cut { sending, running: self.core.lock().engine().remaining().handlers };

@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, poll};
 
 use crate::engine::Delivery;
 use crate::serve::outbox::notify;
-use crate::transport::{SendError, Sent, Transport};
+use crate::transport::{AnyTransport, SendError, Sent};
 
 /// This many at once; beyond that the next one is not even tried.
 const LIMIT: usize = 256;
@@ -29,7 +29,7 @@ pub(super) struct Notices {
 
 impl Notices {
     /// Begins with one, in place of the one before it in the same conversation. Answers at once where there are too many.
-    pub(super) fn begin<T: Transport>(&mut self, transport: &Arc<T>, notice: Delivery) -> Ended {
+    pub(super) fn begin(&mut self, transport: &AnyTransport, notice: Delivery) -> Ended {
         let conversation = notice.outbound.conversation.shared_id();
         self.let_go(&conversation);
         if self.under_way.len() >= LIMIT {

@@ -19,7 +19,7 @@ use crate::serve::link::{SendEnd, ToDriver, ToWire};
 use crate::serve::outbox::deliver;
 use crate::serve::wait::{at, polled};
 use crate::status::Question;
-use crate::transport::{Due, SendError, Sent, Transport};
+use crate::transport::{Due, SendError, Sent};
 
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
@@ -66,7 +66,7 @@ enum Woken {
     Ticked,
 }
 
-impl<T: Transport> Wire<T> {
+impl Wire {
     /// The error is the journal's.
     pub(super) async fn turn(&mut self, ends: &mut Ends) -> Result<End> {
         let mut turns = Turns { deadline: None, received: Ok(()), said: Vec::new(), due: Vec::new() };
@@ -138,7 +138,7 @@ impl<T: Transport> Wire<T> {
     }
 
     /// Sends a reply, in place of a notice under way there.
-    fn send(&mut self, delivery: Delivery) -> impl Future<Output = Delivered> + use<T> {
+    fn send(&mut self, delivery: Delivery) -> impl Future<Output = Delivered> + use<> {
         self.beside.notices.let_go(delivery.outbound.conversation.id());
         deliver(Arc::clone(&self.transport), delivery)
     }

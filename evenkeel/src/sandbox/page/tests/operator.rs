@@ -44,7 +44,7 @@ impl Tended {
         let app = app.job(ring).schedule("daily 03:00 Europe/Berlin", sweep).with_state(());
         let (status, _) = Status::new();
         let (_, sandbox, _) = page_of(status, Operator::new().0);
-        let bot = Bot::new(sandbox.clone(), app).in_memory().with_shutdown(std::future::pending());
+        let bot = Bot::new(app).transport(sandbox.clone()).in_memory().with_shutdown(std::future::pending());
         let operator = Operator { letters: bot.dead_letters(), jobs: bot.jobs() };
         let status = bot.status();
         let (router, _, _running) = page_of(status.clone(), operator);
