@@ -87,7 +87,7 @@ fn cells(width: usize, [name, due, wait, again, conversation, function]: [&str; 
 fn json(job: &Job) -> Result<String, Error> {
     let waiting = Waiting::read(job);
     let line = Line {
-        name: title(&job.name),
+        name: &title(&job.name),
         due_ms: job.due_ms,
         function: waiting.as_ref().map(|waiting| &*waiting.function),
         is_repeated: waiting.as_ref().is_some_and(|waiting| waiting.schedule.is_some()),

@@ -46,7 +46,8 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// The text on one line, with everything in it visible.
 pub(crate) fn line(text: &str) -> String {
-    let words = title(text).split([' ', '\n', '\r', '\t']).filter(|word| !word.is_empty());
+    let text = title(text);
+    let words = text.split([' ', '\n', '\r', '\t']).filter(|word| !word.is_empty());
     visible(&words.collect::<Vec<_>>().join(" ")).into_owned()
 }
 

@@ -52,21 +52,24 @@ pub enum TextLimit {
 impl Default for Capabilities {
     /// Everything but buttons, without a limit.
     fn default() -> Self {
-        Self {
-            text: TextLimit::None,
-            files: usize::MAX,
-            file_bytes: u64::MAX,
-            has_edits: true,
-            has_deletions: true,
-            has_reactions: true,
-            has_quotes: true,
-            has_typing: true,
-            has_buttons: false,
-        }
+        Self::USUAL
     }
 }
 
 impl Capabilities {
+    /// Those of a network that says nothing of itself.
+    pub(crate) const USUAL: Self = Self {
+        text: TextLimit::None,
+        files: usize::MAX,
+        file_bytes: u64::MAX,
+        has_edits: true,
+        has_deletions: true,
+        has_reactions: true,
+        has_quotes: true,
+        has_typing: true,
+        has_buttons: false,
+    };
+
     /// With texts that are no longer.
     #[must_use]
     pub fn with_text(self, text: TextLimit) -> Self {

@@ -218,7 +218,8 @@ pub(crate) struct Serving {
 pub(crate) struct About {
     /// What the bot is called.
     pub(crate) name: String,
-    pub(crate) transport: &'static str,
+    /// Its networks, as the bot calls them.
+    pub(crate) transport: String,
     /// What the transport said when it opened.
     pub(crate) greeting: String,
 }

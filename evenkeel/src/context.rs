@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::event::{Conversation, Event, MessageId, Quote};
 use crate::journal::Entry;
 use crate::limit::RateLimit;
+use crate::networks::Networks;
 use crate::progress::{Hold, Progress};
 use crate::reply::{Action, Draft, IntoReply, Outbound, Quoting, Reply, SendKey, fitted};
 use crate::text::{after_words, trim};
@@ -112,8 +113,8 @@ pub(crate) struct Tools {
     pub(crate) http: crate::http::Client,
     pub(crate) rate_limit: RateLimit,
     pub(crate) breakers: Breakers,
-    /// What the network can carry.
-    pub(crate) capabilities: Capabilities,
+    /// The networks on which it is.
+    pub(crate) networks: Networks,
     /// The functions that jobs may call.
     pub(crate) jobs: Arc<HashSet<&'static str>>,
     pub(crate) is_command: Option<IsCommand>,
@@ -217,9 +218,14 @@ impl Context {
         self.call.matched.pattern.as_deref()
     }
 
-    /// What this network can carry.
+    /// What the network of this conversation can carry.
     pub fn capabilities(&self) -> &Capabilities {
-        &self.call.tools.capabilities
+        self.call.tools.networks.capabilities(self.event.conversation())
+    }
+
+    /// The network of this conversation, as the bot calls it: `signal` for example.
+    pub fn network(&self) -> &str {
+        self.call.tools.networks.name(self.event.conversation())
     }
 
     /// Answers in this conversation, once the handler has succeeded.
@@ -228,10 +234,16 @@ impl Context {
         self.send(self.event.conversation(), reply);
     }
 
-    /// Writes in another conversation, once the handler has succeeded. It fails if the network cannot carry what is said.
+    /// Writes in another conversation, once the handler has succeeded. It fails if the network cannot carry what is said, or if the bot
+    /// is not on it.
     #[track_caller]
     pub fn send(&self, conversation: &Conversation, reply: impl IntoReply) {
-        let (actions, failure) = match self.resolve(reply.into_reply()) {
+        let networks = &self.call.tools.networks;
+        let resolved = networks.find(conversation).and_then(|(conversation, can)| {
+            let (actions, failure) = self.resolve(reply.into_reply(), can)?;
+            Ok((conversation, actions, failure))
+        });
+        let (conversation, actions, failure) = match resolved {
             Ok(resolved) => resolved,
             Err(misfit) => {
                 let misfit = misfit.at(Location::caller());
@@ -331,7 +343,7 @@ impl Context {
     }
 
     /// Replaces "the message that is being answered" by its name, and says what is said in a way in which the network can carry it.
-    fn resolve(&self, reply: Reply) -> Result<(Vec<Action>, Option<Error>)> {
+    fn resolve(&self, reply: Reply, can: &Capabilities) -> Result<(Vec<Action>, Option<Error>)> {
         let (mut actions, failure) = reply.into_parts();
         for action in &mut actions {
             if let Action::Send(draft) | Action::Edit { draft, .. } = action
@@ -340,7 +352,7 @@ impl Context {
                 self.quote(draft);
             }
         }
-        Ok((fitted(actions, self.capabilities())?, failure))
+        Ok((fitted(actions, can)?, failure))
     }
 
     fn quote(&self, draft: &mut Draft) {

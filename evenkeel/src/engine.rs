@@ -25,6 +25,7 @@ mod job;
 mod delivery;
 mod port;
 mod slots;
+mod ready;
 mod concurrency;
 mod lanes;
 mod jitter;
@@ -58,7 +59,7 @@ pub(crate) use job::{Again, JobBody};
 use jobs::Jobs;
 use loading::Loading;
 pub(crate) use loading::NameCommand;
-pub(crate) use port::{Ended, Input, Load, Now, Output, Policy, Remaining};
+pub(crate) use port::{Ended, Input, Load, NetworkPolicy, Now, Output, Policy, Remaining, ReplyCounters};
 use probation::Probation;
 pub(crate) use request::{Asked, Download, HandlerRequest, HandlerRequests, Offer};
 pub(crate) use slots::Slots;
@@ -90,15 +91,15 @@ impl Engine {
             attempts: Attempts::new(policy.seed),
             waits: Waits::default(),
             probation: Probation::default(),
+            budget: MemoryBudget::new(policy.recovered_bytes),
+            gathers: policy.gathers,
             deliveries: Deliveries::new(policy),
             jobs: Jobs::default(),
             loading: Loading::default(),
-            budget: MemoryBudget::new(policy.recovered_bytes),
             concurrency: Concurrency::default(),
             effects: Collected::default(),
             now: Now::default(),
             is_draining: false,
-            gathers: policy.gathers,
         }
     }
 
@@ -121,7 +122,10 @@ impl Engine {
             Input::Finished(outcome) => self.finished(outcome),
             Input::Asked(request) => self.asked(request),
             Input::Delivered(delivery, result) => self.delivered(delivery, result),
-            Input::Notified(result) => self.deliveries.notified(result, now, &mut self.effects),
+            Input::Notified(network, result) => {
+                self.deliveries.notified(&network, result, now, &mut self.effects);
+            }
+            Input::Opened(network) => self.deliveries.opened(&network),
             Input::Ticked => {}
             Input::Operator(command) => self.commanded(command),
         }

@@ -6,6 +6,7 @@ mod cursor;
 mod token;
 pub(crate) mod spelling;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -171,6 +172,23 @@ impl Event {
         Arc::clone(&self.0.id)
     }
 
+    /// Its name in the record, which no other event has on any network.
+    pub(crate) fn key(&self) -> Cow<'_, str> {
+        match self.conversation().network() {
+            "" => Cow::Borrowed(self.id()),
+            // What we have named ourselves is on no network.
+            _ if reserved::is_reserved(self.id()) => Cow::Borrowed(self.id()),
+            network => Cow::Owned(reserved::on(network, self.id())),
+        }
+    }
+
+    /// The same, as it came from the network of this name, which is none that is primary.
+    pub(crate) fn on_network(mut self, network: &str) -> Self {
+        let content = Arc::make_mut(&mut self.0);
+        content.conversation = content.conversation.clone().with_network(network);
+        self
+    }
+
     /// Where a reply goes.
     pub fn conversation(&self) -> &Conversation {
         &self.0.conversation
@@ -280,7 +298,7 @@ impl Event {
 
     /// The lane in which it is handled: that of its conversation, or a job's own.
     pub(crate) fn lane(&self) -> Arc<str> {
-        self.job().map_or_else(|| self.conversation().shared_id(), |due| Arc::clone(&due.lane))
+        self.job().map_or_else(|| self.conversation().shared_key(), |due| Arc::clone(&due.lane))
     }
 
     /// The named rest, if that is what this is.
@@ -345,11 +363,39 @@ impl fmt::Debug for Event {
 /// Where replies go: a person, a group, a channel. Cloning is cheap.
 ///
 /// As a value of [`Args`](crate::Args) it is the one with a person who is mentioned, or the group whose id is written.
+///
+/// A bot on several networks knows by its [network](Self::network) which of them it is on: two networks may use the same id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename = "evenkeel::Conversation")]
+#[serde(from = "Written", into = "Written")]
 pub struct Conversation {
+    /// Its name in the record: its id on the primary network, and with the network's name before it elsewhere.
+    key: Arc<str>,
+    kind: ConversationKind,
+}
+
+/// As it is written.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename = "evenkeel::Conversation")]
+struct Written {
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    network: Box<str>,
     id: Arc<str>,
     kind: ConversationKind,
+}
+
+impl From<Written> for Conversation {
+    fn from(Written { network, id, kind }: Written) -> Self {
+        Self { key: id, kind }.with_network(&network)
+    }
+}
+
+impl From<Conversation> for Written {
+    fn from(Conversation { key, kind }: Conversation) -> Self {
+        match reserved::split(&key) {
+            ("", _) => Self { network: Box::default(), id: key, kind },
+            (network, id) => Self { network: network.into(), id: id.into(), kind },
+        }
+    }
 }
 
 /// Whether a conversation has one other person in it or several.
@@ -364,22 +410,47 @@ pub enum ConversationKind {
 impl Conversation {
     /// The conversation with one person, named by that person's id.
     pub fn direct(id: impl Into<Arc<str>>) -> Self {
-        Self { id: id.into(), kind: ConversationKind::Direct }
+        Self { key: id.into(), kind: ConversationKind::Direct }
     }
 
     /// A group or channel.
     pub fn group(id: impl Into<Arc<str>>) -> Self {
-        Self { id: id.into(), kind: ConversationKind::Group }
+        Self { key: id.into(), kind: ConversationKind::Group }
+    }
+
+    /// The same on another network, by the name that the bot has given to that; empty for the primary one.
+    ///
+    /// ```
+    /// let there = evenkeel::Conversation::group("42").with_network("discord");
+    /// assert_eq!((there.network(), there.id()), ("discord", "42"));
+    /// ```
+    #[must_use]
+    pub fn with_network(self, network: &str) -> Self {
+        if network == self.network() {
+            return self;
+        }
+        Self { key: reserved::on(network, self.id()).into(), ..self }
+    }
+
+    /// On which of the bot's networks it is, by the name that the bot has given to that; empty for the primary one, which is the only
+    /// one of most bots.
+    pub fn network(&self) -> &str {
+        reserved::split(&self.key).0
     }
 
     /// The transport's stable name for it.
     pub fn id(&self) -> &str {
-        &self.id
+        reserved::split(&self.key).1
     }
 
-    /// The same name, shared instead of copied.
-    pub fn shared_id(&self) -> Arc<str> {
-        Arc::clone(&self.id)
+    /// Its name in the record, which no other conversation has on any network.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The same, shared instead of copied.
+    pub(crate) fn shared_key(&self) -> Arc<str> {
+        Arc::clone(&self.key)
     }
 
     /// Whether it is a group or channel.
@@ -389,7 +460,7 @@ impl Conversation {
 
     /// Whether nobody is there: schedules belong to such a one.
     pub(crate) fn is_nowhere(&self) -> bool {
-        reserved::is_reserved(&self.id)
+        reserved::is_reserved(self.id())
     }
 }
 

@@ -252,7 +252,7 @@ impl Context {
     /// Forgets a job of this conversation once this handler has succeeded; nothing happens if there is none any more, or
     /// if it belongs to another conversation: people may write what they like.
     pub fn cancel(&self, id: &JobId) {
-        let conversation = Some(self.event().conversation().id().to_owned());
+        let conversation = Some(self.event().conversation().key().to_owned());
         self.change(Entry::Cancel { name: id.0.clone(), conversation });
     }
 
@@ -270,7 +270,7 @@ impl Context {
         let line = Location::caller();
         async move {
             let (answer, jobs) = oneshot::channel();
-            let conversation = self.event().conversation().id().to_owned();
+            let conversation = self.event().conversation().key().to_owned();
             self.request(HandlerRequest::Jobs { conversation, answer });
             let jobs = jobs.await.map_err(|_| Error::new("the bot is stopping").at(line))?;
             Ok(jobs.iter().filter_map(Waiting::read).collect())
@@ -295,7 +295,7 @@ impl Context {
         let anchor_ms = self.now_ms();
         let again = repeat.map(|repeat| repeat.counted_from(anchor_ms));
         let body = JobBody::new(function, args, self.event(), again);
-        let (name, conversation) = (self.next_job_name(), self.event().conversation().id().to_owned());
+        let (name, conversation) = (self.next_job_name(), self.event().conversation().key().to_owned());
         let (id, body) = (JobId(name.clone()), body.to_bytes()?);
         self.change(Entry::Schedule(NewJob { name, conversation, due_ms, body, keeps_due: false }));
         Ok(id)

@@ -32,6 +32,7 @@ pub mod sqlite;
 pub mod conformance;
 mod default;
 
+use std::borrow::Cow;
 use std::future::Future;
 
 use bytes::Bytes;
@@ -178,8 +179,8 @@ pub struct Recovered {
 pub const TRANSPORT: &str = reserved::TRANSPORT;
 
 /// A name in a record as people read it: those of our own begin with a mark that nobody can type. `schedule my_bot::sweep` is
-/// the job that is a schedule of the router's.
-pub fn title(name: &str) -> &str {
+/// the job that is a schedule of the router's, `discord:42` the conversation `42` of a network beside the primary one.
+pub fn title(name: &str) -> Cow<'_, str> {
     reserved::shown(name)
 }
 

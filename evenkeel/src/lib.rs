@@ -99,6 +99,7 @@ mod reserved;
 mod sqlite;
 mod event;
 mod reply;
+mod networks;
 pub mod command;
 pub mod guarantee;
 mod progress;

@@ -1,6 +1,7 @@
 //! Names of our own that stand beside those of others, in files too: they begin with a letter that nobody can type and that no
 //! network uses in its names.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 const MARK: char = '\0';
@@ -19,9 +20,10 @@ pub(crate) fn is_reserved(name: &str) -> bool {
     name.starts_with(MARK)
 }
 
-/// A name as people read it.
-pub(crate) fn shown(name: &str) -> &str {
-    name.trim_start_matches(MARK)
+/// A name as people read it: `discord:42` for the conversation `42` of a network beside the primary one.
+pub(crate) fn shown(name: &str) -> Cow<'_, str> {
+    let name = name.trim_start_matches(MARK);
+    if name.contains(MARK) { name.replace(MARK, ":").into() } else { name.into() }
 }
 
 /// The name of the job that is a schedule of the router's.
@@ -52,6 +54,12 @@ pub(crate) fn is_concurrent_lane(lane: &str) -> bool {
     lane.starts_with(CONCURRENT)
 }
 
+/// The network of a lane, empty for the primary one and for jobs, which are on none.
+pub(crate) fn network_of_lane(lane: &str) -> &str {
+    let concurrent = lane.strip_prefix(CONCURRENT).and_then(|rest| rest.split_once(' '));
+    split(concurrent.map_or(lane, |(_, conversation)| conversation)).0
+}
+
 /// The step in which a handler keeps what it has waited for, counted from the handler's beginning.
 pub(crate) fn wait(number: u32) -> String {
     format!("\0wait {number}")
@@ -67,17 +75,24 @@ pub(crate) fn person(id: &str) -> String {
     format!("\0person:{id}")
 }
 
-/// The name of a source of events in the record, by the network's name, which is empty for the primary one.
-pub(crate) fn source(network: &str, source: &str) -> String {
-    if network.is_empty() { source.to_owned() } else { format!("\0{network}\0{source}") }
+/// The name in the record of what a network calls so: an event, a conversation, a source. `network` is empty for the primary one,
+/// whose names stay as they are.
+pub(crate) fn on(network: &str, name: &str) -> String {
+    if network.is_empty() { name.to_owned() } else { format!("\0{network}\0{name}") }
 }
 
-/// The source of this network that has this name in the record; `None` if it is another's.
-pub(crate) fn source_of<'a>(network: &str, name: &'a str) -> Option<&'a str> {
+/// The network of a conversation, empty for the primary one, and what that calls it.
+pub(crate) fn split(conversation: &str) -> (&str, &str) {
+    let beside = conversation.strip_prefix(MARK).and_then(|rest| rest.split_once(MARK));
+    beside.unwrap_or(("", conversation))
+}
+
+/// What this network calls so that has this name in the record; `None` if it is another's.
+pub(crate) fn name_on<'a>(network: &str, key: &'a str) -> Option<&'a str> {
     if network.is_empty() {
-        return Some(name).filter(|name| !is_reserved(name));
+        return Some(key).filter(|name| !is_reserved(name));
     }
-    name.strip_prefix(MARK)?.strip_prefix(network)?.strip_prefix(MARK)
+    key.strip_prefix(MARK)?.strip_prefix(network)?.strip_prefix(MARK)
 }
 
 /// The scope of a network's values.
@@ -102,8 +117,8 @@ mod tests {
             cancelled(0),
             person("alice"),
             network("signal"),
-            source("", "shard 0"),
-            source("discord", "shard 0"),
+            on("", "shard 0"),
+            on("discord", "shard 0"),
         ];
         let kept = [
             "\0schedule bot::sweep",
@@ -120,15 +135,16 @@ mod tests {
             "\0discord\0shard 0",
         ];
         assert_eq!(names, kept);
-        assert!(names.iter().all(|name| !is_reserved(shown(name))));
+        assert!(names.iter().all(|name| !shown(name).contains(MARK)));
+        assert_eq!(shown(&on("discord", "42")), "discord:42");
     }
 
     #[test]
-    fn a_source_belongs_to_one_network() {
+    fn a_name_belongs_to_one_network() {
         for (network, name) in [("", "0"), ("", ""), ("discord", "0"), ("disc", "ord 0"), ("discord", "")] {
-            let kept = source(network, name);
+            let kept = on(network, name);
             for other in ["", "discord", "disc", "signal"] {
-                let found = source_of(other, &kept);
+                let found = name_on(other, &kept);
                 assert_eq!(found, (other == network).then_some(name), "{kept:?} in {other:?}");
             }
         }

@@ -1,6 +1,8 @@
 //! The running bot: from the transport through lanes and handlers back to the transport.
 
+mod primary;
 mod account;
+mod arrivals;
 mod clock;
 mod commands;
 mod foreign;
@@ -19,40 +21,40 @@ mod owned;
 mod settings;
 mod signals;
 mod driver;
+mod receiving;
 mod wire;
+mod entered;
+mod entering;
 mod opening;
+mod joining;
+mod serving;
 mod apart;
 
 use std::future::{Future, pending};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use evenkeel_guard::{Executor, Label, Task};
+use evenkeel_guard::Executor;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
 #[cfg(feature = "page")]
-use crate::console::{About, BotHandles, Console, program};
-use crate::error::{Error, Result};
+use crate::console::Console;
+use crate::error::Result;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
 use crate::moment;
 use crate::operator::{DeadLetters, Jobs, Operator, OperatorCommand};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
-use crate::transport::{AnyTransport, Limits, Transport};
+use crate::transport::{Network, Transport};
 use clock::Source;
-use leaving::let_go;
-use opening::{OpenJournal, Parts, Threads, opened};
-use owned::Owned;
+use joining::Threads;
+use opening::OpenJournal;
 use settings::Settings;
 pub(crate) use settings::guarding;
-use wire::Ends;
 
-/// How long a bot that was told to stop goes on finishing, unless told otherwise.
-const DRAIN: Duration = Duration::from_secs(25);
 /// Bytes of accepted events that may wait or run, unless told otherwise.
 const BACKLOG_BYTES: usize = 256 << 20;
 
@@ -100,7 +102,7 @@ pub async fn serve(transport: impl Transport, app: impl IntoApp) -> Result<()> {
 /// A bot with all its options, for those who need more than [`run`] and [`serve`].
 #[must_use = "a bot does nothing until `run` or `serve`"]
 pub struct Bot<J = DefaultJournal> {
-    transport: Option<AnyTransport>,
+    networks: Vec<Network>,
     app: App,
     journal: OpenJournal<J>,
     executor: Option<Executor>,
@@ -127,7 +129,7 @@ impl Bot {
         let app = app.into_app();
         let (status, questions) = Status::new();
         Self {
-            transport: None,
+            networks: Vec::new(),
             status: (status.with_specs(app.specs()), questions),
             app,
             journal: Box::new(Place::open),
@@ -150,16 +152,34 @@ impl Bot {
 }
 
 impl<J: Journal> Bot<J> {
-    /// Says on which network it is.
-    pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.transport = Some(Arc::new(transport));
+    /// Puts it on a network, beside those on which it is already. Transports share a thread and the journal; what one of them brings
+    /// holds up no other.
+    ///
+    /// One of several that cannot be opened is tried again while the bot begins with the others, and the bot goes on without one that
+    /// ends; see [`Network`] for what else can be said of it, and the guide [`networks`](crate::docs::networks).
+    ///
+    /// ```
+    /// use evenkeel::sandbox::Sandbox;
+    /// use evenkeel::transport::Network;
+    /// use evenkeel::{Bot, Router};
+    ///
+    /// let app = Router::new().command("!ping", async || "pong");
+    /// let bot = Bot::new(app).transport(Sandbox::new()).network(Network::new(Sandbox::new()).with_name("rehearsal"));
+    /// ```
+    pub fn transport(self, transport: impl Transport) -> Self {
+        self.network(Network::new(transport))
+    }
+
+    /// The same with more to say of the network.
+    pub fn network(mut self, network: Network) -> Self {
+        self.networks.push(network);
         self
     }
 
     /// Keeps the record elsewhere.
     pub fn with_journal<K: Journal>(self, journal: K) -> Bot<K> {
         Bot {
-            transport: self.transport,
+            networks: self.networks,
             app: self.app,
             journal: Box::new(|_| Ok(journal)),
             executor: self.executor,
@@ -341,108 +361,12 @@ impl<J: Journal> Bot<J> {
             Threads::Lent => self.serve_here().await,
         }
     }
-
-    /// Where it is polled, until it is told to stop.
-    async fn serve_here(mut self) -> Result<()> {
-        // Before anything else, so that a signal during a slow start stops the bot and not the process.
-        let (stop, stops) = mpsc::channel(2);
-        let executor = self.executor.get_or_insert_with(|| Executor::on_with(Handle::current(), &guarding()));
-        let _stopper = match self.shutdown.take() {
-            Some(shutdown) => {
-                Stopper::Authors(executor.spawn(&Label::new("shutdown"), signals::after(shutdown, stop)))
-            }
-            None => {
-                signals::outlive_size_limits();
-                Stopper::Signals(Owned(tokio::spawn(signals::tell(stop))))
-            }
-        };
-        self.serve_until(stops).await
-    }
-
-    /// Serves until the first message of `stops`, and gives up at the second.
-    async fn serve_until(self, mut stops: mpsc::Receiver<()>) -> Result<()> {
-        let Self {
-            transport,
-            app,
-            journal,
-            executor,
-            drain,
-            settings,
-            backlog_bytes,
-            share_bytes,
-            event_bytes,
-            status: (status, questions),
-            operator: (operator, operator_commands),
-            clock,
-            threads,
-            #[cfg(feature = "page")]
-            console,
-            #[cfg(feature = "page")]
-            bot_name,
-            ..
-        } = self;
-        let executor = executor.unwrap_or_else(|| Executor::on_with(Handle::current(), &guarding()));
-        let clock = clock.start(&executor).await;
-        let transport = transport.ok_or_else(no_transport)?;
-        let name = transport.name();
-        // Before the network is told anything: a journal in other hands ends the bot here.
-        let settings = settings.map_or_else(Settings::load, Ok)?;
-        #[cfg(feature = "page")]
-        let console = console.or_else(|| console_at(settings.console.as_ref()?));
-        settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let capabilities = foreign::caught("the transport", async { Ok(transport.capabilities()) }).await?;
-        let app = app.with_usual_handler_limit(settings.handler_limit).with_capabilities(capabilities);
-        let (place, account) = (settings.place, settings.account);
-        let told = (Arc::clone(&transport), app.specs());
-        let mut opening = Box::pin(opened(journal, place, told, account));
-        let (journal, recovered, greeting) = tokio::select! {
-            opened = &mut opening => opened?,
-            Some(()) = stops.recv() => {
-                // It may hold a journal that is still being read.
-                let_go(opening).await;
-                return Ok(());
-            }
-        };
-        tracing::info!(transport = name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
-        app.misfits().iter().for_each(|why| tracing::warn!("{why}"));
-        #[cfg(feature = "page")]
-        let _console = {
-            let about = About { name: bot_name.unwrap_or_else(program), transport: name, greeting };
-            let Operator { letters, jobs } = operator.clone();
-            let handles = BotHandles { status: status.clone(), letters, jobs };
-            Console::start(console, about, handles, journal.durability().path())?
-        };
-        let limits = Limits::new(backlog_bytes, share_bytes, event_bytes);
-        let drain = drain.unwrap_or(DRAIN);
-        let parts = Parts { transport, journal, recovered, app: app.clone(), executor, clock, limits, drain };
-        let (wire, downloads, due) = parts.join((status, operator), operator_commands, threads)?;
-        wire.run(app, Ends { questions, stops, downloads, due }).await
-    }
 }
 
 impl<J> std::fmt::Debug for Bot<J> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let transport = self.transport.as_ref().map(|transport| transport.name());
-        f.debug_struct("Bot").field("transport", &transport).field("app", &self.app).finish()
+        f.debug_struct("Bot").field("networks", &self.networks).field("app", &self.app).finish()
     }
-}
-
-fn no_transport() -> Error {
-    Error::config("the bot has no transport")
-        .with_hint("say on which network it is: `Bot::new(app()).transport(..)`")
-}
-
-/// The console of the settings. Nobody's messages wait for a page.
-#[cfg(feature = "page")]
-fn console_at(address: &str) -> Option<Console> {
-    Console::bind(address).map_err(|error| tracing::error!("no console: {}", error.chain())).ok()
-}
-
-/// Who says when the bot stops; ends with the bot.
-enum Stopper {
-    /// Both are held for their ends alone.
-    Authors(#[expect(dead_code, reason = "dropping it cancels the future")] Task),
-    Signals(#[expect(dead_code, reason = "dropping it ends the task")] Owned<()>),
 }
 
 #[cfg(test)]

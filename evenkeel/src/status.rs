@@ -27,8 +27,8 @@ pub(crate) enum Question {
     Snapshot(oneshot::Sender<Snapshot>),
     /// When it has nothing left to do.
     Idle(oneshot::Sender<()>),
-    /// What it promises.
-    Guarantees(oneshot::Sender<Guarantees>),
+    /// What it promises on the network of this name; on the first one without a name.
+    Guarantees(Option<String>, oneshot::Sender<Guarantees>),
     /// Which handlers have run for longer than this, the oldest first.
     Slow(Duration, oneshot::Sender<Vec<Arc<Progress>>>),
     /// To let the commands of this name go from quarantine, and how many there were.
@@ -93,6 +93,8 @@ pub struct Snapshot {
     pub outbox: usize,
     /// Whether the bot takes nothing more and is finishing.
     pub is_draining: bool,
+    /// The networks of the bot, in the order in which it was given them. What is counted above is the sum of all.
+    pub networks: Vec<NetworkSnapshot>,
     /// Each command that was used, by name.
     pub commands: Vec<CommandSnapshot>,
     /// Places where handlers blocked or kept a core busy, newest last.
@@ -101,6 +103,65 @@ pub struct Snapshot {
     pub quarantined: Vec<evenkeel_guard::Quarantined>,
     /// What the guard has seen and done.
     pub guard: evenkeel_guard::Counters,
+}
+
+/// One network at one moment. What is counted means the same as in [`Snapshot`].
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct NetworkSnapshot {
+    /// What the bot calls it.
+    pub name: String,
+    /// Whether it is the one whose conversations have no network's name in the journal.
+    pub is_primary: bool,
+    /// How it fares.
+    pub state: NetworkState,
+    /// Events that were handed over and not refused, those that had come before with them.
+    pub handed_over: u64,
+    /// See [`Snapshot::refused`].
+    pub refused: u64,
+    /// See [`Snapshot::refused_share`].
+    pub refused_share: u64,
+    /// See [`Snapshot::refused_large`].
+    pub refused_large: u64,
+    /// See [`Snapshot::undeliverable`].
+    pub undeliverable: u64,
+    /// See [`Snapshot::gaps`].
+    pub gaps: Gaps,
+    /// See [`Snapshot::sent`].
+    pub sent: u64,
+    /// See [`Snapshot::not_sent`].
+    pub not_sent: u64,
+    /// See [`Snapshot::unknown`].
+    pub unknown: u64,
+    /// See [`Snapshot::outbox`].
+    pub outbox: usize,
+}
+
+/// How a network fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NetworkState {
+    /// It is not open yet: it has not answered, or has refused, and is asked again. What is to be sent there waits.
+    Opening,
+    /// It is open.
+    Open,
+    /// Its source has ended: nothing more comes in, and replies still go out.
+    Ended,
+    /// It gave up receiving. Replies still go out, as far as it takes them.
+    Failed,
+}
+
+impl NetworkState {
+    /// One word for tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Open => "open",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// One command at one moment.
@@ -163,6 +224,13 @@ pub struct Gaps {
     pub total: Duration,
 }
 
+impl Gaps {
+    /// With those of another network.
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self { count: self.count + other.count, total: self.total + other.total }
+    }
+}
+
 fn as_seconds<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(span.as_secs_f64())
 }
@@ -194,14 +262,28 @@ impl Status {
         snapshot.await.ok()
     }
 
-    /// What this bot promises, with the transport and the journal that it has; `None` once it has stopped.
+    /// What this bot promises, with the transport and the journal that it has; of several networks on the first. `None` once it has
+    /// stopped.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops the question.
     pub async fn guarantees(&self) -> Option<Guarantees> {
+        self.ask_guarantees(None).await
+    }
+
+    /// The same on the network that the bot calls so; `None` also where there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the question.
+    pub async fn guarantees_on(&self, network: &str) -> Option<Guarantees> {
+        self.ask_guarantees(Some(network.to_owned())).await
+    }
+
+    async fn ask_guarantees(&self, network: Option<String>) -> Option<Guarantees> {
         let (answer, guarantees) = oneshot::channel();
-        self.questions.send(Question::Guarantees(answer)).await.ok()?;
+        self.questions.send(Question::Guarantees(network, answer)).await.ok()?;
         guarantees.await.ok()
     }
 

@@ -6,6 +6,7 @@ mod fresh;
 mod inbox;
 mod start;
 mod erased;
+mod network;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,11 +20,12 @@ use crate::error::{Error, Result};
 use crate::event::{Attachment, MessageId, ReplyToken};
 use crate::guarantee::DeliveryMode;
 use crate::reply::{Answered, Outbound};
-pub(crate) use backlog::{Backlog, Limits};
+pub(crate) use backlog::{Backlog, Backlogs, Limits};
 pub(crate) use erased::{AnyTransport, Erased};
 pub use fresh::FreshIds;
 pub(crate) use inbox::{Arrival, Due};
 pub use inbox::{Collected, Inbox, Refused};
+pub use network::Network;
 pub use start::Start;
 
 /// A network, or anything else that events come from and actions go to.

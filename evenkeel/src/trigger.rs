@@ -10,7 +10,7 @@ use crate::command::{CommandSpec, Deferral, Parameter, Parameters, TriggerKind, 
 use crate::event::spelling::is_same;
 use crate::event::{Conversation, Sender};
 use crate::retry::Retry;
-use crate::text::{clean, tidy};
+use crate::text::{clean, tidy, trim};
 
 /// What starts a handler, and what people are told about it.
 ///
@@ -213,6 +213,9 @@ impl Trigger {
     }
 
     /// Only these people (by id or alias, as [`Sender::is`] compares them) may use it; for others it does not exist.
+    ///
+    /// An id is one of the primary network. On another one somebody else may have the same: there it needs the network's name before
+    /// it, as in `discord:80351110224678912`.
     pub fn senders(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.facts.senders = Some(ids.into_iter().map(Into::into).collect());
         self
@@ -362,16 +365,45 @@ impl Facts {
 
     /// Whether this person may use it here.
     pub(crate) fn allows(&self, sender: &Sender, conversation: &Conversation) -> bool {
-        let senders = self.senders.as_ref();
-        let conversations = self.conversations.as_ref();
-        senders.is_none_or(|ids| ids.iter().any(|id| sender.is(id)))
-            && conversations.is_none_or(|ids| ids.iter().any(|id| is_same(conversation.id(), id)))
+        let network = conversation.network();
+        let is_sender = |id: &String| id_on(network, id).is_some_and(|id| sender.is(id));
+        let is_place = |id: &String| id_on(network, id).is_some_and(|id| is_same(conversation.id(), id));
+        self.senders.as_ref().is_none_or(|ids| ids.iter().any(is_sender))
+            && self.conversations.as_ref().is_none_or(|ids| ids.iter().any(is_place))
     }
+}
+
+/// The id of a list as this network has it; `None` where it is one of another network.
+fn id_on<'a>(network: &str, id: &'a str) -> Option<&'a str> {
+    if network.is_empty() {
+        return Some(id);
+    }
+    trim(id).strip_prefix(network)?.strip_prefix(':')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_of_one_network_is_nobody_on_another() {
+        let facts =
+            Trigger::command("!ban").senders(["alice", "discord:7"]).conversations(["x", "discord:x"]).facts;
+        let (here, there) = (Conversation::group("x"), Conversation::group("x").with_network("discord"));
+        for (sender, conversation, is_allowed) in [
+            ("alice", &here, true),
+            ("7", &here, false),
+            ("alice", &there, false),
+            ("7", &there, true),
+            ("7", &there.clone().with_network("disc"), false),
+        ] {
+            assert_eq!(
+                facts.allows(&Sender::new(sender), conversation),
+                is_allowed,
+                "{sender} {conversation:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_bad_pattern_panics_with_the_authors_line() {

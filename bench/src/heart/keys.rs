@@ -98,5 +98,6 @@ fn arrival(event: &Event, is_keyed: bool) -> Intake<'_> {
         replies: Vec::new(),
     };
     let dedupe = is_keyed.then(|| event.id());
+    let dedupe = dedupe.map(Cow::Borrowed);
     Intake { conversation: Cow::Borrowed(event.conversation().id()), dedupe, row }
 }

@@ -16,7 +16,7 @@ impl Lists {
     /// A short section without an `.await` in it: a std mutex is right.
     fn with<T>(&self, here: &Conversation, change: impl FnOnce(&mut Vec<String>) -> T) -> T {
         let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        change(lists.entry(here.shared_id()).or_default())
+        change(lists.entry(here.id().into()).or_default())
     }
 }
 

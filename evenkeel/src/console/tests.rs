@@ -18,7 +18,11 @@ fn console() -> (Router, watch::Sender<()>) {
 fn console_with(keys: Keys) -> (Router, watch::Sender<()>) {
     let ((status, _), (Operator { letters, jobs }, _)) = (Status::new(), Operator::new());
     let (serving, stopped) = watch::channel(());
-    let about = About { name: "shop".to_owned(), transport: "pigeons", greeting: "two of them".to_owned() };
+    let about = About {
+        name: "shop".to_owned(),
+        transport: "pigeons".to_owned(),
+        greeting: "two of them".to_owned(),
+    };
     let handles = BotHandles { status, letters, jobs };
     let window = Window { about, handles: handles.clone(), stopped };
     (router(window, handles, keys), serving)

@@ -236,7 +236,7 @@ impl Rules {
             Some(choices) => question.with_choices(choices, cx.capabilities().has_buttons),
             None => question,
         };
-        let (actions, failure) = cx.resolve(question)?;
+        let (actions, failure) = cx.resolve(question, cx.capabilities())?;
         if let Some(error) = failure {
             return Err(error);
         }

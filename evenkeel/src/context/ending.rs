@@ -60,7 +60,7 @@ impl Context {
 
     /// What is said; of what the network cannot carry, what the person hears of that.
     fn resolved(&self, reply: Reply) -> (Vec<Action>, Option<Error>) {
-        self.resolve(reply).unwrap_or_else(|misfit| Reply::failed(misfit).into_parts())
+        self.resolve(reply, self.capabilities()).unwrap_or_else(|misfit| Reply::failed(misfit).into_parts())
     }
 
     /// The first index that no action of this or an earlier attempt has.
@@ -76,7 +76,7 @@ fn too_many(promised: &[(Conversation, Action)], returned: usize) -> Option<Erro
         return None;
     }
     let mut each = HashMap::new();
-    promised.iter().for_each(|(conversation, _)| *each.entry(conversation.id()).or_insert(0) += 1);
+    promised.iter().for_each(|(conversation, _)| *each.entry(conversation.key()).or_insert(0) += 1);
     let most = each.into_values().max().unwrap_or(0).max(returned);
     let (count, limit, place) = match (most > MOST_IN_ONE, count > MOST_PROMISED) {
         (true, _) => (most, MOST_IN_ONE, " in one conversation"),

@@ -34,7 +34,8 @@ impl Context {
     pub fn reply_now(&self, reply: impl IntoReply) -> impl Future<Output = Result<MessageId>> {
         let line = Location::caller();
         async move {
-            let (actions, failure) = self.resolve(reply.into_reply()).map_err(|error| error.at(line))?;
+            let resolved = self.resolve(reply.into_reply(), self.capabilities());
+            let (actions, failure) = resolved.map_err(|error| error.at(line))?;
             if let Some(error) = failure {
                 // It is the author's own, and knows its line.
                 return Err(error);
@@ -85,7 +86,8 @@ impl Context {
         async move {
             let (answer, file) = oneshot::channel();
             let (attachment, limit_bytes) = (attachment.clone(), DOWNLOAD_LIMIT);
-            self.call.requests.download(Download { attachment, limit_bytes, answer });
+            let conversation = self.event.conversation().clone();
+            self.call.requests.download(Download { conversation, attachment, limit_bytes, answer });
             let fetched = file.await.unwrap_or_else(|_| Err(Error::new("the bot is stopping")));
             fetched.map_err(|error| error.at(line))
         }

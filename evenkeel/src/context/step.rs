@@ -83,7 +83,7 @@ impl Context {
 
     /// Keeps a value for this conversation once the handler has succeeded; `None` forgets it. The last call counts.
     pub(crate) fn remember(&self, name: &str, value: Option<Bytes>) {
-        let conversation = self.event.conversation().id().to_owned();
+        let conversation = self.event.conversation().key().to_owned();
         self.change(Entry::Remember { conversation, name: name.to_owned(), value });
     }
 
@@ -118,7 +118,7 @@ impl Context {
     /// The value that is kept for this conversation, without what this handler has promised.
     pub(crate) async fn recall(&self, name: &str) -> Result<Option<Bytes>> {
         let (answer, value) = oneshot::channel();
-        let conversation = self.event.conversation().id().to_owned();
+        let conversation = self.event.conversation().key().to_owned();
         self.request(HandlerRequest::Recall { conversation, name: name.to_owned(), answer });
         let _unhurried = self.unhurried();
         value.await.map_err(|_| Error::new("the bot is stopping"))

@@ -210,7 +210,7 @@ impl Attempts {
     /// An event that has its lane waits until fewer replies wait in its conversation.
     pub(super) fn set_aside(&mut self, sequence: u64, now: Now) {
         if let Some(in_flight) = self.in_flight.get(&sequence) {
-            let conversation = in_flight.event.conversation().shared_id();
+            let conversation = in_flight.event.conversation().shared_key();
             self.set_aside.entry(conversation).or_default().push(sequence);
             self.lanes.rest(&in_flight.lane, now.elapsed);
         }
@@ -268,7 +268,7 @@ impl Attempts {
     /// The conversation in which an event that has its lane will have replies; nothing for a handler that goes on.
     pub(super) fn begins_in(&self, sequence: u64) -> Option<&str> {
         let in_flight = self.in_flight.get(&sequence).filter(|in_flight| in_flight.resumes.is_none())?;
-        Some(in_flight.event.conversation().id())
+        Some(in_flight.event.conversation().key())
     }
 
     /// Whether a handler runs for this event, or waits for somebody.

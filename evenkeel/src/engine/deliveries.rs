@@ -9,67 +9,76 @@
 
 mod brake;
 mod throttle;
+mod network;
 mod notices;
+mod stranded;
 mod ending;
 mod recovering;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Continuation;
 use super::delivery::{Delivery, Origin, is_best_effort};
 use super::effects::Effects;
-use super::lanes::Lanes;
 use super::port::{Now, Output, Policy, ReplyCounters};
 use super::request::Confirmation;
 use super::timers::{Key, Timer, key};
 use crate::error::Error;
 use crate::journal::{CompletedEffect, Entry, ReplyEntry};
 use crate::reply::Outbound;
+use crate::reserved;
 use brake::{Brake, Weight};
+use network::Network;
 use notices::Notices;
-use throttle::Throttle;
-
-/// If most sends hang, this many times the number that the transport wants at once may be on their way.
-const SENDS_BOUND: usize = 32;
-/// Replies that may wait in one conversation before its handlers wait, too.
-const REPLIES_EACH: usize = 1_024;
-/// Beyond this many in all, only conversations in which none waits go on.
-const REPLIES: usize = 65_536;
-/// Beyond this many in all, nothing starts.
-const REPLIES_BOUND: usize = 2 * REPLIES;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Deliveries {
-    policy: Policy,
-    /// Replies in order; the ones at the heads of their conversations are being sent, or are postponed.
-    outbox: Lanes<Delivery>,
+    /// Few: each is found by looking at all.
+    networks: Vec<Network>,
     /// Replies of events that are not done, and the handlers that wait to hear of them.
     outstanding: HashMap<Key, Vec<Confirmation>>,
     /// Replies that wait to be sent again, with their conversations held up.
     postponed: HashMap<Key, Delivery>,
-    /// Those of the postponed whose time has come, which go before others once the network lets the account send.
-    due_again: VecDeque<Key>,
-    throttle: Throttle,
     notices: Notices,
+    has_brake: bool,
     brake: Brake,
-    counters: ReplyCounters,
+    /// Dead letters of networks on which the bot is not.
+    nowhere: u64,
 }
 
 impl Deliveries {
     pub(super) fn new(policy: Policy) -> Self {
         Self {
-            outbox: Lanes::new(policy.sends, policy.sends.saturating_mul(SENDS_BOUND)),
+            networks: policy.networks.into_iter().map(Network::new).collect(),
             outstanding: HashMap::new(),
             postponed: HashMap::new(),
-            due_again: VecDeque::new(),
-            throttle: Throttle::default(),
             notices: Notices::default(),
+            has_brake: policy.has_brake,
             brake: Brake::default(),
-            counters: ReplyCounters::default(),
-            policy,
+            nowhere: 0,
+        }
+    }
+
+    /// Whether the bot is on the network of this name in the record.
+    pub(super) fn is_on(&self, network: &str) -> bool {
+        self.network(network).is_some()
+    }
+
+    fn network(&self, key: &str) -> Option<&Network> {
+        self.networks.iter().find(|network| *network.policy().key == *key)
+    }
+
+    fn network_mut(&mut self, key: &str) -> Option<&mut Network> {
+        self.networks.iter_mut().find(|network| *network.policy().key == *key)
+    }
+
+    /// From now on something can be sent on this network.
+    pub(super) fn opened(&mut self, network: &str) {
+        if let Some(network) = self.network_mut(network) {
+            network.open();
         }
     }
 
@@ -108,23 +117,33 @@ impl Deliveries {
 
     /// What becomes of a reply, if it is one of too many. What a job says comes by the clock, and is no answer.
     fn weigh(&mut self, outbound: &Outbound, origin: Option<Origin<'_>>, now: Now) -> Weight {
-        let asker = origin.and_then(|origin| origin.asker).filter(|_| self.policy.has_brake);
+        let asker = origin.and_then(|origin| origin.asker).filter(|_| self.has_brake);
         let Some((asker, asked)) = asker else { return Weight::Free };
         self.brake.weigh(outbound, asker, asked, now.elapsed)
     }
 
     fn keep(&mut self, delivery: Delivery, now: Now, effects: &mut Effects) {
-        let lane = delivery.outbound.conversation.shared_id();
-        if is_best_effort(&delivery.outbound.action) {
+        let lane = delivery.outbound.conversation.shared_key();
+        let is_notice = is_best_effort(&delivery.outbound.action);
+        let Some(network) = self.network_mut(delivery.outbound.conversation.network()) else {
+            if !is_notice {
+                self.strand(delivery, now, effects);
+            }
+            return;
+        };
+        if is_notice {
             // One that waits for the end of a limit would be a lie.
-            if self.throttle.is_open() {
-                self.notify(lane, delivery, now, effects);
+            if network.is_open() {
+                match network.is_free(&lane) {
+                    true => effects.output(Output::Notify(delivery)),
+                    // It waits until the replies before it have left.
+                    false => self.notices.keep(lane, delivery, now.elapsed),
+                }
             }
             return;
         }
+        let begins = delivery.held_until.is_none() && network.start(&lane, now);
         self.notices.forget(&lane);
-        let may_begin = delivery.held_until.is_none() && self.throttle.is_open();
-        let begins = may_begin && self.outbox.start(&lane, now.elapsed);
         if begins {
             let Delivery { outbound, command, .. } = delivery;
             let promise = Entry::Promise { outbound, command: command.to_string(), begins };
@@ -132,15 +151,14 @@ impl Deliveries {
         } else {
             let (outbound, command) = (delivery.outbound.clone(), delivery.command.to_string());
             effects.append(Entry::Promise { outbound, command, begins });
-            self.outbox.push(lane, delivery);
+            self.push(lane, delivery);
         }
     }
 
-    /// Begins with a best-effort action, or keeps it until the replies before it have left.
-    fn notify(&mut self, conversation: Arc<str>, notice: Delivery, now: Now, effects: &mut Effects) {
-        match self.outbox.is_free(&conversation) {
-            true => effects.output(Output::Notify(notice)),
-            false => self.notices.keep(conversation, notice, now.elapsed),
+    /// A reply waits for its turn.
+    fn push(&mut self, lane: Arc<str>, delivery: Delivery) {
+        if let Some(network) = self.network_mut(delivery.outbound.conversation.network()) {
+            network.push(lane, delivery);
         }
     }
 
@@ -191,33 +209,34 @@ impl Deliveries {
 
     /// A pause is over: the reply is sent again once the network lets the account send.
     pub(super) fn resend(&mut self, key: Key) {
-        self.due_again.push_back(key);
+        let Some(delivery) = self.postponed.get(&key) else { return };
+        let network = delivery.outbound.conversation.clone();
+        if let Some(network) = self.network_mut(network.network()) {
+            network.is_due(key);
+        }
     }
 
-    /// Sends what has its turn, as far as the network lets the account send.
+    /// Sends what has its turn, as far as its network lets the account send.
     pub(super) fn advance(&mut self, now: Now, effects: &mut Effects) {
-        while self.throttle.allows(now.elapsed) {
-            if let Some(key) = self.due_again.pop_front() {
-                if let Some(delivery) = self.postponed.remove(&key) {
-                    self.outbox.wake(&delivery.outbound.conversation.shared_id(), now.elapsed);
-                    self.send(delivery, now, effects);
-                }
-                continue;
+        for index in 0..self.networks.len() {
+            while let Some(network) = self.networks.get_mut(index)
+                && let Some(delivery) = network.next(&mut self.postponed, now)
+            {
+                self.send(delivery, index, now, effects);
             }
-            let Some((_, delivery)) = self.outbox.next(now.elapsed) else { return };
-            self.send(delivery, now, effects);
         }
     }
 
     /// A reply has its turn.
-    fn send(&mut self, mut delivery: Delivery, now: Now, effects: &mut Effects) {
+    fn send(&mut self, mut delivery: Delivery, index: usize, now: Now, effects: &mut Effects) {
         if let Some(until) = delivery.held_until.take().filter(|until| *until > now.elapsed) {
             return self.hold_back(delivery, until.saturating_sub(now.elapsed), now, effects);
         }
-        self.throttle.begins(key(delivery.outbound.key));
+        let Some(network) = self.networks.get_mut(index) else { return };
+        network.begins(key(delivery.outbound.key));
         // Where a repetition would be read twice and is not wanted, a power cut must not undo this.
-        let sending =
-            Entry::Reply(delivery.outbound.key, ReplyEntry::Sending { is_lazy: self.policy.may_resend() });
+        let is_lazy = network.policy().may_resend();
+        let sending = Entry::Reply(delivery.outbound.key, ReplyEntry::Sending { is_lazy });
         effects.append_then(sending, Continuation::Send(Box::new(delivery)));
     }
 
@@ -225,43 +244,49 @@ impl Deliveries {
     fn hold_back(&mut self, delivery: Delivery, wait: Duration, now: Now, effects: &mut Effects) {
         let send_key = delivery.outbound.key;
         effects.append(Entry::Reply(send_key, ReplyEntry::Postpone { due_ms: now.due_ms(wait) }));
-        self.outbox.rest(&delivery.outbound.conversation.shared_id(), now.elapsed);
+        let conversation = &delivery.outbound.conversation;
+        if let Some(network) = self.network_mut(conversation.network()) {
+            network.rest(&conversation.shared_key(), now);
+        }
         effects.set_timer(now.elapsed.saturating_add(wait), Timer::Resend(key(send_key)));
         self.postponed.insert(key(send_key), delivery);
     }
 
-    /// Whether so few replies wait that handlers may start.
+    /// Whether so few replies wait on some network that handlers may start.
     pub(super) fn has_room(&self) -> bool {
-        self.outbox.len() < REPLIES_BOUND
+        self.networks.iter().any(Network::has_room)
     }
 
     /// Whether something may start whose replies go to this conversation.
     pub(super) fn has_room_in(&self, conversation: &str) -> bool {
-        if self.outbox.len() >= REPLIES {
-            return self.outbox.is_free(conversation);
-        }
-        self.outbox.behind(conversation) < REPLIES_EACH
+        let (network, _) = reserved::split(conversation);
+        self.network(network).is_none_or(|network| network.has_room_in(conversation))
     }
 
     /// How many replies are not sent.
     pub(super) fn len(&self) -> usize {
-        self.outbox.len()
+        self.networks.iter().map(Network::len).sum()
+    }
+
+    /// How many of them are to be sent on this network.
+    pub(super) fn len_on(&self, network: &str) -> usize {
+        self.network(network).map_or(0, Network::len)
     }
 
     /// Whether all replies are sent or given up.
     pub(super) fn is_empty(&self) -> bool {
-        self.outbox.is_empty()
+        self.networks.iter().all(Network::is_empty)
     }
 
     /// Whether a reply is on its way.
     pub(super) fn is_sending(&self) -> bool {
-        self.outbox.running() > self.postponed.len()
+        let running: usize = self.networks.iter().map(Network::running).sum();
+        running > self.postponed.len()
     }
 
-    /// When there may be a slot for another send although nothing has ended. There is none while the network limits the
-    /// account, nor while one that is on its way looks whether it still does.
+    /// When there may be a slot for another send although nothing has ended.
     pub(super) fn next_look(&self, now: Now) -> Option<Duration> {
-        self.outbox.next_look().filter(|_| self.throttle.allows(now.elapsed))
+        self.networks.iter().filter_map(|network| network.next_look(now)).min()
     }
 
     /// Apologies that were withheld, and replies that had to wait because they looked like a loop.
@@ -269,8 +294,15 @@ impl Deliveries {
         self.brake.braked()
     }
 
+    /// What became of the replies of all networks.
     pub(super) fn counters(&self) -> ReplyCounters {
-        self.counters
+        let nowhere = ReplyCounters { dead: self.nowhere, ..ReplyCounters::default() };
+        self.networks.iter().fold(nowhere, |sum, network| sum.with(network.counters()))
+    }
+
+    /// The same of one.
+    pub(super) fn counters_on(&self, network: &str) -> ReplyCounters {
+        self.network(network).map(Network::counters).unwrap_or_default()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ready::Ready;
 use super::slots::Slots;
 
 /// Ordered queues, one for each key that has work. Handlers run by it, and so do sends.
@@ -13,8 +14,7 @@ use super::slots::Slots;
 pub(super) struct Lanes<T> {
     /// Each key that runs or is ready.
     lanes: HashMap<Arc<str>, Lane<T>>,
-    /// Heads of lanes whose turn has come, in order.
-    ready: VecDeque<(Arc<str>, T)>,
+    ready: Ready<T>,
     running: usize,
     waiting: usize,
     slots: Slots,
@@ -42,7 +42,7 @@ impl<T> Lanes<T> {
     /// At most `limit` keys run at once, those that hang not counted, and `bound` in all; the others wait for a slot.
     pub(super) fn new(limit: usize, bound: usize) -> Self {
         let slots = Slots::new(limit, bound);
-        Self { lanes: HashMap::new(), ready: VecDeque::new(), running: 0, waiting: 0, slots }
+        Self { lanes: HashMap::new(), ready: Ready::default(), running: 0, waiting: 0, slots }
     }
 
     /// Puts an item at the end of its lane.
@@ -53,7 +53,7 @@ impl<T> Lanes<T> {
             return;
         }
         self.lanes.insert(Arc::clone(&key), Lane::default());
-        self.ready.push_back((key, item));
+        self.ready.push(key, item);
     }
 
     /// Takes an idle lane for an item that is nowhere else, if there is a slot. [`Self::finish`] must follow.
@@ -115,7 +115,7 @@ impl<T> Lanes<T> {
             return None;
         }
         let slot = self.slots.take(now)?;
-        let (key, item) = self.ready.pop_front()?;
+        let (key, item) = self.ready.pop()?;
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.slot = Some(slot);
         }
@@ -130,7 +130,7 @@ impl<T> Lanes<T> {
         match self.lanes.get_mut(key).and_then(|lane| lane.behind.pop_front()) {
             Some(item) => {
                 self.waiting -= 1;
-                self.ready.push_back((Arc::clone(key), item));
+                self.ready.push(Arc::clone(key), item);
             }
             None => {
                 self.lanes.remove(key);

@@ -1,11 +1,12 @@
 //! What the engine is told, and what it says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Attempt, HandlerOutcome};
 use super::delivery::Delivery;
 use super::request::HandlerRequest;
-use crate::event::ReplyToken;
+use crate::event::{Conversation, ReplyToken};
 use crate::guarantee::OnUnknown;
 use crate::journal::{Dead, Written};
 use crate::operator::OperatorCommand;
@@ -44,8 +45,10 @@ pub(crate) enum Input {
     Asked(HandlerRequest),
     /// A send has ended.
     Delivered(Delivery, Result<Sent, SendError>),
-    /// A best-effort action has ended.
-    Notified(Result<Sent, SendError>),
+    /// A best-effort action has ended on the network of this name in the record.
+    Notified(Arc<str>, Result<Sent, SendError>),
+    /// From now on something can be sent on the network of this name in the record.
+    Opened(Arc<str>),
     /// Time has passed.
     Ticked,
     /// The operator wants something of dead letters or of jobs.
@@ -65,8 +68,9 @@ pub(crate) enum Output {
     Notify(Delivery),
     /// Tell the author of a dead letter.
     Died(Box<Dead>),
-    /// Tell the network, which has given this to an event, that the event has ended: with something that was promised, or without.
-    Ended(ReplyToken, Ended),
+    /// Tell the network of this conversation, which has given this to an event there, that the event has ended: with something that was
+    /// promised, or without.
+    Ended(Conversation, ReplyToken, Ended),
 }
 
 /// How an event has ended that has a token.
@@ -88,15 +92,11 @@ impl Ended {
 }
 
 /// How the author wants the bot to be, as far as the engine is concerned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Policy {
-    /// Whether the network recognizes a reply that is sent twice.
-    pub(crate) is_idempotent: bool,
-    pub(crate) on_unknown: OnUnknown,
+    pub(crate) networks: Vec<NetworkPolicy>,
     /// Whether what is said again and again is slowed down.
     pub(crate) has_brake: bool,
-    /// How many sends the network wants at once.
-    pub(crate) sends: usize,
     /// Seeds the pauses between attempts.
     pub(crate) seed: u64,
     /// While this many bytes of events are in memory, no more is loaded of what an earlier run left.
@@ -108,10 +108,8 @@ pub(crate) struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            is_idempotent: false,
-            on_unknown: OnUnknown::default(),
+            networks: vec![NetworkPolicy::default()],
             has_brake: true,
-            sends: 256,
             seed: 0,
             recovered_bytes: usize::MAX,
             gathers: true,
@@ -119,7 +117,33 @@ impl Default for Policy {
     }
 }
 
-impl Policy {
+/// One of the networks that a bot is on.
+#[derive(Clone, Debug)]
+pub(crate) struct NetworkPolicy {
+    /// Its name in the record: empty for the primary one.
+    pub(crate) key: Arc<str>,
+    /// Whether it recognizes a reply that is sent twice.
+    pub(crate) is_idempotent: bool,
+    pub(crate) on_unknown: OnUnknown,
+    /// How many sends it wants at once.
+    pub(crate) sends: usize,
+    /// Whether something can be sent from the beginning; otherwise from [`Input::Opened`] on.
+    pub(crate) is_open: bool,
+}
+
+impl Default for NetworkPolicy {
+    fn default() -> Self {
+        Self {
+            key: Arc::from(""),
+            is_idempotent: false,
+            on_unknown: OnUnknown::default(),
+            sends: 256,
+            is_open: true,
+        }
+    }
+}
+
+impl NetworkPolicy {
     /// Whether a reply that may have arrived is sent again.
     pub(super) fn may_resend(&self) -> bool {
         self.is_idempotent || self.on_unknown == OnUnknown::Resend
@@ -152,6 +176,18 @@ pub(crate) struct ReplyCounters {
     pub(crate) unknown: u64,
     /// Dead letters.
     pub(crate) dead: u64,
+}
+
+impl ReplyCounters {
+    /// With those of another network.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            not_sent: self.not_sent + other.not_sent,
+            unknown: self.unknown + other.unknown,
+            dead: self.dead + other.dead,
+        }
+    }
 }
 
 /// How much is there to be done.

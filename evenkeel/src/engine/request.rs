@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Result;
-use crate::event::{Attachment, Event, MessageId};
+use crate::event::{Attachment, Conversation, Event, MessageId};
 use crate::journal::Job;
 use crate::reply::Outbound;
 
@@ -85,6 +85,8 @@ impl HandlerRequest {
 /// A file that a handler wants.
 #[derive(Debug)]
 pub(crate) struct Download {
+    /// Where it came in: its network has it.
+    pub(crate) conversation: Conversation,
     pub(crate) attachment: Attachment,
     pub(crate) limit_bytes: usize,
     /// The handler holds the other end. Once it is gone, the download is given up.

@@ -36,11 +36,13 @@ pub enum Reason {
     /// The network limits the account: it refused the reply, or nobody knows whether it took it. An event whose handler
     /// failed for that reason has it, too.
     RateLimited,
+    /// The bot is not on its network any more, or was started without it.
+    NoNetwork,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Failed,
         Self::Panicked,
         Self::Poison,
@@ -50,6 +52,7 @@ impl Reason {
         Self::Unknown,
         Self::Parked,
         Self::RateLimited,
+        Self::NoNetwork,
     ];
 
     /// One word for tables and options.
@@ -64,6 +67,7 @@ impl Reason {
             Self::Unknown => "unknown",
             Self::Parked => "parked",
             Self::RateLimited => "rate_limited",
+            Self::NoNetwork => "no_network",
         }
     }
 }

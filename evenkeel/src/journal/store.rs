@@ -31,7 +31,7 @@ pub struct Intake<'a> {
     pub conversation: Cow<'a, str>,
     /// By what an event or a reply is known when it comes once more: the store keeps a hash of it, for as long as it promises.
     /// `None` for what is always new, and for jobs, which are known by their names, and commands.
-    pub dedupe: Option<&'a str>,
+    pub dedupe: Option<Cow<'a, str>>,
     /// What it is.
     pub row: NewRow<'a>,
 }

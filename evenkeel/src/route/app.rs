@@ -14,7 +14,6 @@ use super::found::{Call, Routes};
 use super::limited::{LIMIT, limited};
 use super::matcher::Matcher;
 use crate::breaker::Breakers;
-use crate::capability::Capabilities;
 use crate::command::CommandSpec;
 use crate::context::{Context, IsCommand, Tools, judge};
 use crate::engine::{Attempt, Ending, HandlerOutcome, HandlerRequests, IsConcurrent, JobBody};
@@ -24,6 +23,7 @@ use crate::guarantee::OnUnknown;
 use crate::journal::store::EventId;
 use crate::journal::{Dead, Reason};
 use crate::limit::RateLimit;
+use crate::networks::Networks;
 use crate::progress::Progress;
 use crate::reply::{BUSY, Reply};
 use crate::retry::Retry;
@@ -103,9 +103,9 @@ impl App {
         }
     }
 
-    /// On a network that can carry this.
-    pub(crate) fn with_capabilities(self, capabilities: Capabilities) -> Self {
-        self.with_tools(|tools| tools.capabilities = capabilities)
+    /// On these networks.
+    pub(crate) fn with_networks(self, networks: Networks) -> Self {
+        self.with_tools(|tools| tools.networks = networks)
     }
 
     /// What is done with a reply when nobody knows whether it arrived; [`OnUnknown::Dead`] unless told.

@@ -1,39 +1,112 @@
-//! A journal belongs to one account: what one has promised never leaves from another.
+//! Whose a journal is: of one account of each network. What one has promised never leaves from another.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::primary;
 use crate::error::Result;
 use crate::journal::{Answer, Entry, Journal, Query, owner};
+use crate::reserved;
 
-/// Looks whose journal it is. Answers whether it is to become this account's, by [`keep`]: it is nobody's, or `granted` names the
-/// account.
-pub(super) async fn check(
-    journal: &mut impl Journal,
-    account: Option<&str>,
-    granted: Option<&str>,
-) -> Result<bool> {
-    let recall = Entry::Query(Query::Recall { conversation: String::new(), name: owner::NAME.to_owned() });
-    let answers = journal.write(vec![recall]).await?.into_answers();
-    let kept = answers.into_iter().next().and_then(|answer| match answer {
-        Answer::Recalled(kept) => kept,
-        _ => None,
-    });
-    owner::check(kept.as_deref(), account, granted)?;
-    Ok(kept.as_deref() != account.map(str::as_bytes))
+/// What the journal is asked about.
+pub(super) struct Claim {
+    /// What the bot calls its networks,
+    pub(super) names: Vec<String>,
+    /// and its account on each of them, where that has one.
+    pub(super) accounts: Vec<Option<String>>,
+    /// The account that the journal is to belong to from now on.
+    pub(super) granted: Option<String>,
+    /// The network that is to be the primary one.
+    pub(super) chosen: Option<String>,
+    /// Whether nothing was ever kept in the journal.
+    pub(super) is_fresh: bool,
 }
 
-/// Makes it this account's, once the network has let that in: one that was mistyped leaves no trace.
-pub(super) async fn keep(journal: &mut impl Journal, account: Option<&str>) -> Result<()> {
-    let value = account.map(|account| Bytes::copy_from_slice(account.as_bytes()));
-    let remember = Entry::Remember { conversation: String::new(), name: owner::NAME.to_owned(), value };
-    journal.write(vec![remember]).await?;
+/// What came of it.
+pub(super) struct Claimed {
+    /// The name of each network in the record: empty for the primary one.
+    pub(super) keys: Vec<Arc<str>>,
+    /// What is to be kept once a network has let its account in.
+    pub(super) primary: Option<Kept>,
+    pub(super) accounts: Vec<Option<Kept>>,
+}
+
+/// A value that is to be kept: its name, and what it says.
+pub(super) type Kept = (String, String);
+
+/// Looks which network is the primary one, and whose the journal is.
+///
+/// # Errors
+///
+/// Where nobody knows that, or it is somebody else's.
+pub(super) async fn check(journal: &mut impl Journal, claim: &Claim) -> Result<Claimed> {
+    let names = [primary::NAME, owner::NAME].map(str::to_owned);
+    let kept = recall(journal, names.into()).await?;
+    let [kept, owner] = kept.try_into().unwrap_or_default();
+    let is_fresh = claim.is_fresh && owner.is_none();
+    let kept = kept.as_deref().map(String::from_utf8_lossy);
+    let chosen = claim.chosen.as_deref();
+    let primary = primary::find(&claim.names, kept.as_deref(), chosen, is_fresh)?;
+    let key = |name: &String| Arc::from(if *name == primary { "" } else { name.as_str() });
+    let keys: Vec<Arc<str>> = claim.names.iter().map(key).collect();
+    let owners: Vec<_> = keys.iter().map(|key| reserved::on(key, owner::NAME)).collect();
+    let kept_owners = recall(journal, owners.clone()).await?;
+    let mut accounts = Vec::new();
+    for ((owner, account), name) in kept_owners.iter().zip(&claim.accounts).zip(owners) {
+        owner::check(owner.as_deref(), account.as_deref(), claim.granted.as_deref())?;
+        let is_new = owner.as_deref() != account.as_deref().map(str::as_bytes);
+        accounts.push(account.clone().filter(|_| is_new).map(|account| (name, account)));
+    }
+    let primary = kept.is_none().then(|| (primary::NAME.to_owned(), primary));
+    Ok(Claimed { keys, primary, accounts })
+}
+
+async fn recall(journal: &mut impl Journal, names: Vec<String>) -> Result<Vec<Option<Bytes>>> {
+    let query = |name| Entry::Query(Query::Recall { conversation: String::new(), name });
+    let answers = journal.write(names.into_iter().map(query).collect()).await?.into_answers();
+    let kept = |answer| match answer {
+        Answer::Recalled(kept) => kept,
+        _ => None,
+    };
+    Ok(answers.into_iter().map(kept).collect())
+}
+
+/// Keeps this, once the network has let the account in: one that was mistyped leaves no trace.
+pub(super) async fn keep(journal: &mut impl Journal, kept: impl IntoIterator<Item = Kept>) -> Result<()> {
+    let entries: Vec<_> = kept.into_iter().map(|(name, value)| remember(name, value)).collect();
+    if !entries.is_empty() {
+        journal.write(entries).await?;
+    }
     Ok(())
+}
+
+fn remember(name: String, value: String) -> Entry {
+    Entry::Remember { conversation: String::new(), name, value: Some(Bytes::from(value)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::journal::memory::MemoryJournal;
+
+    /// Of a bot on these networks, with these accounts there.
+    fn claim(networks: &[(&str, Option<&str>)], granted: Option<&str>) -> Claim {
+        Claim {
+            names: networks.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            accounts: networks.iter().map(|(_, account)| account.map(str::to_owned)).collect(),
+            granted: granted.map(str::to_owned),
+            chosen: None,
+            is_fresh: true,
+        }
+    }
+
+    async fn start(journal: &mut MemoryJournal, claim: &Claim) -> Result<Claimed> {
+        let claimed = check(journal, claim).await?;
+        let kept = claimed.primary.iter().chain(claimed.accounts.iter().flatten());
+        keep(journal, kept.cloned()).await.expect("memory keeps it");
+        Ok(claimed)
+    }
 
     #[tokio::test]
     async fn a_journal_belongs_to_the_first_account_that_is_named_to_it() {
@@ -49,15 +122,26 @@ mod tests {
             (Some("signal b"), Some("signal b"), true),
             (Some("signal a"), Some("signal b"), false),
         ] {
-            let claimed = check(&mut journal, account, granted).await;
+            let claimed = start(&mut journal, &claim(&[("signal", account)], granted)).await;
             assert_eq!(claimed.is_ok(), is_fine, "{account:?} {granted:?}");
-            if let Ok(true) = claimed {
-                keep(&mut journal, account).await.expect("memory keeps it");
-            }
             if let (Err(error), Some(account)) = (claimed, account) {
                 let grant = format!("`EVENKEEL_JOURNAL_ACCOUNT={account}`");
                 assert!(error.hint().is_some_and(|hint| hint.contains(&grant)), "{error:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn each_network_has_its_account_and_the_primary_one_stays_it() {
+        let mut journal = MemoryJournal::default();
+        let keys = |claimed: Result<Claimed>| claimed.expect("it is its own").keys;
+        let signal = ("signal", Some("s"));
+        assert_eq!(keys(start(&mut journal, &claim(&[signal], None)).await), ["".into()]);
+        let both = claim(&[("discord", Some("d")), signal], None);
+        assert_eq!(keys(start(&mut journal, &both).await), ["discord".into(), "".into()]);
+        let alone = claim(&[("discord", Some("d"))], None);
+        assert_eq!(keys(start(&mut journal, &alone).await), ["discord".into()]);
+        let other = claim(&[("discord", Some("e")), signal], None);
+        assert!(start(&mut journal, &other).await.is_err(), "another account of the second network");
     }
 }

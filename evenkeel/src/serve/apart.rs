@@ -7,8 +7,8 @@ use std::future::Future;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+use super::joining::Threads;
 use super::leaving::GRACE;
-use super::opening::Threads;
 use super::settings::{Guard, Settings};
 use super::{Bot, foreign};
 use crate::error::{Error, Result};

@@ -103,6 +103,11 @@ impl Core {
         inputs.into_iter().try_for_each(|input| self.engine.step(input, now))
     }
 
+    /// From now on something can be sent on this network.
+    pub(super) fn opened(&mut self, network: Arc<str>, now: Now) -> Result<()> {
+        self.engine.step(Input::Opened(network), now)
+    }
+
     /// These came out of the inbox.
     pub(super) fn arrived(&mut self, arrivals: impl IntoIterator<Item = Arrival>, now: Now) -> Result<()> {
         for arrival in arrivals {
@@ -162,8 +167,8 @@ impl Core {
             }
             SendEnd::Notified(ended) => {
                 self.notices -= 1;
-                if let Some(result) = ended {
-                    self.engine.step(Input::Notified(result), now)?;
+                if let Some((network, result)) = ended {
+                    self.engine.step(Input::Notified(network, result), now)?;
                 }
             }
             SendEnd::TakenBack(delivery) => self.engine.take_back(&delivery),

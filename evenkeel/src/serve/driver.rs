@@ -25,7 +25,7 @@ use crate::journal::{Dead, Journal};
 use crate::progress::Progress;
 use crate::route::App;
 use crate::schedule::{Reading, SteadyClock, Step};
-use crate::transport::Backlog;
+use crate::transport::Backlogs;
 pub(super) use turn::Inputs;
 
 /// Calls of the author's hook that may be under way; it is not told of what comes while they are.
@@ -37,7 +37,7 @@ pub(super) struct Driver<J: Journal> {
     pub(super) journal: J,
     pub(super) app: App,
     pub(super) executor: Executor,
-    pub(super) backlog: Arc<Backlog>,
+    pub(super) backlogs: Backlogs,
     pub(super) clock: WallClock,
     pub(super) requests: HandlerRequests,
     /// Bounded by the handlers that run: each reports once.

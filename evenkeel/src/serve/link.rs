@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Delivery, Ended};
 use crate::error::{Error, Result};
-use crate::event::ReplyToken;
+use crate::event::{Conversation, ReplyToken};
 use crate::journal::Interrupt;
 use crate::transport::{SendError, Sent};
 
@@ -24,6 +25,8 @@ use crate::transport::{SendError, Sent};
 pub(super) enum ToDriver {
     /// Something that was to be sent has ended one way or the other.
     Sent(SendEnd),
+    /// From now on something can be sent on the network of this name in the record.
+    Opened(Arc<str>),
     /// Somebody waits until there is nothing to do.
     Idle(oneshot::Sender<()>),
     /// The bot is to stop within this time: take nothing new up.
@@ -39,8 +42,8 @@ pub(super) enum ToDriver {
 /// How something ended that was to be sent.
 pub(super) enum SendEnd {
     Delivered(Delivery, std::result::Result<Sent, SendError>),
-    /// A best-effort action has ended, or was let go.
-    Notified(Option<std::result::Result<Sent, SendError>>),
+    /// A best-effort action has ended on the network of this name in the record, or was let go.
+    Notified(Option<(Arc<str>, std::result::Result<Sent, SendError>)>),
     /// It certainly was not sent: the bot ends.
     TakenBack(Delivery),
 }
@@ -49,8 +52,8 @@ pub(super) enum SendEnd {
 pub(super) enum ToWire {
     Send(Delivery),
     Notify(Delivery),
-    /// An event has ended that has this.
-    Ended(ReplyToken, Ended),
+    /// An event of this conversation has ended that has this.
+    Ended(Conversation, ReplyToken, Ended),
     /// What ran is cancelled, and nothing more is to be sent: the bot was told to end, or has nothing left to do.
     Cut,
     /// The journal has all that it has to know, and is closed now.

@@ -69,6 +69,8 @@ pub(super) struct Settings {
     pub(super) place: Place,
     /// The account that the journal is to belong to from now on.
     pub(super) account: Option<String>,
+    /// The network that is to be the primary one of the journal.
+    pub(super) primary: Option<String>,
     /// What to say of the settings once there is a log.
     pub(super) warnings: Vec<String>,
     /// The address of the console, if there is to be one.
@@ -106,6 +108,8 @@ impl Settings {
         let place = Place::read(&mut settings);
         let account = settings
             .optional("EVENKEEL_JOURNAL_ACCOUNT", "..", |account| Ok::<_, String>(account.to_owned()));
+        let primary = settings
+            .optional("EVENKEEL_PRIMARY_NETWORK", "signal", |network| Ok::<_, String>(network.to_owned()));
         // Read in any case: anyone who sets it wants to see it.
         #[cfg(feature = "page")]
         let console = settings.optional("EVENKEEL_CONSOLE", "127.0.0.1:4243", console);
@@ -123,6 +127,7 @@ impl Settings {
             allow,
             place,
             account,
+            primary,
             warnings,
             #[cfg(feature = "page")]
             console,

@@ -1,40 +1,31 @@
-//! The wire thread's loop: it carries out what the engine says on the network, and tells the driver how that went.
+//! The wire thread's loop: it carries out what the engine says on the networks, and tells the driver how that went.
 //!
 //! It runs no author's code, waits for no disk, and holds the engine's lock for a moment when somebody asks how the bot is.
 
 mod answering;
 mod deferring;
 mod downloads;
-mod ending;
 mod notices;
+mod edge;
+mod ending;
 mod turn;
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_guard::Executor;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-use self::deferring::Deferring;
-use self::downloads::Downloads;
+pub(super) use self::edge::{Beside, Edge, Edges};
 use self::ending::Cut;
-use self::notices::Notices;
 use super::core::Shared;
 use super::foreign;
 use super::link::{Link, ToDriver};
-use crate::command::CommandSpec;
+use super::receiving::Opened;
 use crate::engine::Download;
 use crate::error::Result;
-use crate::guarantee::Guarantees;
 use crate::route::App;
 use crate::status::Question;
-use crate::transport::{AnyTransport, Backlog, Due};
-
-/// A transport that receives; it ends when the transport gives up.
-pub(super) type Receiving = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+use crate::transport::Due;
 
 /// The channels that end at the wire.
 pub(super) struct Ends {
@@ -42,44 +33,31 @@ pub(super) struct Ends {
     /// One message for each request to stop: the first drains, the second ends at once.
     pub(super) stops: mpsc::Receiver<()>,
     pub(super) downloads: mpsc::UnboundedReceiver<Download>,
-    /// Answers that the network wants in time. Bounded by the events that are handed over.
+    /// Answers that the networks want in time. Bounded by the events that are handed over.
     pub(super) due: mpsc::UnboundedReceiver<Due>,
+    /// Networks that were not open when the bot began. Bounded by the networks.
+    pub(super) opened: mpsc::UnboundedReceiver<Opened>,
 }
 
-/// A running bot, as far as the network sees it.
+/// A running bot, as far as the networks see it.
 pub(super) struct Wire {
-    pub(super) transport: AnyTransport,
+    pub(super) edges: Edges,
     pub(super) link: Link,
     pub(super) core: Shared,
-    pub(super) backlog: Arc<Backlog>,
     pub(super) executor: Executor,
-    pub(super) guarantees: Guarantees,
     /// Whether the journal outlives the process.
     pub(super) is_kept: bool,
     /// How long a stop may take.
     pub(super) drain: Duration,
-    /// The transport, as it receives. Dropped when the bot stops receiving; the transport then lets its connection go.
-    pub(super) receiving: Option<Receiving>,
-    /// What is under way beside replies.
-    pub(super) beside: Beside,
+    pub(super) stopping: Stopping,
 }
 
-/// What is under way on the network beside replies.
-pub(super) struct Beside {
-    notices: Notices,
-    downloads: Downloads,
-    deferring: Deferring,
-    began: Instant,
+/// How far a stop has come.
+#[derive(Default)]
+pub(super) struct Stopping {
     is_draining: bool,
     /// What was cut short at the end.
     cut: Cut,
-}
-
-impl Beside {
-    pub(super) fn new(specs: &[CommandSpec]) -> Self {
-        let (notices, downloads, deferring) = (Notices::default(), Downloads::new(), Deferring::new(specs));
-        Self { notices, downloads, deferring, began: Instant::now(), is_draining: false, cut: Cut::default() }
-    }
 }
 
 impl Wire {
@@ -87,7 +65,8 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// When the journal fails, when the transport gives up, or when what was left at the end is lost or has to be repeated.
+    /// When the journal fails, when a transport gives up without which the bot does not go on, or when what was left at the end is lost
+    /// or has to be repeated.
     pub(super) async fn run(mut self, app: App, mut ends: Ends) -> Result<()> {
         let turned = self.turn(&mut ends);
         let ended = match foreign::caught("the wire itself", turned).await {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::iter::{empty, once};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -229,6 +231,48 @@ impl Backlog {
     fn lock(&self) -> MutexGuard<'_, Usage> {
         // Nothing panics under it.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That of each network, by its name in the record.
+#[derive(Clone, Debug)]
+pub(crate) struct Backlogs(Vec<(Arc<str>, Arc<Backlog>)>);
+
+impl Backlogs {
+    pub(crate) fn new(backlogs: Vec<(Arc<str>, Arc<Backlog>)>) -> Self {
+        Self(backlogs)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Backlog> {
+        self.0.iter().map(|(_, backlog)| &**backlog)
+    }
+
+    /// While this much is in memory, no more is loaded of what an earlier run left.
+    pub(crate) fn recovered_bytes(&self) -> usize {
+        self.iter().map(Backlog::recovered_bytes).fold(0, usize::saturating_add)
+    }
+
+    /// Counts events that did not come through an inbox, and gives the room of those back that are done.
+    pub(crate) fn settle(
+        &self,
+        taken: impl ExactSizeIterator<Item = Event>,
+        released: impl ExactSizeIterator<Item = Event>,
+    ) {
+        if let [(_, only)] = &*self.0 {
+            return only.settle(taken, released);
+        }
+        for event in taken {
+            self.of(&event).inspect(|backlog| backlog.settle(once(event.clone()), empty()));
+        }
+        for event in released {
+            self.of(&event).inspect(|backlog| backlog.release(&event));
+        }
+    }
+
+    /// That of the event's network; none where the bot is not on it.
+    fn of(&self, event: &Event) -> Option<&Backlog> {
+        let network = event.conversation().network();
+        self.0.iter().find(|(key, _)| **key == *network).map(|(_, backlog)| &**backlog)
     }
 }
 

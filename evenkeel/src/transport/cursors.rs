@@ -34,7 +34,7 @@ impl Cursors {
     /// The sources of the network with this name, as far as earlier runs have read them.
     pub(super) fn new(network: &str, kept: Vec<(String, Bytes)>) -> Self {
         let own = |(key, position): (String, Bytes)| {
-            let source: Box<str> = reserved::source_of(network, &key)?.into();
+            let source: Box<str> = reserved::name_on(network, &key)?.into();
             Some((source, Source { key: key.into(), position: Some(position), missing: HashSet::new() }))
         };
         Self { network: network.into(), sources: Mutex::new(kept.into_iter().filter_map(own).collect()) }
@@ -57,7 +57,7 @@ impl Cursors {
         let source = match sources.get_mut(&*name) {
             Some(source) => source,
             None => sources.entry((*name).into()).or_insert_with(|| Source {
-                key: reserved::source(&self.network, &name).into(),
+                key: reserved::on(&self.network, &name).into(),
                 position: None,
                 missing: HashSet::new(),
             }),

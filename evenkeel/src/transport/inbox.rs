@@ -13,7 +13,8 @@ use super::backlog::{Backlog, Limits, Why};
 use super::cursors::{Cursors, Passage};
 use crate::error::Result;
 use crate::event::{Arriving, Cursor, Deadline, Event, ReplyToken};
-use crate::journal::Acceptance;
+use crate::journal::{Acceptance, TRANSPORT};
+use crate::reserved;
 use crate::status::Gaps;
 
 /// Where a transport puts what it read. Cloning is cheap.
@@ -29,11 +30,15 @@ pub struct Inbox {
     cursors: Arc<Cursors>,
     /// To the wire, which holds the other end as long as `serve` does; `None` without a bot.
     due: Option<mpsc::UnboundedSender<Due>>,
+    /// The network's name in the record; empty for the primary one.
+    network: Arc<str>,
 }
 
 /// An answer that the network wants in time.
 #[derive(Debug)]
 pub(crate) struct Due {
+    /// The network's name in the record.
+    pub(crate) network: Arc<str>,
     pub(crate) token: ReplyToken,
     /// When to say that the bot works on it.
     pub(crate) at: Instant,
@@ -55,8 +60,8 @@ pub(crate) enum Arrival {
     },
     /// How far a source has been read, without an event.
     Passed(Cursor),
-    /// A value for the next start; `None` forgets it.
-    Kept { name: String, value: Option<Bytes> },
+    /// A value for the next start, of the transport's or of the bot's own; `None` forgets it.
+    Kept { scope: &'static str, name: String, value: Option<Bytes> },
 }
 
 /// The event was not taken: the bot is stopping, too many events are waiting, or too many of this conversation or person.
@@ -112,7 +117,7 @@ impl Collected {
                     self.advance_to(cursor);
                     continue;
                 }
-                Arrival::Kept { name, value } => {
+                Arrival::Kept { name, value, .. } => {
                     match value {
                         Some(value) => drop(self.kept.insert(name, value)),
                         None => drop(self.kept.remove(&name)),
@@ -179,20 +184,30 @@ impl Inbox {
         // Unbounded in entries: events are bounded in bytes by the backlog, and what is kept by the transport's own names.
         let (arrivals, receiver) = mpsc::unbounded_channel();
         let (handles, kept, cursors) = (Arc::new(handles), Arc::default(), Arc::default());
-        (Self { arrivals, backlog, handles, kept, cursors, due: None }, receiver)
+        let network = Arc::from("");
+        (Self { arrivals, backlog, handles, kept, cursors, due: None, network }, receiver)
+    }
+
+    /// That of the network of this name in the record, which comes before [`Self::with_kept`] and [`Self::with_cursors`].
+    pub(crate) fn with_network(mut self, network: Arc<str>) -> Self {
+        self.network = network;
+        self
     }
 
     /// The inbox of a later start, for testing a transport that [keeps](Self::keep) something.
     #[must_use]
     pub fn with_kept(mut self, kept: Vec<(String, Bytes)>) -> Self {
-        self.kept = kept.into();
+        let own = |(name, value): (String, Bytes)| {
+            reserved::name_on(&self.network, &name).map(|name| (name.to_owned(), value))
+        };
+        self.kept = kept.into_iter().filter_map(own).collect();
         self
     }
 
     /// The inbox of a later start, for testing a transport that has [cursors](Self::cursor).
     #[must_use]
     pub fn with_cursors(mut self, cursors: Vec<(String, Bytes)>) -> Self {
-        self.cursors = Arc::new(Cursors::new("", cursors));
+        self.cursors = Arc::new(Cursors::new(&self.network, cursors));
         self
     }
 
@@ -231,8 +246,14 @@ impl Inbox {
     /// It is written before the events that are handed over after it, and it is gone with a journal in memory. Nobody waits
     /// for it, and nothing bounds it but the transport: use a bounded number of names.
     pub fn keep(&self, name: impl Into<String>, value: Option<Bytes>) {
+        let name = reserved::on(&self.network, &name.into());
+        self.keep_in(TRANSPORT, name, value);
+    }
+
+    /// Keeps a small value of the bot's own that has to do with this network.
+    pub(crate) fn keep_in(&self, scope: &'static str, name: String, value: Option<Bytes>) {
         // A bot that has stopped keeps nothing more.
-        let _ = self.arrivals.send(Arrival::Kept { name: name.into(), value });
+        let _ = self.arrivals.send(Arrival::Kept { scope, name, value });
     }
 
     /// What earlier runs kept, by name, as it was when this one started.
@@ -290,6 +311,9 @@ impl Inbox {
     }
 
     fn take(&self, mut event: Event, accepted: Option<oneshot::Sender<Acceptance>>) -> Result<(), Refused> {
+        if !self.network.is_empty() {
+            event = event.on_network(&self.network);
+        }
         let Some(arriving) = event.take_arriving() else {
             return self.hand_over(event, accepted, Arriving::default());
         };
@@ -320,7 +344,8 @@ impl Inbox {
         // A moment that no clock can name never comes.
         let Some((at, give_up)) = now.checked_add(at).zip(now.checked_add(give_up)) else { return };
         // A wire that is gone tells the network nothing more.
-        let _ = due.send(Due { token, at, give_up, command: deadline.command().into() });
+        let (network, command) = (Arc::clone(&self.network), deadline.command().into());
+        let _ = due.send(Due { network, token, at, give_up, command });
     }
 
     fn hand_over(

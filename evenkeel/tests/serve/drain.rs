@@ -91,7 +91,8 @@ struct Stream {
 
 impl Transport for Stream {
     fn name(&self) -> &'static str {
-        "stream"
+        // The one that comes after it on the same journal.
+        "line"
     }
 
     async fn receive(&self, inbox: Inbox) -> Result<()> {

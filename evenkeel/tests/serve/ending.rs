@@ -74,8 +74,13 @@ impl Journal for Mute {
     }
 
     fn write(&mut self, batch: Vec<Entry>) -> Self::Writing {
-        // What is only asked, at the start, it answers still.
-        if batch.iter().all(|entry| matches!(entry, Entry::Query(Query::Recall { .. }))) {
+        // What is asked at the start, and whose it is, it answers still.
+        let is_of_start = |entry: &Entry| match entry {
+            Entry::Query(Query::Recall { .. }) => true,
+            Entry::Remember { conversation, .. } => conversation.is_empty(),
+            _ => false,
+        };
+        if batch.iter().all(is_of_start) {
             return Box::pin(self.kept.write(batch));
         }
         if self.is(Stuck::Writing) {

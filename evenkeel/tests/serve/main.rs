@@ -15,6 +15,7 @@ mod foreign;
 mod guard;
 mod home;
 mod line;
+mod networks;
 mod operator;
 mod opted;
 mod overdue;

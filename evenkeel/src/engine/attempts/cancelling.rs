@@ -11,10 +11,10 @@ impl Attempts {
     /// The events of the same conversation whose handlers run or wait for somebody, in order.
     pub(in crate::engine) fn others_in_conversation(&self, of: u64) -> Vec<u64> {
         let Some(own) = self.in_flight.get(&of) else { return Vec::new() };
-        let here = own.event.conversation().id();
+        let here = own.event.conversation().key();
         let others = self.in_flight.iter().filter(|(sequence, other)| {
             let has_handler = other.stage != Stage::Queued && !other.is_parked;
-            **sequence != of && has_handler && other.event.conversation().id() == here
+            **sequence != of && has_handler && other.event.conversation().key() == here
         });
         let mut others: Vec<_> = others.map(|(sequence, _)| *sequence).collect();
         others.sort_unstable();

@@ -134,7 +134,7 @@ impl Attempts {
                 reason,
                 error: error.clone(),
                 command: command.clone(),
-                conversation: in_flight.event.conversation().id().to_owned(),
+                conversation: in_flight.event.conversation().key().to_owned(),
                 attempts: in_flight.attempts,
                 at_ms: now_ms,
                 content: in_flight.event.clone().into(),

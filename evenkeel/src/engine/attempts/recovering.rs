@@ -65,11 +65,11 @@ impl Attempts {
         }
     }
 
-    /// Gives an event up during which the process ended too often.
-    pub(in crate::engine) fn poison(
+    /// Gives an event up that an earlier run left: during it the process ended too often, or the bot is not on its network.
+    pub(in crate::engine) fn abandon(
         &mut self,
         pending: PendingEvent,
-        error: String,
+        (reason, error): (Reason, String),
         command: &str,
         now: Now,
         effects: &mut Effects,
@@ -78,7 +78,7 @@ impl Attempts {
         let lane = event.lane();
         self.counters.resumed += 1;
         self.insert(sequence, InFlight { attempts, ..InFlight::new(event, lane, facts, now.elapsed) });
-        self.dead_letter(sequence, Reason::Poison, error, command, now, effects);
+        self.dead_letter(sequence, reason, error, command, now, effects);
         self.in_flight.remove(&sequence);
     }
 }

@@ -17,7 +17,7 @@ impl Attempts {
     /// though it be a job or a concurrent command.
     pub(in crate::engine) fn lane_to_wait_in(&self, sequence: u64) -> Option<Arc<str>> {
         let in_flight = self.in_flight.get(&sequence).filter(|in_flight| in_flight.stage.is_running())?;
-        Some(in_flight.event.conversation().shared_id())
+        Some(in_flight.event.conversation().shared_key())
     }
 
     /// A handler waits from now on, and others have its lane. It goes on in the lane in which it waits.

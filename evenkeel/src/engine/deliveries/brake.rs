@@ -134,7 +134,7 @@ impl Brake {
 
     /// The conversation and what is said there, as one number; nothing for what nobody would answer.
     fn fingerprint(&self, outbound: &Outbound) -> Option<u64> {
-        let conversation = outbound.conversation.id();
+        let conversation = outbound.conversation.key();
         let files = |files: &[crate::reply::File]| files.iter().map(|file| file.bytes.len()).sum::<usize>();
         Some(match &outbound.action {
             Action::Send(draft) => {

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Deliveries;
+use super::network::Network;
 use crate::backoff::Backoff;
 use crate::engine::delivery::{Delivery, Settled};
 use crate::engine::effects::Effects;
-use crate::engine::port::{Now, Output};
+use crate::engine::port::{Now, Output, ReplyCounters};
 use crate::engine::timers::{Key, Timer, key};
 use crate::error::Error;
 use crate::guarantee::OnUnknown;
 use crate::journal::{CompletedEffect, Dead, DeadId, Entry, Reason, ReplyEntry};
 use crate::reply::{Outbound, SendKey};
+use crate::reserved;
 use crate::transport::{Limit, Outcome, SendError, Sent};
 
 /// How often an action that certainly did not happen is tried, with a pause that doubles from half a second to
@@ -39,13 +41,14 @@ impl Deliveries {
     ) -> Option<Settled> {
         delivery.attempts += 1;
         let limit = result.as_ref().err().and_then(SendError::limit);
-        self.throttle_after(Some(key(delivery.outbound.key)), limit, now, effects);
+        let network = delivery.outbound.conversation.clone();
+        self.throttle_after(network.network(), Some(key(delivery.outbound.key)), limit, now, effects);
         let error = match result {
             Ok(sent) => return Some(self.sent(&delivery, sent, now, effects)),
             Err(error) => error,
         };
         if error.outcome() == Outcome::Unknown {
-            self.counters.unknown += 1;
+            self.count(&delivery.outbound, |counters| counters.unknown += 1);
             delivery.unknowns += 1;
         }
         let Some(pause) = self.pause(&delivery, &error) else {
@@ -62,10 +65,11 @@ impl Deliveries {
             return None;
         }
         let usual = wait.unwrap_or(BACKOFF.after(delivery.attempts));
+        let policy = self.network(delivery.outbound.conversation.network())?.policy();
         match error.outcome() {
             Outcome::NotSent(_) => Some(usual),
-            Outcome::Unknown if self.policy.is_idempotent => Some(usual),
-            Outcome::Unknown if self.policy.may_resend() => {
+            Outcome::Unknown if policy.is_idempotent => Some(usual),
+            Outcome::Unknown if policy.may_resend() => {
                 let pause = *UNKNOWN_PAUSES.get(delivery.unknowns as usize - 1)?;
                 wait.max(Some(pause))
             }
@@ -80,8 +84,8 @@ impl Deliveries {
         now: Now,
         effects: &mut Effects,
     ) -> Settled {
-        let (send_key, conversation) = (delivery.outbound.key, delivery.outbound.conversation.shared_id());
-        self.counters.sent += 1;
+        let (send_key, conversation) = (delivery.outbound.key, delivery.outbound.conversation.shared_key());
+        self.count(&delivery.outbound, |counters| counters.sent += 1);
         self.leaves_outbox(&conversation, now, effects);
         effects.append(Entry::Reply(send_key, ReplyEntry::Sent { id: id.clone() }));
         for answer in self.outstanding.remove(&key(send_key)).unwrap_or_default() {
@@ -101,9 +105,9 @@ impl Deliveries {
         effects: &mut Effects,
     ) -> Settled {
         let Delivery { outbound, command, attempts, .. } = delivery;
-        let (send_key, conversation) = (outbound.key, outbound.conversation.shared_id());
+        let (send_key, conversation) = (outbound.key, outbound.conversation.shared_key());
         let is_unknown = error.outcome() == Outcome::Unknown;
-        self.counters.not_sent += u64::from(!is_unknown);
+        self.count(&outbound, |counters| counters.not_sent += u64::from(!is_unknown));
         self.leaves_outbox(&conversation, now, effects);
         // What could be done by sending again has been done: the handler's own attempts add nothing to it.
         let told = || Error::from(error.clone()).permanent().with_retry_after(error.retry_after());
@@ -111,7 +115,9 @@ impl Deliveries {
         let answers = self.outstanding.remove(&key(send_key)).unwrap_or_default();
         let heard = answers.into_iter().filter_map(|answer| answer.send(Err(told())).ok());
         let is_heard = heard.count() > 0;
-        let fact = if is_unknown && self.policy.on_unknown == OnUnknown::Drop {
+        let policy = self.network(outbound.conversation.network()).map(Network::policy);
+        let drops = policy.is_some_and(|policy| policy.on_unknown == OnUnknown::Drop);
+        let fact = if is_unknown && drops {
             // The author wants it so.
             forget(send_key, is_pending, effects)
         } else if is_heard && !is_unknown {
@@ -136,14 +142,14 @@ impl Deliveries {
         now: Now,
         effects: &mut Effects,
     ) -> CompletedEffect {
-        self.counters.dead += 1;
+        self.count(&outbound, |counters| counters.dead += 1);
         let (key, now_ms) = (outbound.key, now.wall_ms);
         let dead = Dead {
             id: DeadId::Reply(key.sequence, key.index),
             reason,
             error: error.clone(),
             command: command.to_owned(),
-            conversation: outbound.conversation.id().to_owned(),
+            conversation: outbound.conversation.key().to_owned(),
             attempts,
             at_ms: now_ms,
             content: outbound.into(),
@@ -156,14 +162,24 @@ impl Deliveries {
         CompletedEffect::DeadLettered { index: key.index }
     }
 
+    /// Counts what became of a reply.
+    pub(super) fn count(&mut self, outbound: &Outbound, count: impl FnOnce(&mut ReplyCounters)) {
+        match self.network_mut(outbound.conversation.network()) {
+            Some(network) => network.count(count),
+            None => self.nowhere += 1,
+        }
+    }
+
     /// A reply is sent or given up: the next one of its conversation may leave, or the notice that waited for it.
     fn leaves_outbox(&mut self, conversation: &Arc<str>, now: Now, effects: &mut Effects) {
-        self.outbox.finish(conversation, now.elapsed);
-        if self.notices.is_empty() || !self.outbox.is_free(conversation) {
+        let Some(network) = self.network_mut(reserved::split(conversation).0) else { return };
+        network.finish(conversation, now);
+        let (is_free, is_open) = (network.is_free(conversation), network.is_open());
+        if self.notices.is_empty() || !is_free {
             return;
         }
         let notice = self.notices.take(conversation, now.elapsed);
-        if let Some(notice) = notice.filter(|_| self.throttle.is_open()) {
+        if let Some(notice) = notice.filter(|_| is_open) {
             effects.output(Output::Notify(notice));
         }
     }
@@ -171,21 +187,31 @@ impl Deliveries {
     /// A notice has ended. It is neither kept nor tried again, but a limit that it has met holds for all that is sent.
     pub(in crate::engine) fn notified(
         &mut self,
+        network: &str,
         result: Result<Sent, SendError>,
         now: Now,
         effects: &mut Effects,
     ) {
-        self.throttle_after(None, result.as_ref().err().and_then(SendError::limit), now, effects);
-        match result.map_err(|error| error.outcome()) {
-            Ok(_) => self.counters.sent += 1,
-            Err(Outcome::Unknown) => self.counters.unknown += 1,
-            Err(Outcome::NotSent(_) | Outcome::Refused) => self.counters.not_sent += 1,
-        }
+        self.throttle_after(network, None, result.as_ref().err().and_then(SendError::limit), now, effects);
+        let Some(network) = self.network_mut(network) else { return };
+        network.count(|counters| match result.map_err(|error| error.outcome()) {
+            Ok(_) => counters.sent += 1,
+            Err(Outcome::Unknown) => counters.unknown += 1,
+            Err(Outcome::NotSent(_) | Outcome::Refused) => counters.not_sent += 1,
+        });
     }
 
     /// Takes note of how an action ended that may have met a limit; `None` is one that nothing waits for.
-    fn throttle_after(&mut self, key: Option<Key>, limit: Option<Limit>, now: Now, effects: &mut Effects) {
-        if let Some(until) = self.throttle.ended(key, limit, now.elapsed) {
+    fn throttle_after(
+        &mut self,
+        network: &str,
+        key: Option<Key>,
+        limit: Option<Limit>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let Some(network) = self.network_mut(network) else { return };
+        if let Some(until) = network.ended(key, limit, now) {
             effects.set_timer(until, Timer::Throttled);
         }
     }

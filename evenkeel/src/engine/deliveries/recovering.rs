@@ -2,6 +2,7 @@
 
 use super::Deliveries;
 use super::ending::forget;
+use super::network::Network;
 use crate::engine::attempt::APOLOGY;
 use crate::engine::delivery::Delivery;
 use crate::engine::effects::Effects;
@@ -22,15 +23,19 @@ impl Deliveries {
         effects: &mut Effects,
     ) -> Option<CompletedEffect> {
         let PendingReply { outbound, command, is_unknown, attempts, due_ms } = pending;
+        let Some(network) = self.network_mut(outbound.conversation.network()) else {
+            return Some(self.leave_stranded(outbound, (&command, attempts), now, effects));
+        };
+        let (may_resend, is_idempotent) = (network.policy().may_resend(), network.policy().is_idempotent);
         if is_unknown {
-            self.counters.unknown += 1;
-            if !self.policy.may_resend() {
+            network.count(|counters| counters.unknown += 1);
+            if !may_resend {
                 return self.leave_unknown(outbound, (&command, attempts), is_pending, now, effects);
             }
         }
-        let (lane, wait) = (outbound.conversation.shared_id(), now.until(due_ms));
+        let (lane, wait) = (outbound.conversation.shared_key(), now.until(due_ms));
         // How many of them were unknown is not kept: all of them may have been.
-        let unknowns = if self.policy.is_idempotent { 0 } else { attempts.max(is_unknown.into()) };
+        let unknowns = if is_idempotent { 0 } else { attempts.max(is_unknown.into()) };
         let delivery = Delivery { outbound, command: command.into(), attempts, unknowns, held_until: None };
         let SendKey { sequence, index } = delivery.outbound.key;
         // An apology was promised by an attempt that gave up; anything else by one that comes again, and is not to send it again.
@@ -38,12 +43,13 @@ impl Deliveries {
         if is_pending && fact.is_none() {
             self.outstanding.insert((sequence, index), Vec::new());
         }
-        if !wait.is_zero() && self.outbox.hold(&lane) {
+        let network = self.network_mut(delivery.outbound.conversation.network());
+        if !wait.is_zero() && network.is_some_and(|network| network.hold(&lane)) {
             let key = key(delivery.outbound.key);
             effects.set_timer(now.elapsed + wait, Timer::Resend(key));
             self.postponed.insert(key, delivery);
         } else {
-            self.outbox.push(lane, delivery);
+            self.push(lane, delivery);
         }
         fact
     }
@@ -57,7 +63,8 @@ impl Deliveries {
         now: Now,
         effects: &mut Effects,
     ) -> Option<CompletedEffect> {
-        if self.policy.on_unknown == OnUnknown::Drop {
+        let policy = self.network(outbound.conversation.network()).map(Network::policy);
+        if policy.is_some_and(|policy| policy.on_unknown == OnUnknown::Drop) {
             return forget(outbound.key, is_pending, effects);
         }
         let error = "the process ended while this was being sent".to_owned();

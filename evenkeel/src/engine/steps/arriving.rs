@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::engine::batch::Continuation;
 use crate::engine::port::Ended;
 use crate::event::Event;
-use crate::journal::{Acceptance, Entry, TRANSPORT};
+use crate::journal::{Acceptance, Entry};
 use crate::transport::Arrival;
 
 impl Engine {
@@ -14,8 +14,8 @@ impl Engine {
         let (event, told, cursor) = match arrival {
             Arrival::Event { event, accepted, cursor } => (event, accepted, cursor),
             Arrival::Passed(cursor) => return self.effects.advance_to(cursor),
-            Arrival::Kept { name, value } => {
-                let conversation = TRANSPORT.to_owned();
+            Arrival::Kept { scope, name, value } => {
+                let conversation = scope.to_owned();
                 return self.effects.append(Entry::Remember { conversation, name, value });
             }
         };
@@ -32,7 +32,7 @@ impl Engine {
     /// The lane in which an event is handled: that of its conversation, unless it is a concurrent command.
     pub(super) fn lane_of(&self, event: &Event) -> Arc<str> {
         match self.concurrency.covers(event) {
-            true => self.attempts.concurrent_lane(event.conversation().id()),
+            true => self.attempts.concurrent_lane(event.conversation().key()),
             false => event.lane(),
         }
     }
@@ -41,7 +41,7 @@ impl Engine {
     pub(super) fn takes_lane(&mut self, lane: &Arc<str>, event: &Event) -> bool {
         let may_begin = self.has_room()
             && self.loading.is_over()
-            && self.deliveries.has_room_in(event.conversation().id())
+            && self.deliveries.has_room_in(event.conversation().key())
             && self.probation.is_empty()
             && !self.waits.is_awaited(lane);
         self.attempts.arrive(lane, may_begin, self.now)

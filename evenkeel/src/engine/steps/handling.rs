@@ -131,7 +131,7 @@ impl Engine {
 
     fn may_apologize(&mut self, sequence: u64) -> bool {
         let Some(event) = self.attempts.apologizes_for(sequence) else { return false };
-        let (conversation, text) = (event.conversation().id(), event.text().unwrap_or_default());
+        let (conversation, text) = (event.conversation().key(), event.text().unwrap_or_default());
         self.deliveries.may_apologize(conversation, text, self.now)
     }
 
@@ -139,7 +139,7 @@ impl Engine {
     pub(super) fn release(&mut self, event: Option<Event>, ended: Ended) {
         let Some(event) = event else { return };
         if let Some(token) = event.token() {
-            self.effects.output(Output::Ended(token.clone(), ended));
+            self.effects.output(Output::Ended(event.conversation().clone(), token.clone(), ended));
         }
         self.budget.release(event);
     }

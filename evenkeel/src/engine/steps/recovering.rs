@@ -7,7 +7,7 @@ use crate::engine::loading::NameCommand;
 use crate::engine::port::Now;
 use crate::error::Error;
 use crate::journal::store::EventId;
-use crate::journal::{Page, PendingEvent, PendingReply, Recovered};
+use crate::journal::{Page, PendingEvent, PendingReply, Reason, Recovered};
 use crate::reply::{Outbound, Reply, SendKey};
 
 /// So often may the process end in the middle of one event; then the event is at fault.
@@ -37,7 +37,9 @@ impl Engine {
         let (parked, others): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.is_parked);
         let mut apologies = Vec::new();
         for pending in parked.into_iter().chain(others) {
-            if pending.crashes >= CRASHES && !pending.is_parked {
+            if self.is_stranded(&pending) {
+                self.strand(pending);
+            } else if pending.crashes >= CRASHES && !pending.is_parked {
                 let name = self.loading.command(&pending.event);
                 apologies.extend(self.poison(pending, &name));
             } else {
@@ -51,6 +53,24 @@ impl Engine {
             self.take_up_replayed(replies, unparked);
             self.attempts.admit_newcomers();
         }
+    }
+
+    /// Whether the bot is not on the network from which an event came. A job is on none, and a parked event waits for the operator.
+    fn is_stranded(&self, pending: &PendingEvent) -> bool {
+        let network = pending.event.conversation().network();
+        !pending.is_parked && !pending.event.is_job() && !self.deliveries.is_on(network)
+    }
+
+    /// Gives such an event up.
+    fn strand(&mut self, pending: PendingEvent) {
+        let (event, command) = (pending.event.clone(), self.loading.command(&pending.event));
+        let network = event.conversation().network();
+        let named = if network.is_empty() { "the primary network of its journal" } else { network };
+        let error = format!("the bot was started without `{named}`, where this came in");
+        tracing::error!(sequence = %EventId::from_bits(pending.sequence), "an event was given up: {error}");
+        self.budget.take(&event);
+        self.attempts.abandon(pending, (Reason::NoNetwork, error), &command, self.now, &mut self.effects);
+        self.budget.release(event);
     }
 
     fn take_up(&mut self, pending: PendingEvent) {
@@ -77,13 +97,14 @@ impl Engine {
         let error = format!("the process ended {crashes} times while this was being handled");
         tracing::error!(sequence = %EventId::from_bits(sequence), crashes, "an event was given up: {error}");
         self.budget.take(&event);
-        self.attempts.poison(pending, error.clone(), command, self.now, &mut self.effects);
+        let why = (Reason::Poison, error.clone());
+        self.attempts.abandon(pending, why, command, self.now, &mut self.effects);
         self.budget.release(event.clone());
         event.message().filter(|_| !command.is_empty())?;
         let (mut actions, _) = Reply::failed(Error::new(error)).into_parts();
         let (conversation, action) = (event.conversation().clone(), actions.pop()?);
         let text = event.text().unwrap_or_default();
-        if !self.deliveries.may_apologize(conversation.id(), text, self.now) {
+        if !self.deliveries.may_apologize(conversation.key(), text, self.now) {
             return None;
         }
         let outbound = Outbound::new(conversation, action, SendKey { sequence, index });

@@ -19,6 +19,16 @@ impl Engine {
         self.deliveries.counters()
     }
 
+    /// The same of one network.
+    pub(crate) fn reply_counters_on(&self, network: &str) -> ReplyCounters {
+        self.deliveries.counters_on(network)
+    }
+
+    /// Replies that are to be sent on this network.
+    pub(crate) fn outbox_on(&self, network: &str) -> usize {
+        self.deliveries.len_on(network)
+    }
+
     /// Apologies that were withheld, and replies that had to wait because they looked like a loop.
     pub(crate) fn braked(&self) -> u64 {
         self.deliveries.braked()

@@ -2,7 +2,7 @@
 
 use std::future::Ready;
 
-use crate::engine::{Ending, Engine, HandlerOutcome, Input, Now, Output, Policy};
+use crate::engine::{Ending, Engine, HandlerOutcome, Input, NetworkPolicy, Now, Output, Policy};
 use crate::event::{Conversation, Event, Message, Sender};
 use crate::guarantee::OnUnknown;
 use crate::journal::memory::MemoryJournal;
@@ -17,7 +17,8 @@ fn write(journal: &mut MemoryJournal, batch: Vec<Entry>) -> Written {
 
 #[test]
 fn a_reply_that_was_about_to_be_sent_at_a_stop_is_not_in_doubt_afterwards() {
-    let policy = Policy { is_idempotent: false, on_unknown: OnUnknown::Dead, seed: 1, ..Policy::default() };
+    let network = NetworkPolicy { on_unknown: OnUnknown::Dead, ..NetworkPolicy::default() };
+    let policy = Policy { networks: vec![network], seed: 1, ..Policy::default() };
     let (mut engine, mut journal, now) = (Engine::new(policy), MemoryJournal::default(), Now::default());
     let here = Conversation::direct("alice");
     let event = Event::new("1", here.clone(), Sender::new("alice"), Message::text("1", "!ping"));

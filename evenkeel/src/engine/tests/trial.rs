@@ -12,7 +12,7 @@ use crate::engine::attempts::CONCURRENT;
 use crate::engine::probation::alone;
 use crate::engine::{
     Attempt, Delivery, Ending, Engine, Failure, HandlerOutcome, HandlerRequest, Input, IsConcurrent, Load,
-    Now, Offer, Output, Policy,
+    NetworkPolicy, Now, Offer, Output, Policy,
 };
 use crate::event::{Conversation, Event, Message, MessageId, Sender};
 use crate::guarantee::OnUnknown;
@@ -604,7 +604,7 @@ impl Trial {
                 Output::Start(work) => self.start(work),
                 Output::Send(delivery) => self.send(delivery),
                 Output::Notify(delivery) => panic!("{delivery:?}"),
-                Output::Ended(token, _) => panic!("no event has {token:?}"),
+                Output::Ended(_, token, _) => panic!("no event has {token:?}"),
                 Output::Cancel(sequence) => {
                     let handler = &self.handlers[&sequence];
                     assert_eq!(handler.place, Place::Cancelled, "nobody has cancelled {sequence}");
@@ -671,7 +671,7 @@ impl Trial {
             // One that has waited for somebody goes on in its conversation.
             let lane = match handler.waits {
                 0 => handler.event.lane(),
-                _ => handler.event.conversation().shared_id(),
+                _ => handler.event.conversation().shared_key(),
             };
             if self.is_concurrent(&handler.event) && handler.waits == 0 {
                 let count = concurrent.entry(lane).or_insert(0);
@@ -684,7 +684,7 @@ impl Trial {
         let mut outbox = BTreeSet::new();
         for delivery in &self.flights {
             assert!(
-                outbox.insert(delivery.outbound.conversation.shared_id()),
+                outbox.insert(delivery.outbound.conversation.shared_key()),
                 "two replies overtake each other"
             );
         }
@@ -1114,7 +1114,8 @@ fn engine(wishes: Wishes) -> Engine {
 
 fn policy(wishes: Wishes) -> Policy {
     let recovered_bytes = wishes.paging.map_or(usize::MAX, |paging| paging.room_bytes);
-    Policy { has_brake: true, on_unknown: wishes.on_unknown, seed: 4, recovered_bytes, ..Policy::default() }
+    let network = NetworkPolicy { on_unknown: wishes.on_unknown, ..NetworkPolicy::default() };
+    Policy { has_brake: true, networks: vec![network], seed: 4, recovered_bytes, ..Policy::default() }
 }
 
 /// The value of a future that never waits.

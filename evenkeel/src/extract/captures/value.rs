@@ -171,12 +171,14 @@ impl<'a> Value<'a> {
 
     /// A written id is that of a group: with one person, that person is mentioned.
     fn conversation(&self) -> Result<Conversation, Misfit> {
+        let here = self.event.map(Event::conversation);
+        let network = here.map_or("", Conversation::network);
         if let Some(who) = self.mentioned() {
-            return Ok(Conversation::direct(who.id()));
+            return Ok(Conversation::direct(who.id()).with_network(network));
         }
         let id = self.id("a conversation")?;
-        let here = self.event.map(Event::conversation).filter(|here| here.id() == id);
-        Ok(here.cloned().unwrap_or_else(|| Conversation::group(id)))
+        let here = here.filter(|here| here.id() == id);
+        Ok(here.cloned().unwrap_or_else(|| Conversation::group(id).with_network(network)))
     }
 
     fn id(&self, what: &str) -> Result<&str, Misfit> {

@@ -40,7 +40,8 @@ pub(super) fn event(id: &str, conversation: &str) -> Event {
 pub(super) fn arrival<'a>(event: &'a Event, dedupe: Option<&'a str>) -> Intake<'a> {
     let body = Body::Event(Cow::Borrowed(event));
     let row = NewRow::Event { body, state: READY, steps: Vec::new(), replies: Vec::new() };
-    Intake { conversation: Cow::Borrowed(event.conversation().id()), dedupe, row }
+    let dedupe = dedupe.map(Cow::Borrowed);
+    Intake { conversation: Cow::Borrowed(event.conversation().key()), dedupe, row }
 }
 
 pub(super) fn outbound(text: &str, files: &[(&str, &[u8])]) -> Outbound {
@@ -63,7 +64,8 @@ pub(super) fn resent_as<'a>(
     state: ReplyState,
 ) -> Intake<'a> {
     let row = NewRow::Reply { body: Body::Reply(outbound), state, command: Cow::Borrowed(command) };
-    Intake { conversation: Cow::Borrowed(outbound.conversation.id()), dedupe, row }
+    let dedupe = dedupe.map(Cow::Borrowed);
+    Intake { conversation: Cow::Borrowed(outbound.conversation.key()), dedupe, row }
 }
 
 /// A job of Alice's.
@@ -83,7 +85,7 @@ pub(super) fn command<'a>(body: &'static str) -> Intake<'a> {
 
 /// A reply that waits to be sent, or is sent, by the command `!pong`.
 pub(super) fn put(id: ReplyId, state: ReplyState, outbound: &Outbound) -> Change<'_> {
-    let (body, conversation) = (Body::Reply(outbound), outbound.conversation.id());
+    let (body, conversation) = (Body::Reply(outbound), outbound.conversation.key());
     let state = ReplyState { has_files: !outbound.action.files().is_empty(), ..state };
     Change::Put(Row::Reply { id, state, conversation, command: "!pong", sent_id: None, body })
 }

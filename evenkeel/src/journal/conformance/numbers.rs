@@ -120,7 +120,12 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         let state = crate::journal::store::EventState { attempts: 9, ..READY };
         let row =
             NewRow::Event { body: Body::Event(Cow::Borrowed(&other)), state, steps, replies: Vec::new() };
-        self.take(vec![Intake { conversation: Cow::Borrowed(ALICE), dedupe: Some("key"), row }]).await?;
+        self.take(vec![Intake {
+            conversation: Cow::Borrowed(ALICE),
+            dedupe: Some(Cow::Borrowed("key")),
+            row,
+        }])
+        .await?;
         let expected = Seen { event: Some((READY, event_text(&one))), ..Seen::default() };
         same("an event that came once more", &self.load(10).await?, &[(id, expected)])
     }

@@ -110,7 +110,7 @@ impl Op {
             Self::Event { event, state, key, steps, replies } => {
                 let (body, state) = (Body::Event(Cow::Borrowed(event)), *state);
                 let row = NewRow::Event { body, state, steps: steps.clone(), replies: replies.clone() };
-                (event.conversation().id(), key.as_deref(), row)
+                (event.conversation().key(), key.as_deref(), row)
             }
             Self::Resend { outbound, command } => return Some(resent(outbound, command, None)),
             Self::Job { name, conversation, due_ms, body, keeps_due } => {
@@ -120,6 +120,7 @@ impl Op {
             Self::Command => ("", None, NewRow::Command(Bytes::from_static(b"command"))),
             _ => return None,
         };
+        let dedupe = dedupe.map(Cow::Borrowed);
         Some(Intake { conversation: Cow::Borrowed(conversation), dedupe, row })
     }
 
@@ -136,7 +137,7 @@ impl Op {
             Self::PutReply { event, index, state, sent_id, outbound } => {
                 let (id, state, sent_id) = (of(*event, *index), *state, sent_id.as_ref());
                 let (conversation, command, body) = match outbound {
-                    Some(outbound) => (outbound.conversation.id(), "!a", Body::Reply(outbound)),
+                    Some(outbound) => (outbound.conversation.key(), "!a", Body::Reply(outbound)),
                     None => ("", "", Body::Empty),
                 };
                 Change::Put(Row::Reply { id, state, conversation, command, sent_id, body })

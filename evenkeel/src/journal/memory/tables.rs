@@ -187,7 +187,7 @@ impl Tables {
     }
 
     fn take(&mut self, intake: &Intake<'_>) -> Taken {
-        if intake.dedupe.is_some_and(|id| !self.seen.add(id)) {
+        if intake.dedupe.as_deref().is_some_and(|id| !self.seen.add(id)) {
             return Taken::Known(0);
         }
         let conversation = intake.conversation.clone().into_owned();

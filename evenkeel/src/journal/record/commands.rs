@@ -226,7 +226,7 @@ impl<S: Store> Record<S> {
 impl Again {
     fn intake(&self) -> Intake<'_> {
         let (conversation, row) = match self {
-            Self::Event(anew) => (anew.event.conversation().id(), anew.row()),
+            Self::Event(anew) => (anew.event.conversation().key(), anew.row()),
             Self::Reply(resent) => (resent.conversation(), resent.row()),
         };
         Intake { conversation: Cow::Borrowed(conversation), dedupe: None, row }

@@ -254,7 +254,7 @@ fn arrival(event: &Event, state: EventState) -> Intake<'_> {
         steps: Vec::new(),
         replies: Vec::new(),
     };
-    Intake { conversation: Cow::Borrowed(event.conversation().id()), dedupe: Some(event.id()), row }
+    Intake { conversation: Cow::Borrowed(event.conversation().key()), dedupe: Some(event.key()), row }
 }
 
 fn death<'a>(reason: Reason, error: &'a str, command: &'a str, at_ms: u64) -> Death<'a> {

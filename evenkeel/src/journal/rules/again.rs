@@ -89,7 +89,7 @@ impl Resent {
     }
 
     pub(in crate::journal) fn conversation(&self) -> &str {
-        self.outbound.conversation.id()
+        self.outbound.conversation.key()
     }
 
     /// Once it has its number.

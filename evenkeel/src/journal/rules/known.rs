@@ -172,7 +172,7 @@ impl Known {
                 let has_files = !outbound.action.files().is_empty();
                 let state = ReplyState { stage, attempts, due_ms: 0, has_files };
                 self.replies.insert(place, (id.index, state));
-                let (body, conversation) = (Body::Reply(outbound), outbound.conversation.id());
+                let (body, conversation) = (Body::Reply(outbound), outbound.conversation.key());
                 out.push(Change::Put(Row::Reply { id, state, conversation, command, sent_id: None, body }));
             }
         }

@@ -48,7 +48,11 @@ impl<J: Journal> Driver<J> {
                     self.core.lock().sent(sent, now)?;
                 }
                 ToDriver::AllBack => break,
-                ToDriver::Idle(_) | ToDriver::Drain(_) | ToDriver::Received(_) | ToDriver::End => {}
+                ToDriver::Opened(_)
+                | ToDriver::Idle(_)
+                | ToDriver::Drain(_)
+                | ToDriver::Received(_)
+                | ToDriver::End => {}
             }
         }
         self.flush(inputs).await
@@ -56,7 +60,7 @@ impl<J: Journal> Driver<J> {
 
     async fn flush(&mut self, inputs: &mut Inputs) -> Result<()> {
         let now = self.now();
-        while let Ok(arrival) = inputs.arrivals.try_recv() {
+        while let Some(arrival) = inputs.arrivals.try_next() {
             self.core.lock().arrived([arrival], now)?;
         }
         loop {

@@ -11,12 +11,15 @@ use crate::error::Result;
 use crate::journal::{Journal, Recovered, Written};
 use crate::operator::OperatorCommand;
 use crate::schedule::SteadyClock;
+use crate::serve::arrivals::Arrivals;
 use crate::serve::link::{SendEnd, ToDriver, ToWire};
 use crate::serve::wait::{at, polled};
 use crate::transport::Arrival;
 
 /// How much is taken from one channel in one turn, so that the others get theirs.
 const TURN: usize = 256;
+/// The same where there are several networks: what one of them brings is not to hold the others up.
+const TURN_OF_SEVERAL: usize = 32;
 /// How often it is asked what another process has put into the journal.
 const ADOPTION: Duration = Duration::from_secs(1);
 /// After so long without a batch the journal tidies up a little.
@@ -32,7 +35,7 @@ const MOST_WAIT: Duration = Duration::from_millis(2);
 /// The channels that end at the driver.
 pub(in crate::serve) struct Inputs {
     pub(in crate::serve) from_wire: mpsc::UnboundedReceiver<ToDriver>,
-    pub(in crate::serve) arrivals: mpsc::UnboundedReceiver<Arrival>,
+    pub(in crate::serve) arrivals: Arrivals,
     pub(in crate::serve) operator_commands: mpsc::Receiver<OperatorCommand>,
     pub(in crate::serve) finished: mpsc::UnboundedReceiver<HandlerOutcome>,
     pub(in crate::serve) asked: mpsc::UnboundedReceiver<HandlerRequest>,
@@ -52,6 +55,8 @@ struct Turns {
     /// Handlers that began after the last batch, and until when the next one waits for their ends.
     fresh: usize,
     fresh_until: Option<Instant>,
+    /// How much is taken from one channel.
+    most: usize,
     /// When to ask for what another process has put into the journal; `None` where none can.
     adoption: Option<Instant>,
     /// When the journal may tidy up; `None` where there is nothing.
@@ -90,7 +95,8 @@ impl<J: Journal> Driver<J> {
     /// The error is the journal's.
     pub(super) async fn turn(&mut self, inputs: &mut Inputs) -> Result<Over> {
         let adoption = self.journal.is_shared().then(|| Instant::now() + ADOPTION);
-        let mut turns = Turns { adoption, ..Turns::default() };
+        let most = if inputs.arrivals.are_several() { TURN_OF_SEVERAL } else { TURN };
+        let mut turns = Turns { adoption, most, ..Turns::default() };
         loop {
             self.carry_out(&mut turns);
             self.write(&mut turns);
@@ -125,7 +131,7 @@ impl<J: Journal> Driver<J> {
         {
             let mut core = self.core.lock();
             let (taken, released) = core.outputs(&mut turns.outputs);
-            self.backlog.settle(taken, released);
+            self.backlogs.settle(taken, released);
         }
         for output in turns.outputs.drain(..) {
             match output {
@@ -137,7 +143,9 @@ impl<J: Journal> Driver<J> {
                 Output::Send(delivery) => self.tell(ToWire::Send(delivery)),
                 Output::Notify(notice) => self.notify(notice),
                 Output::Died(dead) => self.notify_dead(*dead),
-                Output::Ended(token, ended) => self.tell(ToWire::Ended(token, ended)),
+                Output::Ended(conversation, token, ended) => {
+                    self.tell(ToWire::Ended(conversation, token, ended));
+                }
             }
         }
     }
@@ -210,9 +218,9 @@ impl<J: Journal> Driver<J> {
                 Some(told) => { turns.told.push(told); Woken::Told }
                 None => Woken::Alone,
             },
-            1.. = inputs.finished.recv_many(&mut turns.finished, TURN) => Woken::Told,
-            1.. = inputs.asked.recv_many(&mut turns.asked, TURN) => Woken::Told,
-            1.. = inputs.arrivals.recv_many(&mut turns.arrived, TURN) => Woken::Told,
+            1.. = inputs.finished.recv_many(&mut turns.finished, turns.most) => Woken::Told,
+            1.. = inputs.asked.recv_many(&mut turns.asked, turns.most) => Woken::Told,
+            1.. = inputs.arrivals.recv_many(&mut turns.arrived, turns.most) => Woken::Told,
             Some(command) = inputs.operator_commands.recv() => { turns.commands.push(command); Woken::Told }
             () = at(alarm) => Woken::Ticked,
             () = at(turns.fresh_until) => Woken::Ticked,
@@ -232,6 +240,7 @@ impl<J: Journal> Driver<J> {
                 ToDriver::Received(within) => self.begun.drains_when_taken = Some(within),
                 ToDriver::Idle(idler) => self.begun.idlers.push(idler),
                 ToDriver::Sent(sent) => turns.sent.push(sent),
+                ToDriver::Opened(network) => self.core.lock().opened(network, now)?,
                 // Only asked for at the end.
                 ToDriver::AllBack => {}
             }
@@ -255,7 +264,7 @@ impl<J: Journal> Driver<J> {
     }
 
     /// The bot is to stop.
-    fn drain(&mut self, within: Duration, arrivals: &mut mpsc::UnboundedReceiver<Arrival>) {
+    fn drain(&mut self, within: Duration, arrivals: &mut Arrivals) {
         self.begun.is_draining = true;
         let mut core = self.core.lock();
         let Load { running, waiting, outbox } = core.engine().load();
@@ -274,20 +283,21 @@ impl<J: Journal> Driver<J> {
 impl Inputs {
     /// Takes what has come by now, so that one step and one batch are for all of it.
     fn take_ready(&mut self, turns: &mut Turns) {
-        fill(&mut turns.told, || self.from_wire.try_recv().ok());
-        fill(&mut turns.finished, || self.finished.try_recv().ok());
+        let most = turns.most;
+        fill(&mut turns.told, most, || self.from_wire.try_recv().ok());
+        fill(&mut turns.finished, most, || self.finished.try_recv().ok());
         // All that those asked for who have finished.
         while let Ok(request) = self.asked.try_recv() {
             turns.asked.push(request);
         }
-        fill(&mut turns.arrived, || self.arrivals.try_recv().ok());
-        fill(&mut turns.commands, || self.operator_commands.try_recv().ok());
+        self.arrivals.take_ready(&mut turns.arrived, most);
+        fill(&mut turns.commands, most, || self.operator_commands.try_recv().ok());
     }
 }
 
 /// Takes what there is, until there is enough for a turn.
-fn fill<T>(taken: &mut Vec<T>, mut next: impl FnMut() -> Option<T>) {
-    while taken.len() < TURN
+fn fill<T>(taken: &mut Vec<T>, most: usize, mut next: impl FnMut() -> Option<T>) {
+    while taken.len() < most
         && let Some(one) = next()
     {
         taken.push(one);

@@ -70,7 +70,7 @@ impl Deferring {
 
     /// An event came in that wants an answer in time.
     pub(super) fn expect(&mut self, due: Due) {
-        let Due { token, at, give_up, command } = due;
+        let Due { token, at, give_up, command, .. } = due;
         if let Some(standing) = self.tokens.get_mut(&token) {
             return standing.came_again();
         }

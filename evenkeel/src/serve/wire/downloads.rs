@@ -80,7 +80,7 @@ impl Downloads {
 }
 
 async fn fetch(transport: AnyTransport, download: Download) {
-    let Download { attachment, limit_bytes, mut answer } = download;
+    let Download { attachment, limit_bytes, mut answer, .. } = download;
     tokio::select! {
         file = timeout(DEADLINE, foreign::download(&*transport, &attachment, limit_bytes)) => {
             let file = file.unwrap_or_else(|_| {

@@ -14,7 +14,7 @@ const TOLD: usize = 8;
 impl Wire {
     /// The bot ends now, while this many replies are on their way.
     pub(super) fn end(&mut self, end: End, sending: usize) -> End {
-        self.beside.cut = Cut { sending, running: self.core.lock().engine().remaining().handlers };
+        self.stopping.cut = Cut { sending, running: self.core.lock().engine().remaining().handlers };
         self.tell(ToDriver::End);
         end
     }
@@ -26,7 +26,8 @@ impl Wire {
             End::Quiet(deadline, _) => (*deadline).max(Instant::now() + GRACE),
             End::AtOnce | End::AtDeadline => Instant::now() + GRACE,
         };
-        for delivery in self.beside.deferring.take_held() {
+        let held = self.edges.iter_mut().flat_map(|edge| edge.beside.deferring.take_held());
+        for delivery in held.collect::<Vec<_>>() {
             self.tell(ToDriver::Sent(SendEnd::TakenBack(delivery)));
         }
         let flushed = tokio::select! {
@@ -34,7 +35,7 @@ impl Wire {
             flushed = flushed(&mut self.link) => Some(flushed),
             () = over(limit, &mut ends.stops) => None,
         };
-        self.receiving = None;
+        self.edges.stop_receiving();
         let leaving = self.leaving(end);
         let stuck = if leaving.running > 0 { self.stuck() } else { String::new() };
         match flushed {
@@ -70,11 +71,11 @@ impl Wire {
 
     /// What is left, with what has not come to the engine.
     fn remaining(&self) -> Remaining {
-        self.core.lock().remaining(self.backlog.handed_over())
+        self.core.lock().remaining(self.edges.iter().map(|edge| edge.backlog.handed_over()).sum())
     }
 
     fn leaving(&self, end: End) -> Leaving {
-        let (left, is_kept, Cut { running, sending }) = (self.remaining(), self.is_kept, self.beside.cut);
+        let (left, is_kept, Cut { running, sending }) = (self.remaining(), self.is_kept, self.stopping.cut);
         let waiting = left.events.saturating_sub(running);
         let unsent = left.replies;
         let is_done = left.is_written && running + self.core.lock().asked() + sending == 0;

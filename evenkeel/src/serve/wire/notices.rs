@@ -30,7 +30,7 @@ pub(super) struct Notices {
 impl Notices {
     /// Begins with one, in place of the one before it in the same conversation. Answers at once where there are too many.
     pub(super) fn begin(&mut self, transport: &AnyTransport, notice: Delivery) -> Ended {
-        let conversation = notice.outbound.conversation.shared_id();
+        let conversation = notice.outbound.conversation.shared_key();
         self.let_go(&conversation);
         if self.under_way.len() >= LIMIT {
             return Some(Err(SendError::not_sent("too many typing indicators hang")));

@@ -11,15 +11,17 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::deferring::Rung;
+use super::edge::Happened;
 use super::{Ends, Wire};
 use crate::engine::{Delivery, Download};
 use crate::error::Result;
 use crate::serve::leaving::End;
 use crate::serve::link::{SendEnd, ToDriver, ToWire};
 use crate::serve::outbox::deliver;
-use crate::serve::wait::{at, polled};
-use crate::status::Question;
-use crate::transport::{Due, SendError, Sent};
+use crate::serve::receiving::Opened;
+use crate::serve::wait::at;
+use crate::status::{NetworkState, Question};
+use crate::transport::{AnyTransport, Due, SendError, Sent};
 
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
@@ -34,7 +36,7 @@ type Delivered = (Delivery, std::result::Result<Sent, SendError>);
 struct Turns {
     /// Until when a stop may take; `None` while nobody has asked for it.
     deadline: Option<Instant>,
-    /// How the transport has ended, if it has.
+    /// How the first transport has ended without which the bot does not go on, if one has.
     received: Result<()>,
     /// What the driver says, in memory that is used again.
     said: Vec<ToWire>,
@@ -53,17 +55,15 @@ enum Woken {
     Asked(Question),
     /// Events came in that want answers in time; they lie in `Turns::due`.
     Expected,
-    Rung(Rung),
+    /// On the network of this place.
+    Happened(usize, Happened),
+    Opened(Opened),
     /// The driver has ended, which it does by itself only when the journal has failed.
     Driven(Result<()>),
     /// What it says lies in `Turns::said`.
     Said,
     Delivered(Delivered),
-    Notified(Option<std::result::Result<Sent, SendError>>),
-    Downloaded(u64),
     Wanted(Download),
-    Received(Result<()>),
-    Ticked,
 }
 
 impl Wire {
@@ -72,7 +72,6 @@ impl Wire {
         let mut turns = Turns { deadline: None, received: Ok(()), said: Vec::new(), due: Vec::new() };
         let mut sends = FuturesUnordered::new();
         loop {
-            self.beside.downloads.advance(&self.transport, self.beside.began.elapsed());
             match self.wait(&mut turns, &mut sends, ends).await {
                 Woken::Stopped if turns.deadline.is_some() => return Ok(self.end(End::AtOnce, sends.len())),
                 Woken::AtDeadline => return Ok(self.end(End::AtDeadline, sends.len())),
@@ -81,10 +80,14 @@ impl Wire {
                     for one in said.drain(..) {
                         match one {
                             ToWire::Send(delivery) => {
-                                sends.extend(self.beside.deferring.begin(delivery).map(|one| self.send(one)));
+                                sends.extend(
+                                    self.begin(delivery).map(|(transport, one)| deliver(transport, one)),
+                                );
                             }
-                            ToWire::Ended(token, ended) => {
-                                self.beside.deferring.over(token, ended, &self.transport);
+                            ToWire::Ended(conversation, token, ended) => {
+                                if let Some(edge) = self.edges.of(conversation.network()) {
+                                    edge.beside.deferring.over(token, ended, &edge.transport);
+                                }
                             }
                             ToWire::Notify(notice) => self.notify(notice).await,
                             ToWire::Cut => {
@@ -101,13 +104,19 @@ impl Wire {
                     // With those that have ended as well by now.
                     let others = from_fn(|| sends.next().now_or_never().flatten()).take(TURN);
                     for (delivery, result) in once(first).chain(others) {
-                        self.beside.deferring.ended(&delivery, &result, &self.transport);
+                        if let Some(edge) = self.edges.of(delivery.outbound.conversation.network()) {
+                            edge.beside.deferring.ended(&delivery, &result, &edge.transport);
+                        }
                         self.tell(ToDriver::Sent(SendEnd::Delivered(delivery, result)));
                     }
                 }
-                Woken::Rung(Rung::Told(first)) => {
-                    let released = self.beside.deferring.told_all(first, TURN, &self.transport);
-                    sends.extend(released.into_iter().map(|one| self.send(one)));
+                Woken::Happened(index, Happened::Rung(Rung::Told(first))) => {
+                    let Some(edge) = self.edges.get_mut(index) else { continue };
+                    let released = edge.beside.deferring.told_all(first, TURN, &edge.transport);
+                    for one in released {
+                        edge.beside.notices.let_go(one.outbound.conversation.key());
+                        sends.push(deliver(Arc::clone(&edge.transport), one));
+                    }
                 }
                 // By itself it ends only when the journal has failed.
                 Woken::Driven(ended) => return ended.map(|()| turns.quiet()),
@@ -123,55 +132,118 @@ impl Wire {
                 turns.deadline = Some(self.begin_draining(ToDriver::Drain(self.drain)));
                 if !self.is_kept {
                     // Nobody would take up what comes now.
-                    self.receiving = None;
+                    self.edges.stop_receiving();
                 }
             }
-            Woken::Received(received) => self.received(received, turns),
+            Woken::Happened(index, happened) => self.happened(index, happened, turns),
+            Woken::Opened(opened) => self.opened(opened),
             Woken::Asked(question) => self.answer(question),
-            Woken::Notified(ended) => self.notified(ended),
-            Woken::Downloaded(slot) => self.beside.downloads.ended(slot, self.beside.began.elapsed()),
-            Woken::Wanted(download) => self.beside.downloads.ask(download),
-            Woken::Expected => turns.due.drain(..).for_each(|due| self.beside.deferring.expect(due)),
-            Woken::Rung(_) => self.beside.deferring.ring(&self.transport),
-            Woken::Ticked | Woken::AtDeadline | Woken::Said | Woken::Delivered(_) | Woken::Driven(_) => {}
+            Woken::Wanted(download) => {
+                // One of a network that is not there is dropped, and anyone who waits for it hears so.
+                if let Some(edge) = self.edges.of(download.conversation.network()) {
+                    edge.beside.downloads.ask(download);
+                    edge.advance_downloads();
+                }
+            }
+            Woken::Expected => {
+                for due in turns.due.drain(..) {
+                    if let Some(edge) = self.edges.of(&due.network) {
+                        edge.beside.deferring.expect(due);
+                    }
+                }
+            }
+            Woken::AtDeadline | Woken::Said | Woken::Delivered(_) | Woken::Driven(_) => {}
         }
     }
 
-    /// Sends a reply, in place of a notice under way there.
-    fn send(&mut self, delivery: Delivery) -> impl Future<Output = Delivered> + use<> {
-        self.beside.notices.let_go(delivery.outbound.conversation.id());
-        deliver(Arc::clone(&self.transport), delivery)
+    /// Something has happened on one of the networks.
+    fn happened(&mut self, index: usize, happened: Happened, turns: &mut Turns) {
+        let Some(edge) = self.edges.get_mut(index) else { return };
+        match happened {
+            Happened::Rung(_) => edge.beside.deferring.ring(&edge.transport),
+            Happened::Notified(ended) => {
+                let key = Arc::clone(&edge.key);
+                self.notified(&key, ended);
+            }
+            Happened::Downloaded(slot) => {
+                let elapsed = edge.elapsed();
+                edge.beside.downloads.ended(slot, elapsed);
+                edge.advance_downloads();
+            }
+            Happened::Ticked => edge.advance_downloads(),
+            Happened::Received(received) => self.received(index, received, turns),
+        }
+    }
+
+    /// A network is open that was not when the bot began.
+    fn opened(&mut self, Opened { index, greeting }: Opened) {
+        let Some(edge) = self.edges.get_mut(index) else { return };
+        tracing::info!(network = &*edge.name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
+        edge.state = NetworkState::Open;
+        let key = Arc::clone(&edge.key);
+        self.tell(ToDriver::Opened(key));
+    }
+
+    /// A reply is to be sent, in place of a notice under way there. Answers it with its transport, unless it has to wait for what the
+    /// network says.
+    fn begin(&mut self, delivery: Delivery) -> Option<(AnyTransport, Delivery)> {
+        // The engine knows the networks, and sends nothing to others.
+        let edge = self.edges.of(delivery.outbound.conversation.network())?;
+        let delivery = edge.beside.deferring.begin(delivery)?;
+        edge.beside.notices.let_go(delivery.outbound.conversation.key());
+        Some((Arc::clone(&edge.transport), delivery))
     }
 
     /// Begins with a notice, which gets as far as it comes without waiting: it leaves before a reply that follows it.
     async fn notify(&mut self, notice: Delivery) {
-        if let Some(refused) = self.beside.notices.begin(&self.transport, notice) {
-            self.notified(Some(refused));
-        }
-        for ended in self.beside.notices.poll().await {
-            self.notified(ended);
-        }
+        let Some(edge) = self.edges.of(notice.outbound.conversation.network()) else { return };
+        let key = Arc::clone(&edge.key);
+        let refused = edge.beside.notices.begin(&edge.transport, notice);
+        let ended = edge.beside.notices.poll().await;
+        refused.map(Some).into_iter().chain(ended).for_each(|ended| self.notified(&key, ended));
     }
 
     /// A notice has ended, or was let go.
-    fn notified(&self, ended: Option<std::result::Result<Sent, SendError>>) {
+    fn notified(&self, network: &Arc<str>, ended: Option<std::result::Result<Sent, SendError>>) {
+        let ended = ended.map(|result| (Arc::clone(network), result));
         self.tell(ToDriver::Sent(SendEnd::Notified(ended)));
     }
 
-    /// The transport receives no more.
-    fn received(&mut self, received: Result<()>, turns: &mut Turns) {
-        self.receiving = None;
-        if turns.deadline.is_none() {
-            turns.received = received;
-            turns.deadline = Some(self.begin_draining(ToDriver::Received(self.drain)));
-        } else if let Err(error) = received {
-            tracing::warn!(error = error.chain(), "the transport gave up while the bot was stopping");
+    /// A transport receives no more. The bot goes on with the others, unless it is not to.
+    fn received(&mut self, index: usize, received: Result<()>, turns: &mut Turns) {
+        let Some(edge) = self.edges.get_mut(index) else { return };
+        edge.receiving = None;
+        edge.state = if received.is_ok() { NetworkState::Ended } else { NetworkState::Failed };
+        let (network, is_essential) = (Arc::clone(&edge.name), edge.is_essential);
+        let goes_on = !is_essential && self.edges.is_receiving();
+        match received {
+            Err(error) if turns.deadline.is_some() => {
+                tracing::warn!(
+                    network = &*network,
+                    error = error.chain(),
+                    "the transport gave up while the bot was stopping"
+                );
+            }
+            _ if turns.deadline.is_some() => {}
+            Err(error) if goes_on => tracing::error!(
+                network = &*network,
+                error = error.chain(),
+                hint = error.hint(),
+                "the transport gave up: the bot goes on without it"
+            ),
+            Ok(()) if goes_on => {
+                tracing::info!(network = &*network, "the transport has ended: the bot goes on without it");
+            }
+            received => {
+                turns.received = received;
+                turns.deadline = Some(self.begin_draining(ToDriver::Received(self.drain)));
+            }
         }
     }
 
     /// Answers until when that may take.
     fn begin_draining(&mut self, how: ToDriver) -> Instant {
-        self.beside.is_draining = true;
+        self.stopping.is_draining = true;
         self.tell(how);
         let now = Instant::now();
         now.checked_add(self.drain).unwrap_or(now + LONGEST_DRAIN)
@@ -188,24 +260,18 @@ impl Wire {
         sends: &mut FuturesUnordered<F>,
         ends: &mut Ends,
     ) -> Woken {
-        let alarm = self.beside.downloads.next_look();
-        // A moment that no clock can name never comes.
-        let alarm = alarm.and_then(|elapsed| self.beside.began.checked_add(elapsed));
         tokio::select! {
             biased;
             Some(()) = ends.stops.recv() => Woken::Stopped,
             () = at(turns.deadline) => Woken::AtDeadline,
             Some(question) = ends.questions.recv() => Woken::Asked(question),
             1.. = ends.due.recv_many(&mut turns.due, TURN) => Woken::Expected,
-            rung = self.beside.deferring.next(), if !self.beside.deferring.is_quiet() => Woken::Rung(rung),
+            (index, happened) = self.edges.next() => Woken::Happened(index, happened),
             ended = &mut self.link.place => Woken::Driven(ended),
             1.. = self.link.from_driver.recv_many(&mut turns.said, TURN) => Woken::Said,
             Some(delivered) = sends.next(), if !sends.is_empty() => Woken::Delivered(delivered),
-            ended = self.beside.notices.next() => Woken::Notified(ended),
-            slot = self.beside.downloads.next() => Woken::Downloaded(slot),
             Some(download) = ends.downloads.recv() => Woken::Wanted(download),
-            received = polled(&mut self.receiving) => Woken::Received(received),
-            () = at(alarm) => Woken::Ticked,
+            Some(opened) = ends.opened.recv() => Woken::Opened(opened),
         }
     }
 }

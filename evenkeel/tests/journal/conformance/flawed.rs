@@ -1,5 +1,6 @@
 //! The store in memory behind a wrapper that makes one mistake.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -265,8 +266,8 @@ impl Flawed {
     }
 
     async fn commit_all(&mut self, batch: &Batch<'_>) -> Result<Committed> {
-        let keys: Vec<_> = keys(batch).into_iter().map(|key| key.map(|key| self.key(key))).collect();
-        let mut rest = keys.iter().map(Option::as_deref);
+        let keys: Vec<_> = keys(batch).into_iter().map(|key| key.map(|key| self.key(&key))).collect();
+        let mut rest = keys.into_iter().map(|key| key.map(Cow::Owned));
         let stays = self.makes(Mistake::JobsStay);
         let intake = bent(&batch.intake, &mut rest, stays);
         let with_work: Vec<_> = batch.work.iter().map(|work| bent(&work.intake, &mut rest, stays)).collect();
@@ -408,15 +409,15 @@ fn deaf(effect: &Effect) -> Effect {
 }
 
 /// The keys of all that comes in, in order.
-fn keys<'a>(batch: &Batch<'a>) -> Vec<Option<&'a str>> {
+fn keys<'a>(batch: &Batch<'a>) -> Vec<Option<Cow<'a, str>>> {
     let with_work = batch.work.iter().flat_map(|work| &work.intake);
-    batch.intake.iter().chain(with_work).map(|intake| intake.dedupe).collect()
+    batch.intake.iter().chain(with_work).map(|intake| intake.dedupe.clone()).collect()
 }
 
 /// What comes in, under other keys; jobs perhaps such that they stay.
 fn bent<'a>(
     all: &[Intake<'a>],
-    keys: &mut impl Iterator<Item = Option<&'a str>>,
+    keys: &mut impl Iterator<Item = Option<Cow<'a, str>>>,
     stays: bool,
 ) -> Vec<Intake<'a>> {
     let bend = |(intake, dedupe): (&Intake<'a>, _)| {

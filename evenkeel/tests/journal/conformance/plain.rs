@@ -116,8 +116,8 @@ impl Map {
     }
 
     fn take(&mut self, intake: &Intake<'_>) -> Taken {
-        if let Some(key) = intake.dedupe
-            && self.things.insert(Name::Seen(key.to_owned()), Thing::Number(0)).is_some()
+        if let Some(key) = &intake.dedupe
+            && self.things.insert(Name::Seen(key.clone().into_owned()), Thing::Number(0)).is_some()
         {
             return Taken::Known(0);
         }

@@ -56,7 +56,7 @@ impl Session {
     }
 
     fn take(&mut self, intake: &Intake<'_>) -> rusqlite::Result<Taken> {
-        if let Some(id) = intake.dedupe
+        if let Some(id) = &intake.dedupe
             && !self.seen.add(&self.connection, id, self.counters.latest_ms)?
         {
             return Ok(Taken::Known(0));
