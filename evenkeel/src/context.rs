@@ -8,7 +8,7 @@ mod wait;
 mod ask;
 mod cancel;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use regex::Regex;
 use crate::breaker::{Breaker, Breakers};
 use crate::capability::Capabilities;
 use crate::command::{CommandSpec, TriggerKind};
-use crate::engine::{Attempt, HandlerRequest, HandlerRequests};
+use crate::engine::{Attempt, HandlerRequest, HandlerRequests, JobFunctions};
 use crate::error::{Error, Result};
 use crate::event::{Conversation, Event, MessageId, Quote};
 use crate::journal::Entry;
@@ -116,8 +116,19 @@ pub(crate) struct Tools {
     /// The networks on which it is.
     pub(crate) networks: Networks,
     /// The functions that jobs may call.
-    pub(crate) jobs: Arc<HashSet<&'static str>>,
+    pub(crate) jobs: Arc<JobFunctions>,
+    /// What the author has said of dialogues, by the type of their state.
+    pub(crate) dialogues: HashMap<&'static str, DialogueOptions>,
     pub(crate) is_command: Option<IsCommand>,
+}
+
+/// What becomes of a dialogue that an earlier version of the bot has kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DialogueOptions {
+    /// The names that the type has had.
+    pub(crate) former: Vec<String>,
+    /// Whether one of another shape is forgotten.
+    pub(crate) begins_anew: bool,
 }
 
 /// Whether a message goes to a command of the bot's.

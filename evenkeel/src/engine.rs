@@ -15,6 +15,7 @@
 //! | [`Probation`] | events during which the process ended, which begin one at a time |
 //! | [`Deliveries`] | replies that are not sent, and what holds them up |
 //! | [`Jobs`] | when the next job is due |
+//! | [`UnknownJobs`] | which jobs have functions that the bot has not |
 //! | [`Loading`] | how much of what an earlier run left is here, and what waits for the rest |
 //! | [`MemoryBudget`] | what events take of the memory |
 //! | [`Concurrency`] | which events do not wait for their conversation |
@@ -22,6 +23,7 @@
 mod attempt;
 mod request;
 mod job;
+mod functions;
 mod delivery;
 mod port;
 mod slots;
@@ -37,6 +39,7 @@ mod waits;
 mod probation;
 mod deliveries;
 mod jobs;
+mod unknown;
 mod loading;
 mod budget;
 mod steps;
@@ -55,6 +58,7 @@ pub(crate) use concurrency::IsConcurrent;
 use deliveries::Deliveries;
 pub(crate) use delivery::Delivery;
 use effects::Collected;
+pub(crate) use functions::JobFunctions;
 pub(crate) use job::{Again, JobBody};
 use jobs::Jobs;
 use loading::Loading;
@@ -64,6 +68,7 @@ use probation::Probation;
 pub(crate) use request::{Asked, Download, HandlerRequest, HandlerRequests, Offer};
 pub(crate) use slots::Slots;
 use timers::Timer;
+use unknown::UnknownJobs;
 use waits::Waits;
 
 /// See the module.
@@ -74,6 +79,7 @@ pub(crate) struct Engine {
     probation: Probation,
     deliveries: Deliveries,
     jobs: Jobs,
+    unknown: UnknownJobs,
     loading: Loading,
     budget: MemoryBudget,
     concurrency: Concurrency,
@@ -95,6 +101,7 @@ impl Engine {
             gathers: policy.gathers,
             deliveries: Deliveries::new(policy),
             jobs: Jobs::default(),
+            unknown: UnknownJobs::default(),
             loading: Loading::default(),
             concurrency: Concurrency::default(),
             effects: Collected::default(),

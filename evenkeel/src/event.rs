@@ -301,6 +301,14 @@ impl Event {
         self.job().map_or_else(|| self.conversation().shared_key(), |due| Arc::clone(&due.lane))
     }
 
+    /// The same job for a function of this name.
+    pub(crate) fn with_job_function(mut self, function: &str) -> Self {
+        if let EventKind::JobFired(due) = &mut Arc::make_mut(&mut self.0).what {
+            function.clone_into(&mut due.function);
+        }
+        self
+    }
+
     /// The named rest, if that is what this is.
     pub fn other(&self) -> Option<&Other> {
         match self.kind() {

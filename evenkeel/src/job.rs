@@ -127,6 +127,8 @@ fn read_args<T: DeserializeOwned>(function: &str, args: &str) -> Result<T> {
         // The message may quote an argument.
         let column = error.column();
         Error::new(format!("the arguments of `{function}` do not fit its `Job`, from column {column} on"))
+            .with_hint("an earlier version of the bot planned it: read the older shape as well (`#[serde(default)]`, `#[serde(untagged)]`), then replay the dead letter")
+            .permanent()
     })
 }
 
@@ -273,7 +275,15 @@ impl Context {
             let conversation = self.event().conversation().key().to_owned();
             self.request(HandlerRequest::Jobs { conversation, answer });
             let jobs = jobs.await.map_err(|_| Error::new("the bot is stopping").at(line))?;
-            Ok(jobs.iter().filter_map(Waiting::read).collect())
+            Ok(jobs.iter().filter_map(Waiting::read).map(|job| self.with_present_name(job)).collect())
+        }
+    }
+
+    /// A job that was planned for a function of another name, with the present one.
+    fn with_present_name(&self, job: Waiting) -> Waiting {
+        match self.present_job(&job.function) {
+            Some(function) if function != job.function => Waiting { function: function.to_owned(), ..job },
+            _ => job,
         }
     }
 

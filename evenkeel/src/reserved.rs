@@ -32,7 +32,12 @@ pub(crate) fn schedule(function: &str) -> String {
 }
 
 pub(crate) fn is_schedule(job: &str) -> bool {
-    job.starts_with(SCHEDULE)
+    scheduled(job).is_some()
+}
+
+/// The function of a schedule of the router's, by the name of its job; `None` where that is none.
+pub(crate) fn scheduled(job: &str) -> Option<&str> {
+    job.strip_prefix(SCHEDULE)
 }
 
 /// The lane of a job's firings.

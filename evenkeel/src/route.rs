@@ -11,6 +11,7 @@ mod limited;
 mod failure;
 mod found;
 mod app;
+mod former;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,6 @@
 //! What a running bot says of itself: counters, lanes, latency per command, handlers that block, the quarantine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,9 @@ pub struct Snapshot {
     pub not_sent: u64,
     /// Actions of which nobody knows whether they happened.
     pub unknown: u64,
+    /// How many jobs wait for each function that this bot has not, by its name: an earlier version planned them. Without those that
+    /// were due since the bot began, which are dead letters.
+    pub unknown_jobs: BTreeMap<String, u64>,
     /// Times in which nobody read what the network sent.
     pub gaps: Gaps,
     /// For how long the journal has not answered, in seconds; zero while it answers within one. Its disk may be full, or

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::Context;
+use super::{Context, DialogueOptions};
 use crate::engine::HandlerRequest;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -36,7 +36,8 @@ impl Context {
     /// # Errors
     ///
     /// That of `work`, of which nothing is kept; when the name was used before in this attempt; when the result cannot
-    /// be written as JSON or a kept one not be read as `T`.
+    /// be written as JSON, or a kept one not be read as `T`: an earlier version of the bot has kept another shape. Then `work` is not
+    /// done again.
     ///
     /// # Cancel safety
     ///
@@ -68,8 +69,13 @@ impl Context {
                 .with_hint("give each step of a handler a name of its own, with a number in a loop"));
         }
         let Some(value) = self.known_step(name) else { return Ok(None) };
-        let value = serde_json::from_slice(value);
-        value.map(Some).map_err(|error| Error::from(error).context(format!("reading the step `{name}`")))
+        serde_json::from_slice(value).map(Some).map_err(|error| {
+            // The message may quote the value.
+            let column = error.column();
+            Error::new(format!("what was kept of the step `{name}` does not fit, from column {column} on"))
+                .with_hint("it was done, and is not done again: read the older shape as well (`#[serde(default)]`, `#[serde(untagged)]`), then replay the dead letter")
+                .permanent()
+        })
     }
 
     fn keep_step<T: Serialize>(&self, name: &str, done: &T) -> Result<oneshot::Receiver<()>> {
@@ -99,7 +105,17 @@ impl Context {
 
     /// Whether jobs may call this function.
     pub(crate) fn knows_job(&self, function: &str) -> bool {
-        self.call.tools.jobs.contains(function)
+        self.call.tools.jobs.has(function)
+    }
+
+    /// The present name of a function that was kept under this one.
+    pub(crate) fn present_job(&self, function: &str) -> Option<&'static str> {
+        self.call.tools.jobs.present(function)
+    }
+
+    /// What the author has said of dialogues whose state is this type.
+    pub(crate) fn dialogue_options(&self, name: &str) -> Option<&DialogueOptions> {
+        self.call.tools.dialogues.get(name)
     }
 
     /// A name for a job of this event, the same in each attempt of a handler that does the same: that of the event, and

@@ -120,8 +120,12 @@ impl Context {
     ) -> Result<Option<Event>> {
         let name = reserved::wait(self.call.waits.fetch_add(1, Ordering::Relaxed));
         if let Some(value) = self.known_step(&name) {
-            return serde_json::from_slice(value)
-                .map_err(|error| Error::from(error).context("reading what was waited for"));
+            return serde_json::from_slice(value).map_err(|_| {
+                // The message may quote it.
+                Error::new("what was waited for is kept in a shape that cannot be read")
+                    .with_hint("run the version of the bot that kept it, and replay the dead letter there")
+                    .permanent()
+            });
         }
         let sequence = self.call.attempt.sequence;
         let _unhurried = self.unhurried();

@@ -53,6 +53,8 @@ pub(super) enum Continuation {
     JobsDue,
     /// Forget the schedules that are not among these.
     Schedules(Vec<String>),
+    /// See which of the jobs have functions that the bot has not.
+    JobsLooked,
     JobsListed(oneshot::Sender<Vec<Job>>),
     JobCancelled(oneshot::Sender<bool>),
     /// What the operator is told is read by anyone who waits for it.
@@ -66,9 +68,9 @@ pub(super) enum Continuation {
 
 impl Continuation {
     /// Whether a bot that stops may leave it to the next start: the end of something is being written, or an event that has come
-    /// in or is loaded.
+    /// in or is loaded, or all jobs are looked through.
     fn can_be_left(&self) -> bool {
-        matches!(self, Self::Accepted { .. } | Self::Loaded | Self::Nothing)
+        matches!(self, Self::Accepted { .. } | Self::Loaded | Self::JobsLooked | Self::Nothing)
     }
 }
 

@@ -52,6 +52,15 @@ impl JobBody {
         serde_json::from_slice(&kept.body).ok()
     }
 
+    /// The function of a job, though the rest of it cannot be read.
+    pub(super) fn function_of(kept: &Job) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Named {
+            function: String,
+        }
+        serde_json::from_slice(&kept.body).ok().map(|Named { function }| function)
+    }
+
     /// When it is due for the first time.
     pub(crate) fn first_ms(&self, now_ms: u64) -> Option<u64> {
         let Again { schedule, anchor_ms, .. } = self.again.as_ref()?;

@@ -7,7 +7,7 @@ use super::effects::Effects;
 use super::job::JobBody;
 use super::port::Now;
 use crate::journal::{Entry, Job, NewJob, Query};
-use crate::reserved::SCHEDULES;
+use crate::reserved::{self, SCHEDULES};
 use crate::schedule::Firings;
 
 /// Jobs that are taken from the journal at once.
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    /// When the next one is due, in milliseconds since 1970.
+    /// When the next one is due, in milliseconds since 1970; `None` where none waits.
     next_ms: Option<u64>,
     /// Whether the journal has been asked what is due.
     is_asking: bool,
@@ -48,10 +48,32 @@ impl Jobs {
         effects.append_then(entry, Continuation::Schedules(names));
     }
 
-    /// Forgets the schedules of earlier versions of the bot: those that were kept and have not one of these names.
-    pub(super) fn forget_schedules(&self, names: &[String], kept: Vec<Job>, effects: &mut Effects) {
-        for job in kept.into_iter().filter(|job| !names.contains(&job.name)) {
-            effects.append(Entry::Cancel { name: job.name, conversation: None });
+    /// Forgets the schedules of earlier versions of the bot: those that were kept and have not one of these names. One that goes on
+    /// under another name, as `present` says, is due when it was.
+    pub(super) fn forget_schedules(
+        &mut self,
+        names: &[String],
+        kept: Vec<Job>,
+        present: impl Fn(&str) -> Option<&'static str>,
+        effects: &mut Effects,
+    ) {
+        let (kept, gone): (Vec<_>, Vec<_>) = kept.into_iter().partition(|job| names.contains(&job.name));
+        for Job { name, due_ms, .. } in gone {
+            let successor = reserved::scheduled(&name).and_then(&present).map(reserved::schedule);
+            match kept.iter().find(|job| Some(&job.name) == successor.as_ref()) {
+                Some(job) if due_ms < job.due_ms => {
+                    let (name, conversation) = (job.name.clone(), job.conversation.clone());
+                    let body = job.body.clone();
+                    let due = NewJob { name, conversation, due_ms, body, keeps_due: false };
+                    self.promise(Entry::Schedule(due), effects);
+                }
+                Some(_) => {}
+                None => {
+                    let name = &*reserved::shown(&name);
+                    tracing::info!(name, "a schedule that this bot has no more is forgotten");
+                }
+            }
+            effects.append(Entry::Cancel { name, conversation: None });
         }
     }
 
@@ -87,6 +109,11 @@ impl Jobs {
         self.expect(next_ms);
     }
 
+    /// Whether any may be kept.
+    pub(super) fn has_any(&self) -> bool {
+        self.next_ms.is_some()
+    }
+
     /// A job is due at this time, if at any.
     pub(super) fn expect(&mut self, at_ms: Option<u64>) {
         self.next_ms = self.next_ms.into_iter().chain(at_ms).min();
@@ -110,8 +137,10 @@ impl Jobs {
     /// A job that cannot be read may be one of a newer version, or name a time zone that this one does not know. It stays
     /// until the operator cancels it, or a version that can read it comes.
     fn put_off(&mut self, job: &Job, now: Now, effects: &mut Effects) {
+        let function = JobBody::function_of(job).unwrap_or_else(|| "?".to_owned());
         tracing::error!(
-            job = job.id,
+            job = job.name,
+            function,
             "a job cannot be read, and stays: `evenkeel jobs` lists and cancels it"
         );
         let next_ms = Some(now.wall_ms + UNREADABLE_MS);

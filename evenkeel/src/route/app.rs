@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel_guard::Label;
 use futures_util::FutureExt;
 
 use super::compile::Compiled;
@@ -16,7 +17,7 @@ use super::matcher::Matcher;
 use crate::breaker::Breakers;
 use crate::command::CommandSpec;
 use crate::context::{Context, IsCommand, Tools, judge};
-use crate::engine::{Attempt, Ending, HandlerOutcome, HandlerRequests, IsConcurrent, JobBody};
+use crate::engine::{Attempt, Ending, HandlerOutcome, HandlerRequests, IsConcurrent, JobBody, JobFunctions};
 use crate::error::{Error, panic_message};
 use crate::event::Event;
 use crate::guarantee::OnUnknown;
@@ -26,6 +27,7 @@ use crate::limit::RateLimit;
 use crate::networks::Networks;
 use crate::progress::Progress;
 use crate::reply::{BUSY, Reply};
+use crate::reserved;
 use crate::retry::Retry;
 
 /// A finished bot: routes, state and tools, ready for [`run`](crate::run) or [`serve`](crate::serve). Cloning is cheap.
@@ -50,7 +52,8 @@ impl App {
         let routes = Routes::new(matcher, routes);
         let commands = routes.clone();
         let is_command: IsCommand = Arc::new(move |event| commands.is_command(event));
-        let tools = Tools { jobs: Arc::new(jobs), is_command: Some(is_command), ..Tools::default() };
+        let jobs = Arc::new(JobFunctions::new(jobs));
+        let tools = Tools { jobs, is_command: Some(is_command), ..Tools::default() };
         Self {
             routes,
             tools: Arc::new(tools),
@@ -193,12 +196,17 @@ impl App {
         &self.schedules
     }
 
+    /// The functions that jobs may call.
+    pub(crate) fn job_functions(&self) -> &Arc<JobFunctions> {
+        &self.tools.jobs
+    }
+
     /// What becomes of what goes wrong.
     pub(crate) fn failure(&self) -> &FailurePolicy {
         &self.failure
     }
 
-    fn with_tools(mut self, change: impl FnOnce(&mut Tools)) -> Self {
+    pub(super) fn with_tools(mut self, change: impl FnOnce(&mut Tools)) -> Self {
         let mut tools = Tools::clone(&self.tools);
         change(&mut tools);
         self.tools = Arc::new(tools);
@@ -210,9 +218,9 @@ impl App {
         self.routes.find(event)
     }
 
-    /// The name of the command that an event's text asks for; empty if none. It runs no filter.
+    /// The name of the command that an event's text asks for, or the function of a job; empty if none. It runs no filter.
     pub(crate) fn command(&self, event: &Event) -> String {
-        self.routes.command(event)
+        event.job().map_or_else(|| self.routes.command(event), |job| job.function().to_owned())
     }
 
     /// What people can ask this bot for: its commands, exact texts and patterns, in the order in which they were added, those of
@@ -249,6 +257,7 @@ impl App {
         progress: Arc<Progress>,
         requests: HandlerRequests,
     ) -> HandlerOutcome {
+        let attempt = Attempt { event: self.with_present_name(attempt.event), ..attempt };
         if self.is_expired(&attempt) {
             tracing::debug!(sequence = %EventId::from_bits(attempt.sequence), "too old: it is not handled");
             return HandlerOutcome::without_reply(attempt.sequence, Ending::Expired);
@@ -288,6 +297,15 @@ impl App {
         }
     }
 
+    /// A job that was planned for a function of another name is one for the present one.
+    fn with_present_name(&self, event: Event) -> Event {
+        let Some(job) = event.job() else { return event };
+        match self.tools.jobs.present(job.function()) {
+            Some(function) if function != job.function() => event.with_job_function(function),
+            _ => event,
+        }
+    }
+
     /// Whether an event comes for the first time, and was sent so long ago that nobody wants it handled.
     fn is_expired(&self, attempt: &Attempt) -> bool {
         let Attempt { event, now_ms, has_begun, is_replayed, .. } = attempt;
@@ -314,12 +332,19 @@ impl App {
 
 /// Nothing is done about an event that no trigger wants, unless it is a job: somebody counts on that.
 fn unwanted(attempt: &Attempt) -> HandlerOutcome {
-    let ending = attempt.event.job().map_or(Ending::Done, |job| {
-        let error = Error::new(format!("no job of this bot is named `{}`", job.function()))
-            .with_hint("add `.job(function)` to the router, then replay the dead letter");
-        Ending::Failed(judge(error, Reason::Failed, Retry::never()))
-    });
-    HandlerOutcome::without_reply(attempt.sequence, ending)
+    let Attempt { sequence, event, .. } = attempt;
+    let Some(job) = event.job() else { return HandlerOutcome::without_reply(*sequence, Ending::Done) };
+    let (function, name) = (job.function(), reserved::shown(job.job()));
+    let place = match event.conversation() {
+        here if here.is_nowhere() => "of no conversation",
+        here if here.is_group() => "of a group",
+        _ => "of a direct conversation",
+    };
+    let error = Error::new(format!("no job of this bot is named `{function}`: `{name}`, {place}, was planned for it"))
+        .with_hint("add `.job(function)` to the router, or name its successor with `App::with_job_alias`, then replay the dead letter");
+    let ending = Ending::Failed(judge(error, Reason::Failed, Retry::never()));
+    let command = Some(Label::new(function).general());
+    HandlerOutcome { command, ..HandlerOutcome::without_reply(*sequence, ending) }
 }
 
 /// What [`run`](crate::run) and [`serve`](crate::serve) take: an [`App`], or a [`Router`](crate::Router) that needs no state.

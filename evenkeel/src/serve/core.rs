@@ -10,7 +10,9 @@ use tokio::time::Instant;
 
 use super::commands::Commands;
 use super::link::SendEnd;
-use crate::engine::{Engine, HandlerOutcome, Input, JobBody, NameCommand, Now, Output, Remaining};
+use crate::engine::{
+    Engine, HandlerOutcome, Input, JobBody, JobFunctions, NameCommand, Now, Output, Remaining,
+};
 use crate::error::Result;
 use crate::event::Event;
 use crate::journal::{Entry, Recovered, Written};
@@ -94,9 +96,10 @@ impl Core {
         now: Now,
         name_command: NameCommand,
         schedules: &[(String, JobBody)],
+        functions: &Arc<JobFunctions>,
     ) {
         self.engine.recover(recovered, now, name_command);
-        self.engine.plan(schedules);
+        self.engine.plan(schedules, functions);
     }
 
     pub(super) fn step_all(&mut self, inputs: impl IntoIterator<Item = Input>, now: Now) -> Result<()> {

@@ -34,7 +34,15 @@ impl Cursors {
     /// The sources of the network with this name, as far as earlier runs have read them.
     pub(super) fn new(network: &str, kept: Vec<(String, Bytes)>) -> Self {
         let own = |(key, position): (String, Bytes)| {
-            let source: Box<str> = reserved::name_on(network, &key)?.into();
+            let Some(source) = reserved::name_on(network, &key) else {
+                tracing::debug!(
+                    network,
+                    key = &*reserved::shown(&key),
+                    "the position of another network's source is left as it is"
+                );
+                return None;
+            };
+            let source: Box<str> = source.into();
             Some((source, Source { key: key.into(), position: Some(position), missing: HashSet::new() }))
         };
         Self { network: network.into(), sources: Mutex::new(kept.into_iter().filter_map(own).collect()) }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{Entry, Journal, Recovered};
@@ -63,18 +63,20 @@ impl Home {
         now_ms(self.began)
     }
 
+    /// The same for whoever outlives it.
+    pub(crate) fn clock(&self) -> impl Fn() -> SystemTime + Send + Sync + use<> {
+        let began = self.began;
+        move || UNIX_EPOCH + Duration::from_millis(now_ms(began))
+    }
+
     pub(crate) fn bot(&self, transport: Line, app: App) -> Bot<Still> {
         self.any(transport, app)
     }
 
     /// A bot on any network.
     pub(crate) fn any(&self, transport: impl Transport, app: App) -> Bot<Still> {
-        let began = self.began;
         let journal = Still(SqliteJournal::open(self.file()).unwrap());
-        Bot::new(app)
-            .transport(transport)
-            .with_journal(journal)
-            .with_clock(move || UNIX_EPOCH + Duration::from_millis(now_ms(began)))
+        Bot::new(app).transport(transport).with_journal(journal).with_clock(self.clock())
     }
 
     pub(crate) fn start(&self, app: App) -> Stay<'_> {

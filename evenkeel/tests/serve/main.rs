@@ -14,6 +14,7 @@ mod ending;
 mod foreign;
 mod guard;
 mod home;
+mod later;
 mod line;
 mod networks;
 mod operator;

@@ -18,7 +18,7 @@ let running = 0;
 export function showStatus(now) {
   $("beat").textContent = now.is_draining ? "finishing" : "running";
   tiles($("lanes"), [["Running", now.running, "busy"], ["Waiting", now.waiting, "warn"], ["Outbox", now.outbox, "busy"]]);
-  const rare = [["Retried", now.retried, "warn"], ["Slowed down", now.braked, "warn"], ["Too old", now.expired], ["Cancelled", now.cancelled], ["Given up", now.dead, "bad"], ["Duplicates", now.duplicates], ["Refused", now.refused, "bad"], ["Refused: one had too many waiting", now.refused_share, "bad"], ["Unreadable", now.undeliverable, "bad"], ["Not sent", now.not_sent, "bad"], ["Unknown", now.unknown, "bad"], ["Log lines lost", now.lost_log_lines, "bad"]];
+  const rare = [["Retried", now.retried, "warn"], ["Slowed down", now.braked, "warn"], ["Too old", now.expired], ["Cancelled", now.cancelled], ["Given up", now.dead, "bad"], ["Duplicates", now.duplicates], ["Refused", now.refused, "bad"], ["Refused: one had too many waiting", now.refused_share, "bad"], ["Unreadable", now.undeliverable, "bad"], ["Not sent", now.not_sent, "bad"], ["Unknown", now.unknown, "bad"], ["Log lines lost", now.lost_log_lines, "bad"], ["Jobs without their function", Object.values(now.unknown_jobs).reduce((sum, count) => sum + count, 0), "warn"]];
   tiles($("counters"), [["Accepted", now.accepted], ...(now.resumed ? [["Taken up", now.resumed]] : []), ["Handled", now.handled], ["Sent", now.sent], ["Failed", now.failed, "bad"], ...rare.filter(([, value]) => value)]);
   $("commands-none").hidden = now.commands.length > 0;
   $("commands-table").hidden = $("commands-legend").hidden = !now.commands.length;

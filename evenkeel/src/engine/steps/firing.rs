@@ -1,16 +1,38 @@
 //! Jobs that are due become events.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::engine::Engine;
 use crate::engine::batch::Continuation;
+use crate::engine::functions::JobFunctions;
 use crate::engine::job::JobBody;
 use crate::engine::port::Now;
 use crate::journal::{Entry, Job};
 use crate::schedule::Firings;
 
 impl Engine {
-    /// Begins with the schedules of the router, and forgets those that it has no more.
-    pub(crate) fn plan(&mut self, schedules: &[(String, JobBody)]) {
+    /// Begins with the schedules of the router, and forgets those that it has no more. Looks which jobs were planned for functions that
+    /// are not among these.
+    pub(crate) fn plan(&mut self, schedules: &[(String, JobBody)], functions: &Arc<JobFunctions>) {
+        self.unknown.look(Arc::clone(functions), self.jobs.has_any(), &mut self.effects);
         self.jobs.plan(schedules, self.now, &mut self.effects);
+    }
+
+    /// The journal has said which schedules it has.
+    pub(super) fn schedules_listed(&mut self, names: &[String], kept: Vec<Job>) {
+        let Self { jobs, unknown, effects, .. } = self;
+        jobs.forget_schedules(names, kept, |function| unknown.present(function), effects);
+    }
+
+    /// The journal has said which jobs it has, or some of them.
+    pub(super) fn jobs_looked(&mut self, jobs: &[Job]) {
+        self.unknown.looked(jobs, !self.is_draining, &mut self.effects);
+    }
+
+    /// How many jobs wait for each function that the bot has not.
+    pub(crate) fn unknown_jobs(&self) -> &BTreeMap<String, u64> {
+        self.unknown.counts()
     }
 
     /// The journal has said what is due.
@@ -33,7 +55,7 @@ impl Engine {
         if overlaps {
             tracing::info!(job = job.id, "a job was skipped: it still runs, or waits to");
         }
-        if overlaps || fire.is_empty() {
+        if overlaps || fire.is_empty() || self.unknown.passes_over(job, body) {
             return self.jobs.skip(job, *next_ms, self.now, &mut self.effects);
         }
         let mut due_ms = job.due_ms;

@@ -54,8 +54,9 @@ impl Engine {
             (Continuation::Loaded, Answer::Loaded(page), _) => self.loaded(page),
             (Continuation::JobsDue, Answer::Due { jobs, next_ms }, _) => self.jobs_due(&jobs, next_ms),
             (Continuation::Schedules(names), Answer::Due { jobs, .. }, _) => {
-                self.jobs.forget_schedules(&names, jobs, &mut self.effects);
+                self.schedules_listed(&names, jobs);
             }
+            (Continuation::JobsLooked, Answer::Due { jobs, .. }, _) => self.jobs_looked(&jobs),
             (continuation, answer, _) => return self.answer(continuation, answer),
         }
         Ok(())

@@ -507,7 +507,7 @@ impl Trial {
         }
         assert_eq!(recovered.next_job_ms, self.truth.findable.next_ms());
         self.engine.recover(recovered, self.now, Box::new(|_| "!any".to_owned()));
-        self.engine.plan(&[]);
+        self.engine.plan(&[], &Default::default());
         self.pump();
     }
 

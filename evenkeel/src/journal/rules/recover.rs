@@ -24,12 +24,15 @@ pub(in crate::journal) fn recover(parts: Parts, now_ms: u64, out: &mut Changes<'
     let facts = facts(&parts);
     let replies = parts.replies.into_iter().filter(|reply| reply.state.stage.is_unsent());
     let replies = replies.filter_map(|reply| {
-        let (id, letter) = (reply.id, pending_reply(reply));
-        if letter.is_none() {
-            tracing::error!(sequence = %id.event, "a reply in the journal cannot be read: it is a dead letter now");
-            known.give_up_reply(id, unreadable(now_ms), out);
+        let id = reply.id;
+        match pending_reply(reply) {
+            Ok(reply) => Some(reply),
+            Err(command) => {
+                tracing::error!(sequence = %id.event, command, "a reply in the journal cannot be read: it is a dead letter now");
+                known.give_up_reply(id, unreadable(command, now_ms), out);
+                None
+            }
         }
-        letter
     });
     let replies = replies.collect();
     let event = parts.event.and_then(|row| take_up(row, &mut known, facts, now_ms, out));
@@ -49,7 +52,7 @@ fn take_up(
     }
     let Some(event) = body.into_event() else {
         tracing::error!(sequence = %id, "an event in the journal cannot be read: it is a dead letter now");
-        known.give_up(id, unreadable(now_ms), out);
+        known.give_up(id, unreadable(String::new(), now_ms), out);
         return None;
     };
     let state = match state.stage {
@@ -61,9 +64,9 @@ fn take_up(
     Some(pending_event(id, event, state, facts))
 }
 
-fn unreadable(at_ms: u64) -> Death<'static> {
-    let error = Cow::Borrowed("the record cannot be read");
-    Death { reason: Reason::Unreadable, error, command: Cow::Borrowed(""), at_ms }
+fn unreadable(command: String, at_ms: u64) -> Death<'static> {
+    let error = Cow::Borrowed("the record cannot be read: another version has written it, or it is damaged");
+    Death { reason: Reason::Unreadable, error, command: Cow::Owned(command), at_ms }
 }
 
 /// What earlier attempts of an event left: steps by name, then replies by number.
@@ -101,10 +104,10 @@ pub(super) fn pending_event(
     }
 }
 
-/// `None` when it cannot be read.
-fn pending_reply(row: ReplyRow) -> Option<PendingReply> {
+/// The error is the command of one that cannot be read.
+fn pending_reply(row: ReplyRow) -> Result<PendingReply, String> {
     let ReplyRow { id, state, command, body, .. } = row;
-    let outbound = body.into_reply(id)?;
+    let Some(outbound) = body.into_reply(id) else { return Err(command) };
     let is_unknown = state.stage == ReplyStage::Sending;
-    Some(PendingReply { outbound, command, is_unknown, attempts: state.attempts, due_ms: state.due_ms })
+    Ok(PendingReply { outbound, command, is_unknown, attempts: state.attempts, due_ms: state.due_ms })
 }

@@ -89,7 +89,8 @@ impl<J: Journal> Driver<J> {
         self.begun.steady = SteadyClock::new(recovered.latest_ms);
         let (now, app) = (self.now(), self.app.clone());
         let name_command: NameCommand = Box::new(move |event| app.command(event));
-        self.core.lock().recover(recovered, now, name_command, self.app.schedules());
+        let (schedules, functions) = (self.app.schedules(), self.app.job_functions());
+        self.core.lock().recover(recovered, now, name_command, schedules, functions);
     }
 
     /// The error is the journal's.

@@ -55,6 +55,7 @@ impl Wire {
             refused_large: sum(|network| network.refused_large),
             undeliverable: sum(|network| network.undeliverable),
             gaps,
+            unknown_jobs: core.engine().unknown_jobs().clone(),
             stalled: core.stalled(),
             lost_log_lines: lost_lines(),
             running,
