@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::primary;
 use crate::error::Result;
-use crate::journal::{Answer, Entry, Journal, Query, owner};
+use crate::journal::{Answer, Entry, Journal, Query, Recovered, owner};
 use crate::reserved;
 
 /// What the journal is asked about.
@@ -30,6 +30,8 @@ pub(super) struct Claimed {
     /// What is to be kept once a network has let its account in.
     pub(super) primary: Option<Kept>,
     pub(super) accounts: Vec<Option<Kept>>,
+    /// The networks on which it was another account's, by their names in the record: the operator has granted it to this one.
+    pub(super) others: Vec<Arc<str>>,
 }
 
 /// A value that is to be kept: its name, and what it says.
@@ -52,14 +54,31 @@ pub(super) async fn check(journal: &mut impl Journal, claim: &Claim) -> Result<C
     let keys: Vec<Arc<str>> = claim.names.iter().map(key).collect();
     let owners: Vec<_> = keys.iter().map(|key| reserved::on(key, owner::NAME)).collect();
     let kept_owners = recall(journal, owners.clone()).await?;
-    let mut accounts = Vec::new();
-    for ((owner, account), name) in kept_owners.iter().zip(&claim.accounts).zip(owners) {
+    let (mut accounts, mut others) = (Vec::new(), Vec::new());
+    for (((owner, account), name), key) in kept_owners.iter().zip(&claim.accounts).zip(owners).zip(&keys) {
         owner::check(owner.as_deref(), account.as_deref(), claim.granted.as_deref())?;
         let is_new = owner.as_deref() != account.as_deref().map(str::as_bytes);
+        others.extend((is_new && owner.is_some()).then(|| Arc::clone(key)));
         accounts.push(account.clone().filter(|_| is_new).map(|account| (name, account)));
     }
     let primary = kept.is_none().then(|| (primary::NAME.to_owned(), primary));
-    Ok(Claimed { keys, primary, accounts })
+    Ok(Claimed { keys, primary, accounts, others })
+}
+
+/// Takes away what the transport of another account kept for itself on this network, which is nothing to this one: names that it has
+/// learned, and how far its sources were read. It stays in the journal until something else has the same name there.
+pub(super) fn hide(recovered: &mut Recovered, network: &str) {
+    let (kept, cursors) = (recovered.kept.len(), recovered.cursors.len());
+    recovered.kept.retain(|(name, _)| reserved::name_on(network, name).is_none());
+    recovered.cursors.retain(|(source, _)| reserved::name_on(network, source).is_none());
+    let (kept, cursors) = (kept - recovered.kept.len(), cursors - recovered.cursors.len());
+    if kept + cursors > 0 {
+        tracing::info!(
+            kept,
+            cursors,
+            "what the transport of another account has kept for itself is left aside"
+        );
+    }
 }
 
 async fn recall(journal: &mut impl Journal, names: Vec<String>) -> Result<Vec<Option<Bytes>>> {
@@ -111,19 +130,21 @@ mod tests {
     #[tokio::test]
     async fn a_journal_belongs_to_the_first_account_that_is_named_to_it() {
         let mut journal = MemoryJournal::default();
-        for (account, granted, is_fine) in [
-            (None, None, true),
-            (Some("signal a"), None, true),
-            (Some("signal a"), None, true),
-            (Some("signal b"), None, false),
-            (Some("signal b"), Some("signal c"), false),
-            (None, None, false),
-            (Some("signal b"), Some("signal b"), true),
-            (Some("signal b"), Some("signal b"), true),
-            (Some("signal a"), Some("signal b"), false),
+        // Whether it was another's, where this one may have it.
+        for (account, granted, was_anothers) in [
+            (None, None, Some(false)),
+            (Some("signal a"), None, Some(false)),
+            (Some("signal a"), None, Some(false)),
+            (Some("signal b"), None, None),
+            (Some("signal b"), Some("signal c"), None),
+            (None, None, None),
+            (Some("signal b"), Some("signal b"), Some(true)),
+            (Some("signal b"), Some("signal b"), Some(false)),
+            (Some("signal a"), Some("signal b"), None),
         ] {
             let claimed = start(&mut journal, &claim(&[("signal", account)], granted)).await;
-            assert_eq!(claimed.is_ok(), is_fine, "{account:?} {granted:?}");
+            let found = claimed.as_ref().ok().map(|claimed| !claimed.others.is_empty());
+            assert_eq!(found, was_anothers, "{account:?} {granted:?}");
             if let (Err(error), Some(account)) = (claimed, account) {
                 let grant = format!("`EVENKEEL_JOURNAL_ACCOUNT={account}`");
                 assert!(error.hint().is_some_and(|hint| hint.contains(&grant)), "{error:?}");

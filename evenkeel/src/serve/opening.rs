@@ -42,14 +42,15 @@ pub(super) async fn opened<J: Journal>(
     let blocks = journal.blocks();
     let names = entered.iter().map(|one| one.name.to_string()).collect();
     let mut claim = Claim { names, accounts, granted, chosen, is_fresh: false };
-    let (mut journal, recovered, claimed) = aside(blocks, async move {
+    let (mut journal, mut recovered, claimed) = aside(blocks, async move {
         let recovered = journal.recover_in_pages().await?;
         claim.is_fresh = recovered.latest_ms == 0;
         let claimed = account::check(&mut journal, &claim).await?;
         Ok((journal, recovered, claimed))
     })
     .await?;
-    let Claimed { keys, primary, accounts } = claimed;
+    let Claimed { keys, primary, accounts, others } = claimed;
+    others.iter().for_each(|network| account::hide(&mut recovered, network));
     for ((one, key), account) in entered.iter_mut().zip(keys).zip(accounts) {
         (one.key, one.account) = (key, account);
     }
