@@ -28,6 +28,18 @@
 //! - Exceptions, error frames, garbage and broken messages are counted as undeliverable; receipts of other
 //!   devices, contact syncs and empty envelopes carry nothing for a bot and pass in silence.
 //!
+//! # What it carries
+//!
+//! | | at most | from |
+//! |---|---|---|
+//! | text of a message, also of an edit | 64 KiB (65,536 bytes); more becomes several messages | `MAX_TOTAL_BODY_SIZE_BYTES` of Signal-Android, `MAX_BODY_ATTACHMENT_BYTE_LENGTH` of Signal-Desktop |
+//! | files of a message | 31; more come in further messages | 32 of Signal-Android (`android.attachments.maxCount`), of which a text of more than 2,000 bytes takes one: signal-cli sends it as a file, and people read it in one piece |
+//! | a file | 102,224,512 bytes; a larger one is refused to the handler | 100 MiB once it is encrypted and filled up (`global.attachments.maxBytes`); the server refuses more with 413 |
+//!
+//! Messages can be edited, deleted, reacted to and quoted, and typing is shown. There are no buttons: the choices of a question
+//! are a list. Signal may change the numbers of files from afar, and has its own ideas of how old a message may be that is
+//! edited or deleted, which its programs keep to themselves: nothing says that such a change was not shown.
+//!
 //! # The rooms
 //!
 //! ```text
@@ -38,6 +50,7 @@
 //! receive     the WebSocket; reconnecting says how long it waits
 //! send        from an action to a request (body), and what the answer means (answer)
 //! open        the look before the start
+//! limits      what Signal carries
 //! signal      the transport: settings in, rooms wired together
 //! standin     a server for tests (feature `standin`)
 //! ```
@@ -48,6 +61,7 @@ mod host;
 mod config;
 mod loose;
 mod utf16;
+mod limits;
 mod ids;
 mod own;
 mod envelope;

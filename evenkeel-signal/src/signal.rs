@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel::backoff::system_chance;
+use evenkeel::capability::Capabilities;
 use evenkeel::config::{Config, Secret};
 use evenkeel::guarantee::DeliveryMode;
 use evenkeel::transport::{Inbox, SendError, Sent, Start};
@@ -22,6 +23,7 @@ use crate::connections::Purpose;
 use crate::envelope::{Parsed, Reader};
 use crate::host;
 use crate::ids::Account;
+use crate::limits;
 use crate::open::{Examined, examine, open, uri};
 use crate::own::OwnSends;
 use crate::receive::Receiver;
@@ -410,6 +412,10 @@ impl Transport for Signal {
     /// it.
     fn sends_at_once(&self) -> usize {
         128
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        limits::capabilities()
     }
 
     fn delivery_mode(&self) -> DeliveryMode {

@@ -734,6 +734,39 @@ async fn what_the_bot_sent_itself_is_never_answered_and_what_its_owner_notes_is(
     bot.abort();
 }
 
+fn with_files(count: usize, bytes: usize) -> Reply {
+    let file = || File::new("a.bin", "application/x-a", vec![0; bytes]);
+    (0..count).fold(Reply::text("here"), |reply, _| reply.with_file(file()))
+}
+
+#[tokio::test]
+async fn what_signal_cannot_carry_at_once_comes_in_several_messages_or_is_refused() {
+    let standin = standin();
+    let app = Router::new()
+        .command("!long", async || "a word ".repeat(10_000))
+        .command("!whole", async || "a word ".repeat(9_000))
+        .command("!files", async || with_files(32, 1))
+        .command("!large", async || with_files(1, 102_224_513));
+    let bot = Bot::new(app).transport(signal(&standin)).in_memory().with_shutdown(pending());
+    let bot = tokio::spawn(bot.serve());
+    standin.wait_for_sockets(1).await;
+    standin.say(&Person::alice(), "!long");
+    let sent = standin.wait_for_sends(2).await;
+    let lengths: Vec<_> = sent.iter().map(|sent| sent.message.len()).collect();
+    assert!(lengths.len() == 2 && lengths.iter().all(|length| *length <= 65_536), "{lengths:?}");
+    standin.say(&Person::alice(), "!whole");
+    let whole = &standin.wait_for_sends(3).await[2];
+    assert_eq!(whole.message.len(), 9_000 * 7, "signal-cli makes a file of it");
+    standin.say(&Person::alice(), "!files");
+    let counts = standin.wait_for_sends(5).await;
+    let counts: Vec<_> = counts[3..].iter().map(|sent| sent.base64_attachments.len()).collect();
+    assert_eq!(counts, [31, 1]);
+    standin.say(&Person::alice(), "!large");
+    let sent = standin.wait_for_sends(6).await;
+    assert_eq!(sent[5].message, "Sorry, that file is too large to send here.");
+    bot.abort();
+}
+
 /// A folder that is gone with the test.
 struct Folder(std::path::PathBuf);
 
