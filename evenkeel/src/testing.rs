@@ -261,6 +261,38 @@ impl Chat {
         self.start_again().await
     }
 
+    /// The same, with another release of the bot: it finds what this one has planned, kept and asked, under the names that things had here.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use evenkeel::{Context, Job, Result, Router, testing};
+    ///
+    /// async fn remind(cx: Context) -> Result<&'static str> {
+    ///     cx.after(Duration::from_secs(60), ring, ("tea".to_owned(),))?;
+    ///     Ok("I will")
+    /// }
+    /// async fn ring(Job((what,)): Job<(String,)>) -> String { what }
+    /// async fn ring_louder(Job((what,)): Job<(String,)>) -> String { format!("{what}!") }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// let mut chat = testing::chat(Router::new().command("!remind", remind).job(ring));
+    /// chat.say("!remind").await;
+    /// let next = Router::new().job(ring_louder).with_state(());
+    /// chat.update(next.with_job_alias(std::any::type_name_of_val(&ring), ring_louder)).await;
+    /// assert!(chat.snapshot().await.unknown_jobs.is_empty());
+    /// assert_eq!(chat.advance_to_next_job().await, ["tea!"]);
+    /// # }); Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// The chat may be left without a bot.
+    pub async fn update(&mut self, app: impl IntoApp) -> Replies {
+        self.bot.stopped().await;
+        self.home.update(app.into_app());
+        self.start_again().await
+    }
+
     /// Ends the bot as `kill -9` would, in the middle of whatever it does, and starts it again. Returns what the next one did, once there is
     /// nothing left to do.
     ///

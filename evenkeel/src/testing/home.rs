@@ -43,6 +43,11 @@ impl Home {
         Self { app, store: MemoryStore::default(), began: Instant::now() }
     }
 
+    /// The next bots are of this release.
+    pub(super) fn update(&mut self, app: App) {
+        self.app = app;
+    }
+
     /// The present time, in milliseconds since 1970.
     pub(super) fn now_ms(&self) -> u64 {
         now_ms(self.began)
