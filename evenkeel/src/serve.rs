@@ -262,8 +262,9 @@ impl<J: Journal> Bot<J> {
     }
 
     /// The same in milliseconds since 1970, with a clock that is known neither to panic nor to block, and is read whenever the time is asked for.
-    pub(crate) fn with_own_clock(mut self, clock: impl Fn() -> u64 + Send + 'static) -> Self {
-        self.clock = Source::Own(Box::new(clock));
+    /// It goes with tokio's clock.
+    pub(crate) fn with_steady_clock(mut self, clock: impl Fn() -> u64 + Send + 'static) -> Self {
+        self.clock = Source::Steady(Box::new(clock));
         self
     }
 

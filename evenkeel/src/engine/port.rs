@@ -103,6 +103,8 @@ pub(crate) struct Policy {
     pub(crate) recovered_bytes: usize,
     /// Whether a batch costs the journal something beside what is in it, so that one fewer is worth a moment.
     pub(crate) gathers: bool,
+    /// Whether nobody sets the wall clock.
+    pub(crate) is_clock_steady: bool,
 }
 
 impl Default for Policy {
@@ -113,6 +115,7 @@ impl Default for Policy {
             seed: 0,
             recovered_bytes: usize::MAX,
             gathers: true,
+            is_clock_steady: false,
         }
     }
 }

@@ -22,8 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where the time comes from.
 pub(super) enum Source {
-    /// A function that neither panics nor blocks: the system's clock, or the one of the testing kit.
+    /// A function that neither panics nor blocks: the system's clock.
     Own(Clock),
+    /// Such a one that goes with tokio's clock and that nobody sets: that of the testing kit.
+    Steady(Clock),
     Authors(Clock),
 }
 
@@ -36,6 +38,7 @@ impl Source {
     pub(super) async fn start(self, executor: &Executor) -> WallClock {
         match self {
             Self::Own(clock) => WallClock::Own(clock),
+            Self::Steady(clock) => WallClock::Steady(clock),
             Self::Authors(clock) => WallClock::read(clock, executor).await,
         }
     }
@@ -44,6 +47,7 @@ impl Source {
 /// The clock that the driver looks at. It neither panics nor blocks.
 pub(super) enum WallClock {
     Own(Clock),
+    Steady(Clock),
     /// The last reading of an author's clock, and the task that takes the readings and ends with this.
     Read {
         last: Arc<Mutex<Reading>>,
@@ -76,10 +80,15 @@ impl WallClock {
         Self::Read { last, _reader: reader }
     }
 
+    /// Whether nobody sets it: who waits for a time need not look again before.
+    pub(super) fn is_steady(&self) -> bool {
+        matches!(self, Self::Steady(_))
+    }
+
     /// Milliseconds since 1970.
     pub(super) fn now_ms(&self) -> u64 {
         match self {
-            Self::Own(clock) => clock(),
+            Self::Own(clock) | Self::Steady(clock) => clock(),
             Self::Read { last, .. } => {
                 let Reading { wall_ms, at } = *last.lock().unwrap_or_else(PoisonError::into_inner);
                 wall_ms.saturating_add(u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX))

@@ -101,7 +101,8 @@ impl<J: Journal> Parts<J> {
         let Joined { edges, inboxes, policies } = joined;
         let backlogs = edges.iter().map(|edge| (Arc::clone(&edge.key), Arc::clone(&edge.backlog)));
         let backlogs = Backlogs::new(backlogs.collect());
-        let policy = policy(policies, &app, &backlogs, &journal);
+        let policy =
+            Policy { is_clock_steady: clock.is_steady(), ..policy(policies, &app, &backlogs, &journal) };
         let core = Shared::new(Engine::new(policy).with_concurrency(app.concurrency()));
         let (requests, Asked { of_engine: asked, of_wire: downloads }) = HandlerRequests::new();
         let (outcomes, finished) = mpsc::unbounded_channel();
@@ -140,6 +141,7 @@ fn policy(networks: Vec<NetworkPolicy>, app: &App, backlogs: &Backlogs, journal:
         recovered_bytes: backlogs.recovered_bytes(),
         seed: std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0),
         gathers: journal.gathers(),
+        ..Policy::default()
     }
 }
 

@@ -99,3 +99,62 @@ async fn aside<R: Send + 'static>(
     let never_waits = || Error::new("a journal that says that it blocks has waited for something else");
     spawn_blocking(move || work.now_or_never().unwrap_or_else(|| Err(never_waits()))).await?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Cursor;
+    use crate::journal::Entry;
+    use crate::journal::memory::{MemoryJournal, MemoryStore};
+    use crate::reply::Outbound;
+    use crate::reserved::TRANSPORT;
+    use crate::transport::{Inbox, SendError, Sent, Transport};
+
+    struct Account(&'static str);
+
+    impl Transport for Account {
+        fn name(&self) -> &'static str {
+            "a network"
+        }
+
+        fn identity(&self) -> Option<String> {
+            Some(self.0.to_owned())
+        }
+
+        async fn receive(&self, _: Inbox) -> Result<()> {
+            Ok(())
+        }
+
+        async fn send(&self, _: &Outbound) -> Result<Sent, SendError> {
+            Ok(Sent::done())
+        }
+    }
+
+    async fn open(
+        store: &MemoryStore,
+        account: &'static str,
+        granted: Option<&str>,
+    ) -> Result<(usize, usize)> {
+        let store = store.clone();
+        let journal: OpenJournal<_> = Box::new(move |_| Ok(MemoryJournal::over(store)));
+        let said = Said { place: Place::default(), account: granted.map(str::to_owned), primary: None };
+        let networks = vec![Network::new(Account(account))];
+        let (mut journal, recovered, _) = opened(journal, networks, Vec::new().into(), said).await?;
+        let (source, position) = Cursor::of("0", "17").into_parts();
+        let conversation = TRANSPORT.to_owned();
+        let value = Some("Alice".into());
+        let name = Entry::Remember { conversation, name: "name".to_owned(), value };
+        journal.write(vec![name, Entry::Cursor { source, position }]).await?;
+        Ok((recovered.kept.len(), recovered.cursors.len()))
+    }
+
+    #[tokio::test]
+    async fn a_transport_is_handed_nothing_that_another_account_has_kept() {
+        let store = MemoryStore::default();
+        assert_eq!(open(&store, "one", None).await.expect("it is nobody's"), (0, 0));
+        assert_eq!(open(&store, "one", None).await.expect("it is its own"), (1, 1));
+        open(&store, "other", None).await.expect_err("it is another's");
+        assert_eq!(open(&store, "other", Some("other")).await.expect("it was granted"), (0, 0));
+        assert_eq!(open(&store, "other", None).await.expect("it is its own"), (1, 1));
+    }
+}

@@ -65,7 +65,7 @@ impl Home {
                 pending::<()>().await;
             }
         });
-        let bot = bot.with_own_clock(move || now_ms(began)).on_this_runtime();
+        let bot = bot.with_steady_clock(move || now_ms(began)).on_this_runtime();
         let (status, jobs) = (bot.status(), bot.jobs());
         Running { status, jobs, bot: Stopped(tokio::spawn(bot.serve())), stop: Some(stop) }
     }
