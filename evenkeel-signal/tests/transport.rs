@@ -822,6 +822,8 @@ async fn who_is_who_is_known_over_restarts() {
             assert_eq!(sent[run - 1].recipients, [&*alice.uuid], "one conversation in all runs");
             bot.abort();
             let _ended = bot.await;
+            // Its threads end by themselves, and its socket with them: the next one is not to be taken for it.
+            standin.wait_for_sockets(0).await;
         }
     }
 }
@@ -846,6 +848,8 @@ async fn a_note_to_self_is_known_by_the_uuid_alone_in_a_later_run() {
         assert_eq!(standin.wait_for_sends(run).await[run - 1].message, "stopped", "run {run}");
         bot.abort();
         let _ended = bot.await;
+        // Its threads end by themselves, and its socket with them: the next one is not to be taken for it.
+        standin.wait_for_sockets(0).await;
     }
 }
 
