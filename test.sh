@@ -133,6 +133,8 @@ bench kills --full --rounds 10
 bench kills --abort --rounds "$aborts"
 bench kills --replayed --rounds 40
 if bench kills --hasty --rounds 20; then fail "the loop does not see a cursor that is kept before its events"; fi
+bench kills --handle --rounds 20
+if bench kills --nameless --rounds 20; then fail "the loop does not see what is said twice without an id"; fi
 
 step "the network's deadlines while everything else stands still"
 bench ports deadline

@@ -3,18 +3,21 @@
 //! Every reply holds the token that the command came with. `!block`, `!freeze`, `!nap`, `!lull`, `!spin` and `!cpu`
 //! do what no handler should: that is what they are for.
 
-#[path = "signal_bench/lines.rs"]
-mod lines;
 #[path = "signal_bench/promises.rs"]
 mod promises;
+#[path = "signal_bench/outside.rs"]
+mod outside;
+#[path = "signal_bench/lines.rs"]
+mod lines;
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use evenkeel::guarantee::OnUnknown;
-use evenkeel::{App, Error, Rest, Result, Router};
+use evenkeel::{App, Bot, Error, Rest, Result, Router};
 use evenkeel_signal::Signal;
+use outside::Outside;
 use tokio::time::sleep;
 
 /// A file that is made when the first handler of the process runs, for who measures how long that takes.
@@ -121,7 +124,11 @@ fn app() -> App {
 
 fn main() -> Result<()> {
     match std::env::var(lines::ADDRESS) {
-        Ok(address) => evenkeel::run(lines::Lines::new(address), app()),
+        Ok(address) => {
+            let bot = Bot::new(app());
+            let lines = lines::Lines::new(address).with_outside(Outside::from_env(&bot.handle()));
+            bot.transport(lines).run()
+        }
         Err(_) => evenkeel::run(Signal::from_env()?, app()),
     }
 }

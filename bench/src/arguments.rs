@@ -29,7 +29,7 @@ Usage: evenkeel-bench signal [SCENARIO] [OPTIONS]
        evenkeel-bench memory                  what a bot keeps of a million idle conversations
        evenkeel-bench journal                 what the record on a file costs, beside a bare sync of the same disk
        evenkeel-bench heart [PART] [OPTIONS]  what the record costs in time, in work and in memory, beside its bars
-       evenkeel-bench ports [PART]            deadlines of the network while everything else stands still
+       evenkeel-bench ports [PART]            deadlines while everything else stands still, `serve` beside `run`, a handle
        evenkeel-bench kills [OPTIONS]         kill -9 at random moments: what is lost, reordered, answered twice
        evenkeel-bench planted                 bugs in a model of the bot, and whether the checker of `kills` sees them
        evenkeel-bench standin [ADDRESS]       the server alone, until it is killed
@@ -95,6 +95,8 @@ Options of `kills`:
   --signal             over the Signal stand-in, which acknowledges nothing, in place of lines over TCP
   --replayed           over lines that nobody acknowledges: the network keeps all, and the bot reads on from its cursor
   --hasty              the same with a cursor that is kept before its events, which has to lose messages
+  --handle             over lines that threads beside the bot have its handle say, each under an id: nothing is handled
+  --nameless           the same without ids, which has to say things twice
   --power              each end is a power cut: what was not synced is gone, or there in part
   --lie                the same on a disk that swallows each sync, which has to lose messages: else the loop is blind
   --full               the disk of the journal is full again and again, for a second or two
@@ -361,6 +363,8 @@ mod tests {
             ("bench kills --mistake none", "no mistake `none`"),
             ("bench kills --signal --steady", "not Signal"),
             ("bench kills --replayed --steady", "none that are read from a position"),
+            ("bench kills --handle --steady", "no handle"),
+            ("bench kills --handle --abort", "ends no process"),
             ("bench ports harbour", "`ports` has no part `harbour`"),
             ("bench kills --abort --steady", "never aborts"),
             ("bench chess", "no command `chess`"),

@@ -1,6 +1,7 @@
 //! What a bot promises at its edges, each as a figure beside its bar.
 
 mod deadline;
+mod handle;
 mod served;
 
 use std::io;
@@ -10,16 +11,18 @@ use std::io;
 pub(crate) enum Part {
     Deadline,
     Served,
+    Handle,
 }
 
 /// In the order in which they run.
-pub(crate) const ALL: [Part; 2] = [Part::Deadline, Part::Served];
+pub(crate) const ALL: [Part; 3] = [Part::Deadline, Part::Served, Part::Handle];
 
 impl Part {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Deadline => "deadline",
             Self::Served => "serve",
+            Self::Handle => "handle",
         }
     }
 }
@@ -36,6 +39,7 @@ pub(crate) fn run(only: &[Part]) -> io::Result<()> {
         match part {
             Part::Deadline => deadline::run()?,
             Part::Served => served::run()?,
+            Part::Handle => handle::run()?,
         }
     }
     Ok(())

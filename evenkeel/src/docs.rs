@@ -9,6 +9,7 @@
 //! | [`limits`] | Rates, places, circuit breakers, the HTTP client. |
 //! | [`schedules`] | Intervals, times of day, cron; zones, clock changes, what was missed. |
 //! | [`nothing_lost`] | The journal: attempts, steps, replies of unknown outcome, dead letters, jobs, the file. |
+//! | [`outside`] | Speaking without having been spoken to: handles, ids, jobs from outside, hooks for start and stop. |
 //! | [`testing`] | Chats, time, errors and networks in tests. |
 //! | [`transports`] | A network of one's own. |
 //! | [`operating`] | Signals, drain, logs, figures, and what is lost when. |
@@ -54,8 +55,13 @@ pub mod schedules {}
 #[doc = include_str!("../docs/nothing-lost.md")]
 ///
 /// [`Context::step`](crate::Context::step) · [`Retry`](crate::retry::Retry) · [`operator`](crate::operator) · [`job`](crate::job) ·
-/// [`Dialogue`](crate::Dialogue) · [`journal`](crate::journal) · next: [`testing`]
+/// [`Dialogue`](crate::Dialogue) · [`journal`](crate::journal) · next: [`outside`]
 pub mod nothing_lost {}
+
+#[doc = include_str!("../docs/outside.md")]
+///
+/// [`Handle`](crate::Handle) · [`handle`](crate::handle) · [`App::on_start`](crate::App::on_start) · next: [`testing`]
+pub mod outside {}
 
 #[doc = include_str!("../docs/testing.md")]
 ///

@@ -24,6 +24,7 @@ mod attempt;
 mod request;
 mod job;
 mod functions;
+mod outside;
 mod delivery;
 mod port;
 mod slots;
@@ -63,6 +64,7 @@ pub(crate) use job::{Again, JobBody};
 use jobs::Jobs;
 use loading::Loading;
 pub(crate) use loading::NameCommand;
+pub(crate) use outside::{Due, OutsideRequest, Planned, Saying, Told};
 pub(crate) use port::{Ended, Input, Load, NetworkPolicy, Now, Output, Policy, Remaining, ReplyCounters};
 use probation::Probation;
 pub(crate) use request::{Asked, Download, HandlerRequest, HandlerRequests, Offer};
@@ -88,6 +90,10 @@ pub(crate) struct Engine {
     /// The moment of the last step.
     now: Now,
     is_draining: bool,
+    /// Whether no handler may start yet.
+    is_held: bool,
+    /// Those that had their turn meanwhile.
+    held: Vec<u64>,
     gathers: bool,
 }
 
@@ -107,6 +113,8 @@ impl Engine {
             effects: Collected::default(),
             now: Now::default(),
             is_draining: false,
+            is_held: false,
+            held: Vec::new(),
         }
     }
 
@@ -135,6 +143,7 @@ impl Engine {
             Input::Opened(network) => self.deliveries.opened(&network),
             Input::Ticked => {}
             Input::Operator(command) => self.commanded(command),
+            Input::Outside(request) => self.asked_outside(request),
         }
         Ok(())
     }
@@ -152,7 +161,7 @@ impl Engine {
         {
             self.has_lane(sequence);
         }
-        if !self.is_draining {
+        if !self.is_draining && !self.is_held {
             self.probation.advance(&mut self.effects);
         }
         self.deliveries.advance(self.now, &mut self.effects);
@@ -203,13 +212,34 @@ impl Engine {
         looks.into_iter().flatten().min()
     }
 
+    /// Lets no handler start until it is told to.
+    pub(crate) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Lets handlers start.
+    pub(crate) fn admit(&mut self) {
+        self.is_held = false;
+        for sequence in std::mem::take(&mut self.held) {
+            self.start(sequence);
+        }
+    }
+
     /// Takes nothing new up: what runs may finish.
     pub(crate) fn drain(&mut self) {
         self.is_draining = true;
+        for sequence in std::mem::take(&mut self.held) {
+            self.start(sequence);
+        }
     }
 
     /// Whether anything may start.
     fn has_room(&self) -> bool {
+        self.may_load() && !self.is_held
+    }
+
+    /// Whether more of what an earlier run left may be read.
+    fn may_load(&self) -> bool {
         self.deliveries.has_room() && !self.is_draining
     }
 
@@ -221,7 +251,7 @@ impl Engine {
     fn room_to_load(&self) -> usize {
         let left_bytes = self.budget.left_bytes();
         let is_stuck = || self.attempts.is_stuck() && self.deliveries.is_empty();
-        match self.has_room() {
+        match self.may_load() {
             true if left_bytes == 0 && is_stuck() => usize::MAX,
             true => left_bytes,
             false => 0,

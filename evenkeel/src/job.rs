@@ -76,6 +76,16 @@ pub struct Waiting {
     args: String,
 }
 
+impl JobId {
+    pub(crate) fn new(name: String) -> Self {
+        Self(name)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Waiting {
     /// Reads what a journal keeps of a job; `None` when that cannot be read.
     pub fn read(kept: &Kept) -> Option<Self> {
@@ -293,15 +303,7 @@ impl Context {
         F: JobFunction<A, T>,
         T: Serialize,
     {
-        let function = name_of::<F>();
-        if !self.knows_job(function) {
-            let name = function.rsplit("::").next().unwrap_or(function);
-            return Err(Error::new(format!("`{function}` was planned, and is not a job of this bot"))
-                .with_hint(format!("add `.job({name})` to the router"))
-                .permanent());
-        }
-        let args = serde_json::to_string(&args)
-            .map_err(|error| Error::from(error).context(format!("writing the arguments of `{function}`")))?;
+        let (function, args) = call::<F, A, T>(|function| self.knows_job(function), &args)?;
         let anchor_ms = self.now_ms();
         let again = repeat.map(|repeat| repeat.counted_from(anchor_ms));
         let body = JobBody::new(function, args, self.event(), again);
@@ -312,7 +314,30 @@ impl Context {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+/// The name of a function that is planned, and its arguments in JSON.
+///
+/// # Errors
+///
+/// As [`Context::defer`].
+#[track_caller]
+pub(crate) fn call<F, A, T>(is_known: impl FnOnce(&str) -> bool, args: &T) -> Result<(&'static str, String)>
+where
+    F: JobFunction<A, T>,
+    T: Serialize,
+{
+    let function = name_of::<F>();
+    if !is_known(function) {
+        let name = function.rsplit("::").next().unwrap_or(function);
+        return Err(Error::new(format!("`{function}` was planned, and is not a job of this bot"))
+            .with_hint(format!("add `.job({name})` to the router"))
+            .permanent());
+    }
+    let args = serde_json::to_string(args)
+        .map_err(|error| Error::from(error).context(format!("writing the arguments of `{function}`")))?;
+    Ok((function, args))
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -44,7 +44,7 @@ use crate::schedule::LONGEST_WAIT;
 
 pub use bare::BareDead;
 pub use default::{DefaultJournal, Place};
-pub use entry::{Acceptance, Answer, Entry, EventEntry, OperatorEntry, Query, ReplyEntry};
+pub use entry::{Acceptance, Answer, Entry, EventEntry, OperatorEntry, Query, ReplyEntry, Said};
 pub use given_up::{Dead, DeadFilter, DeadId, Reason, Replayed};
 pub use left::{CompletedEffect, Page, PendingEvent, PendingReply};
 pub use listing::Listing;

@@ -66,6 +66,7 @@
 //! | [`Handler`] | functions as handlers, async ones and plain ones |
 //! | [`from_fn`], [`Next`] | code around handlers |
 //! | [`job`] | what is done later |
+//! | [`handle`] | speaking without having been spoken to |
 //! | [`Router`], [`App`] | which handler an event goes to |
 //! | `console` | what an operator sees of a running bot, in the browser (feature `page`) |
 //! | [`run`], [`serve()`], [`Bot`] | the running bot |
@@ -115,6 +116,7 @@ mod dialogue;
 mod handler;
 mod layer;
 pub mod job;
+pub mod handle;
 mod route;
 #[cfg(feature = "page")]
 pub mod console;
@@ -134,6 +136,7 @@ pub use event::{
     Sender, Typing,
 };
 pub use extract::{Addressed, Args, Captures, FromEvent, FromRef, Rejection, Rest, State, Text};
+pub use handle::Handle;
 pub use handler::{FromEventAll, Handler};
 pub use job::{Job, JobFunction, JobId, Unspoken};
 pub use layer::{FromFn, HandlerLayer, LayerFunction, Next, Route, from_fn};

@@ -65,6 +65,7 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 
 use crate::error::panic_message;
+pub(crate) use pool::is_offloaded;
 pub use pool::{Pool, Waited};
 
 /// Work that keeps a core busy; as many at once as there are cores, the others queue in order.

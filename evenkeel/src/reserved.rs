@@ -12,6 +12,8 @@ const CONCURRENT: &str = "\0concurrent ";
 
 /// The conversation to which the schedules of the router belong, and their sender.
 pub(crate) const SCHEDULES: &str = "\0schedules";
+/// Who sends what handles have planned.
+pub(crate) const HANDLES: &str = "\0handles";
 /// The conversation in which a transport keeps what it wants to have again at its next start.
 pub(crate) const TRANSPORT: &str = "\0transport";
 
@@ -75,6 +77,16 @@ pub(crate) fn cancelled(number: u32) -> String {
     format!("\0cancelled {number}")
 }
 
+/// What was said outside of any event under this id of the author's: its dedupe key, which no event has.
+pub(crate) fn said(id: &str) -> String {
+    format!("\0said {id}")
+}
+
+/// The name of a job that was planned outside of any event under this id of the author's.
+pub(crate) fn planned(id: &str) -> String {
+    format!("\0planned {id}")
+}
+
 /// The scope of a person's values.
 pub(crate) fn person(id: &str) -> String {
     format!("\0person:{id}")
@@ -120,6 +132,9 @@ mod tests {
             firing(7, 60_000),
             wait(0),
             cancelled(0),
+            said("invoice 17"),
+            planned("report 17"),
+            HANDLES.to_owned(),
             person("alice"),
             network("signal"),
             on("", "shard 0"),
@@ -134,6 +149,9 @@ mod tests {
             "\0job 7 60000",
             "\0wait 0",
             "\0cancelled 0",
+            "\0said invoice 17",
+            "\0planned report 17",
+            "\0handles",
             "\0person:alice",
             "\0network:signal",
             "shard 0",

@@ -10,8 +10,10 @@ mod time;
 mod limited;
 mod failure;
 mod found;
+mod hooks;
 mod app;
 mod former;
+mod life;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +36,7 @@ use crate::text::tidy;
 use crate::trigger::{Facts, Kind, Trigger};
 pub use app::{App, IntoApp};
 pub(crate) use failure::OnDead;
+pub(crate) use hooks::{Hook, Hooks};
 
 use claims::Claims;
 use compile::Compiler;

@@ -6,6 +6,7 @@ mod arrivals;
 mod clock;
 mod commands;
 mod foreign;
+mod hooks;
 mod handling;
 mod outbox;
 mod wait;
@@ -29,9 +30,11 @@ mod opening;
 mod joining;
 mod serving;
 mod apart;
+mod handles;
 
 use std::future::{Future, pending};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use evenkeel_guard::Executor;
@@ -42,10 +45,11 @@ use crate::config::Config;
 #[cfg(feature = "page")]
 use crate::console::Console;
 use crate::error::Result;
+use crate::handle::{Handle as BotHandle, LineEnd};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{DefaultJournal, Journal, Place};
 use crate::moment;
-use crate::operator::{DeadLetters, Jobs, Operator, OperatorCommand};
+use crate::operator::{Operator, OperatorCommand};
 use crate::route::{App, IntoApp};
 use crate::status::{Question, Status};
 use crate::transport::{Network, Transport};
@@ -113,6 +117,7 @@ pub struct Bot<J = DefaultJournal> {
     shutdown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     status: (Status, mpsc::Receiver<Question>),
     operator: (Operator, mpsc::Receiver<OperatorCommand>),
+    handle: (BotHandle, LineEnd),
     clock: Source,
     threads: Threads,
     settings: Option<Settings>,
@@ -128,9 +133,11 @@ impl Bot {
     pub fn new(app: impl IntoApp) -> Self {
         let app = app.into_app();
         let (status, questions) = Status::new();
+        let (status, operator) = (status.with_specs(app.specs()), Operator::new());
         Self {
             networks: Vec::new(),
-            status: (status.with_specs(app.specs()), questions),
+            handle: BotHandle::new((status.clone(), operator.0.clone()), Arc::clone(app.job_functions())),
+            status: (status, questions),
             app,
             journal: Box::new(Place::open),
             executor: None,
@@ -139,7 +146,7 @@ impl Bot {
             share_bytes: None,
             event_bytes: None,
             shutdown: None,
-            operator: Operator::new(),
+            operator,
             clock: Source::system(),
             threads: Threads::Own,
             settings: None,
@@ -190,6 +197,7 @@ impl<J: Journal> Bot<J> {
             shutdown: self.shutdown,
             status: self.status,
             operator: self.operator,
+            handle: self.handle,
             clock: self.clock,
             threads: self.threads,
             settings: self.settings,
@@ -299,21 +307,6 @@ impl<J: Journal> Bot<J> {
     pub fn with_settings(mut self, config: &Config) -> Result<Self> {
         self.settings = Some(Settings::read(config)?);
         Ok(self)
-    }
-
-    /// Asks this bot how it is, once it runs.
-    pub fn status(&self) -> Status {
-        self.status.0.clone()
-    }
-
-    /// Lists, replays and discards what this bot gave up, once it runs.
-    pub fn dead_letters(&self) -> DeadLetters {
-        self.operator.0.letters.clone()
-    }
-
-    /// Lists and cancels the jobs of this bot, those of all conversations, once it runs.
-    pub fn jobs(&self) -> Jobs {
-        self.operator.0.jobs.clone()
     }
 
     /// As [`run`].

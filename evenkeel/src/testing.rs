@@ -24,11 +24,12 @@ use std::panic::Location;
 use std::time::Duration;
 
 use evenkeel_guard::{Executor, Report};
-use tokio::runtime::Handle;
+use tokio::runtime;
 
 use self::home::{Home, Running};
 pub use self::replies::Replies;
 use crate::event::MessageId;
+use crate::handle::Handle;
 use crate::reply::{Draft, File};
 use crate::route::IntoApp;
 use crate::sandbox::{Change, Changes, Sandbox};
@@ -70,11 +71,11 @@ pub fn chat(app: impl IntoApp) -> Chat {
 /// As [`chat`].
 #[track_caller]
 pub fn chat_over(sandbox: Sandbox, app: impl IntoApp) -> Chat {
-    let Ok(runtime) = Handle::try_current() else {
+    let Ok(runtime) = runtime::Handle::try_current() else {
         panic!("`chat` needs a runtime: write `#[tokio::test(start_paused = true)]` over the test")
     };
     let executor = Executor::strict_with(runtime, &guarding().with_strictness());
-    let home = Home::new(app.into_app());
+    let mut home = Home::new(app.into_app());
     let (changes, bot) = (sandbox.changes(), home.start(&sandbox, &executor));
     let began = Location::caller();
     Chat { sandbox, changes, home, bot, last: None, executor, may_block: false, began }
@@ -324,6 +325,30 @@ impl Chat {
         // It answers once it has taken up what the one before has left.
         let _snapshot = self.bot.status().snapshot().await;
         self.replies().await
+    }
+
+    /// Speaks for the bot, as whatever runs beside it does; for the next one, too, after [`restart`](Self::restart) and
+    /// [`kill`](Self::kill).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// use evenkeel::{Conversation, Handle, Result, Router, testing};
+    ///
+    /// async fn alarm(handle: &Handle) -> Result<()> {
+    ///     handle.to(&Conversation::group("crew")).send("the oven is hot").with_id("oven 17").await?;
+    ///     Ok(())
+    /// }
+    /// let mut chat = testing::chat(Router::new());
+    /// let handle = chat.handle();
+    /// alarm(&handle).await.unwrap();
+    /// assert_eq!(chat.replies().await, ["the oven is hot"]);
+    /// chat.restart().await;
+    /// alarm(&handle).await.unwrap();
+    /// assert!(chat.replies().await.is_empty(), "it was said before");
+    /// # }); Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn handle(&self) -> Handle {
+        self.home.handle().cloned().expect("a chat has a bot")
     }
 
     /// The network behind the chat, for whatever else people do: edits, deletions, typing, new people.

@@ -36,7 +36,7 @@ const CLOSED: &[Closed] = &[
     Closed {
         room: "evenkeel/src/engine",
         knowing: &["steps"],
-        plain: &["attempt", "request", "job", "delivery", "port", "attempts/in_flight"],
+        plain: &["attempt", "request", "outside", "job", "delivery", "port", "attempts/in_flight"],
     },
     Closed { room: "evenkeel/src/serve/core", knowing: &[], plain: &[] },
     Closed {

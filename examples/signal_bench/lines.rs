@@ -25,8 +25,11 @@ use evenkeel::{
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+
+use super::outside::Outside;
 
 /// The variable that holds the address to connect to; without it, the bot is on Signal.
 pub(crate) const ADDRESS: &str = "BENCH_LINES";
@@ -44,6 +47,10 @@ pub(crate) struct Lines {
     /// Who waits for `got`; the receiving loop tells them.
     waiting: Mutex<HashMap<String, oneshot::Sender<()>>>,
     acknowledges: Acknowledges,
+    /// Who says what comes in, where nobody handles it.
+    outside: Option<Outside>,
+    /// What of it is kept; taken by `receive`.
+    kept: Mutex<Option<UnboundedReceiver<String>>>,
 }
 
 /// How the network knows what need not come again.
@@ -65,7 +72,15 @@ impl Lines {
             Err(_) => Acknowledges::Each,
         };
         let (reading, writing, waiting) = (Mutex::default(), Arc::default(), Mutex::default());
-        Self { address, reading, writing, waiting, acknowledges }
+        let (outside, kept) = (None, Mutex::default());
+        Self { address, reading, writing, waiting, acknowledges, outside, kept }
+    }
+
+    /// Has what comes in said, in place of handled.
+    pub(crate) fn with_outside(mut self, outside: Option<(Outside, UnboundedReceiver<String>)>) -> Self {
+        let (outside, kept) = outside.unzip();
+        (self.outside, self.kept) = (outside, Mutex::new(kept));
+        self
     }
 
     /// Hands over what comes with a position. The network keeps all of it, and waits for nothing; but where the bot has no room it is
@@ -139,6 +154,16 @@ impl Transport for Lines {
         }
         // Ends with this future.
         let mut accepting = JoinSet::new();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut kept) = kept {
+            let writing = Arc::clone(&self.writing);
+            accepting.spawn(async move {
+                while let Some(id) = kept.recv().await {
+                    // If the connection broke, it will come again.
+                    let _written = write(&writing, format!("ok {id}\n")).await;
+                }
+            });
+        }
         while let Some(line) = lines.next_line().await? {
             while accepting.try_join_next().is_some() {}
             if let Some(key) = line.strip_prefix("got ") {
@@ -156,6 +181,10 @@ impl Transport for Lines {
                 inbox.undeliverable("it is no offer");
                 continue;
             };
+            if let Some(outside) = &self.outside {
+                outside.order(&id, event.conversation().id(), event.text().unwrap_or_default());
+                continue;
+            }
             let (inbox, writing) = (inbox.clone(), Arc::clone(&self.writing));
             let mut accepted = Box::pin(async move { inbox.accept(event).await });
             // The first poll hands it over: here, so that offers keep their order.

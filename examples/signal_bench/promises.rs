@@ -53,7 +53,7 @@ async fn abort(Rest(token): Rest) -> Result<String> {
     std::process::abort()
 }
 
-fn run() -> u64 {
+pub(crate) fn run() -> u64 {
     RUN.fetch_add(1, Ordering::Relaxed)
 }
 

@@ -23,6 +23,8 @@ pub(super) fn read(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error
             Long("signal") => plan.network = Network::Signal,
             Long("replayed") => plan.network = Network::Replayed { is_hasty: false },
             Long("hasty") => plan.network = Network::Replayed { is_hasty: true },
+            Long("handle") => plan.network = Network::Handle { is_nameless: false },
+            Long("nameless") => plan.network = Network::Handle { is_nameless: true },
             Long("power") => plan.trouble = Trouble::Power,
             Long("lie") => plan.trouble = Trouble::Lie,
             Long("full") => plan.trouble = Trouble::Full,
@@ -42,9 +44,12 @@ pub(super) fn read(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error
     }
     if plan.network != Network::Lines && plan.bot != Bot::Evenkeel {
         return Err(
-            "the steady bot knows acknowledged lines, not Signal, and none that are read from a position"
+            "the steady bot knows acknowledged lines, not Signal, none that are read from a position, and no handle"
                 .into(),
         );
+    }
+    if matches!(plan.network, Network::Handle { .. }) && plan.trouble == Trouble::Abort {
+        return Err("what is said by a handle ends no process".into());
     }
     if plan.trouble == Trouble::Abort && plan.bot != Bot::Evenkeel {
         return Err("the steady bot never aborts".into());

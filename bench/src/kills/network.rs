@@ -27,6 +27,9 @@ pub(crate) enum Network {
     /// The same without acknowledgements: it keeps everything, and is read from a position on. With the mistake, the bot tells the
     /// position before what comes with it is handed over.
     Replayed { is_hasty: bool },
+    /// Lines with acknowledgements, of which each is something to be said: threads beside the bot hand it to its handle under the line's
+    /// number, and acknowledge what is kept. With the mistake, it has no number.
+    Handle { is_nameless: bool },
     /// The stand-in, which pushes and forgets: what was accepted is known from the record alone.
     Signal,
 }
@@ -46,7 +49,7 @@ pub(super) enum Link<'a> {
 impl Far {
     pub(super) fn start(plan: &Plan, onlooker: &Onlooker) -> io::Result<Self> {
         if plan.network != Network::Signal {
-            let is_replayed = plan.network != Network::Lines;
+            let is_replayed = matches!(plan.network, Network::Replayed { .. });
             return Lines::listen(onlooker.clone(), plan.send, is_replayed).map(Self::Lines);
         }
         let people: Vec<Person> = (0..plan.conversations).map(|n| Person::nth(n as u32)).collect();

@@ -146,6 +146,9 @@ fn bot(plan: &Plan, journal: &Path, address: &str) -> io::Result<Contender> {
     if let Network::Replayed { is_hasty } = plan.network {
         bot = bot.with_setting("BENCH_REPLAYED", if is_hasty { "hasty" } else { "right" });
     }
+    if let Network::Handle { is_nameless } = plan.network {
+        bot = bot.with_setting("BENCH_OUTSIDE", if is_nameless { "nameless" } else { "right" });
+    }
     if let Bot::Steady(Some(mistake)) = plan.bot {
         bot = bot.with_setting(steady::MISTAKE, mistake);
     }

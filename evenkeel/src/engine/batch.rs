@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::delivery::Delivery;
+use super::outside::Told;
 use crate::error::{Error, Result};
 use crate::event::Cursor;
 use crate::journal::{Acceptance, Answer, Dead, Entry, Job, Listing, Written};
@@ -41,6 +42,12 @@ pub(super) enum Continuation {
     SendPromised(Box<str>),
     /// Send this reply.
     Send(Box<Delivery>),
+    /// Send what was said, or let it wait for its turn, and tell the handle that it is kept.
+    Said(oneshot::Sender<Told<Vec<Acceptance>>>),
+    /// Tell the handle that its job is kept,
+    Planned(oneshot::Sender<Told<bool>>),
+    /// or whether there was one to cancel.
+    Cancelled(oneshot::Sender<Told<bool>>),
     /// Tell the handler that its step is kept.
     StepKept(oneshot::Sender<()>),
     /// Tell the handler how many others it has ended.
@@ -68,9 +75,18 @@ pub(super) enum Continuation {
 
 impl Continuation {
     /// Whether a bot that stops may leave it to the next start: the end of something is being written, or an event that has come
-    /// in or is loaded, or all jobs are looked through.
+    /// in or is loaded, or what a handle has said, or all jobs are looked through.
     fn can_be_left(&self) -> bool {
-        matches!(self, Self::Accepted { .. } | Self::Loaded | Self::JobsLooked | Self::Nothing)
+        matches!(
+            self,
+            Self::Accepted { .. }
+                | Self::Loaded
+                | Self::JobsLooked
+                | Self::Nothing
+                | Self::Said(_)
+                | Self::Planned(_)
+                | Self::Cancelled(_)
+        )
     }
 }
 

@@ -14,6 +14,7 @@ mod notices;
 mod stranded;
 mod ending;
 mod recovering;
+mod saying;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,6 +33,11 @@ use crate::reserved;
 use brake::{Brake, Weight};
 use network::Network;
 use notices::Notices;
+pub(super) use saying::Kept;
+use saying::Saying;
+
+/// While this many replies are not sent or not kept, nothing more is taken that is said outside of any event.
+const ROOM_OUTSIDE: usize = 65_536;
 
 /// See the module.
 #[derive(Debug)]
@@ -45,6 +51,7 @@ pub(super) struct Deliveries {
     notices: Notices,
     has_brake: bool,
     brake: Brake,
+    saying: Saying,
     /// Dead letters of networks on which the bot is not.
     nowhere: u64,
 }
@@ -58,6 +65,7 @@ impl Deliveries {
             notices: Notices::default(),
             has_brake: policy.has_brake,
             brake: Brake::default(),
+            saying: Saying::default(),
             nowhere: 0,
         }
     }
@@ -261,6 +269,11 @@ impl Deliveries {
     pub(super) fn has_room_in(&self, conversation: &str) -> bool {
         let (network, _) = reserved::split(conversation);
         self.network(network).is_none_or(|network| network.has_room_in(conversation))
+    }
+
+    /// For how much more there is room that is said outside of any event.
+    pub(super) fn room_outside(&self) -> usize {
+        ROOM_OUTSIDE.saturating_sub(self.len() + self.saying.len())
     }
 
     /// How many replies are not sent.

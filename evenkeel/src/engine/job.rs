@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::event::{Conversation, Event, JobFired, Sender};
 use crate::journal::Job;
-use crate::reserved::{self, SCHEDULES};
+use crate::networks::Networks;
+use crate::reserved::{self, HANDLES, SCHEDULES};
 use crate::schedule::{Firings, Misfire, Overlap, Schedule, due};
 
 /// What is to be done, for whom, and whether again.
@@ -36,6 +37,39 @@ impl JobBody {
     pub(crate) fn new(function: &str, args: String, event: &Event, again: Option<Again>) -> Self {
         let (conversation, sender) = (event.conversation().clone(), event.sender().clone());
         Self { function: function.to_owned(), args, conversation, sender, again }
+    }
+
+    /// One that was planned outside of any event.
+    pub(crate) fn outside(
+        function: &str,
+        args: String,
+        conversation: Conversation,
+        again: Option<Again>,
+    ) -> Self {
+        Self { function: function.to_owned(), args, conversation, sender: Sender::new(HANDLES), again }
+    }
+
+    /// The same with intervals that are counted from this time.
+    pub(crate) fn counted_from(mut self, anchor_ms: u64) -> Self {
+        if let Some(again) = &mut self.again {
+            again.anchor_ms = anchor_ms;
+        }
+        self
+    }
+
+    /// The same with its conversation as the record knows it.
+    ///
+    /// # Errors
+    ///
+    /// When the bot is not on its network.
+    pub(crate) fn on(mut self, networks: &Networks) -> Result<Self> {
+        (self.conversation, _) = networks.find(&self.conversation)?;
+        Ok(self)
+    }
+
+    /// The name of its conversation in the record.
+    pub(super) fn conversation(&self) -> &str {
+        self.conversation.key()
     }
 
     /// A schedule of the router's, which belongs to no conversation.

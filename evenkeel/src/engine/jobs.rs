@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::batch::Continuation;
 use super::effects::Effects;
 use super::job::JobBody;
+use super::outside::{Due, Planned, Told};
 use super::port::Now;
 use crate::journal::{Entry, Job, NewJob, Query};
 use crate::reserved::{self, SCHEDULES};
@@ -91,6 +94,29 @@ impl Jobs {
             self.expect(Some(job.due_ms));
         }
         effects.append(change);
+    }
+
+    /// Plans something outside of any event, for somebody who waits to hear that it is kept. Hands that back where it never comes.
+    pub(super) fn plan_outside(
+        &mut self,
+        planned: Planned,
+        answer: oneshot::Sender<Told<bool>>,
+        now: Now,
+        effects: &mut Effects,
+    ) -> Option<oneshot::Sender<Told<bool>>> {
+        let Planned { name, body, due } = planned;
+        let body = body.counted_from(now.wall_ms);
+        let due_ms = match due {
+            Due::At(due_ms) => Some(due_ms),
+            Due::After(pause_ms) => Some(now.wall_ms.saturating_add(pause_ms)),
+            Due::First => body.first_ms(now.wall_ms),
+        };
+        let (Some(due_ms), Ok(bytes)) = (due_ms, body.to_bytes()) else { return Some(answer) };
+        self.expect(Some(due_ms));
+        let conversation = body.conversation().to_owned();
+        let job = NewJob { name, conversation, due_ms, body: bytes, keeps_due: false };
+        effects.append_then(Entry::Schedule(job), Continuation::Planned(answer));
+        None
     }
 
     /// Asks the journal once something is due, if there is room for it.

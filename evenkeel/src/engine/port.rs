@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::attempt::{Attempt, HandlerOutcome};
 use super::delivery::Delivery;
+use super::outside::OutsideRequest;
 use super::request::HandlerRequest;
 use crate::event::{Conversation, ReplyToken};
 use crate::guarantee::OnUnknown;
@@ -53,6 +54,8 @@ pub(crate) enum Input {
     Ticked,
     /// The operator wants something of dead letters or of jobs.
     Operator(OperatorCommand),
+    /// A handle asks for something.
+    Outside(OutsideRequest),
 }
 
 /// Something to do.

@@ -11,6 +11,7 @@ mod handling;
 mod operating;
 mod recovering;
 mod replying;
+mod saying;
 mod stopping;
 mod telling;
 mod waiting;

@@ -27,6 +27,7 @@ fn fixed_seed() -> ProptestConfig {
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
         6 => (0u8..4, any::<bool>()).prop_map(|(conversation, is_repeated)| Move::Arrive { conversation, is_repeated }),
+        4 => (0u8..4, 1u8..4, 0u8..12).prop_map(|(conversation, messages, id)| Move::Say { conversation, messages, id }),
         10 => Just(Move::Write),
         8 => (any::<u8>(), 0u8..3, 0u8..8).prop_map(|(who, replies, jobs)| {
             // Most handlers plan nothing.

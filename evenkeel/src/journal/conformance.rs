@@ -181,6 +181,7 @@ promises! {
     a_dedupe_key_stays_known_when_the_store_is_opened_again
     what_is_known_changes_nothing
     a_reply_that_comes_again_is_the_first_of_a_new_number
+    replies_that_come_together_have_one_number_and_one_key
     facts_come_with_their_event
     what_comes_in_is_kept_with_its_cursors
     a_work_under_another_epoch_changes_nothing

@@ -39,6 +39,15 @@ pub enum Entry {
     },
     /// How the reply with this key fares.
     Reply(SendKey, ReplyEntry),
+    /// Something is said outside of any event: all of it is kept, or nothing. Answered by [`Answer::Said`].
+    Say {
+        /// Each by itself: none knows of the others.
+        said: Vec<Said>,
+        /// The command by which they are known as dead letters.
+        command: String,
+        /// When, in milliseconds since 1970.
+        now_ms: u64,
+    },
     /// Keeps a value for a conversation, or forgets it.
     Remember {
         /// The conversation's id.
@@ -85,6 +94,17 @@ pub enum Entry {
     Query(Query),
     /// A command of the operator's, which is a commit of its own.
     Operator(OperatorEntry),
+}
+
+/// What is said at once in one conversation, outside of any event.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// What goes out, in order; at least one. Each gets its key from the answer: the number with its own place here.
+    pub outbound: Vec<Outbound>,
+    /// By what it is known when it comes once more, among all that the journal knows again.
+    pub id: Option<String>,
+    /// Whether the first of it is sent as soon as this is written: the same as a [`ReplyEntry::Sending`] right after it.
+    pub begins: bool,
 }
 
 /// How an event fares that was accepted.
@@ -245,6 +265,7 @@ impl Entry {
             Self::Query(_) | Self::Cursor { .. } => true,
             Self::Accept { .. }
             | Self::Promise { .. }
+            | Self::Say { .. }
             | Self::Remember { .. }
             | Self::Schedule(_)
             | Self::Cancel { .. }
@@ -289,6 +310,8 @@ pub enum Answer {
     Noted,
     /// What became of an event.
     Accepted(Acceptance),
+    /// What became of each that was said, in their order: what is new has the number of its replies.
+    Said(Vec<Acceptance>),
     /// The value, if there is one.
     Recalled(Option<Bytes>),
     /// The number of the job.
@@ -321,11 +344,11 @@ pub enum Answer {
     Loaded(Page),
 }
 
-/// What the journal said of an event.
+/// What the journal said of an event, or of what was said outside of any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// It is new and will be handled; the number is its place in the journal.
+    /// It is new and will be handled, or sent; the number is its place in the journal.
     New(u64),
-    /// It came before, and will not be handled again.
+    /// It came before, and will not be handled or sent again.
     Duplicate,
 }

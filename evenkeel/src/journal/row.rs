@@ -264,8 +264,8 @@ pub enum NewRow<'a> {
         /// What became of its replies in that attempt: the number of each, how it stands, and the message that it made.
         replies: Vec<(u32, ReplyState, Option<MessageId>)>,
     },
-    /// A reply that comes by itself, such as a dead one that has another chance: it becomes the first reply of its new number, in
-    /// the partition of its own conversation.
+    /// A reply that comes by itself, such as a dead one that has another chance, or one that was said outside of any event: it becomes
+    /// the first reply of its new number, in the partition of its own conversation.
     Reply {
         /// What goes out.
         body: Body<'a>,
@@ -273,6 +273,9 @@ pub enum NewRow<'a> {
         state: ReplyState,
         /// The command that promised it; empty if none did.
         command: Cow<'a, str>,
+        /// What follows it in the same conversation, each with how it stands: the next replies of the same number, kept and known
+        /// together with it.
+        more: Vec<(Body<'a>, ReplyState)>,
     },
     /// A job. One of the same name is replaced; if `keeps_due` and their bodies are the same, it is left as it is and is known.
     Job {

@@ -9,5 +9,5 @@ mod recover;
 mod again;
 
 pub(super) use again::{Anew, Resent, Revived, resend, revive};
-pub(super) use known::{Changes, Known, accepted};
+pub(super) use known::{Changes, Known, accepted, promised};
 pub(super) use recover::{Recovered, recover};

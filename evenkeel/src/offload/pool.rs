@@ -1,5 +1,6 @@
 //! A bound on how much runs at once, and the queue in front of it.
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -87,7 +88,10 @@ impl Pool {
             room.0.note(asked.elapsed());
             let _running = Count::up(room.0.clone(), |shared| &shared.running);
             drop(queued);
-            span.in_scope(|| catch_unwind(AssertUnwindSafe(work)))
+            IS_OFFLOADED.set(true);
+            let done = span.in_scope(|| catch_unwind(AssertUnwindSafe(work)));
+            IS_OFFLOADED.set(false);
+            done
         });
         Queued(task).join().await
     }
@@ -114,6 +118,16 @@ impl Pool {
         let (total, longest) = (nanos(&shared.total), nanos(&shared.longest));
         Waited { count: shared.started.load(Ordering::Relaxed), total, longest }
     }
+}
+
+thread_local! {
+    /// Whether this thread does work of a pool.
+    static IS_OFFLOADED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread does work of a pool: nobody else's waits for it.
+pub(crate) fn is_offloaded() -> bool {
+    IS_OFFLOADED.get()
 }
 
 impl Waited {

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use super::compile::Compiled;
 use super::failure::FailurePolicy;
 use super::found::{Call, Routes};
+use super::hooks::Hooks;
 use super::limited::{LIMIT, limited};
 use super::matcher::Matcher;
 use crate::breaker::Breakers;
@@ -36,10 +37,19 @@ pub struct App {
     pub(super) routes: Routes,
     pub(super) tools: Arc<Tools>,
     pub(super) failure: FailurePolicy,
-    /// What happens again and again, by name.
-    pub(super) schedules: Arc<[(String, JobBody)]>,
+    /// What happens by itself.
+    pub(super) life: Arc<Life>,
     /// Events that were sent longer ago than this are not handled.
     pub(super) max_age: Option<Duration>,
+}
+
+/// What a bot does by itself.
+#[derive(Clone)]
+pub(super) struct Life {
+    /// What happens again and again, by name.
+    schedules: Vec<(String, JobBody)>,
+    /// What is done when it starts and stops.
+    pub(super) hooks: Hooks,
 }
 
 impl App {
@@ -58,7 +68,7 @@ impl App {
             routes,
             tools: Arc::new(tools),
             failure: FailurePolicy::default(),
-            schedules: schedules.into(),
+            life: Arc::new(Life { schedules, hooks: Hooks::default() }),
             max_age: None,
         }
     }
@@ -193,7 +203,7 @@ impl App {
 
     /// What happens again and again, by name.
     pub(crate) fn schedules(&self) -> &[(String, JobBody)] {
-        &self.schedules
+        &self.life.schedules
     }
 
     /// The functions that jobs may call.

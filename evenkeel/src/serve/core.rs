@@ -147,6 +147,16 @@ impl Core {
         Ok(took)
     }
 
+    /// Lets no handler start until it is told to.
+    pub(super) fn hold(&mut self) {
+        self.engine.hold();
+    }
+
+    /// Lets handlers start.
+    pub(super) fn admit(&mut self) {
+        self.engine.admit();
+    }
+
     /// Takes nothing new up: what runs may finish.
     pub(super) fn drain(&mut self) {
         self.engine.drain();

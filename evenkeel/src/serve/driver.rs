@@ -3,6 +3,7 @@
 //! It takes all that has come in, lets the engine take its steps, writes one batch, and hands out what follows: so much for one turn,
 //! however much that is. It runs no author's code: handlers run behind the executor and report through a channel.
 
+mod life;
 mod turn;
 mod ending;
 
@@ -26,6 +27,7 @@ use crate::progress::Progress;
 use crate::route::App;
 use crate::schedule::{Reading, SteadyClock, Step};
 use crate::transport::Backlogs;
+pub(super) use life::Life;
 pub(super) use turn::Inputs;
 
 /// Calls of the author's hook that may be under way; it is not told of what comes while they are.
@@ -56,6 +58,8 @@ pub(super) struct Begun<J: Journal> {
     /// Who waits until there is nothing to do.
     idlers: Vec<oneshot::Sender<()>>,
     is_draining: bool,
+    /// What is done at the start and at the end.
+    life: Life,
     /// How long the last batch took.
     took: Duration,
     /// In how long the bot is to stop, once all is taken up that has come in.
@@ -66,13 +70,14 @@ pub(super) struct Begun<J: Journal> {
     steady: SteadyClock,
 }
 
-impl<J: Journal> Default for Begun<J> {
-    fn default() -> Self {
+impl<J: Journal> Begun<J> {
+    pub(super) fn new(life: Life) -> Self {
         Self {
             writing: None,
             hooks: Vec::new(),
             idlers: Vec::new(),
             is_draining: false,
+            life,
             took: Duration::ZERO,
             drains_when_taken: None,
             unmatched: Label::new("message").general(),

@@ -10,16 +10,17 @@ use tokio::sync::mpsc;
 use super::arrivals::Arrivals;
 use super::clock::WallClock;
 use super::core::Shared;
-use super::driver::{Driver, Inputs};
+use super::driver::{Begun, Driver, Inputs, Life};
 use super::entered::Entered;
 use super::link::{Driving, Link, link};
 use super::owned::Owned;
 use super::receiving::{Attended, Door, Opened};
 use super::wire::{Beside, Edge, Edges, Stopping, Wire};
 use crate::command::CommandSpec;
-use crate::engine::{Asked, Download, Engine, HandlerRequests, NetworkPolicy, Policy};
+use crate::engine::{Asked, Download, Engine, HandlerRequests, NetworkPolicy, OutsideRequest, Policy};
 use crate::error::Result;
 use crate::guarantee::{Durability, Guarantees, OnUnknown};
+use crate::handle::Handle;
 use crate::journal::{Journal, Recovered};
 use crate::operator::{Operator, OperatorCommand};
 use crate::route::App;
@@ -47,6 +48,8 @@ pub(super) struct Parts<J> {
     /// Of each network.
     pub(super) limits: Limits,
     pub(super) drain: Duration,
+    /// What hooks of the author's get.
+    pub(super) handle: Handle,
 }
 
 /// What others tell the wire, beside the driver.
@@ -76,10 +79,11 @@ impl<J: Journal> Parts<J> {
     pub(super) fn join(
         self,
         (status, operator): (Status, Operator),
-        operator_commands: mpsc::Receiver<OperatorCommand>,
+        (operator_commands, outside): (mpsc::Receiver<OperatorCommand>, mpsc::Receiver<OutsideRequest>),
         threads: Threads,
     ) -> Result<(Wire, ToldWire)> {
-        let Self { networks, specs, journal, mut recovered, app, executor, clock, limits, drain } = self;
+        let Self { networks, specs, journal, mut recovered, app, executor, clock, limits, drain, handle } =
+            self;
         let (expecting, due) = mpsc::unbounded_channel();
         let (opening, opened) = mpsc::unbounded_channel();
         let (kept, cursors) = (std::mem::take(&mut recovered.kept), std::mem::take(&mut recovered.cursors));
@@ -108,6 +112,7 @@ impl<J: Journal> Parts<J> {
         let (outcomes, finished) = mpsc::unbounded_channel();
         let (to_driver, from_driver, (to_wire, from_wire)) = link();
         let (is_kept, blocks, interrupt) = (journal.is_kept(), journal.blocks(), journal.interrupt());
+        let hooks = Life::new(app.hooks(), &handle, &executor);
         let driver = Driver {
             core: core.clone(),
             journal,
@@ -118,10 +123,10 @@ impl<J: Journal> Parts<J> {
             requests,
             outcomes,
             to_wire,
-            begun: Default::default(),
+            begun: Begun::new(hooks),
         };
         let arrivals = Arrivals::new(inboxes);
-        let inputs = Inputs { from_wire, arrivals, operator_commands, finished, asked };
+        let inputs = Inputs { from_wire, arrivals, operator_commands, finished, asked, outside };
         let driving = driver.run(recovered, inputs);
         let place = match blocks || threads == Threads::Own {
             true => Driving::thread(driving, interrupt)?,

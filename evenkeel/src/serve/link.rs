@@ -54,6 +54,8 @@ pub(super) enum ToWire {
     Notify(Delivery),
     /// An event of this conversation has ended that has this.
     Ended(Conversation, ReplyToken, Ended),
+    /// A hook at the start has failed: the bot is to stop.
+    NotStarted(Error),
     /// What ran is cancelled, and nothing more is to be sent: the bot was told to end, or has nothing left to do.
     Cut,
     /// The journal has all that it has to know, and is closed now.

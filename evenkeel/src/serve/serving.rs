@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::entered::{Entered, known};
-use super::joining::{Parts, ToldWire};
+use super::joining::{Parts, Threads, ToldWire};
 use super::leaving::let_go;
 use super::opening::{Said, opened};
 use super::owned::Owned;
@@ -22,6 +22,8 @@ use crate::error::Result;
 use crate::journal::Journal;
 #[cfg(feature = "page")]
 use crate::operator::Operator;
+#[cfg(feature = "page")]
+use crate::status::Status;
 use crate::transport::Limits;
 
 /// How long a bot that was told to stop goes on finishing, unless told otherwise.
@@ -59,6 +61,7 @@ impl<J: Journal> Bot<J> {
             event_bytes,
             status: (status, questions),
             operator: (operator, operator_commands),
+            handle: (handle, handles),
             clock,
             threads,
             #[cfg(feature = "page")]
@@ -90,18 +93,18 @@ impl<J: Journal> Bot<J> {
         };
         networks.iter().for_each(Entered::tell);
         let app = app.with_networks(known(&networks));
+        let outside = handles.open(known(&networks), threads == Threads::Lent);
         app.misfits().iter().for_each(|why| tracing::warn!("{why}"));
         #[cfg(feature = "page")]
         let _console = {
             let about = about(bot_name.unwrap_or_else(program), &networks);
-            let Operator { letters, jobs } = operator.clone();
-            let handles = BotHandles { status: status.clone(), letters, jobs };
-            Console::start(console, about, handles, journal.durability().path())?
+            Console::start(console, about, shown(&status, &operator), journal.durability().path())?
         };
         let drain = drain.unwrap_or(DRAIN);
         let (app, kept) = (app.clone(), app);
-        let parts = Parts { networks, specs, journal, recovered, app, executor, clock, limits, drain };
-        let (wire, told) = parts.join((status, operator), operator_commands, threads)?;
+        let parts =
+            Parts { networks, specs, journal, recovered, app, executor, clock, limits, drain, handle };
+        let (wire, told) = parts.join((status, operator), (operator_commands, outside), threads)?;
         let ToldWire { downloads, due, opened } = told;
         wire.run(kept, Ends { questions, stops, downloads, due, opened }).await
     }
@@ -113,6 +116,13 @@ fn about(name: String, networks: &[Entered]) -> About {
     let names: Vec<_> = networks.iter().map(|network| &*network.name).collect();
     let greetings = networks.iter().map(|network| &*network.greeting).filter(|greeting| !greeting.is_empty());
     About { name, transport: names.join(", "), greeting: greetings.collect::<Vec<_>>().join(" \u{b7} ") }
+}
+
+/// What the console shows the bot by.
+#[cfg(feature = "page")]
+fn shown(status: &Status, operator: &Operator) -> BotHandles {
+    let Operator { letters, jobs } = operator.clone();
+    BotHandles { status: status.clone(), letters, jobs }
 }
 
 /// The console of the settings. Nobody's messages wait for a page.

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::error::Result;
+use crate::handle::{Handle, LineEnd};
 use crate::journal::memory::{MemoryJournal, MemoryStore};
 use crate::journal::{Entry, Journal, Recovered};
 use crate::operator::Jobs;
@@ -24,6 +25,8 @@ const BEGAN_MS: u64 = 1_767_268_800_000;
 pub(super) struct Home {
     app: App,
     store: MemoryStore,
+    /// Those of the first bot, which each one after it goes on with.
+    handles: Option<(Handle, LineEnd)>,
     /// When the chat began: noon of the first day of 2026, by a clock that goes on with tokio's, paused or not.
     began: Instant,
 }
@@ -40,7 +43,12 @@ pub(super) struct Running {
 
 impl Home {
     pub(super) fn new(app: App) -> Self {
-        Self { app, store: MemoryStore::default(), began: Instant::now() }
+        Self { app, store: MemoryStore::default(), handles: None, began: Instant::now() }
+    }
+
+    /// Speaks for whichever bot runs.
+    pub(super) fn handle(&self) -> Option<&Handle> {
+        self.handles.as_ref().map(|(handle, _)| handle)
     }
 
     /// The next bots are of this release.
@@ -54,7 +62,7 @@ impl Home {
     }
 
     /// Starts a bot on what the one before has left.
-    pub(super) fn start(&self, sandbox: &Sandbox, executor: &Executor) -> Running {
+    pub(super) fn start(&mut self, sandbox: &Sandbox, executor: &Executor) -> Running {
         let (stop, stopped) = oneshot::channel();
         let began = self.began;
         let journal = Lasting(MemoryJournal::over(self.store.clone()));
@@ -66,6 +74,14 @@ impl Home {
             }
         });
         let bot = bot.with_steady_clock(move || now_ms(began)).on_this_runtime();
+        let bot = match &self.handles {
+            Some(handles) => {
+                handles.1.close();
+                bot.with_handles(handles.clone())
+            }
+            None => bot,
+        };
+        self.handles = Some(bot.handles());
         let (status, jobs) = (bot.status(), bot.jobs());
         Running { status, jobs, bot: Stopped(tokio::spawn(bot.serve())), stop: Some(stop) }
     }

@@ -4,7 +4,7 @@ use evenkeel::journal::memory::MemoryJournal;
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{
     Answer, Dead, DeadFilter, DeadId, Entry, EventEntry, Journal, NewJob, OperatorEntry, PendingEvent,
-    PendingReply, Query, Reason, Recovered, Replayed, ReplyEntry, Written,
+    PendingReply, Query, Reason, Recovered, Replayed, ReplyEntry, Said, Written,
 };
 use evenkeel::{Event, MessageId};
 use proptest::collection::vec;
@@ -101,6 +101,11 @@ fn of_replies() -> impl Strategy<Value = Entry> {
             outbound: outbound(key.sequence, key.index, &text.to_string()),
             command,
             begins,
+        }),
+        2 => (any::<bool>(), option::of("[xyz]"), 1_u32..3, time()).prop_map(|(begins, id, messages, now_ms)| {
+            let outbound = (0..messages).map(|index| outbound(0, index, "said")).collect();
+            let said = vec![Said { outbound, id, begins }];
+            Entry::Say { said, command: "handle".to_owned(), now_ms }
         }),
         1 => reply_key().prop_map(|key| Entry::Reply(key, ReplyEntry::Sending { is_lazy: true })),
         2 => (reply_key(), option::of(Just("m"))).prop_map(|(key, id)| Entry::Reply(key, ReplyEntry::Sent { id: id.map(MessageId::new) })),

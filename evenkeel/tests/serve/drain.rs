@@ -17,7 +17,7 @@ const DRAIN: Duration = Duration::from_secs(25);
 
 /// A journal that outlives its bot, and no file: the clock of these tests would not wait for a disk.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<MemoryJournal>>);
+pub(crate) struct Kept(Arc<Mutex<MemoryJournal>>);
 
 impl Journal for Kept {
     type Writing = <MemoryJournal as Journal>::Writing;

@@ -171,7 +171,7 @@ impl Deliveries {
     }
 
     /// A reply is sent or given up: the next one of its conversation may leave, or the notice that waited for it.
-    fn leaves_outbox(&mut self, conversation: &Arc<str>, now: Now, effects: &mut Effects) {
+    pub(super) fn leaves_outbox(&mut self, conversation: &Arc<str>, now: Now, effects: &mut Effects) {
         let Some(network) = self.network_mut(reserved::split(conversation).0) else { return };
         network.finish(conversation, now);
         let (is_free, is_open) = (network.is_free(conversation), network.is_open());

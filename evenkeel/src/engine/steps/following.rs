@@ -50,6 +50,10 @@ impl Engine {
             (Continuation::SendPromised(command), Answer::Noted, Entry::Promise { outbound, .. }) => {
                 self.dispatch(Delivery::new(outbound, command));
             }
+            (Continuation::Said(told), Answer::Said(answers), Entry::Say { said, command, .. }) => {
+                self.said(said, &command, &answers)?;
+                tell(told, Ok(answers));
+            }
             (Continuation::Send(delivery), Answer::Noted, _) => self.dispatch(*delivery),
             (Continuation::Loaded, Answer::Loaded(page), _) => self.loaded(page),
             (Continuation::JobsDue, Answer::Due { jobs, next_ms }, _) => self.jobs_due(&jobs, next_ms),
@@ -63,7 +67,7 @@ impl Engine {
     }
 
     /// A reply leaves, without a token that is too old.
-    fn dispatch(&mut self, mut delivery: Delivery) {
+    pub(super) fn dispatch(&mut self, mut delivery: Delivery) {
         delivery.outbound.token = delivery.outbound.token.filter(|token| token.is_valid_at(self.now.wall_ms));
         self.effects.output(Output::Send(delivery));
     }
@@ -71,6 +75,8 @@ impl Engine {
     /// Tells a handler or the operator what they have asked for.
     fn answer(&mut self, continuation: Continuation, answer: Answer) -> Result<()> {
         match (continuation, answer) {
+            (Continuation::Planned(told), Answer::Scheduled(_)) => tell(told, Ok(true)),
+            (Continuation::Cancelled(told), Answer::Count(count)) => tell(told, Ok(count > 0)),
             (Continuation::StepKept(told), Answer::Noted) => tell(told, ()),
             (Continuation::CancelledOthers(told, count), Answer::Noted) => tell(told, count),
             (Continuation::Recalled(told), Answer::Recalled(value)) => tell(told, value),

@@ -48,9 +48,12 @@ impl Engine {
     }
 
     /// The journal has the beginning of an attempt.
-    pub(super) fn start(&mut self, sequence: u64) {
+    pub(in crate::engine) fn start(&mut self, sequence: u64) {
         if self.is_draining {
             return self.attempts.give_back(sequence, &mut self.effects);
+        }
+        if self.is_held {
+            return self.held.push(sequence);
         }
         let Some(attempt) = self.attempts.start(sequence, self.now) else { return };
         self.effects.output(Output::Start(attempt));

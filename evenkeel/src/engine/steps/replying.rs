@@ -30,7 +30,7 @@ impl Engine {
     }
 
     /// Fewer replies wait in a conversation: events that were set aside for that go on.
-    fn relieve(&mut self, conversation: &str) {
+    pub(super) fn relieve(&mut self, conversation: &str) {
         if self.is_draining
             || !self.attempts.has_set_aside(conversation)
             || !self.deliveries.has_room_in(conversation)

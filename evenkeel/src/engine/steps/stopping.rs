@@ -41,6 +41,11 @@ impl Engine {
         self.effects.append(Entry::Reply(key, ReplyEntry::Postpone { due_ms }));
     }
 
+    /// Whether handlers run.
+    pub(crate) fn has_handlers(&self) -> bool {
+        self.attempts.has_running()
+    }
+
     /// Whether the journal has answered all that it was told, and was told all.
     pub(crate) fn is_written(&self) -> bool {
         self.effects.batch().is_written()

@@ -12,14 +12,14 @@ use crate::engine::attempts::CONCURRENT;
 use crate::engine::probation::alone;
 use crate::engine::{
     Attempt, Delivery, Ending, Engine, Failure, HandlerOutcome, HandlerRequest, Input, IsConcurrent, Load,
-    NetworkPolicy, Now, Offer, Output, Policy,
+    NetworkPolicy, Now, Offer, Output, OutsideRequest, Policy, Saying, Told,
 };
 use crate::event::{Conversation, Event, Message, MessageId, Sender};
 use crate::guarantee::OnUnknown;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::{
     Acceptance, Answer, CompletedEffect, DeadFilter, DeadId, Entry, EventEntry, Journal, OperatorEntry,
-    PendingEvent, PendingReply, Query, Reason, ReplyEntry, Written,
+    PendingEvent, PendingReply, Query, Reason, ReplyEntry, Said, Written,
 };
 use crate::operator::OperatorCommand;
 use crate::reply::{Outbound, Reply, SendKey};
@@ -38,6 +38,13 @@ pub(super) enum Move {
     Arrive {
         conversation: u8,
         is_repeated: bool,
+    },
+    /// A handle says two things: this many messages here under one of a few ids, or without one; and one message without an id next
+    /// door.
+    Say {
+        conversation: u8,
+        messages: u8,
+        id: u8,
     },
     Write,
     Succeed {
@@ -193,6 +200,9 @@ impl Handler {
     }
 }
 
+/// Who waits to hear what became of what was said.
+type Listening = oneshot::Receiver<Told<Vec<Acceptance>>>;
+
 /// Who waits to hear how many handlers it has ended, and which these are.
 type Cancelling = (oneshot::Receiver<usize>, Vec<u64>);
 
@@ -230,6 +240,10 @@ struct Truth {
     /// Where replies go.
     conversations: BTreeMap<(u64, u32), String>,
     findable: Findable,
+    /// The numbers of what was said outside of any event, by conversation,
+    said: BTreeMap<String, BTreeSet<u64>>,
+    /// and its ids.
+    said_ids: BTreeSet<String>,
     replayed: BTreeSet<u64>,
     /// Those that have waited for somebody, and have no place in the order any more.
     waited: BTreeSet<u64>,
@@ -270,6 +284,7 @@ pub(super) struct Trial {
     /// `None` once the journal has handed back all that was left.
     unread: Option<Unread>,
     cancelling: Vec<Cancelling>,
+    listening: Vec<Listening>,
     /// What the operator waits for, in order.
     asked: VecDeque<Asked>,
     count: u64,
@@ -303,6 +318,7 @@ impl Trial {
             truth: Truth::default(),
             unread: None,
             cancelling: Vec::new(),
+            listening: Vec::new(),
             asked: VecDeque::new(),
             count: 0,
             room_bytes: 0,
@@ -324,6 +340,7 @@ impl Trial {
     fn play(&mut self, one: Move) {
         match one {
             Move::Arrive { conversation, is_repeated } => self.arrive(conversation, is_repeated),
+            Move::Say { conversation, messages, id } => self.say(conversation, messages, id),
             Move::Write => self.write(),
             Move::Succeed { who, replies, jobs } => self.succeed(who, replies, jobs),
             Move::Fail { who, is_transient } => {
@@ -391,6 +408,18 @@ impl Trial {
         self.step(Input::Arrived(Arrival::Event { event, accepted: None, cursor: None }));
     }
 
+    fn say(&mut self, number: u8, messages: u8, id: u8) {
+        let action = |text: &str| Reply::text(text).actions()[0].clone();
+        let actions = (0..messages).map(|_| action("said")).collect();
+        let id = (id < 6).then(|| id.to_string());
+        let here = Saying { conversation: conversation(number), actions, id };
+        let there =
+            Saying { conversation: conversation((number + 1) % 4), actions: vec![action("there")], id: None };
+        let (answer, told) = oneshot::channel();
+        self.listening.push(told);
+        self.step(Input::Outside(OutsideRequest::Say { said: vec![here, there], answer }));
+    }
+
     fn pass(&mut self, time: Duration) {
         self.now.elapsed += time;
         self.now.wall_ms += u64::try_from(time.as_millis()).unwrap();
@@ -452,6 +481,13 @@ impl Trial {
                 (Entry::Promise { outbound: Outbound { key, .. }, begins: true, .. }, _)
                 | (Entry::Reply(key, ReplyEntry::Sending { .. }), _) => {
                     assert!(self.sendable.insert(name(*key)), "{key:?} is sent twice at once");
+                }
+                (Entry::Say { said, .. }, Answer::Said(answers)) => {
+                    for (one, answer) in said.iter().zip(answers) {
+                        if let (true, Acceptance::New(sequence)) = (one.begins, answer) {
+                            assert!(self.sendable.insert((*sequence, 0)), "{sequence} is sent twice at once");
+                        }
+                    }
                 }
                 (Entry::Operator(OperatorEntry::Discard(_)), Answer::Discarded { unparked, .. }) => {
                     self.settled.extend(unparked);
@@ -588,6 +624,9 @@ impl Trial {
         self.now.wall_ms += 10;
         self.engine = engine(self.wishes);
         self.cancelling.clear();
+        for mut told in self.listening.drain(..) {
+            assert!(told.try_recv().is_err(), "a handle was told what may not be written");
+        }
         for mut asked in self.asked.drain(..) {
             assert_eq!(asked.heard(), None, "the operator was told what may not be written");
         }
@@ -652,6 +691,17 @@ impl Trial {
                 handler.offered = Some(offer);
             }
         }
+        let replies = &self.truth.replies;
+        self.listening.retain_mut(|told| {
+            let Ok(answers) = told.try_recv() else { return true };
+            let answers = answers.expect("nobody refuses");
+            let is_kept = |answer: &Acceptance| match answer {
+                Acceptance::New(sequence) => replies.contains_key(&(*sequence, 0)),
+                Acceptance::Duplicate => true,
+            };
+            assert!(answers.len() == 2 && answers.iter().all(is_kept), "{answers:?} is not kept");
+            false
+        });
         let ended = &self.truth.ended;
         self.cancelling.retain_mut(|(answer, cancelled)| {
             let Ok(count) = answer.try_recv() else { return true };
@@ -757,6 +807,14 @@ impl Trial {
             let is_first = self.truth.begun.insert(key);
             assert!(!is_first || key.1 >= *highest, "{key:?} is late");
             *highest = key.1.max(*highest);
+        }
+        let conversation = delivery.outbound.conversation.id();
+        if let Some(said) = self.truth.said.get(conversation).filter(|said| said.contains(&key.0)) {
+            let mut before = said
+                .range(..key.0)
+                .flat_map(|earlier| self.truth.replies.range((*earlier, 0)..(*earlier + 1, 0)));
+            let overtaken = before.find(|(_, fate)| **fate == Fate::Open);
+            assert_eq!(overtaken, None, "{key:?} was said after that");
         }
         self.flights.push(delivery);
     }
@@ -990,6 +1048,7 @@ impl Trial {
         let awaited = (0..4).find(|number| self.engine.waits.is_awaited(conversation(*number).id()));
         assert_eq!(awaited, None, "nobody waits there any more");
         assert!(self.cancelling.is_empty(), "somebody waits to hear how many were ended");
+        assert!(self.listening.is_empty(), "a handle waits for an answer that does not come");
         assert!(self.asked.is_empty(), "the operator waits for an answer that does not come");
         assert!(self.unread.is_none(), "not all was read");
         self.truth.findable.account();
@@ -1047,6 +1106,10 @@ impl Truth {
                     outbound.key
                 );
             }
+            (Entry::Say { said, .. }, Answer::Said(answers)) => {
+                assert_eq!(said.len(), answers.len());
+                said.iter().zip(answers).for_each(|(said, answer)| self.says(said, *answer));
+            }
             (Entry::Reply(key, ReplyEntry::Sent { .. }), _) => self.fares(*key, Fate::Sent),
             (Entry::Reply(key, ReplyEntry::DeadLetter { reason, now_ms, .. }), _) => {
                 self.fares(*key, Fate::Dead);
@@ -1077,6 +1140,19 @@ impl Truth {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Something is said for the first time, or known.
+    fn says(&mut self, Said { outbound, id, .. }: &Said, answer: Acceptance) {
+        let is_known = id.as_ref().is_some_and(|id| !self.said_ids.insert(id.clone()));
+        let Acceptance::New(sequence) = answer else { return assert!(is_known, "{id:?} is no duplicate") };
+        assert!(!is_known, "{id:?} is said twice");
+        let conversation = outbound[0].conversation.id();
+        self.said.entry(conversation.to_owned()).or_default().insert(sequence);
+        for index in (0..).take(outbound.len()) {
+            self.conversations.insert((sequence, index), conversation.to_owned());
+            assert_eq!(self.replies.insert((sequence, index), Fate::Open), None);
         }
     }
 

@@ -53,8 +53,20 @@ pub(super) fn outbound(text: &str, files: &[(&str, &[u8])]) -> Outbound {
 
 /// A dead reply that comes again.
 pub(super) fn resent<'a>(outbound: &'a Outbound, command: &'a str, dedupe: Option<&'a str>) -> Intake<'a> {
-    let state = ReplyState { has_files: !outbound.action.files().is_empty(), ..PENDING };
-    resent_as(outbound, command, dedupe, state)
+    resent_with(outbound, &[], command, dedupe)
+}
+
+/// A reply that comes by itself, and what follows it.
+pub(super) fn resent_with<'a>(
+    outbound: &'a Outbound,
+    more: &'a [Outbound],
+    command: &'a str,
+    dedupe: Option<&'a str>,
+) -> Intake<'a> {
+    let state =
+        |outbound: &Outbound| ReplyState { has_files: !outbound.action.files().is_empty(), ..PENDING };
+    let rows = more.iter().map(|one| (Body::Reply(one), state(one))).collect();
+    row_of(outbound, rows, command, dedupe, state(outbound))
 }
 
 pub(super) fn resent_as<'a>(
@@ -63,7 +75,18 @@ pub(super) fn resent_as<'a>(
     dedupe: Option<&'a str>,
     state: ReplyState,
 ) -> Intake<'a> {
-    let row = NewRow::Reply { body: Body::Reply(outbound), state, command: Cow::Borrowed(command) };
+    row_of(outbound, Vec::new(), command, dedupe, state)
+}
+
+fn row_of<'a>(
+    outbound: &'a Outbound,
+    more: Vec<(Body<'a>, ReplyState)>,
+    command: &'a str,
+    dedupe: Option<&'a str>,
+    state: ReplyState,
+) -> Intake<'a> {
+    let (body, command) = (Body::Reply(outbound), Cow::Borrowed(command));
+    let row = NewRow::Reply { body, state, command, more };
     let dedupe = dedupe.map(Cow::Borrowed);
     Intake { conversation: Cow::Borrowed(outbound.conversation.key()), dedupe, row }
 }

@@ -143,6 +143,33 @@ impl<S: Store, O: Open<S>> Subject<S, O> {
         same("what is loaded of it", &self.load(10).await?, &[(id, expected)])
     }
 
+    pub(super) async fn replies_that_come_together_have_one_number_and_one_key(&mut self) -> Kept {
+        self.fresh().await?;
+        let replies = [outbound("first", &[]), outbound("second", &[("a.txt", b"what is in it")])];
+        let state = |index: u32| ReplyState { has_files: index == 1, due_ms: index.into(), ..PENDING };
+        let row = || NewRow::Reply {
+            body: Body::Reply(&replies[0]),
+            state: state(0),
+            command: Cow::Borrowed("handle"),
+            more: vec![(Body::Reply(&replies[1]), state(1))],
+        };
+        let intake =
+            || Intake { conversation: Cow::Borrowed(ALICE), dedupe: Some(Cow::Borrowed("key")), row: row() };
+        let id = EventId::from_bits(self.take_new(vec![intake()]).await?[0]);
+        let taken = self.take(vec![intake()]).await?;
+        same("what came once more", &taken, &[Taken::Known(0)])?;
+        let seen = replies.iter().zip(0..).map(|(reply, index)| SeenReply {
+            index,
+            state: state(index),
+            command: "handle".to_owned(),
+            sent_id: None,
+            body: reply_text(reply),
+        });
+        let expected = Seen { replies: seen.collect(), ..Seen::default() };
+        self.again(End::Drop).await?;
+        same("what is loaded of both", &self.load(10).await?, &[(id, expected)])
+    }
+
     pub(super) async fn facts_come_with_their_event(&mut self) -> Kept {
         self.fresh().await?;
         let event = event("a", ALICE);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::broken::Mismatch;
-use super::made::{PENDING, SENT, outbound, resent};
+use super::made::{PENDING, SENT, outbound, resent_with};
 use super::random::Random;
 use super::shown::{Names, scopes};
 use crate::event::{Conversation, Event, Message, MessageId, Sender};
@@ -31,6 +31,8 @@ pub(super) enum Op {
     },
     Resend {
         outbound: Outbound,
+        /// What follows it.
+        more: Vec<Outbound>,
         command: &'static str,
     },
     Job {
@@ -112,7 +114,9 @@ impl Op {
                 let row = NewRow::Event { body, state, steps: steps.clone(), replies: replies.clone() };
                 (event.conversation().key(), key.as_deref(), row)
             }
-            Self::Resend { outbound, command } => return Some(resent(outbound, command, None)),
+            Self::Resend { outbound, more, command } => {
+                return Some(resent_with(outbound, more, command, None));
+            }
             Self::Job { name, conversation, due_ms, body, keeps_due } => {
                 let row = NewRow::Job { name, due_ms: *due_ms, body, keeps_due: *keeps_due };
                 (*conversation, None, row)
@@ -235,7 +239,11 @@ fn arrival(random: &mut Random, names: &Names) -> Op {
             }
             Op::Event { event, state: state(random, EventStage::Ready), key, steps, replies }
         }
-        4 if names.events.len() < MANY => Op::Resend { outbound: reply(random), command: "!b" },
+        4 if names.events.len() < MANY => Op::Resend {
+            outbound: reply(random),
+            more: (0..random.below(3)).map(|_| reply(random)).collect(),
+            command: "!b",
+        },
         5 => Op::Command,
         _ => Op::Job {
             name: random.one(&["x", "y", "z"]),

@@ -207,12 +207,17 @@ impl Tables {
                 self.events.insert(id, Event { state, conversation, death: None, body });
                 Taken::New(id.bits())
             }
-            NewRow::Reply { body, state, command } => {
-                let (id, state) = (ReplyId { event: self.next(), index: 0 }, *state);
-                let (command, body) = (command.clone().into_owned(), body.clone().into_owned());
-                self.replies
-                    .insert(id, Reply { state, conversation, command, sent_id: None, death: None, body });
-                Taken::New(id.event.bits())
+            NewRow::Reply { body, state, command, more } => {
+                let event = self.next();
+                let all =
+                    std::iter::once((body, state)).chain(more.iter().map(|(body, state)| (body, state)));
+                for ((body, state), index) in all.zip(0..) {
+                    let (command, body) = (command.clone().into_owned(), body.clone().into_owned());
+                    let (state, conversation) = (*state, conversation.clone());
+                    let reply = Reply { state, conversation, command, sent_id: None, death: None, body };
+                    self.replies.insert(ReplyId { event, index }, reply);
+                }
+                Taken::New(event.bits())
             }
             NewRow::Job { name, due_ms, body, keeps_due } => {
                 if let Some(old) = self.names.get(*name).copied() {

@@ -11,9 +11,10 @@ use crate::event::Event;
 use crate::journal::body::Body;
 use crate::journal::rules::{self, Changes, Known};
 use crate::journal::store::{
-    Change, Death, EventId, EventState, Intake, JobKey, Key, Mark, NewRow, Row, Scope, Store, Taken,
+    Change, Death, EventId, EventState, Intake, JobKey, Key, Mark, NewRow, ReplyState, Row, Scope, Store,
+    Taken,
 };
-use crate::journal::{Acceptance, Answer, Entry, EventEntry, NewJob, Reason, ReplyEntry};
+use crate::journal::{Acceptance, Answer, Entry, EventEntry, NewJob, Reason, ReplyEntry, Said};
 use crate::reply::SendKey;
 
 /// What is written with the next commit.
@@ -22,7 +23,7 @@ pub(super) struct Plan<'a> {
     pub(super) changes: Changes<'a>,
     /// Events whose standing has changed.
     pub(super) touched: Vec<EventId>,
-    /// Events that came in, each with who waits for its number.
+    /// Events that came in, and what was said outside of any, each with who waits for its number.
     pub(super) accepted: Vec<(Waiting<'a>, Intake<'a>)>,
     /// What comes in together with the changes.
     pub(super) intake: Vec<(Waiting<'a>, Intake<'a>)>,
@@ -36,6 +37,7 @@ pub(super) struct Plan<'a> {
 #[derive(Debug)]
 pub(super) enum Waiting<'a> {
     Event(&'a mut Answer, EventState),
+    Said(&'a mut Acceptance, Vec<ReplyState>),
     Job(&'a mut Answer),
 }
 
@@ -85,6 +87,10 @@ impl<S: Store> Record<S> {
                 known.promise(outbound, command, *begins, changes);
             }
             Entry::Reply(key, entry) => self.plan_reply(*key, entry, plan).await?,
+            Entry::Say { said, command, now_ms } => {
+                self.saw(*now_ms, plan);
+                plan.say(answer, said, command);
+            }
             // They are no part of a commit of changes: one is answered after it, the other has a commit of its own.
             Entry::Query(_) | Entry::Operator(_) => {}
         }
@@ -210,6 +216,12 @@ impl<S: Store> Record<S> {
             (Waiting::Event(answer, _), Taken::Known(_)) => {
                 *answer = Answer::Accepted(Acceptance::Duplicate);
             }
+            (Waiting::Said(answer, states), Taken::New(bits)) => {
+                self.gave(EventId::from_bits(bits), Known::of_replies(states));
+                *answer = Acceptance::New(bits);
+            }
+            // As it was answered before it was asked.
+            (Waiting::Said(..), Taken::Known(_)) => {}
             (Waiting::Job(answer), Taken::New(id) | Taken::Known(id)) => *answer = Answer::Scheduled(id),
         }
     }
@@ -227,6 +239,22 @@ impl<'a> Plan<'a> {
         self.jobs.planned.insert(name, job);
         let conversation = Cow::Borrowed(&**conversation);
         self.intake.push((Waiting::Job(answer), Intake { conversation, dedupe: None, row }));
+    }
+
+    fn say(&mut self, answer: &'a mut Answer, said: &'a [Said], command: &'a str) {
+        *answer = Answer::Said(vec![Acceptance::Duplicate; said.len()]);
+        let Answer::Said(answers) = answer else { return };
+        for (answer, Said { outbound, id, begins }) in answers.iter_mut().zip(said) {
+            let begins = (0..).map(|index| *begins && index == 0);
+            let states: Vec<_> =
+                outbound.iter().zip(begins).map(|(one, begins)| rules::promised(one, begins)).collect();
+            let mut rows = outbound.iter().zip(&states).map(|(one, state)| (Body::Reply(one), *state));
+            let Some((first, (body, state))) = outbound.first().zip(rows.next()) else { continue };
+            let row = NewRow::Reply { body, state, command: Cow::Borrowed(command), more: rows.collect() };
+            let conversation = Cow::Borrowed(first.conversation.key());
+            let intake = Intake { conversation, dedupe: id.as_deref().map(Cow::Borrowed), row };
+            self.accepted.push((Waiting::Said(answer, states), intake));
+        }
     }
 
     /// The last position counts.

@@ -85,7 +85,7 @@ pub(in crate::journal) struct Resent {
 impl Resent {
     pub(in crate::journal) fn row(&self) -> NewRow<'_> {
         let (body, command) = (Body::Reply(&self.outbound), Cow::Borrowed(&*self.command));
-        NewRow::Reply { body, state: self.state, command }
+        NewRow::Reply { body, state: self.state, command, more: Vec::new() }
     }
 
     pub(in crate::journal) fn conversation(&self) -> &str {
@@ -96,7 +96,7 @@ impl Resent {
     pub(in crate::journal) fn pending(mut self, event: EventId) -> (PendingReply, Known) {
         let id = ReplyId { event, index: 0 };
         self.outbound.key = id.into();
-        let known = Known::of_reply(0, self.state);
+        let known = Known::of_replies([self.state]);
         let (outbound, command) = (self.outbound, self.command);
         (PendingReply { outbound, command, is_unknown: false, attempts: 0, due_ms: 0 }, known)
     }

@@ -32,6 +32,12 @@ pub(in crate::journal) fn accepted(begins: bool) -> EventState {
     if begins { begun(new) } else { new }
 }
 
+/// How a new reply stands; where it is sent as soon as it is kept, it is being sent.
+pub(in crate::journal) fn promised(outbound: &Outbound, begins: bool) -> ReplyState {
+    let (stage, attempts) = if begins { (ReplyStage::Sending, 1) } else { (ReplyStage::Pending, 0) };
+    ReplyState { stage, attempts, due_ms: 0, has_files: !outbound.action.files().is_empty() }
+}
+
 /// What was suspended goes on; anything else begins another attempt.
 fn begun(state: EventState) -> EventState {
     let attempts = state.attempts + u32::from(state.stage != EventStage::Suspended);
@@ -75,9 +81,9 @@ impl Known {
         known
     }
 
-    /// A reply without an event.
-    pub(super) fn of_reply(index: u32, state: ReplyState) -> Self {
-        Self { replies: vec![(index, state)], ..Self::default() }
+    /// Replies without an event, from the first on.
+    pub(in crate::journal) fn of_replies(states: impl IntoIterator<Item = ReplyState>) -> Self {
+        Self { replies: (0..).zip(states).collect(), ..Self::default() }
     }
 
     /// The numbers of its dead replies.
@@ -167,10 +173,7 @@ impl Known {
             Ok(_) if begins => self.sending(id, out),
             Ok(_) => {}
             Err(place) => {
-                let (stage, attempts) =
-                    if begins { (ReplyStage::Sending, 1) } else { (ReplyStage::Pending, 0) };
-                let has_files = !outbound.action.files().is_empty();
-                let state = ReplyState { stage, attempts, due_ms: 0, has_files };
+                let state = promised(outbound, begins);
                 self.replies.insert(place, (id.index, state));
                 let (body, conversation) = (Body::Reply(outbound), outbound.conversation.key());
                 out.push(Change::Put(Row::Reply { id, state, conversation, command, sent_id: None, body }));

@@ -2,6 +2,7 @@
 
 use super::Driver;
 use super::turn::{Inputs, Over};
+use crate::engine::Input;
 use crate::error::Result;
 use crate::journal::{Journal, Recovered};
 use crate::serve::foreign;
@@ -37,6 +38,7 @@ impl<J: Journal> Driver<J> {
     async fn end(&mut self, inputs: &mut Inputs) -> Result<()> {
         // What the inbox has taken is written. The transport goes on until that is acknowledged.
         inputs.arrivals.close();
+        inputs.outside.close();
         let running = self.core.lock().take_running(inputs.asked.len());
         // What runs is cancelled; whatever it asked for comes too late.
         drop(running);
@@ -62,6 +64,13 @@ impl<J: Journal> Driver<J> {
         let now = self.now();
         while let Some(arrival) = inputs.arrivals.try_next() {
             self.core.lock().arrived([arrival], now)?;
+        }
+        while let Ok(request) = inputs.outside.try_recv() {
+            match self.journal.is_kept() {
+                true => self.core.lock().step_all([Input::Outside(request)], now)?,
+                // Nobody would send it.
+                false => request.refuse(),
+            }
         }
         loop {
             // First what is being written: only then is it known what was about to be done.

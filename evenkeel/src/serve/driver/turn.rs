@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Driver;
-use crate::engine::{HandlerOutcome, HandlerRequest, Input, Load, NameCommand, Output};
+use crate::engine::{HandlerOutcome, HandlerRequest, Input, Load, NameCommand, Output, OutsideRequest};
 use crate::error::Result;
 use crate::journal::{Journal, Recovered, Written};
 use crate::operator::OperatorCommand;
@@ -20,6 +20,8 @@ use crate::transport::Arrival;
 const TURN: usize = 256;
 /// The same where there are several networks: what one of them brings is not to hold the others up.
 const TURN_OF_SEVERAL: usize = 32;
+/// The same of handles, each request of which may ask for many things: no message waits for more than these to be written.
+const OUTSIDE: usize = 1_024;
 /// How often it is asked what another process has put into the journal.
 const ADOPTION: Duration = Duration::from_secs(1);
 /// After so long without a batch the journal tidies up a little.
@@ -39,6 +41,7 @@ pub(in crate::serve) struct Inputs {
     pub(in crate::serve) operator_commands: mpsc::Receiver<OperatorCommand>,
     pub(in crate::serve) finished: mpsc::UnboundedReceiver<HandlerOutcome>,
     pub(in crate::serve) asked: mpsc::UnboundedReceiver<HandlerRequest>,
+    pub(in crate::serve) outside: mpsc::Receiver<OutsideRequest>,
 }
 
 /// What lasts from one turn to the next, beside the driver itself: what was taken from the channels, and what the engine says, in
@@ -51,6 +54,7 @@ struct Turns {
     asked: Vec<HandlerRequest>,
     arrived: Vec<Arrival>,
     commands: Vec<OperatorCommand>,
+    outside: Vec<OutsideRequest>,
     outputs: Vec<Output>,
     /// Handlers that began after the last batch, and until when the next one waits for their ends.
     fresh: usize,
@@ -71,6 +75,8 @@ enum Woken {
     Ticked,
     Adoption,
     Idle,
+    /// The hooks have ended that ran.
+    Lived(Result<()>),
     /// The wire is gone.
     Alone,
 }
@@ -90,7 +96,11 @@ impl<J: Journal> Driver<J> {
         let (now, app) = (self.now(), self.app.clone());
         let name_command: NameCommand = Box::new(move |event| app.command(event));
         let (schedules, functions) = (self.app.schedules(), self.app.job_functions());
-        self.core.lock().recover(recovered, now, name_command, schedules, functions);
+        let mut core = self.core.lock();
+        core.recover(recovered, now, name_command, schedules, functions);
+        if self.begun.life.is_starting() {
+            core.hold();
+        }
     }
 
     /// The error is the journal's.
@@ -118,9 +128,10 @@ impl<J: Journal> Driver<J> {
                     let is_tidy = !self.journal.tidy();
                     turns.tidying = (!is_tidy).then(|| Instant::now() + IDLE);
                 }
+                Woken::Lived(lived) => self.lived(lived),
                 Woken::Told | Woken::Ticked => {}
             }
-            inputs.take_ready(&mut turns);
+            inputs.take_ready(&mut turns, || self.core.lock().engine().room_outside());
             if self.take_note(&mut turns, inputs)? {
                 return Ok(Over::Ended);
             }
@@ -183,14 +194,22 @@ impl<J: Journal> Driver<J> {
 
     /// Whether the bot has been told to stop and has nothing left to do. Tells those who wait for it to have nothing to do.
     fn is_over(&mut self, inputs: &mut Inputs) -> bool {
-        let (is_idle, is_written, is_notifying) = {
+        let (is_idle, is_written, is_notifying, is_running) = {
             let core = self.core.lock();
-            (core.engine().is_idle(), core.engine().is_written(), core.is_notifying())
+            let engine = core.engine();
+            (engine.is_idle(), engine.is_written(), core.is_notifying(), engine.has_handlers())
         };
-        if !inputs.asked.is_empty() || !inputs.finished.is_empty() || !is_idle {
+        let is_told = !inputs.asked.is_empty() || !inputs.finished.is_empty();
+        let is_finished = !is_running && !is_told;
+        let lives = self.begun.is_draining && self.begun.life.ends(is_finished);
+        if self.begun.is_draining && is_finished && !lives {
+            // Whoever goes on speaking must not prolong a stop for ever. What was said by now is kept.
+            inputs.outside.close();
+        }
+        if is_told || !is_idle || lives || self.begun.life.is_starting() {
             return false;
         }
-        let is_all_taken = inputs.arrivals.is_empty() && is_written;
+        let is_all_taken = inputs.arrivals.is_empty() && inputs.outside.is_empty() && is_written;
         if is_all_taken && !is_notifying {
             self.tell_idlers();
         }
@@ -207,14 +226,22 @@ impl<J: Journal> Driver<J> {
     ///
     /// Each arm is cancel safe: the channels are, and the batch that is being written is kept by the driver.
     async fn wait(&mut self, turns: &mut Turns, inputs: &mut Inputs) -> Woken {
-        let alarm = self.core.lock().engine().next_look();
+        let (alarm, has_room) = {
+            let core = self.core.lock();
+            (core.engine().next_look(), core.engine().room_outside() > 0)
+        };
+        // Of a channel that is closed, what is left is taken: that has an end.
+        let has_room = has_room || inputs.outside.is_closed();
         // A moment that no clock can name never comes.
         let alarm = alarm.and_then(|elapsed| self.begun.at.checked_add(elapsed));
         // A batch that is held back is due all the time.
         let alarm = alarm.map(|alarm| turns.fresh_until.map_or(alarm, |until| alarm.max(until)));
+        let stop_hooks = self.begun.life.latest();
         tokio::select! {
             biased;
             written = polled(&mut self.begun.writing) => Woken::Written(written),
+            lived = polled(self.begun.life.running()) => Woken::Lived(lived),
+            () = at(stop_hooks) => Woken::Ticked,
             told = inputs.from_wire.recv() => match told {
                 Some(told) => { turns.told.push(told); Woken::Told }
                 None => Woken::Alone,
@@ -222,6 +249,7 @@ impl<J: Journal> Driver<J> {
             1.. = inputs.finished.recv_many(&mut turns.finished, turns.most) => Woken::Told,
             1.. = inputs.asked.recv_many(&mut turns.asked, turns.most) => Woken::Told,
             1.. = inputs.arrivals.recv_many(&mut turns.arrived, turns.most) => Woken::Told,
+            Some(request) = inputs.outside.recv(), if has_room => { turns.outside.push(request); Woken::Told }
             Some(command) = inputs.operator_commands.recv() => { turns.commands.push(command); Woken::Told }
             () = at(alarm) => Woken::Ticked,
             () = at(turns.fresh_until) => Woken::Ticked,
@@ -254,6 +282,7 @@ impl<J: Journal> Driver<J> {
         turns.finished.drain(..).try_for_each(|outcome| core.ended(outcome, now))?;
         core.arrived(turns.arrived.drain(..), now)?;
         core.step_all(turns.commands.drain(..).map(Input::Operator), now)?;
+        core.step_all(turns.outside.drain(..).map(Input::Outside), now)?;
         core.step_all([Input::Ticked], now)?;
         drop(core);
         if inputs.arrivals.is_empty()
@@ -264,9 +293,21 @@ impl<J: Journal> Driver<J> {
         Ok(is_over)
     }
 
+    /// The hooks have ended that ran.
+    fn lived(&mut self, lived: Result<()>) {
+        if !self.begun.life.ended(lived.is_ok()) {
+            return;
+        }
+        match lived {
+            Ok(()) => self.core.lock().admit(),
+            Err(error) => self.tell(ToWire::NotStarted(error)),
+        }
+    }
+
     /// The bot is to stop.
     fn drain(&mut self, within: Duration, arrivals: &mut Arrivals) {
         self.begun.is_draining = true;
+        self.begun.life.drain(within);
         let mut core = self.core.lock();
         let Load { running, waiting, outbox } = core.engine().load();
         if self.journal.is_kept() {
@@ -283,7 +324,7 @@ impl<J: Journal> Driver<J> {
 
 impl Inputs {
     /// Takes what has come by now, so that one step and one batch are for all of it.
-    fn take_ready(&mut self, turns: &mut Turns) {
+    fn take_ready(&mut self, turns: &mut Turns, room_outside: impl FnOnce() -> usize) {
         let most = turns.most;
         fill(&mut turns.told, most, || self.from_wire.try_recv().ok());
         fill(&mut turns.finished, most, || self.finished.try_recv().ok());
@@ -293,6 +334,22 @@ impl Inputs {
         }
         self.arrivals.take_ready(&mut turns.arrived, most);
         fill(&mut turns.commands, most, || self.operator_commands.try_recv().ok());
+        if !self.outside.is_empty() {
+            let taken = turns.outside.iter().map(OutsideRequest::len).sum();
+            self.take_outside(&mut turns.outside, room_outside().min(OUTSIDE).saturating_sub(taken));
+        }
+    }
+}
+
+impl Inputs {
+    /// Takes what handles ask for, until it is this much.
+    fn take_outside(&mut self, taken: &mut Vec<OutsideRequest>, mut room: usize) {
+        while room > 0
+            && let Ok(request) = self.outside.try_recv()
+        {
+            room = room.saturating_sub(request.len());
+            taken.push(request);
+        }
     }
 }
 

@@ -124,7 +124,7 @@ async fn flushed(link: &mut Link) -> Result<()> {
                 Some(ToWire::Send(delivery)) => link.tell(ToDriver::Sent(SendEnd::TakenBack(delivery))),
                 Some(ToWire::Cut) => link.tell(ToDriver::AllBack),
                 Some(ToWire::Flushed) => return Ok(()),
-                Some(ToWire::Notify(_) | ToWire::Ended(..)) => {}
+                Some(ToWire::Notify(_) | ToWire::Ended(..) | ToWire::NotStarted(_)) => {}
                 None => return (&mut link.place).await,
             },
             ended = &mut link.place => return ended,

@@ -14,7 +14,7 @@ use super::deferring::Rung;
 use super::edge::Happened;
 use super::{Ends, Wire};
 use crate::engine::{Delivery, Download};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::serve::leaving::End;
 use crate::serve::link::{SendEnd, ToDriver, ToWire};
 use crate::serve::outbox::deliver;
@@ -90,6 +90,7 @@ impl Wire {
                                 }
                             }
                             ToWire::Notify(notice) => self.notify(notice).await,
+                            ToWire::NotStarted(error) => self.not_started(error, &mut turns),
                             ToWire::Cut => {
                                 self.tell(ToDriver::AllBack);
                                 return Ok(turns.quiet());
@@ -238,6 +239,15 @@ impl Wire {
                 turns.received = received;
                 turns.deadline = Some(self.begin_draining(ToDriver::Received(self.drain)));
             }
+        }
+    }
+
+    /// The bot is not to start: what it is on stops receiving.
+    fn not_started(&mut self, error: Error, turns: &mut Turns) {
+        self.edges.stop_receiving();
+        if turns.deadline.is_none() {
+            turns.received = Err(error);
+            turns.deadline = Some(self.begin_draining(ToDriver::Received(self.drain)));
         }
     }
 

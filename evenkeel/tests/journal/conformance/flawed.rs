@@ -73,10 +73,12 @@ pub(super) enum Mistake {
     EffectFirst,
     /// An effect that nobody can run is left out.
     UnknownEffectLeftOut,
+    /// What follows a reply is left out.
+    MoreLeftOut,
 }
 
 impl Mistake {
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::UnsentRepliesGoWithTheirEvent,
         Self::IntakeOfFencedWorkStays,
         Self::CursorBeforeItsEvents,
@@ -105,6 +107,7 @@ impl Mistake {
         Self::FencedEffectStays,
         Self::EffectFirst,
         Self::UnknownEffectLeftOut,
+        Self::MoreLeftOut,
     ];
 
     /// The promise that it breaks.
@@ -136,6 +139,7 @@ impl Mistake {
             Self::FencedEffectStays => "an_effect_of_a_fenced_work_is_not_kept",
             Self::EffectFirst => "a_work_is_there_with_its_effect_or_not_at_all",
             Self::UnknownEffectLeftOut => "an_effect_on_something_else_fails_its_work_alone",
+            Self::MoreLeftOut => "replies_that_come_together_have_one_number_and_one_key",
         }
     }
 }
@@ -268,9 +272,10 @@ impl Flawed {
     async fn commit_all(&mut self, batch: &Batch<'_>) -> Result<Committed> {
         let keys: Vec<_> = keys(batch).into_iter().map(|key| key.map(|key| self.key(&key))).collect();
         let mut rest = keys.into_iter().map(|key| key.map(Cow::Owned));
-        let stays = self.makes(Mistake::JobsStay);
-        let intake = bent(&batch.intake, &mut rest, stays);
-        let with_work: Vec<_> = batch.work.iter().map(|work| bent(&work.intake, &mut rest, stays)).collect();
+        let mistake = self.mistake;
+        let intake = bent(&batch.intake, &mut rest, mistake);
+        let with_work: Vec<_> =
+            batch.work.iter().map(|work| bent(&work.intake, &mut rest, mistake)).collect();
         let mut work = Vec::new();
         for (own, intake) in batch.work.iter().zip(with_work) {
             let mut changes = Vec::new();
@@ -414,16 +419,18 @@ fn keys<'a>(batch: &Batch<'a>) -> Vec<Option<Cow<'a, str>>> {
     batch.intake.iter().chain(with_work).map(|intake| intake.dedupe.clone()).collect()
 }
 
-/// What comes in, under other keys; jobs perhaps such that they stay.
+/// What comes in, under other keys; jobs perhaps such that they stay, and replies without what follows them.
 fn bent<'a>(
     all: &[Intake<'a>],
     keys: &mut impl Iterator<Item = Option<Cow<'a, str>>>,
-    stays: bool,
+    mistake: Option<Mistake>,
 ) -> Vec<Intake<'a>> {
     let bend = |(intake, dedupe): (&Intake<'a>, _)| {
         let mut row = intake.row.clone();
-        if let (NewRow::Job { keeps_due, .. }, true) = (&mut row, stays) {
-            *keeps_due = true;
+        match (&mut row, mistake) {
+            (NewRow::Job { keeps_due, .. }, Some(Mistake::JobsStay)) => *keeps_due = true,
+            (NewRow::Reply { more, .. }, Some(Mistake::MoreLeftOut)) => more.clear(),
+            _ => {}
         }
         Intake { conversation: intake.conversation.clone(), dedupe, row }
     };

@@ -137,11 +137,15 @@ impl Map {
                 }
                 Taken::New(id.bits())
             }
-            NewRow::Reply { body, state, command } => {
+            NewRow::Reply { body, state, command, more } => {
                 let id = EventId::new(partition, self.next(partition.0.into()));
-                let command = command.clone().into_owned();
-                let reply = Thing::Reply(*state, conversation, command, None, None, written(body));
-                self.things.insert(Name::Reply(ReplyId { event: id, index: 0 }), reply);
+                let all =
+                    std::iter::once((body, state)).chain(more.iter().map(|(body, state)| (body, state)));
+                for ((body, state), index) in all.zip(0..) {
+                    let (conversation, command) = (conversation.clone(), command.clone().into_owned());
+                    let reply = Thing::Reply(*state, conversation, command, None, None, written(body));
+                    self.things.insert(Name::Reply(ReplyId { event: id, index }), reply);
+                }
                 Taken::New(id.bits())
             }
             NewRow::Job { name, due_ms, body, keeps_due } => {

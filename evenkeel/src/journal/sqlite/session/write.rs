@@ -72,10 +72,21 @@ impl Session {
                 }
                 Ok(Taken::New(id.bits()))
             }
-            NewRow::Reply { body, state, command } => {
-                let id = ReplyId { event: self.next(), index: 0 };
-                self.put_reply(id, state, &intake.conversation, command, None, body)?;
-                Ok(Taken::New(id.event.bits()))
+            NewRow::Reply { body, state, command, more } => {
+                let event = self.next();
+                let all =
+                    std::iter::once((body, state)).chain(more.iter().map(|(body, state)| (body, state)));
+                for ((body, state), index) in all.zip(0..) {
+                    self.put_reply(
+                        ReplyId { event, index },
+                        state,
+                        &intake.conversation,
+                        command,
+                        None,
+                        body,
+                    )?;
+                }
+                Ok(Taken::New(event.bits()))
             }
             NewRow::Job { name, due_ms, body, keeps_due } => {
                 self.take_job(name, &intake.conversation, *due_ms, body, *keeps_due)
