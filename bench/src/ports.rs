@@ -2,6 +2,7 @@
 
 mod deadline;
 mod handle;
+mod isolation;
 mod served;
 
 use std::io;
@@ -12,10 +13,11 @@ pub(crate) enum Part {
     Deadline,
     Served,
     Handle,
+    Isolation,
 }
 
 /// In the order in which they run.
-pub(crate) const ALL: [Part; 3] = [Part::Deadline, Part::Served, Part::Handle];
+pub(crate) const ALL: [Part; 4] = [Part::Deadline, Part::Served, Part::Handle, Part::Isolation];
 
 impl Part {
     pub(crate) fn name(self) -> &'static str {
@@ -23,6 +25,7 @@ impl Part {
             Self::Deadline => "deadline",
             Self::Served => "serve",
             Self::Handle => "handle",
+            Self::Isolation => "isolation",
         }
     }
 }
@@ -40,6 +43,7 @@ pub(crate) fn run(only: &[Part]) -> io::Result<()> {
             Part::Deadline => deadline::run()?,
             Part::Served => served::run()?,
             Part::Handle => handle::run()?,
+            Part::Isolation => isolation::run()?,
         }
     }
     Ok(())

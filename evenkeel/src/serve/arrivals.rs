@@ -2,21 +2,38 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::transport::Arrival;
+
+/// A network that has brought something within this time may do so again.
+const BUSY: Duration = Duration::from_millis(50);
 
 /// The ends of the inboxes, one for each network.
 pub(super) struct Arrivals {
     inboxes: Vec<mpsc::UnboundedReceiver<Arrival>>,
+    /// When each of several has last brought something.
+    last: Vec<Option<Instant>>,
     /// Whose turn it is.
     turn: usize,
 }
 
 impl Arrivals {
     pub(super) fn new(inboxes: Vec<mpsc::UnboundedReceiver<Arrival>>) -> Self {
-        Self { inboxes, turn: 0 }
+        let last = inboxes.iter().map(|_| None).collect();
+        Self { inboxes, last, turn: 0 }
+    }
+
+    /// Whether more than one network has just brought something.
+    pub(super) fn come_from_several(&self) -> bool {
+        self.are_several() && {
+            let now = Instant::now();
+            let is_busy = |last: &&Option<Instant>| last.is_some_and(|last| now < last + BUSY);
+            self.last.iter().filter(is_busy).count() > 1
+        }
     }
 
     pub(super) fn are_several(&self) -> bool {
@@ -43,10 +60,15 @@ impl Arrivals {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, into: &mut Vec<Arrival>, most: usize) -> Poll<usize> {
-        let (mut taken, mut may_come) = (0, false);
-        for inbox in &mut self.inboxes {
+        let (mut taken, mut may_come, are_several) = (0, false, self.are_several());
+        for (inbox, last) in self.inboxes.iter_mut().zip(&mut self.last) {
             match inbox.poll_recv_many(cx, into, most) {
-                Poll::Ready(count) => taken += count,
+                Poll::Ready(count) => {
+                    if count > 0 && are_several {
+                        *last = Some(Instant::now());
+                    }
+                    taken += count;
+                }
                 Poll::Pending => may_come = true,
             }
         }
@@ -66,9 +88,12 @@ impl Arrivals {
     pub(super) fn try_next(&mut self) -> Option<Arrival> {
         let count = self.inboxes.len();
         for _ in 0..count {
-            let inbox = self.inboxes.get_mut(self.turn)?;
+            let (inbox, last) = self.inboxes.get_mut(self.turn).zip(self.last.get_mut(self.turn))?;
             self.turn = if self.turn + 1 < count { self.turn + 1 } else { 0 };
             if let Ok(arrival) = inbox.try_recv() {
+                if count > 1 {
+                    *last = Some(Instant::now());
+                }
                 return Some(arrival);
             }
         }

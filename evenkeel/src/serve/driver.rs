@@ -4,9 +4,11 @@
 //! however much that is. It runs no author's code: handlers run behind the executor and report through a channel.
 
 mod life;
+mod starting;
 mod turn;
 mod ending;
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use crate::route::App;
 use crate::schedule::{Reading, SteadyClock, Step};
 use crate::transport::Backlogs;
 pub(super) use life::Life;
+use starting::{Starting, TakenUp};
 pub(super) use turn::Inputs;
 
 /// Calls of the author's hook that may be under way; it is not told of what comes while they are.
@@ -60,6 +63,8 @@ pub(super) struct Begun<J: Journal> {
     is_draining: bool,
     /// What is done at the start and at the end.
     life: Life,
+    /// Handlers that are to start; `None` where they need not take turns.
+    starting: Option<Starting>,
     /// How long the last batch took.
     took: Duration,
     /// In how long the bot is to stop, once all is taken up that has come in.
@@ -78,6 +83,7 @@ impl<J: Journal> Begun<J> {
             idlers: Vec::new(),
             is_draining: false,
             life,
+            starting: None,
             took: Duration::ZERO,
             drains_when_taken: None,
             unmatched: Label::new("message").general(),
@@ -110,17 +116,52 @@ impl<J: Journal> Driver<J> {
         Now { wall_ms: now_ms, elapsed }
     }
 
+    /// A handler is to start: at once on the only network, in turns on several.
     fn start(&mut self, attempt: Attempt) {
+        match &mut self.begun.starting {
+            Some(starting) => starting.push(attempt),
+            None => self.run_handler(attempt, None),
+        }
+    }
+
+    /// Starts handlers that have their turn.
+    fn start_next(&mut self) {
+        while let Some(starting) = &mut self.begun.starting
+            && let Some(attempt) = starting.next()
+        {
+            let taken_up = Some(starting.taken_up());
+            self.run_handler(attempt, taken_up);
+        }
+    }
+
+    fn run_handler(&mut self, attempt: Attempt, taken_up: Option<Arc<TakenUp>>) {
         let sequence = attempt.sequence;
         let progress = Arc::new(Progress::default());
-        let (requests, outcomes) = (self.requests.clone(), self.outcomes.clone());
-        let handling = handle(self.app.clone(), attempt, requests, Arc::clone(&progress), outcomes);
+        let handling = self.handling(attempt, Arc::clone(&progress));
+        let handling = async move {
+            if let Some(taken_up) = taken_up {
+                taken_up.add();
+            }
+            handling.await;
+        };
         let task = self.executor.spawn(&self.begun.unmatched, handling);
         self.core.lock().runs(sequence, Running::new(progress, task));
     }
 
+    fn handling(
+        &self,
+        attempt: Attempt,
+        progress: Arc<Progress>,
+    ) -> impl Future<Output = ()> + Send + use<J> {
+        handle(self.app.clone(), attempt, self.requests.clone(), progress, self.outcomes.clone())
+    }
+
     /// Lets a handler go that another one has cancelled.
-    fn cancel(&self, sequence: u64) {
+    fn cancel(&mut self, sequence: u64) {
+        if let Some(attempt) = self.begun.starting.as_mut().and_then(|starting| starting.take(sequence)) {
+            // It says so when it is dropped.
+            drop(self.handling(attempt, Arc::default()));
+        }
         // Without the lock: its executor is told.
         let cancelled = self.core.lock().cancel(sequence);
         if let Some(handler) = cancelled {

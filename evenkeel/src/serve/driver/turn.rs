@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Driver;
+use super::starting::Starting;
 use crate::engine::{HandlerOutcome, HandlerRequest, Input, Load, NameCommand, Output, OutsideRequest};
 use crate::error::Result;
 use crate::journal::{Journal, Recovered, Written};
@@ -18,8 +19,8 @@ use crate::transport::Arrival;
 
 /// How much is taken from one channel in one turn, so that the others get theirs.
 const TURN: usize = 256;
-/// The same where there are several networks: what one of them brings is not to hold the others up.
-const TURN_OF_SEVERAL: usize = 32;
+/// The same while several networks bring something: what one of them brings is not to hold the others up.
+const TURN_OF_SEVERAL: usize = 8;
 /// The same of handles, each request of which may ask for many things: no message waits for more than these to be written.
 const OUTSIDE: usize = 1_024;
 /// How often it is asked what another process has put into the journal.
@@ -73,6 +74,8 @@ enum Woken {
     Told,
     Written(Result<Written>),
     Ticked,
+    /// The workers have taken handlers up.
+    Started,
     Adoption,
     Idle,
     /// The hooks have ended that ran.
@@ -106,10 +109,12 @@ impl<J: Journal> Driver<J> {
     /// The error is the journal's.
     pub(super) async fn turn(&mut self, inputs: &mut Inputs) -> Result<Over> {
         let adoption = self.journal.is_shared().then(|| Instant::now() + ADOPTION);
-        let most = if inputs.arrivals.are_several() { TURN_OF_SEVERAL } else { TURN };
-        let mut turns = Turns { adoption, most, ..Turns::default() };
+        self.begun.starting = inputs.arrivals.are_several().then(Starting::default);
+        let mut turns = Turns { adoption, ..Turns::default() };
         loop {
+            turns.most = if inputs.arrivals.come_from_several() { TURN_OF_SEVERAL } else { TURN };
             self.carry_out(&mut turns);
+            self.start_next();
             self.write(&mut turns);
             if self.is_over(inputs) {
                 return Ok(Over::Ended);
@@ -129,6 +134,10 @@ impl<J: Journal> Driver<J> {
                     turns.tidying = (!is_tidy).then(|| Instant::now() + IDLE);
                 }
                 Woken::Lived(lived) => self.lived(lived),
+                Woken::Started => {
+                    self.start_next();
+                    continue;
+                }
                 Woken::Told | Woken::Ticked => {}
             }
             inputs.take_ready(&mut turns, || self.core.lock().engine().room_outside());
@@ -251,6 +260,7 @@ impl<J: Journal> Driver<J> {
             1.. = inputs.arrivals.recv_many(&mut turns.arrived, turns.most) => Woken::Told,
             Some(request) = inputs.outside.recv(), if has_room => { turns.outside.push(request); Woken::Told }
             Some(command) = inputs.operator_commands.recv() => { turns.commands.push(command); Woken::Told }
+            () = started(self.begun.starting.as_ref()) => Woken::Started,
             () = at(alarm) => Woken::Ticked,
             () = at(turns.fresh_until) => Woken::Ticked,
             () = at(turns.adoption) => Woken::Adoption,
@@ -350,6 +360,14 @@ impl Inputs {
             room = room.saturating_sub(request.len());
             taken.push(request);
         }
+    }
+}
+
+/// Waits until the workers have taken up handlers, where others wait for that.
+async fn started(starting: Option<&Starting>) {
+    match starting.filter(|starting| !starting.is_empty()) {
+        Some(starting) => starting.changed().await,
+        None => std::future::pending().await,
     }
 }
 

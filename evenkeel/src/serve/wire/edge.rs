@@ -99,6 +99,10 @@ impl Edges {
         Self(edges)
     }
 
+    pub(super) fn are_several(&self) -> bool {
+        self.0.len() > 1
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Edge> {
         self.0.iter()
     }

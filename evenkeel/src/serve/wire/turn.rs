@@ -25,6 +25,8 @@ use crate::transport::{AnyTransport, Due, SendError, Sent};
 
 /// How much is taken from one channel before the others get their turn.
 const TURN: usize = 256;
+/// The same where there are several networks: what one of them sends is not to hold the others up.
+const TURN_OF_SEVERAL: usize = 8;
 
 /// A drain that no clock can measure ends after a year.
 const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 86_400);
@@ -42,6 +44,8 @@ struct Turns {
     said: Vec<ToWire>,
     /// The same of what wants an answer in time.
     due: Vec<Due>,
+    /// How much is taken from one channel.
+    most: usize,
 }
 
 /// What has happened.
@@ -69,7 +73,8 @@ enum Woken {
 impl Wire {
     /// The error is the journal's.
     pub(super) async fn turn(&mut self, ends: &mut Ends) -> Result<End> {
-        let mut turns = Turns { deadline: None, received: Ok(()), said: Vec::new(), due: Vec::new() };
+        let most = if self.edges.are_several() { TURN_OF_SEVERAL } else { TURN };
+        let mut turns = Turns { deadline: None, received: Ok(()), said: Vec::new(), due: Vec::new(), most };
         let mut sends = FuturesUnordered::new();
         loop {
             match self.wait(&mut turns, &mut sends, ends).await {
@@ -103,7 +108,7 @@ impl Wire {
                 }
                 Woken::Delivered(first) => {
                     // With those that have ended as well by now.
-                    let others = from_fn(|| sends.next().now_or_never().flatten()).take(TURN);
+                    let others = from_fn(|| sends.next().now_or_never().flatten()).take(turns.most);
                     for (delivery, result) in once(first).chain(others) {
                         if let Some(edge) = self.edges.of(delivery.outbound.conversation.network()) {
                             edge.beside.deferring.ended(&delivery, &result, &edge.transport);
@@ -113,7 +118,7 @@ impl Wire {
                 }
                 Woken::Happened(index, Happened::Rung(Rung::Told(first))) => {
                     let Some(edge) = self.edges.get_mut(index) else { continue };
-                    let released = edge.beside.deferring.told_all(first, TURN, &edge.transport);
+                    let released = edge.beside.deferring.told_all(first, turns.most, &edge.transport);
                     for one in released {
                         edge.beside.notices.let_go(one.outbound.conversation.key());
                         sends.push(deliver(Arc::clone(&edge.transport), one));
@@ -275,10 +280,10 @@ impl Wire {
             Some(()) = ends.stops.recv() => Woken::Stopped,
             () = at(turns.deadline) => Woken::AtDeadline,
             Some(question) = ends.questions.recv() => Woken::Asked(question),
-            1.. = ends.due.recv_many(&mut turns.due, TURN) => Woken::Expected,
+            1.. = ends.due.recv_many(&mut turns.due, turns.most) => Woken::Expected,
             (index, happened) = self.edges.next() => Woken::Happened(index, happened),
             ended = &mut self.link.place => Woken::Driven(ended),
-            1.. = self.link.from_driver.recv_many(&mut turns.said, TURN) => Woken::Said,
+            1.. = self.link.from_driver.recv_many(&mut turns.said, turns.most) => Woken::Said,
             Some(delivered) = sends.next(), if !sends.is_empty() => Woken::Delivered(delivered),
             Some(download) = ends.downloads.recv() => Woken::Wanted(download),
             Some(opened) = ends.opened.recv() => Woken::Opened(opened),
