@@ -1,5 +1,6 @@
 //! Dead letters, from the terminal: what a bot gave up, and what becomes of it.
 
+mod conversation;
 mod shown;
 
 use std::fs::OpenOptions;
@@ -46,7 +47,7 @@ struct Done {
 /// Opens the journal and does what is wanted.
 pub(crate) fn run(journal: Option<PathBuf>, action: DeadAction) -> Result<ExitCode, Failure> {
     let mut letters = place(journal)?.dead_letters()?;
-    match action {
+    match conversation::find(&letters, action)? {
         DeadAction::List { filter, is_json } => list(&letters, filter, is_json)?,
         DeadAction::Show { id, has_text } => show(&letters, id, has_text)?,
         DeadAction::Replay(chosen) if chosen.is_dry => return count_only(&letters, &chosen, "replayed"),

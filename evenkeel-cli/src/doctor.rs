@@ -44,8 +44,12 @@ async fn examine_with(config: &Config, report: &mut Report) {
     if read.problem_count() == 0 {
         let granted =
             read.optional("EVENKEEL_JOURNAL_ACCOUNT", "..", |name| Ok::<_, String>(name.to_owned()));
-        let account = signal.as_ref().and_then(Transport::identity).map(|own| Account { own, granted });
-        report.add("journal", journal::findings(&place, account.as_ref()));
+        let chosen =
+            read.optional("EVENKEEL_PRIMARY_NETWORK", "signal", |name| Ok::<_, String>(name.to_owned()));
+        let network = signal.as_ref().map_or("", Transport::name);
+        let account = signal.as_ref().and_then(Transport::identity);
+        let account = account.map(|own| Account { own, network, granted });
+        report.add("journal", journal::findings(&place, account.as_ref(), chosen.as_deref()));
     }
     let mut promises = Vec::new();
     if let Some(signal) = signal {

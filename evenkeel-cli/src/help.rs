@@ -154,8 +154,9 @@ Usage: evenkeel dead [list] [filters] [--json]
 Filters, which may be combined:
   --command NAME       those of this command
   --reason REASON      failed, panicked, poison, unreadable, refused,
-                       not_sent, unknown, parked or rate_limited
-  --conversation ID    those of the conversation with this id, as `show` has it
+                       not_sent, unknown, parked, rate_limited or no_network
+  --conversation ID    those of the conversation with this id, as `show` has it:
+                       of another network than the primary one, `discord:42`
   --limit N            the oldest N of them
 
 Options:

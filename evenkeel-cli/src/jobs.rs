@@ -1,5 +1,6 @@
 //! Jobs, from the terminal: what a bot will do later.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ struct Line<'a> {
     is_repeated: bool,
     /// When a job that repeats is due.
     schedule: Option<&'a str>,
-    conversation: Option<&'a str>,
+    conversation: Option<Cow<'a, str>>,
 }
 
 /// Opens the journal and does what is wanted.
@@ -73,7 +74,7 @@ fn row(width: usize, job: &Job, now_ms: u64) -> String {
         Some(ms) => span(ms),
         None => "now".into(),
     };
-    let chat = short(job.chat().unwrap_or("-"));
+    let chat = short(job.chat().as_deref().unwrap_or("-"));
     let cell = [&line(&job.name), &time(job.due_ms), &wait, &cut(again, 30), &chat, &cut(function, 60)];
     cells(width, cell.map(String::as_str))
 }

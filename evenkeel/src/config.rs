@@ -37,11 +37,12 @@ const DOTENV: &str = ".env";
 const FILE: &str = file::NAME;
 
 /// The settings of every bot, which one reader need not ask for; the last two are those of this project's own tests.
-const OWN: [&str; 12] = [
+const OWN: [&str; 13] = [
     "EVENKEEL_LOG",
     "EVENKEEL_JOURNAL",
     "EVENKEEL_JOURNAL_KEY",
     "EVENKEEL_JOURNAL_ACCOUNT",
+    "EVENKEEL_PRIMARY_NETWORK",
     "EVENKEEL_WORKERS",
     "EVENKEEL_GUARD",
     "EVENKEEL_GUARD_ALLOW",

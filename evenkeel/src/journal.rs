@@ -184,6 +184,12 @@ pub fn title(name: &str) -> Cow<'_, str> {
     reserved::shown(name)
 }
 
+/// The names in a record that people read as this [title]: of `discord:42`, a conversation with this id on the primary network, and the
+/// conversation `42` on the network `discord`. More than one of them may be there.
+pub fn titled(title: &str) -> Vec<String> {
+    reserved::titled(title)
+}
+
 /// Whether a job of this name is a schedule of the router's, which each start of the bot plans again.
 pub fn is_schedule(job: &str) -> bool {
     reserved::is_schedule(job)

@@ -28,6 +28,14 @@ pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     if name.contains(MARK) { name.replace(MARK, ":").into() } else { name.into() }
 }
 
+/// The names that people read as this: a name without a network, one of a network beside the primary one, and one of our own. The id of
+/// a conversation may have a colon in it, the name of a network never has.
+pub(crate) fn titled(shown: &str) -> Vec<String> {
+    let beside = shown.split_once(':').filter(|(network, _)| !network.is_empty());
+    let beside = beside.map(|(network, name)| on(network, name));
+    [shown.to_owned()].into_iter().chain(beside).chain([format!("{MARK}{shown}")]).collect()
+}
+
 /// The name of the job that is a schedule of the router's.
 pub(crate) fn schedule(function: &str) -> String {
     format!("{SCHEDULE}{function}")
@@ -159,7 +167,10 @@ mod tests {
         ];
         assert_eq!(names, kept);
         assert!(names.iter().all(|name| !shown(name).contains(MARK)));
+        assert!(names.iter().all(|name| titled(&shown(name)).contains(name)), "what is shown is found again");
         assert_eq!(shown(&on("discord", "42")), "discord:42");
+        assert_eq!(titled("discord:4:2"), ["discord:4:2", "\0discord\u{0}4:2", "\0discord:4:2"]);
+        assert_eq!(titled(":2"), [":2", "\0:2"], "no network has no name");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use evenkeel::journal::Dead;
+use evenkeel::journal::{Dead, title};
 use evenkeel::{Error, visible};
 
 use crate::table::{cut, short, span, time, to_ms};
@@ -46,7 +46,7 @@ pub(super) fn whole(dead: &Dead, now_ms: u64, has_text: bool) -> String {
     lines.add("what", &dead.kind());
     lines.add("reason", dead.reason.word());
     lines.add("command", if dead.command.is_empty() { "none" } else { &dead.command });
-    lines.add("conversation", &dead.conversation);
+    lines.add("conversation", &title(&dead.conversation));
     if let Some(event) = dead.event() {
         lines.add("sender", event.sender().id());
         if let Some(sent) = event.sent() {

@@ -6,15 +6,17 @@ use evenkeel::journal::sqlite::{Summary, Warning};
 use super::report::{Finding, Mark};
 use crate::table::{count, size};
 
-/// The account that the bot speaks for, and the one that the journal is granted to.
+/// The account that the bot speaks for, on this network, and the one that the journal is granted to.
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) own: String,
+    pub(super) network: &'static str,
     pub(super) granted: Option<String>,
 }
 
-/// Looks at the file, and changes nothing: the bot may be running. Without an account, nobody asks whose it is.
-pub(super) fn findings(place: &Place, account: Option<&Account>) -> Vec<Finding> {
+/// Looks at the file, and changes nothing: the bot may be running. Without an account, nobody asks whose it is; without a network that
+/// was chosen as the primary one, nobody asks which that is.
+pub(super) fn findings(place: &Place, account: Option<&Account>, chosen: Option<&str>) -> Vec<Finding> {
     let Some(path) = place.path() else {
         let memory = |_| Finding::ok("file", "none: the journal is in memory");
         return vec![place.look().map_or_else(|error| Finding::fail("file", &error), memory)];
@@ -27,8 +29,10 @@ pub(super) fn findings(place: &Place, account: Option<&Account>) -> Vec<Finding>
         Ok(Some(summary)) => {
             let dead = (summary.dead > 0).then(|| dead(summary.dead));
             let owner = account.and_then(|account| owner(&summary, account));
+            let primary = summary.check_primary_network(chosen).err();
+            let primary = primary.map(|error| Finding::fail("primary", &error));
             let file = [Finding::ok("file", told(&path, &summary)), user(&summary)];
-            file.into_iter().chain(owner).chain(dead).collect()
+            file.into_iter().chain(primary).chain(owner).chain(dead).collect()
         }
         Err(error) => return vec![Finding::fail("file", &error)],
     };
@@ -56,6 +60,10 @@ fn user(summary: &Summary) -> Finding {
 }
 
 fn owner(summary: &Summary, account: &Account) -> Option<Finding> {
+    // Where another network is the primary one, the account that the journal has is none of this network.
+    if summary.primary_network.as_ref().is_some_and(|primary| primary != account.network) {
+        return None;
+    }
     let checked = summary.check_account(Some(&account.own), account.granted.as_deref());
     checked.err().map(|error| Finding::fail("owner", &error))
 }

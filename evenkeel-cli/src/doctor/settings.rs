@@ -8,11 +8,12 @@ use evenkeel_signal::Signal;
 use super::report::Finding;
 
 /// Every setting of every bot, in the order of `docs/configuration.md`.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "EVENKEEL_LOG",
     "EVENKEEL_JOURNAL",
     "EVENKEEL_JOURNAL_KEY",
     "EVENKEEL_JOURNAL_ACCOUNT",
+    "EVENKEEL_PRIMARY_NETWORK",
     "EVENKEEL_WORKERS",
     "EVENKEEL_GUARD",
     "EVENKEEL_GUARD_ALLOW",

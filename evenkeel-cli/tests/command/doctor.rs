@@ -482,3 +482,32 @@ fn settings_are_found_in_all_three_places_and_secrets_stay_secret() {
     assert!(!out.contains("hunter2") && !out.contains(NUMBER), "{out}");
     assert_eq!(code, Some(0), "{out}");
 }
+
+/// Of a bot on several networks the doctor looks at Signal alone, and takes no account of another network for one of it.
+#[tokio::test]
+async fn the_primary_network_of_a_journal_stays_it_and_its_account_is_no_other_networks() {
+    let standin = Standin::start(Options::default()).expect("a free port");
+    let place = directory("primary");
+    let mut journal = SqliteJournal::open(place.join("evenkeel.db")).expect("the folder is there");
+    let kept = [("evenkeel.primary_network", "discord"), ("evenkeel.account", "discord 7")];
+    let remember = |(name, value): (&str, &'static str)| Entry::Remember {
+        conversation: String::new(),
+        name: name.into(),
+        value: Some(value.into()),
+    };
+    journal.write(kept.map(remember).into()).await.expect("there is room");
+    let with = |chosen: &str| {
+        let url = standin.url();
+        let settings = [("SIGNAL_PHONE_NUMBER", NUMBER), ("SIGNAL_API_URL", &*url)];
+        let chosen = (!chosen.is_empty()).then_some(("EVENKEEL_PRIMARY_NETWORK", chosen));
+        doctor(&settings.into_iter().chain(chosen).collect::<Vec<_>>(), &place)
+    };
+    for chosen in ["", "discord"] {
+        let (code, out) = with(chosen);
+        assert_eq!((code, out.contains("owner")), (Some(0), false), "{out}");
+    }
+    let (code, out) = with("signal");
+    let told = "FAIL  primary: the primary network of the journal is `discord`, and cannot become `signal`";
+    check(&out, &[told, "fix: leave `EVENKEEL_PRIMARY_NETWORK` away"]);
+    assert_eq!(code, Some(1), "{out}");
+}

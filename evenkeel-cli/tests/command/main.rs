@@ -3,6 +3,7 @@
 mod running;
 mod demo;
 mod misuse;
+mod networks;
 mod new;
 mod doctor;
 mod operator;

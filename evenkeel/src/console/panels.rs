@@ -1,5 +1,6 @@
 //! What the operator sees of dead letters, jobs and guarantees, and does about them and about the quarantine.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Router;
@@ -218,7 +219,7 @@ struct Planned<'a> {
     function: Option<String>,
     schedule: Option<String>,
     /// `None` for the schedules of the router.
-    conversation: Option<&'a str>,
+    conversation: Option<Cow<'a, str>>,
     /// What the function will be given, as JSON: a reminder says here what it will say. `None` for none, and where it cannot be
     /// read.
     args: Option<serde_json::Value>,

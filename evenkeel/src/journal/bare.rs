@@ -1,10 +1,13 @@
 //! A dead letter without what people wrote, and with it only where somebody asks for it.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::given_up::{Dead, DeadId, Reason};
 use crate::event::{Event, EventKind};
 use crate::reply::{Action, File};
+use crate::reserved;
 
 /// What is known of a dead letter beside its content: what may be shown and kept without anybody's leave.
 #[derive(Clone, Debug, Serialize)]
@@ -21,8 +24,11 @@ pub struct BareDead<'a> {
     pub error: &'a str,
     /// The command, if one was found.
     pub command: &'a str,
-    /// The id of its conversation.
-    pub conversation: &'a str,
+    /// Its conversation, as people read it ([`title`](super::title)).
+    pub conversation: Cow<'a, str>,
+    /// The network of its conversation; empty for the primary one.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub network: &'a str,
     /// The id of the person who caused the event; `None` for a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sender: Option<&'a str>,
@@ -45,7 +51,8 @@ impl Dead {
             reason: self.reason,
             error: &self.error,
             command: &self.command,
-            conversation: &self.conversation,
+            conversation: reserved::shown(&self.conversation),
+            network: reserved::split(&self.conversation).0,
             sender: event.map(|event| event.sender().id()),
             sent_ms: event.and_then(Event::sent_ms),
             attempts: self.attempts,

@@ -1,5 +1,6 @@
 //! What was given up, and which of it is meant.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +12,7 @@ use super::left::{PendingEvent, PendingReply};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::reply::Outbound;
+use crate::reserved;
 
 /// Why something was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -125,7 +127,7 @@ pub struct Dead {
     pub error: String,
     /// The command, if one was found.
     pub command: String,
-    /// The id of its conversation.
+    /// The name of its conversation in the record: the id, on the primary network. [`title`](super::title) shows it.
     pub conversation: String,
     /// How often it was tried.
     pub attempts: u32,
@@ -143,7 +145,9 @@ struct Whole<'a> {
     reason: Reason,
     error: &'a str,
     command: &'a str,
-    conversation: &'a str,
+    conversation: Cow<'a, str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    network: &'a str,
     attempts: u32,
     at_ms: u64,
     event: Option<&'a Event>,
@@ -167,7 +171,8 @@ impl Dead {
             reason: self.reason,
             error: &self.error,
             command: &self.command,
-            conversation: &self.conversation,
+            conversation: reserved::shown(&self.conversation),
+            network: reserved::split(&self.conversation).0,
             attempts: self.attempts,
             at_ms: self.at_ms,
             event: self.event(),
@@ -205,7 +210,8 @@ pub struct DeadFilter {
     pub command: Option<String>,
     /// Those given up for this reason.
     pub reason: Option<Reason>,
-    /// Those of the conversation with this id.
+    /// Those of the conversation that has this name in the record: its id, on the primary network. [`titled`](super::titled) has the names
+    /// for what people type.
     pub conversation: Option<String>,
     /// Those after this one, in the order of the list: by the time at which they were given up, in milliseconds since 1970;
     /// of the same time, events before replies, each by number.

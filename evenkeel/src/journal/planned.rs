@@ -1,5 +1,7 @@
 //! What is to be done later.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::reserved;
@@ -35,8 +37,11 @@ pub struct Job {
 }
 
 impl Job {
-    /// The id of the conversation that it belongs to; `None` for schedules of the router, which belong to nobody.
-    pub fn chat(&self) -> Option<&str> {
-        Some(&*self.conversation).filter(|id| !id.is_empty() && !reserved::is_reserved(id))
+    /// The conversation that it belongs to, as people read it ([`title`](super::title)); `None` for schedules of the router, which belong
+    /// to nobody.
+    pub fn chat(&self) -> Option<Cow<'_, str>> {
+        let (_, id) = reserved::split(&self.conversation);
+        let is_there = !id.is_empty() && !reserved::is_reserved(id);
+        is_there.then(|| reserved::shown(&self.conversation))
     }
 }

@@ -43,7 +43,7 @@ pub(super) type Kept = (String, String);
 ///
 /// Where nobody knows that, or it is somebody else's.
 pub(super) async fn check(journal: &mut impl Journal, claim: &Claim) -> Result<Claimed> {
-    let names = [primary::NAME, owner::NAME].map(str::to_owned);
+    let names = [owner::PRIMARY_NETWORK, owner::NAME].map(str::to_owned);
     let kept = recall(journal, names.into()).await?;
     let [kept, owner] = kept.try_into().unwrap_or_default();
     let is_fresh = claim.is_fresh && owner.is_none();
@@ -61,7 +61,7 @@ pub(super) async fn check(journal: &mut impl Journal, claim: &Claim) -> Result<C
         others.extend((is_new && owner.is_some()).then(|| Arc::clone(key)));
         accounts.push(account.clone().filter(|_| is_new).map(|account| (name, account)));
     }
-    let primary = kept.is_none().then(|| (primary::NAME.to_owned(), primary));
+    let primary = kept.is_none().then(|| (owner::PRIMARY_NETWORK.to_owned(), primary));
     Ok(Claimed { keys, primary, accounts, others })
 }
 

@@ -2,9 +2,7 @@
 //! the others have the network's name before them.
 
 use crate::error::{Error, Result};
-
-/// The value of no conversation in which a journal keeps the name of its primary network.
-pub(super) const NAME: &str = "evenkeel.primary_network";
+use crate::journal::owner;
 
 /// The name of the primary network. `kept` is what the journal says, `chosen` the operator, and `is_fresh` whether nothing was ever
 /// kept in the journal.
@@ -18,11 +16,8 @@ pub(super) fn find(
     chosen: Option<&str>,
     is_fresh: bool,
 ) -> Result<String> {
+    owner::check_primary(kept, chosen)?;
     match (kept, chosen, names) {
-        (Some(kept), Some(chosen), _) if kept != chosen => Err(Error::config(format!(
-            "the primary network of the journal is `{kept}`, and cannot become `{chosen}`: what is in it has the names of the first"
-        ))
-        .with_hint("leave `EVENKEEL_PRIMARY_NETWORK` away")),
         (Some(kept), ..) => Ok(kept.to_owned()),
         (None, Some(chosen), _) if names.iter().any(|name| name == chosen) => Ok(chosen.to_owned()),
         (None, Some(chosen), _) => Err(Error::config(format!("the bot is not on the network `{chosen}`"))

@@ -12,6 +12,7 @@ const REASONS = {
   unknown: "Nobody knows whether the reply arrived: a replay may send it twice.",
   parked: "The handler failed, and its conversation waits: a replay keeps its place.",
   rate_limited: "The network limits the account: replay once that is over, or a challenge is solved.",
+  no_network: "The bot is not on its network any more, or was started without it: replay once it is back.",
 };
 const VIEWS = ["live", "dead", "jobs", "promises"];
 const SURE_MS = 4000;

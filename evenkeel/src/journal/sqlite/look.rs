@@ -31,8 +31,10 @@ pub struct Summary {
     /// Whether a bot has it open at this moment.
     pub is_in_use: bool,
     /// The account that it belongs to, as [`Transport::identity`](crate::Transport::identity) names it; `None` before one was
-    /// named.
+    /// named. Of several networks, the one of the primary network.
     pub account: Option<String>,
+    /// The network whose conversations have no network's name in it; `None` before a bot has started on it.
+    pub primary_network: Option<String>,
 }
 
 impl Summary {
@@ -43,6 +45,15 @@ impl Summary {
     /// As at the start of the bot: when it belongs to another account, and was not granted to this one.
     pub fn check_account(&self, account: Option<&str>, granted: Option<&str>) -> Result<()> {
         owner::check(self.account.as_deref().map(str::as_bytes), account, granted)
+    }
+
+    /// Whether this network may be the primary one: `chosen` is `EVENKEEL_PRIMARY_NETWORK`.
+    ///
+    /// # Errors
+    ///
+    /// As at the start of the bot: when another one is that.
+    pub fn check_primary_network(&self, chosen: Option<&str>) -> Result<()> {
+        owner::check_primary(self.primary_network.as_deref(), chosen)
     }
 }
 
@@ -119,9 +130,12 @@ fn count(connection: &Connection, bytes: u64, is_in_use: bool) -> rusqlite::Resu
     let dead_events = number("SELECT count(*) FROM event INDEXED BY event_dead WHERE state >= 3", &[])?;
     let dead_letters = number("SELECT count(*) FROM letter INDEXED BY letter_dead WHERE state = 3", &[])?;
     let kept = "SELECT value FROM value WHERE conversation = '' AND name = ?1";
-    let account = connection
-        .query_row(kept, [owner::NAME], |row| Ok(crate::sqlite::content::bytes(row.get_ref(0)?)))
-        .optional()?;
+    let kept = |name| {
+        let value = connection
+            .query_row(kept, [name], |row| Ok(crate::sqlite::content::bytes(row.get_ref(0)?)))
+            .optional()?;
+        Ok::<_, rusqlite::Error>(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
+    };
     Ok(Summary {
         bytes,
         events: number("SELECT count(*) FROM event WHERE state < ?1", &[event::DEAD])?,
@@ -132,6 +146,7 @@ fn count(connection: &Connection, bytes: u64, is_in_use: bool) -> rusqlite::Resu
         dead: dead_events + dead_letters,
         jobs: number("SELECT count(*) FROM job", &[])?,
         is_in_use,
-        account: account.map(|account| String::from_utf8_lossy(&account).into_owned()),
+        account: kept(owner::NAME)?,
+        primary_network: kept(owner::PRIMARY_NETWORK)?,
     })
 }
