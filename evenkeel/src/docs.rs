@@ -10,6 +10,7 @@
 //! | [`schedules`] | Intervals, times of day, cron; zones, clock changes, what was missed. |
 //! | [`nothing_lost`] | The journal: attempts, steps, replies of unknown outcome, dead letters, jobs, the file. |
 //! | [`outside`] | Speaking without having been spoken to: handles, ids, jobs from outside, hooks for start and stop. |
+//! | [`networks`] | A bot on several networks: what they share, which is the primary one, what happens when one is gone. |
 //! | [`testing`] | Chats, time, errors and networks in tests. |
 //! | [`transports`] | A network of one's own. |
 //! | [`operating`] | Signals, drain, logs, figures, and what is lost when. |
@@ -60,8 +61,14 @@ pub mod nothing_lost {}
 
 #[doc = include_str!("../docs/outside.md")]
 ///
-/// [`Handle`](crate::Handle) · [`handle`](crate::handle) · [`App::on_start`](crate::App::on_start) · next: [`testing`]
+/// [`Handle`](crate::Handle) · [`handle`](crate::handle) · [`App::on_start`](crate::App::on_start) · next: [`networks`]
 pub mod outside {}
+
+#[doc = include_str!("../docs/networks.md")]
+///
+/// [`Bot::transport`](crate::Bot::transport) · [`Network`](crate::transport::Network) · [`Conversation`](crate::Conversation) · next:
+/// [`testing`]
+pub mod networks {}
 
 #[doc = include_str!("../docs/testing.md")]
 ///
