@@ -21,6 +21,7 @@ use crate::job::Waiting;
 use crate::journal::{BareDead, Dead, DeadFilter, Job, Reason};
 use crate::operator::DeadLetters;
 use crate::status::SlowHandler;
+use crate::visible;
 
 /// Dead letters and jobs that are shown at first,
 const SHOWN: usize = 50;
@@ -314,8 +315,22 @@ async fn commands(State(handles): State<BotHandles>) -> Response {
     Json(commands).into_response()
 }
 
-async fn guarantees(State(handles): State<BotHandles>) -> Result<Json<Guarantees>, Refusal> {
-    Ok(Json(handles.status.guarantees().await.ok_or_else(stopped)?))
+/// On which of the bot's networks; the first one unless told.
+#[derive(Deserialize)]
+struct On {
+    network: Option<String>,
+}
+
+async fn guarantees(
+    State(handles): State<BotHandles>,
+    Query(on): Query<On>,
+) -> Result<Json<Guarantees>, Refusal> {
+    let Some(network) = on.network else {
+        return Ok(Json(handles.status.guarantees().await.ok_or_else(stopped)?));
+    };
+    let nowhere =
+        || Error::new(format!("the bot is not on the network `{}`, or has stopped", visible(&network)));
+    Ok(Json(handles.status.guarantees_on(&network).await.ok_or_else(nowhere)?))
 }
 
 /// The handlers that have run for long, and where each waits.

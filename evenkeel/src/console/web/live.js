@@ -27,6 +27,7 @@ export function showStatus(now) {
     return make("tr", {}, make("th", { scope: "row", textContent: command.name, title: command.name }), cell(command.handled),
       cell(command.failed, command.failed ? "bad" : ""), cell(duration(command.p50_us)), cell(duration(command.p99_us)), cell(duration(command.max_us)));
   }));
+  showNetworks(now.networks);
   showBlocked(now.blocked);
   showGuard(now.guard);
   showQuarantine(now.quarantined);
@@ -35,6 +36,19 @@ export function showStatus(now) {
   if (!running && now.running) setTimeout(lookForSlow, 0);
   running = now.running;
   if (!running) showSlow([]);
+}
+
+/// Of one network, the counters say it all.
+function showNetworks(networks) {
+  $("networks-card").hidden = networks.length < 2;
+  const states = { opening: "warn", failed: "bad" };
+  $("networks").replaceChildren(...networks.map((network) => {
+    const cell = (text, className = "") => make("td", { textContent: text, className });
+    const rare = (count, kind) => cell(count, count ? kind : "");
+    return make("tr", {}, make("th", { scope: "row", textContent: network.name, title: network.is_primary ? `${network.name}, the primary network` : network.name }),
+      cell(network.state, states[network.state]), cell(network.handed_over), cell(network.sent), cell(network.outbox), rare(network.not_sent, "bad"),
+      rare(network.unknown, "bad"), rare(network.refused, "bad"), rare(network.gaps.count, "warn"));
+  }));
 }
 
 const isBusy = (report) => report.class === "compute" || report.class === "always_ready";

@@ -29,6 +29,7 @@ const shown = { dead: STEP, jobs: STEP };
 let view = "live";
 let isLooking = false;
 let arePromisesKnown = false;
+let networks = []; // as the bot calls them
 let areSpecsKnown = false;
 let seen = null; // how many letters, counted since the bot began, were there to be seen
 
@@ -58,6 +59,9 @@ export function showLetters(count) {
 
 /// The tab tells of letters that nobody has looked at.
 export function hearOperator(now) {
+  const names = now.networks.map((network) => network.name);
+  if (names.join("\n") !== networks.join("\n")) arePromisesKnown = false;
+  networks = names;
   seen ??= now.dead;
   const isNews = now.dead > seen && view !== "dead";
   $("tab-dead").classList.toggle("news", isNews);
@@ -336,10 +340,20 @@ function fillSpec(spec) {
 
 async function loadPromises() {
   if (arePromisesKnown) return;
-  const rows = await read("/api/guarantees");
+  const [first, ...others] = networks.length > 1 ? networks : [null];
+  const on = (network) => read(`/api/guarantees?${new URLSearchParams({ network })}`);
+  const [rows, ...more] = await Promise.all([first === null ? read("/api/guarantees") : on(first), ...others.map(on)]);
   arePromisesKnown = true;
-  $("promises").replaceChildren(...rows.map((row) => make("div", { className: row.is_limit ? "limit" : "kept" },
+  $("promises-of").hidden = first === null;
+  say($("promises-of"), first ?? "");
+  $("promises").replaceChildren(...rows.map(fillPromise));
+  $("promises-others").replaceChildren(...others.flatMap((network, at) =>
+    [make("h4", { className: "of", textContent: network }), make("dl", { className: "promises" }, ...more[at].map(fillPromise))]));
+}
+
+function fillPromise(row) {
+  return make("div", { className: row.is_limit ? "limit" : "kept" },
     make("dt", { textContent: row.what }),
     make("dd", {}, make("span", { className: "hidden", textContent: row.is_limit ? "A limit: " : "" }), ...coded(row.promise)),
-    make("dd", { className: "why" }, ...coded(row.why)))));
+    make("dd", { className: "why" }, ...coded(row.why)));
 }
