@@ -17,8 +17,11 @@
 //! write instead. The verdict does not depend on how busy the machine is. [`Chat::may_block`] is for tests of handlers
 //! that are known to block.
 
-mod home;
 mod replies;
+mod network;
+mod home;
+mod stage;
+mod places;
 
 use std::panic::Location;
 use std::time::Duration;
@@ -26,15 +29,20 @@ use std::time::Duration;
 use evenkeel_guard::{Executor, Report};
 use tokio::runtime;
 
-use self::home::{Home, Running};
+use self::network::Network;
+pub use self::places::{Group, OnNetwork};
 pub use self::replies::Replies;
-use crate::event::MessageId;
+use self::stage::Stage;
 use crate::handle::Handle;
-use crate::reply::{Draft, File};
+use crate::reply::File;
 use crate::route::IntoApp;
-use crate::sandbox::{Change, Changes, Sandbox};
+use crate::sandbox::Sandbox;
 use crate::serve::guarding;
 use crate::status::Snapshot;
+use crate::transport::Transport;
+
+/// The primary network of a chat's bot, on which a chat speaks unless it is told otherwise.
+const FIRST: usize = 0;
 
 /// Begins a chat with a bot, as Alice. Bob and Carol are there, too, and the group `crew`.
 ///
@@ -71,14 +79,38 @@ pub fn chat(app: impl IntoApp) -> Chat {
 /// As [`chat`].
 #[track_caller]
 pub fn chat_over(sandbox: Sandbox, app: impl IntoApp) -> Chat {
+    chat_on([(Transport::name(&sandbox), sandbox)], app)
+}
+
+/// The same with a bot that is on several networks, under these names. The first one is its primary network; [`Chat::on`] speaks on another.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+/// use evenkeel::{Context, Router, sandbox::Sandbox, testing};
+///
+/// async fn pass_on(cx: Context) -> &'static str {
+///     cx.send(&cx.event().conversation().clone().with_network("discord"), "greetings from Signal");
+///     "I have told them"
+/// }
+/// let networks = ["signal", "discord"].map(|name| (name, Sandbox::new()));
+/// let mut chat = testing::chat_on(networks, Router::new().command("!greet", pass_on));
+/// assert_eq!(chat.say("!greet").await, ["I have told them"]);
+/// assert_eq!(chat.on("discord").replies().await, ["greetings from Signal"]);
+/// # }); Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Panics
+///
+/// As [`chat`], and where there is no network or two have one name.
+#[track_caller]
+pub fn chat_on<N: Into<String>>(networks: impl IntoIterator<Item = (N, Sandbox)>, app: impl IntoApp) -> Chat {
     let Ok(runtime) = runtime::Handle::try_current() else {
         panic!("`chat` needs a runtime: write `#[tokio::test(start_paused = true)]` over the test")
     };
     let executor = Executor::strict_with(runtime, &guarding().with_strictness());
-    let mut home = Home::new(app.into_app());
-    let (changes, bot) = (sandbox.changes(), home.start(&sandbox, &executor));
-    let began = Location::caller();
-    Chat { sandbox, changes, home, bot, last: None, executor, may_block: false, began }
+    let networks = networks.into_iter().map(|(name, sandbox)| Network::new(name.into(), sandbox));
+    let stage = Stage::new(networks.collect(), app.into_app(), executor);
+    Chat { stage, may_block: false, began: Location::caller() }
 }
 
 /// A chat with a bot. The bot ends with it.
@@ -90,16 +122,11 @@ pub fn chat_over(sandbox: Sandbox, app: impl IntoApp) -> Chat {
 /// Each of its methods waits until the bot has nothing left to do, and returns what the bot did meanwhile. Under a
 /// paused clock (`start_paused = true`) handlers that sleep take no time. The methods panic, with the test's line, when
 /// the sandbox does not know a person or a group.
+///
+/// Where the bot is on several networks they speak on the first one and return what it did there; see [`Chat::on`].
 #[derive(Debug)]
 pub struct Chat {
-    sandbox: Sandbox,
-    changes: Changes,
-    home: Home,
-    bot: Running,
-    /// The newest message of the bot, which `react` is about.
-    last: Option<MessageId>,
-    /// Holds what blocked so far.
-    executor: Executor,
+    stage: Stage,
     may_block: bool,
     /// The test's line.
     began: &'static Location<'static>,
@@ -108,7 +135,7 @@ pub struct Chat {
 /// Fails the test if a handler blocked: all of them at once.
 impl Drop for Chat {
     fn drop(&mut self) {
-        let failures = if self.may_block { Vec::new() } else { self.executor.failures() };
+        let failures = if self.may_block { Vec::new() } else { self.stage.failures() };
         if failures.is_empty() {
             return;
         }
@@ -122,13 +149,6 @@ impl Drop for Chat {
             panic!("{told}");
         }
     }
-}
-
-/// A chat as seen from a group.
-#[derive(Debug)]
-pub struct Group<'a> {
-    chat: &'a mut Chat,
-    group: String,
 }
 
 impl Chat {
@@ -147,7 +167,7 @@ impl Chat {
     ///
     /// As [`Chat::say`].
     pub async fn say_as(&mut self, person: &str, text: &str) -> Replies {
-        self.post(person, person, text, Vec::new()).await
+        self.first().say_as(person, text).await
     }
 
     /// Sends files with a caption as Alice.
@@ -156,7 +176,7 @@ impl Chat {
     ///
     /// As [`Chat::say`].
     pub async fn send(&mut self, caption: &str, files: impl IntoIterator<Item = File>) -> Replies {
-        self.post("alice", "alice", caption, files.into_iter().collect()).await
+        self.first().send(caption, files).await
     }
 
     /// Reacts as Alice to the newest message of the bot.
@@ -169,9 +189,7 @@ impl Chat {
     ///
     /// As [`Chat::say`].
     pub async fn react(&mut self, emoji: &str) -> Replies {
-        let target = self.last.clone().expect("the bot has said something to react to");
-        self.sandbox.react("alice", &target, emoji).expect("Alice can see the message");
-        self.replies().await
+        self.first().react(emoji).await
     }
 
     /// Lets handlers block without failing the test; [`Chat::blocked`] still says which did.
@@ -198,12 +216,46 @@ impl Chat {
     ///
     /// Keeps its thread for some milliseconds, until everything that was seen has been looked into.
     pub fn blocked(&self) -> Vec<Report> {
-        self.executor.failures()
+        self.stage.failures()
     }
 
     /// Speaks in a group from here on: `chat.in_group("crew").say("!ping")`.
     pub fn in_group(&mut self, group: &str) -> Group<'_> {
-        Group { chat: self, group: group.to_owned() }
+        Group::new(&mut self.stage, FIRST, group)
+    }
+
+    /// Speaks on another network of the bot: `chat.on("discord").say("!ping")`. What the bot does there is returned there, whatever it
+    /// was that it answered: after [`say`](Self::say), [`advance`](Self::advance) or [`restart`](Self::restart), ask for
+    /// `chat.on("discord").replies()`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// use evenkeel::{Context, Router, sandbox::Sandbox, testing};
+    ///
+    /// async fn here(cx: Context) -> String { format!("on {}", cx.network()) }
+    ///
+    /// let networks = ["signal", "discord"].map(|name| (name, Sandbox::new()));
+    /// let mut chat = testing::chat_on(networks, Router::new().command("!where", here));
+    /// assert_eq!(chat.say("!where").await, ["on signal"]);
+    /// let mut there = chat.on("discord");
+    /// assert_eq!(there.say_as("bob", "!where").await, ["on discord"]);
+    /// assert_eq!(there.in_group("crew").say("!where").await, ["on discord"]);
+    /// # }); Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the bot is not on it.
+    #[track_caller]
+    pub fn on(&mut self, network: &str) -> OnNetwork<'_> {
+        let Some(index) = self.stage.find(network) else {
+            panic!("the bot is not on the network `{network}`, but on {}", self.stage.names())
+        };
+        OnNetwork::new(&mut self.stage, index)
+    }
+
+    fn first(&mut self) -> OnNetwork<'_> {
+        OnNetwork::new(&mut self.stage, FIRST)
     }
 
     /// Lets time pass, and returns what the bot did meanwhile. Under a paused clock this takes no time.
@@ -245,10 +297,8 @@ impl Chat {
     ///
     /// As [`Chat::say`].
     pub async fn advance_to_next_job(&mut self) -> Replies {
-        let jobs = self.bot.jobs().list(None, None, 1).await.expect("the bot runs as long as its chat");
-        let due_ms = jobs.first().expect("a job waits").due_ms;
-        // What is due is looked for once it is.
-        self.advance(Duration::from_millis(due_ms.saturating_sub(self.home.now_ms()) + 1)).await
+        let next = self.stage.until_next_job().await.expect("a job waits");
+        self.advance(next).await
     }
 
     /// Stops the bot and starts it again, as an update would: what runs may finish, what waits is in its journal. Returns what the two of
@@ -258,8 +308,8 @@ impl Chat {
     ///
     /// The chat may be left without a bot.
     pub async fn restart(&mut self) -> Replies {
-        self.bot.stopped().await;
-        self.start_again().await
+        self.stage.restart().await;
+        self.replies().await
     }
 
     /// The same, with another release of the bot: it finds what this one has planned, kept and asked, under the names that things had here.
@@ -289,9 +339,8 @@ impl Chat {
     ///
     /// The chat may be left without a bot.
     pub async fn update(&mut self, app: impl IntoApp) -> Replies {
-        self.bot.stopped().await;
-        self.home.update(app.into_app());
-        self.start_again().await
+        self.stage.update(app.into_app()).await;
+        self.replies().await
     }
 
     /// Ends the bot as `kill -9` would, in the middle of whatever it does, and starts it again. Returns what the next one did, once there is
@@ -316,14 +365,7 @@ impl Chat {
     ///
     /// The chat may be left without a bot.
     pub async fn kill(&mut self) -> Replies {
-        self.bot.killed().await;
-        self.start_again().await
-    }
-
-    async fn start_again(&mut self) -> Replies {
-        self.bot = self.home.start(&self.sandbox, &self.executor);
-        // It answers once it has taken up what the one before has left.
-        let _snapshot = self.bot.status().snapshot().await;
+        self.stage.kill().await;
         self.replies().await
     }
 
@@ -348,12 +390,12 @@ impl Chat {
     /// # }); Ok::<(), std::io::Error>(())
     /// ```
     pub fn handle(&self) -> Handle {
-        self.home.handle().cloned().expect("a chat has a bot")
+        self.stage.handle().cloned().expect("a chat has a bot")
     }
 
     /// The network behind the chat, for whatever else people do: edits, deletions, typing, new people.
     pub fn sandbox(&self) -> &Sandbox {
-        &self.sandbox
+        self.stage.sandbox(FIRST)
     }
 
     /// What the bot did since the last call, once it has nothing left to do.
@@ -366,17 +408,7 @@ impl Chat {
     ///
     /// What was done goes to the next call.
     pub async fn replies(&mut self) -> Replies {
-        self.sandbox.delivered().await;
-        self.bot.status().idle().await;
-        assert!(!self.bot.has_ended(), "the bot has stopped");
-        let mut replies = Replies::default();
-        while let Some(change) = self.changes.try_next() {
-            let change = change.expect("fewer changes than the sandbox remembers");
-            if change.by().is_some_and(|by| by.id() == "bot") {
-                self.note(&mut replies, change);
-            }
-        }
-        replies
+        self.first().replies().await
     }
 
     /// How the bot is.
@@ -389,50 +421,7 @@ impl Chat {
     ///
     /// Dropping the future drops the question.
     pub async fn snapshot(&self) -> Snapshot {
-        self.bot.status().snapshot().await.expect("the bot runs as long as its chat")
-    }
-
-    async fn post(&mut self, person: &str, room: &str, text: &str, files: Vec<File>) -> Replies {
-        let draft = Draft { text: text.to_owned(), files, ..Draft::default() };
-        if let Err(error) = self.sandbox.post(person, room, draft) {
-            panic!("{error}");
-        }
-        self.replies().await
-    }
-
-    fn note(&mut self, replies: &mut Replies, change: Change) {
-        match change {
-            Change::Posted { entry } => {
-                self.last = Some(entry.message.id.clone());
-                replies.texts.push(entry.message.text.clone());
-                let names = entry.message.attachments.iter().filter_map(|file| file.name.clone());
-                replies.files.extend(names);
-            }
-            Change::Edited { entry } => replies.edits.push(entry.message.text.clone()),
-            Change::Reacted { emoji, is_removed: false, .. } => replies.reactions.push(emoji),
-            Change::Deleted { entry } => replies.deletions.push(entry.message.id.clone()),
-            _ => {}
-        }
-    }
-}
-
-impl Group<'_> {
-    /// Says something as Alice.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`Chat::say`].
-    pub async fn say(&mut self, text: &str) -> Replies {
-        self.say_as("alice", text).await
-    }
-
-    /// Says something as `person`.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`Chat::say`].
-    pub async fn say_as(&mut self, person: &str, text: &str) -> Replies {
-        self.chat.post(person, &self.group, text, Vec::new()).await
+        self.stage.snapshot().await.expect("the bot runs as long as its chat")
     }
 }
 

@@ -13,9 +13,9 @@ use crate::journal::memory::{MemoryJournal, MemoryStore};
 use crate::journal::{Entry, Journal, Recovered};
 use crate::operator::Jobs;
 use crate::route::App;
-use crate::sandbox::Sandbox;
 use crate::serve::Bot;
 use crate::status::Status;
+use crate::testing::network::Network;
 
 /// When each chat begins: 2026-01-01, 12:00 UTC.
 const BEGAN_MS: u64 = 1_767_268_800_000;
@@ -62,11 +62,13 @@ impl Home {
     }
 
     /// Starts a bot on what the one before has left.
-    pub(super) fn start(&mut self, sandbox: &Sandbox, executor: &Executor) -> Running {
+    pub(super) fn start(&mut self, networks: &[Network], executor: &Executor) -> Running {
         let (stop, stopped) = oneshot::channel();
         let began = self.began;
         let journal = Lasting(MemoryJournal::over(self.store.clone()));
-        let bot = Bot::new(self.app.clone()).transport(sandbox.clone()).with_journal(journal);
+        let bot = Bot::new(self.app.clone());
+        let bot =
+            networks.iter().fold(bot, |bot, network| bot.network(network.of_bot())).with_journal(journal);
         // A chat that is dropped stops its bot at once, and does not ask it to.
         let bot = bot.with_executor(executor.clone()).with_shutdown(async {
             if stopped.await.is_err() {
