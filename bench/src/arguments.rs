@@ -95,7 +95,8 @@ Options of `kills`:
   --signal             over the Signal stand-in, which acknowledges nothing, in place of lines over TCP
   --replayed           over lines that nobody acknowledges: the network keeps all, and the bot reads on from its cursor
   --hasty              the same with a cursor that is kept before its events, which has to lose messages
-  --handle             over lines that threads beside the bot have its handle say, each under an id: nothing is handled
+  --handle             over lines that threads beside the bot have its handle say, each under an id: nothing is handled,
+                       and the network drops what comes under a key that it knows, so that no answer may come twice
   --nameless           the same without ids, which has to say things twice
   --power              each end is a power cut: what was not synced is gone, or there in part
   --lie                the same on a disk that swallows each sync, which has to lose messages: else the loop is blind

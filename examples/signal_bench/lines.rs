@@ -5,6 +5,8 @@
 //! out  say KEY CONVERSATION TEXT      answered by `got KEY`: until then nobody knows whether it arrived
 //! ```
 //!
+//! Where the bot says things by itself, the network knows each KEY for ever and takes it once: what comes twice there was said twice.
+//!
 //! Or, where it is told so, one that acknowledges nothing and is read from a position on, as a gateway is:
 //!
 //! ```text
@@ -200,6 +202,10 @@ impl Transport for Lines {
             });
         }
         Err(Error::new("the connection was closed"))
+    }
+
+    fn is_idempotent(&self) -> bool {
+        self.outside.is_some()
     }
 
     async fn send(&self, outbound: &Outbound) -> Result<Sent, SendError> {

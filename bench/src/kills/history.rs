@@ -60,6 +60,8 @@ pub(crate) enum Unknown {
     Resend,
     /// It may be missing.
     Drop,
+    /// Neither: the network takes each answer once, so one that comes again was promised again.
+    Once,
 }
 
 /// What the record says of messages that are not done, read after the last end of the process.

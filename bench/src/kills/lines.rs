@@ -1,5 +1,6 @@
 //! The other side of the bot's `lines`: it acknowledges what it has, and is offered again what it has not.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -21,7 +22,12 @@ pub(super) struct Lines {
     send: Duration,
     /// All that was ever written, where bots read it from a position on.
     log: Option<Log>,
+    /// The keys that have come, where each is taken once.
+    known: Option<Known>,
 }
+
+/// Of all bots, one after the other.
+type Known = Arc<Mutex<HashSet<String>>>;
 
 /// What is kept for readers, and whether one reads.
 type Log = Arc<Mutex<Kept>>;
@@ -42,11 +48,21 @@ pub(super) struct Connection {
 }
 
 impl Lines {
-    /// With acknowledgements, or with a log that is read from a position on.
-    pub(super) fn listen(onlooker: Onlooker, send: Duration, is_replayed: bool) -> io::Result<Self> {
+    /// With acknowledgements.
+    pub(super) fn listen(onlooker: Onlooker, send: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, onlooker, send, log: is_replayed.then(Log::default) })
+        Ok(Self { listener, onlooker, send, log: None, known: None })
+    }
+
+    /// Without them: with a log that is read from a position on.
+    pub(super) fn replayed(self) -> Self {
+        Self { log: Some(Log::default()), ..self }
+    }
+
+    /// What comes under a key that has come before is confirmed and dropped.
+    pub(super) fn once_each(self) -> Self {
+        Self { known: Some(Known::default()), ..self }
     }
 
     /// The address, for the bot's environment.
@@ -78,8 +94,8 @@ impl Lines {
         // The reader holds the sender; the confirmations of a dead bot are told to nobody.
         let (heard, due) = mpsc::channel::<Confirmation>();
         let reader = std::thread::Builder::new().name("lines".into()).spawn({
-            let (onlooker, send, log, stream) =
-                (onlooker.clone(), self.send, self.log.clone(), Arc::clone(&stream));
+            let (onlooker, send, stream) = (onlooker.clone(), self.send, Arc::clone(&stream));
+            let (log, known) = (self.log.clone(), self.known.clone());
             move || {
                 let mut line = String::new();
                 // A killed bot resets the connection, so an error is the end, too; half a line says nothing.
@@ -87,7 +103,7 @@ impl Lines {
                     if let Some((log, position)) = log.as_ref().zip(line.trim_end().strip_prefix("from ")) {
                         replay(log, position.parse().unwrap_or(0), &stream);
                     }
-                    if let Some((key, answer)) = hear(line.trim_end(), &onlooker) {
+                    if let Some((key, answer)) = hear(line.trim_end(), &onlooker, known.as_ref()) {
                         // The other thread ends after this one.
                         let _ = heard.send(Confirmation { at: Instant::now() + send, key, answer });
                     }
@@ -114,7 +130,7 @@ impl Lines {
 struct Confirmation {
     at: Instant,
     key: String,
-    /// `None` if it is an answer to nobody knows what.
+    /// `None` if it is an answer to nobody knows what, or dropped.
     answer: Option<Answer>,
 }
 
@@ -162,10 +178,13 @@ fn replay(log: &Log, position: usize, stream: &Mutex<TcpStream>) {
 }
 
 /// Reads a line of the bot; returns the key of an answer, which has to be confirmed.
-fn hear(line: &str, onlooker: &Onlooker) -> Option<(String, Option<Answer>)> {
+fn hear(line: &str, onlooker: &Onlooker, known: Option<&Known>) -> Option<(String, Option<Answer>)> {
     let mut words = line.splitn(4, ' ');
     match (words.next(), words.next(), words.next(), words.next()) {
         (Some("ok"), Some(message), None, None) => onlooker.acknowledge(message.parse().ok()?),
+        (Some("say"), Some(key), ..) if known.is_some_and(|known| !is_new(known, key)) => {
+            return Some((key.to_owned(), None));
+        }
         (Some("say"), Some(key), Some(conversation), Some(text)) => {
             return Some((key.to_owned(), onlooker.hear(conversation.parse().ok()?, text)));
         }
@@ -173,6 +192,10 @@ fn hear(line: &str, onlooker: &Onlooker) -> Option<(String, Option<Answer>)> {
         _ => {}
     }
     None
+}
+
+fn is_new(known: &Known, key: &str) -> bool {
+    known.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned())
 }
 
 fn write(stream: &Mutex<TcpStream>, line: &str) {

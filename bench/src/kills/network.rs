@@ -8,7 +8,7 @@ use evenkeel_signal::standin::options::{Options, Recording};
 use evenkeel_signal::standin::people::Person;
 
 use super::Plan;
-use super::history::Fates;
+use super::history::{Fates, Unknown};
 use super::lines::{Connection, Lines};
 use super::onlooker::Onlooker;
 use super::words::{Line, message_in};
@@ -28,10 +28,21 @@ pub(crate) enum Network {
     /// position before what comes with it is handed over.
     Replayed { is_hasty: bool },
     /// Lines with acknowledgements, of which each is something to be said: threads beside the bot hand it to its handle under the line's
-    /// number, and acknowledge what is kept. With the mistake, it has no number.
+    /// number, and acknowledge what is kept. With the mistake, it has no number. What comes under a key that it knows it drops, as a network
+    /// with a nonce does: whatever comes twice, the bot has said twice.
     Handle { is_nameless: bool },
     /// The stand-in, which pushes and forgets: what was accepted is known from the record alone.
     Signal,
+}
+
+impl Network {
+    /// What becomes of an answer that is under way when the process ends.
+    pub(super) fn unknown(self) -> Unknown {
+        match self {
+            Self::Handle { .. } => Unknown::Once,
+            Self::Lines | Self::Replayed { .. } | Self::Signal => Unknown::Resend,
+        }
+    }
 }
 
 /// A network that outlives the bots.
@@ -49,8 +60,12 @@ pub(super) enum Link<'a> {
 impl Far {
     pub(super) fn start(plan: &Plan, onlooker: &Onlooker) -> io::Result<Self> {
         if plan.network != Network::Signal {
-            let is_replayed = matches!(plan.network, Network::Replayed { .. });
-            return Lines::listen(onlooker.clone(), plan.send, is_replayed).map(Self::Lines);
+            let lines = Lines::listen(onlooker.clone(), plan.send)?;
+            return Ok(Self::Lines(match plan.network {
+                Network::Replayed { .. } => lines.replayed(),
+                Network::Handle { .. } => lines.once_each(),
+                Network::Lines | Network::Signal => lines,
+            }));
         }
         let people: Vec<Person> = (0..plan.conversations).map(|n| Person::nth(n as u32)).collect();
         let (heard, crowd) = (onlooker.clone(), people.clone());

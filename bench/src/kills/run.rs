@@ -276,6 +276,7 @@ impl Stage<'_> {
 
     fn offer(&mut self, link: &Link<'_>) {
         let line = Line::random(self.next, self.plan.conversations as u64, &mut self.random);
+        let line = line.with_unknown(self.plan.network.unknown());
         self.next += 1;
         link.offer(line);
     }

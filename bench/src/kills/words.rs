@@ -48,6 +48,12 @@ impl Line {
         Self { message, conversation: random.below(conversations) as u32, command, wants }
     }
 
+    /// What becomes of its answers that are under way when the process ends.
+    pub(super) fn with_unknown(mut self, unknown: Unknown) -> Self {
+        self.wants.unknown = unknown;
+        self
+    }
+
     pub(super) fn text(&self) -> String {
         format!("{} t{}e", self.command, self.message)
     }

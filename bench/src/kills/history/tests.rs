@@ -139,6 +139,13 @@ fn a_copy_that_the_author_did_not_want_is_duplicated() {
 }
 
 #[test]
+fn where_the_network_takes_each_answer_once_no_kill_excuses_a_copy_or_a_gap() {
+    let once = Wants { unknown: Unknown::Once, ..Wants::parts(1) };
+    check_words(&[asks(1, once), reply(1), Happened::Killed, reply(1)], &["duplicated"]);
+    check_words(&[asks(1, once), taken(1), Happened::Killed], &["lost"]);
+}
+
+#[test]
 fn an_unwanted_doubt_may_leave_one_answer_out_at_each_kill() {
     let drop = Wants { unknown: Unknown::Drop, ..Wants::parts(1) };
     let one = [asks(1, drop), taken(1), Happened::Killed];
