@@ -101,7 +101,7 @@ cargo build --release
 scratch=$(mktemp -d)
 coproc DEMO { exec cargo run --release -- demo --listen 127.0.0.1:0 --no-open 2>"$scratch/log"; }
 demo=$DEMO_PID
-trap 'kill "$demo" ${kills:-} 2>/dev/null || true; rm -rf "$scratch"' EXIT
+trap 'kill "$demo" ${kills:-} ${others:-} 2>/dev/null || true; rm -rf "$scratch"' EXIT
 IFS= read -r -t 60 url <&"${DEMO[0]}" || fail "the demo printed no address: $(cat "$scratch/log")"
 curl --silent --show-error --fail --output "$scratch/page" "$url" || fail "the page at $url is not there"
 grep -q '<title>' "$scratch/page" || fail "what is at $url is not the page"
@@ -121,19 +121,20 @@ bench heart --short
 
 step "kill -9, and the checker that looks for what is lost"
 bench planted
-# Both mostly wait, so they run side by side.
+# All of them mostly wait, so they run side by side.
 bench kills --rounds "$rounds" >"$scratch/kills" 2>&1 &
 kills=$!
+{ bench kills --replayed --rounds 40 && bench kills --handle --rounds 20 && bench kills --abort --rounds "$aborts"; } >"$scratch/others" 2>&1 &
+others=$!
 
 step "power cuts, full disks and poison, over the same bot"
 bench kills --power --rounds "$cuts"
 wait "$kills" || fail "$(cat "$scratch/kills")"
 cat "$scratch/kills"
+wait "$others" || fail "$(cat "$scratch/others")"
+cat "$scratch/others"
 bench kills --full --rounds 10
-bench kills --abort --rounds "$aborts"
-bench kills --replayed --rounds 40
 if bench kills --hasty --rounds 20; then fail "the loop does not see a cursor that is kept before its events"; fi
-bench kills --handle --rounds 20
 if bench kills --nameless --rounds 20; then fail "the loop does not see what is said twice without an id"; fi
 
 step "the network's deadlines while everything else stands still"
