@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::journal::{Entry, Journal, Recovered};
 use evenkeel::operator::DeadLetters;
+use evenkeel::transport::Network;
 use evenkeel::{App, Bot, Result, Transport};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -75,8 +76,13 @@ impl Home {
 
     /// A bot on any network.
     pub(crate) fn any(&self, transport: impl Transport, app: App) -> Bot<Still> {
+        self.on(Network::new(transport), app)
+    }
+
+    /// The same on one that has a name.
+    pub(crate) fn on(&self, network: Network, app: App) -> Bot<Still> {
         let journal = Still(SqliteJournal::open(self.file()).unwrap());
-        Bot::new(app).transport(transport).with_journal(journal).with_clock(self.clock())
+        Bot::new(app).network(network).with_journal(journal).with_clock(self.clock())
     }
 
     pub(crate) fn start(&self, app: App) -> Stay<'_> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod alike;
 mod apart;
 mod asking;
 mod blocking;
