@@ -252,15 +252,22 @@ async fn a_network_that_takes_nothing_holds_nothing_of_the_other_up() {
     let bot = bot.in_memory().on_this_runtime();
     let (handle, bot) = (bot.handle(), tokio::spawn(bot.serve()));
     let away = Conversation::direct("alice").with_network("other");
-    for _ in 0..50 {
-        let all = (0..1_000).map(|n| handle.to(&away).send(n.to_string()));
-        assert_eq!(handle.send_all(all).await.unwrap().len(), 1_000);
-    }
+    let said_away = async |times: usize| {
+        for _ in 0..times {
+            let all = (0..1_000).map(|n| handle.to(&away).send(n.to_string()));
+            assert_eq!(handle.send_all(all).await.unwrap().len(), 1_000);
+        }
+    };
+    said_away(50).await;
     there.repeat("1", "bob", "!count");
     here.repeat("1", "alice", "!count");
     assert_eq!(here.reply().await, said("alice", "1 on line"));
     handle.to(&Conversation::direct("alice")).send("from outside").await.unwrap();
     assert_eq!(here.reply().await, said("alice", "from outside"));
+    // More than may wait on one network before its handlers do.
+    said_away(16).await;
+    here.repeat("2", "alice", "!count");
+    assert_eq!(here.reply().await, said("alice", "2 on line"));
     let snapshot = handle.status().snapshot().await.unwrap();
     assert_eq!(snapshot.networks[1].state, NetworkState::Open);
     bot.abort();
