@@ -18,6 +18,7 @@
 //! | [`UnknownJobs`] | which jobs have functions that the bot has not |
 //! | [`Loading`] | how much of what an earlier run left is here, and what waits for the rest |
 //! | [`MemoryBudget`] | what events take of the memory |
+//! | [`Crowded`] | what handles say where too much waits |
 //! | [`Concurrency`] | which events do not wait for their conversation |
 
 mod attempt;
@@ -25,6 +26,7 @@ mod request;
 mod job;
 mod functions;
 mod outside;
+mod crowded;
 mod delivery;
 mod port;
 mod slots;
@@ -56,6 +58,7 @@ use attempts::Attempts;
 use budget::MemoryBudget;
 use concurrency::Concurrency;
 pub(crate) use concurrency::IsConcurrent;
+use crowded::Crowded;
 use deliveries::Deliveries;
 pub(crate) use delivery::Delivery;
 use effects::Collected;
@@ -85,6 +88,7 @@ pub(crate) struct Engine {
     loading: Loading,
     budget: MemoryBudget,
     concurrency: Concurrency,
+    crowded: Crowded,
     /// What the parts have said and nobody has taken yet.
     effects: Collected,
     /// The moment of the last step.
@@ -110,6 +114,7 @@ impl Engine {
             unknown: UnknownJobs::default(),
             loading: Loading::default(),
             concurrency: Concurrency::default(),
+            crowded: Crowded::default(),
             effects: Collected::default(),
             now: Now::default(),
             is_draining: false,
@@ -154,6 +159,7 @@ impl Engine {
         while let Some(timer) = self.effects.due_timer(self.now.elapsed) {
             self.rang(timer);
         }
+        self.say_crowded();
         self.jobs.ask(self.has_room_for_jobs(), self.now, &mut self.effects);
         self.loading.ask(self.room_to_load(), &mut self.effects);
         while self.has_room()

@@ -1,8 +1,9 @@
 //! Pings on one network, without and with a flood on another network of the same bot.
 
 use std::io;
+use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,10 +37,17 @@ struct Calm(Arc<Pings>);
 #[derive(Default)]
 struct Pings {
     answered: Notify,
-    is_flooded: AtomicBool,
-    quiet: Mutex<Vec<Duration>>,
-    flooded: Mutex<Vec<Duration>>,
+    /// Which of the times are taken now.
+    weather: AtomicUsize,
+    times: [Mutex<Vec<Duration>>; 3],
 }
+
+/// Nothing else goes on,
+const QUIET_TIMES: usize = 0;
+/// the other network is flooded,
+const FLOOD_TIMES: usize = 1;
+/// or every core is busy with something else: what the machine alone does to a ping.
+const BUSY_TIMES: usize = 2;
 
 impl Transport for Calm {
     fn name(&self) -> &'static str {
@@ -50,14 +58,14 @@ impl Transport for Calm {
         for n in 0_u64.. {
             let id = n.to_string();
             let began = Instant::now();
-            let was_flooded = self.0.is_flooded.load(Ordering::Relaxed);
+            let weather = self.0.weather.load(Ordering::Relaxed);
             let message = Message::text(id.clone(), "!ping");
             let event = Event::new(id, Conversation::direct("alice"), Sender::new("alice"), message);
             if inbox.push(event).is_err() {
                 break;
             }
             self.0.answered.notified().await;
-            let times = if was_flooded { &self.0.flooded } else { &self.0.quiet };
+            let times = &self.0.times[weather];
             times.lock().unwrap_or_else(PoisonError::into_inner).push(began.elapsed());
             tokio::time::sleep(PAUSE).await;
         }
@@ -119,8 +127,8 @@ pub(super) fn run() -> io::Result<()> {
         "{FLOODS} floods of {FLOOD} events on one network; pings one after another, {PAUSE:?} apart, on the other"
     );
     println!(
-        "\n| journal | pings | p50 | p99 | in floods | p50 | p99 | later, p99 | bar | flood/s |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+        "\n| journal | pings | p50 | p99 | in floods | p50 | p99 | later, p99 | bar | p99, cores busy | flood/s |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     );
     once("in memory", MemoryJournal::default())?;
     let folder = Folder::new()?;
@@ -139,16 +147,18 @@ fn once(name: &str, journal: impl Journal) -> io::Result<()> {
     std::thread::sleep(QUIET);
     let mut took = Duration::ZERO;
     for flood in 1..=FLOODS {
-        calm.0.is_flooded.store(true, Ordering::Relaxed);
+        calm.0.weather.store(FLOOD_TIMES, Ordering::Relaxed);
         let began = Instant::now();
         flooded.0.begins.notify_one();
         while flooded.0.answered.load(Ordering::Relaxed) < flood * FLOOD && began.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(1));
         }
         took += began.elapsed();
-        calm.0.is_flooded.store(false, Ordering::Relaxed);
+        calm.0.weather.store(QUIET_TIMES, Ordering::Relaxed);
         std::thread::sleep(QUIET / 6);
     }
+    calm.0.weather.store(BUSY_TIMES, Ordering::Relaxed);
+    keep_busy(QUIET);
     drop(stop);
     let ended = bot.join().map_err(|_| io::Error::other("the bot panicked"))?;
     ended.map_err(|error| io::Error::other(error.chain()))?;
@@ -162,15 +172,28 @@ fn once(name: &str, journal: impl Journal) -> io::Result<()> {
         let ms = |share| quantile(&all, share).as_secs_f64() * 1e3;
         (all.len(), ms(0.5), ms(0.99))
     };
-    let ((quiet, p50, p99), (in_flood, in_p50, in_p99)) = (times(&calm.0.quiet), times(&calm.0.flooded));
+    let [(quiet, p50, p99), (in_flood, in_p50, in_p99), (_, _, busy_p99)] =
+        calm.0.times.each_ref().map(times);
     let later = in_p99 - p99;
     println!(
         "| {name} | {quiet} | {p50:.2} ms | {p99:.2} ms | {in_flood} | {in_p50:.2} ms | {in_p99:.2} ms | \
-         {later:.2} ms | {BAR_MS} ms{} | {:.0} |",
+         {later:.2} ms | {BAR_MS} ms{} | {busy_p99:.2} ms | {:.0} |",
         if later <= BAR_MS { "" } else { ": MISSED" },
         (FLOODS * FLOOD) as f64 / took.as_secs_f64()
     );
     Ok(())
+}
+
+/// Keeps every core busy for so long.
+fn keep_busy(time: Duration) {
+    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let until = Instant::now() + time;
+    let busy = || {
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+    };
+    std::thread::scope(|threads| (0..cores).for_each(|_| drop(threads.spawn(busy))));
 }
 
 /// A folder for the journal, deleted in the end.

@@ -36,7 +36,7 @@ use notices::Notices;
 pub(super) use saying::Kept;
 use saying::Saying;
 
-/// While this many replies are not sent or not kept, nothing more is taken that is said outside of any event.
+/// While this many replies of a network are not sent, nothing more is taken that is said there outside of any event.
 const ROOM_OUTSIDE: usize = 65_536;
 
 /// See the module.
@@ -271,9 +271,15 @@ impl Deliveries {
         self.network(network).is_none_or(|network| network.has_room_in(conversation))
     }
 
-    /// For how much more there is room that is said outside of any event.
+    /// For how much more there is room that is said outside of any event, on the network with the most of it.
     pub(super) fn room_outside(&self) -> usize {
-        ROOM_OUTSIDE.saturating_sub(self.len() + self.saying.len())
+        let least = self.networks.iter().map(Network::len).min().unwrap_or_default();
+        ROOM_OUTSIDE.saturating_sub(least + self.saying.len())
+    }
+
+    /// Whether there is room on this network; on one where the bot is not, what is said is a dead letter at once.
+    pub(super) fn has_room_outside(&self, network: &str) -> bool {
+        self.len_on(network) < ROOM_OUTSIDE
     }
 
     /// How many replies are not sent.

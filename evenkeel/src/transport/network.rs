@@ -55,8 +55,8 @@ impl Network {
     /// What the bot calls it.
     pub(crate) fn name(&self) -> Result<String> {
         let name = self.name.clone().unwrap_or_else(|| self.transport.name().to_owned());
-        let is_fine = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.' | ' ');
-        match !name.trim().is_empty() && name.chars().all(is_fine) {
+        let is_fine = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+        match !name.is_empty() && name.chars().all(is_fine) {
             true => Ok(name),
             false => Err(Error::config(format!("`{}` is no name for a network", crate::visible(&name)))
                 .with_hint("use letters, digits, `-`, `_` and `.`: `Network::new(..).with_name(..)`")),

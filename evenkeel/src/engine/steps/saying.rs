@@ -27,6 +27,24 @@ impl Engine {
     }
 
     fn say(&mut self, said: Vec<Saying>, answer: oneshot::Sender<Told<Vec<Acceptance>>>) {
+        let deliveries = &self.deliveries;
+        let passed = self.crowded.pass((said, answer), |network| deliveries.has_room_outside(network));
+        if let Some((said, answer)) = passed {
+            self.say_now(said, answer);
+        }
+    }
+
+    /// Says what has waited for room.
+    pub(in crate::engine) fn say_crowded(&mut self) {
+        loop {
+            let deliveries = &self.deliveries;
+            let next = self.crowded.next(|network| deliveries.has_room_outside(network));
+            let Some((said, answer)) = next else { return };
+            self.say_now(said, answer);
+        }
+    }
+
+    fn say_now(&mut self, said: Vec<Saying>, answer: oneshot::Sender<Told<Vec<Acceptance>>>) {
         let mut said: Vec<_> = said.into_iter().map(unkept).collect();
         // While more is read of what an earlier run left, something of it may go before this.
         self.deliveries.say(&mut said, self.loading.is_over(), self.now);

@@ -90,7 +90,8 @@ impl Wire {
                                 );
                             }
                             ToWire::Ended(conversation, token, ended) => {
-                                if let Some(edge) = self.edges.of(conversation.network()) {
+                                let edge = self.edges.of(conversation.network());
+                                if let Some(edge) = edge.filter(|edge| edge.state != NetworkState::Opening) {
                                     edge.beside.deferring.over(token, ended, &edge.transport);
                                 }
                             }
@@ -144,13 +145,14 @@ impl Wire {
             Woken::Happened(index, happened) => self.happened(index, happened, turns),
             Woken::Opened(opened) => self.opened(opened),
             Woken::Asked(question) => self.answer(question),
-            Woken::Wanted(download) => {
-                // One of a network that is not there is dropped, and anyone who waits for it hears so.
-                if let Some(edge) = self.edges.of(download.conversation.network()) {
+            Woken::Wanted(download) => match self.edges.of(download.conversation.network()) {
+                Some(edge) if edge.state != NetworkState::Opening => {
                     edge.beside.downloads.ask(download);
                     edge.advance_downloads();
                 }
-            }
+                // The handler may have stopped waiting.
+                _ => drop(download.answer.send(Err(Error::new("its network is not open").transient()))),
+            },
             Woken::Expected => {
                 for due in turns.due.drain(..) {
                     if let Some(edge) = self.edges.of(&due.network) {
