@@ -162,9 +162,10 @@ impl Engine {
         self.say_crowded();
         self.jobs.ask(self.has_room_for_jobs(), self.now, &mut self.effects);
         self.loading.ask(self.room_to_load(), &mut self.effects);
-        while self.has_room()
-            && let Some(sequence) = self.attempts.next(self.now)
-        {
+        while self.has_room() {
+            let deliveries = &self.deliveries;
+            let next = self.attempts.next(self.now, |network| deliveries.has_room_on(network));
+            let Some(sequence) = next else { break };
             self.has_lane(sequence);
         }
         if !self.is_draining && !self.is_held {

@@ -62,9 +62,14 @@ impl Networks {
 
     fn unknown(&self, wanted: &str) -> Error {
         let names: Vec<_> = self.0.iter().map(|network| format!("`{}`", network.name)).collect();
-        let wanted = if wanted.is_empty() { "the primary network of its journal" } else { wanted };
-        Error::new(format!("the bot is not on the network `{wanted}`"))
-            .with_hint(format!("it is on {}: `Conversation::with_network` says which", names.join(" and ")))
+        let error = match wanted {
+            "" => Error::new("the bot is not on the primary network of its journal"),
+            wanted => Error::new(format!("the bot is not on the network `{wanted}`")),
+        };
+        let names = names.join(" and ");
+        error.with_hint(format!(
+            "it is on {names}: `Conversation::with_network` says which, and one that says none is on the primary one"
+        ))
     }
 }
 

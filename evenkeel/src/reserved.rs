@@ -10,6 +10,9 @@ const SCHEDULE: &str = "\0schedule ";
 /// What the lane of events begins with that do not wait for their conversation.
 const CONCURRENT: &str = "\0concurrent ";
 
+/// What the lane of a job's firings begins with.
+const JOB: &str = "\0job ";
+
 /// The conversation to which the schedules of the router belong, and their sender.
 pub(crate) const SCHEDULES: &str = "\0schedules";
 /// Who sends what handles have planned.
@@ -52,12 +55,12 @@ pub(crate) fn scheduled(job: &str) -> Option<&str> {
 
 /// The lane of a job's firings.
 pub(crate) fn lane_of_job(job: &str) -> String {
-    format!("\0job {job}")
+    format!("{JOB}{job}")
 }
 
 /// One firing of a job, by the job's name or number: its event, or a lane of its own.
 pub(crate) fn firing(job: impl Display, due_ms: u64) -> String {
-    format!("\0job {job} {due_ms}")
+    format!("{JOB}{job} {due_ms}")
 }
 
 /// A lane beside that of a conversation: one of several, by number. It is in no file.
@@ -71,6 +74,9 @@ pub(crate) fn is_concurrent_lane(lane: &str) -> bool {
 
 /// The network of a lane, empty for the primary one and for jobs, which are on none.
 pub(crate) fn network_of_lane(lane: &str) -> &str {
+    if lane.starts_with(JOB) {
+        return "";
+    }
     let concurrent = lane.strip_prefix(CONCURRENT).and_then(|rest| rest.split_once(' '));
     split(concurrent.map_or(lane, |(_, conversation)| conversation)).0
 }

@@ -156,6 +156,12 @@ pub trait Transport: Send + Sync + 'static {
         Capabilities::default()
     }
 
+    /// Whether this only stands in for a network, as the [sandbox](crate::sandbox) does: a journal does not become its own, and the
+    /// first real network after it is the primary one.
+    fn is_rehearsal(&self) -> bool {
+        false
+    }
+
     /// Whether the network knows [`Outbound::key`], so that an action sent twice under the same key happens once.
     fn is_idempotent(&self) -> bool {
         false

@@ -138,10 +138,10 @@ impl Attempts {
         self.in_flight.entry(sequence).insert_entry(event).into_mut()
     }
 
-    /// The next event that has its lane.
-    pub(super) fn next(&mut self, now: Now) -> Option<u64> {
+    /// The next event that has its lane, of a network that may go on.
+    pub(super) fn next(&mut self, now: Now, may_go_on: impl Fn(&str) -> bool) -> Option<u64> {
         loop {
-            let (lane, sequence) = self.lanes.next(now.elapsed)?;
+            let (lane, sequence) = self.lanes.next_of(now.elapsed, &may_go_on)?;
             if self.wants_lane(sequence) {
                 return Some(sequence);
             }

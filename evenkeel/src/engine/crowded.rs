@@ -12,18 +12,26 @@ use crate::journal::Acceptance;
 /// What is said together, and who waits to hear that it is kept.
 pub(super) type Said = (Vec<Saying>, oneshot::Sender<Told<Vec<Acceptance>>>);
 
+/// The same, while it waits.
+#[derive(Debug)]
+struct Waiting {
+    said: Said,
+    /// Each of them once.
+    networks: Vec<Box<str>>,
+}
+
 /// See the module. Bounded by those who wait for an answer: of one that has gone, nothing stays here.
 #[derive(Debug, Default)]
-pub(super) struct Crowded(VecDeque<Said>);
+pub(super) struct Crowded(VecDeque<Waiting>);
 
 impl Crowded {
     /// Lets this through, unless it has to wait: for room on its networks, or for what came before it there.
     pub(super) fn pass(&mut self, said: Said, has_room: impl Fn(&str) -> bool) -> Option<Said> {
-        let goes = fits(&said, &has_room) && !self.0.iter().any(|before| share_network(before, &said));
-        if goes {
-            return Some(said);
+        let waiting = Waiting::new(said);
+        if waiting.fits(has_room) && !self.0.iter().any(|before| before.shares_network(&waiting)) {
+            return Some(waiting.said);
         }
-        self.0.push_back(said);
+        self.0.push_back(waiting);
         None
     }
 
@@ -32,30 +40,47 @@ impl Crowded {
         if self.0.is_empty() {
             return None;
         }
-        self.0.retain(|(_, answer)| !answer.is_closed());
-        let all = &self.0;
-        let is_first =
-            |at: usize, said: &Said| !all.iter().take(at).any(|before| share_network(before, said));
-        let at = all.iter().enumerate().position(|(at, said)| fits(said, &has_room) && is_first(at, said))?;
-        self.0.remove(at)
+        self.0.retain(|waiting| !waiting.said.1.is_closed());
+        let mut full: Vec<&str> = Vec::new();
+        let at = self.0.iter().position(|waiting| {
+            let goes = waiting.fits(|network| !full.contains(&network) && has_room(network));
+            if !goes {
+                full.extend(waiting.networks.iter().map(|network| &**network));
+            }
+            goes
+        })?;
+        self.0.remove(at).map(|waiting| waiting.said)
     }
 }
 
 /// The bot has ended, and has kept nothing of it.
 impl Drop for Crowded {
     fn drop(&mut self) {
-        for (said, answer) in take(&mut self.0) {
+        for Waiting { said: (said, answer), .. } in take(&mut self.0) {
             OutsideRequest::Say { said, answer }.refuse();
         }
     }
 }
 
-fn fits((said, _): &Said, has_room: impl Fn(&str) -> bool) -> bool {
-    said.iter().all(|one| has_room(one.conversation.network()))
-}
+impl Waiting {
+    fn new(said: Said) -> Self {
+        let mut networks: Vec<Box<str>> = Vec::new();
+        for one in &said.0 {
+            let network = one.conversation.network();
+            if !networks.iter().any(|known| **known == *network) {
+                networks.push(network.into());
+            }
+        }
+        Self { said, networks }
+    }
 
-fn share_network((one, _): &Said, (other, _): &Said) -> bool {
-    one.iter().any(|one| other.iter().any(|other| one.conversation.network() == other.conversation.network()))
+    fn fits(&self, has_room: impl Fn(&str) -> bool) -> bool {
+        self.networks.iter().all(|network| has_room(network))
+    }
+
+    fn shares_network(&self, other: &Self) -> bool {
+        self.networks.iter().any(|network| other.networks.contains(network))
+    }
 }
 
 #[cfg(test)]

@@ -265,6 +265,11 @@ impl Deliveries {
         self.networks.iter().any(Network::has_room)
     }
 
+    /// Whether so few wait on this one; where the bot is not, none wait.
+    pub(super) fn has_room_on(&self, network: &str) -> bool {
+        self.network(network).is_none_or(Network::has_room)
+    }
+
     /// Whether something may start whose replies go to this conversation.
     pub(super) fn has_room_in(&self, conversation: &str) -> bool {
         let (network, _) = reserved::split(conversation);

@@ -111,11 +111,23 @@ impl<T> Lanes<T> {
 
     /// The next item to run, if one is ready and there is a slot. [`Self::finish`] must follow.
     pub(super) fn next(&mut self, now: Duration) -> Option<(Arc<str>, T)> {
+        self.next_of(now, |_| true)
+    }
+
+    /// The same of those networks alone that may go on.
+    pub(super) fn next_of(
+        &mut self,
+        now: Duration,
+        may_go_on: impl Fn(&str) -> bool,
+    ) -> Option<(Arc<str>, T)> {
         if self.ready.is_empty() {
             return None;
         }
         let slot = self.slots.take(now)?;
-        let (key, item) = self.ready.pop()?;
+        let Some((key, item)) = self.ready.pop(may_go_on) else {
+            self.slots.give(slot, now);
+            return None;
+        };
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.slot = Some(slot);
         }

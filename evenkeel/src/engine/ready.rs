@@ -34,12 +34,15 @@ impl<T> Ready<T> {
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<(Arc<str>, T)> {
+    /// The next one, of a network that may go on.
+    pub(super) fn pop(&mut self, may_go_on: impl Fn(&str) -> bool) -> Option<(Arc<str>, T)> {
         let count = self.queues.len();
         for _ in 0..count {
-            let (_, queue) = self.queues.get_mut(self.turn)?;
+            let (network, queue) = self.queues.get_mut(self.turn)?;
             self.turn = if self.turn + 1 < count { self.turn + 1 } else { 0 };
-            if let Some(next) = queue.pop_front() {
+            if may_go_on(network)
+                && let Some(next) = queue.pop_front()
+            {
                 self.len -= 1;
                 return Some(next);
             }
@@ -72,9 +75,14 @@ mod tests {
         (0..4).for_each(|n| ready.push(lane("", &n.to_string()), n));
         ready.push(lane("discord", "1"), 10);
         ready.push(Arc::from(reserved::concurrent_lane(&reserved::on("discord", "2"), 3)), 11);
-        ready.push(Arc::from(reserved::lane_of_job("7.1")), 4);
-        let order: Vec<_> = std::iter::from_fn(|| ready.pop()).map(|(_, item)| item).collect();
+        ready.push(Arc::from(reserved::lane_of_job(&reserved::schedule("bot::sweep"))), 4);
+        let order: Vec<_> = std::iter::from_fn(|| ready.pop(|_| true)).map(|(_, item)| item).collect();
         assert_eq!(order, [0, 10, 1, 11, 2, 3, 4]);
+        ready.push(lane("", "5"), 5);
+        ready.push(lane("discord", "3"), 12);
+        assert!(ready.pop(|network| network == "discord").is_some_and(|(_, item)| item == 12));
+        assert!(ready.pop(|network| network == "discord").is_none());
+        assert!(ready.pop(|_| true).is_some());
         assert!(ready.is_empty());
     }
 }

@@ -73,6 +73,10 @@ impl Transport for Sandbox {
         self.network.change(|state| state.leave_unanswered(token)).map_err(SendError::refused)
     }
 
+    fn is_rehearsal(&self) -> bool {
+        true
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.network.lock().capabilities
     }

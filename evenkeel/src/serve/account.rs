@@ -19,6 +19,8 @@ pub(super) struct Claim {
     pub(super) granted: Option<String>,
     /// The network that is to be the primary one.
     pub(super) chosen: Option<String>,
+    /// Which of them only stand in for a network.
+    pub(super) rehearsals: Vec<bool>,
     /// Whether nothing was ever kept in the journal.
     pub(super) is_fresh: bool,
 }
@@ -61,7 +63,15 @@ pub(super) async fn check(journal: &mut impl Journal, claim: &Claim) -> Result<C
         others.extend((is_new && owner.is_some()).then(|| Arc::clone(key)));
         accounts.push(account.clone().filter(|_| is_new).map(|account| (name, account)));
     }
-    let primary = kept.is_none().then(|| (owner::PRIMARY_NETWORK.to_owned(), primary));
+    if !keys.iter().any(|key| key.is_empty()) {
+        tracing::warn!(
+            primary,
+            "the bot is not on the primary network of its journal: ids in lists that name no network mean that one"
+        );
+    }
+    // Of several, one has to be known at the next start.
+    let is_rehearsal = claim.rehearsals == [true];
+    let primary = (kept.is_none() && !is_rehearsal).then(|| (owner::PRIMARY_NETWORK.to_owned(), primary));
     Ok(Claimed { keys, primary, accounts, others })
 }
 
@@ -115,6 +125,7 @@ mod tests {
             names: networks.iter().map(|(name, _)| (*name).to_owned()).collect(),
             accounts: networks.iter().map(|(_, account)| account.map(str::to_owned)).collect(),
             granted: granted.map(str::to_owned),
+            rehearsals: networks.iter().map(|(name, _)| *name == "sandbox").collect(),
             chosen: None,
             is_fresh: true,
         }
@@ -150,6 +161,17 @@ mod tests {
                 assert!(error.hint().is_some_and(|hint| hint.contains(&grant)), "{error:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_journal_of_rehearsals_becomes_the_first_real_networks() {
+        let mut journal = MemoryJournal::default();
+        for networks in [[("sandbox", None)], [("signal", Some("s"))]] {
+            let claimed = start(&mut journal, &claim(&networks, None)).await.expect("it is nobody's");
+            assert_eq!(claimed.keys, ["".into()], "{networks:?}");
+        }
+        let rehearsed = start(&mut journal, &claim(&[("sandbox", None)], None)).await;
+        assert_eq!(rehearsed.expect("it has no account there").keys, ["sandbox".into()]);
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ use crate::route::App;
 use crate::schedule::{Reading, SteadyClock, Step};
 use crate::transport::Backlogs;
 pub(super) use life::Life;
-use starting::{Starting, TakenUp};
+use starting::{Given, Starting};
 pub(super) use turn::Inputs;
 
 /// Calls of the author's hook that may be under way; it is not told of what comes while they are.
@@ -127,21 +127,19 @@ impl<J: Journal> Driver<J> {
     /// Starts handlers that have their turn.
     fn start_next(&mut self) {
         while let Some(starting) = &mut self.begun.starting
-            && let Some(attempt) = starting.next()
+            && let Some(attempt) = starting.next(self.begun.took)
         {
-            let taken_up = Some(starting.taken_up());
-            self.run_handler(attempt, taken_up);
+            let given = Some(starting.given());
+            self.run_handler(attempt, given);
         }
     }
 
-    fn run_handler(&mut self, attempt: Attempt, taken_up: Option<Arc<TakenUp>>) {
+    fn run_handler(&mut self, attempt: Attempt, given: Option<Given>) {
         let sequence = attempt.sequence;
         let progress = Arc::new(Progress::default());
         let handling = self.handling(attempt, Arc::clone(&progress));
         let handling = async move {
-            if let Some(taken_up) = taken_up {
-                taken_up.add();
-            }
+            drop(given);
             handling.await;
         };
         let task = self.executor.spawn(&self.begun.unmatched, handling);

@@ -44,7 +44,7 @@ pub(super) async fn enter(entered: &mut [Entered], specs: &Arc<[CommandSpec]>) -
     };
     let mut knocks: FuturesUnordered<_> = entered.iter().enumerate().map(knock).collect();
     let mut essential = entered.iter().filter(|one| one.network.is_essential).count();
-    let (mut until, mut first_error) = (None, None);
+    let (mut until, mut first_error, are_several) = (None, None, entered.len() > 1);
     loop {
         let patience = until.filter(|_| essential == 0);
         let (index, result) = tokio::select! {
@@ -63,14 +63,17 @@ pub(super) async fn enter(entered: &mut [Entered], specs: &Arc<[CommandSpec]>) -
                 (one.door, one.greeting) = (Door::Open, greeting);
             }
             Err(error) if one.network.is_essential => return Err(error),
-            Err(error) if first_error.is_none() => first_error = Some((Arc::clone(&one.name), error)),
-            Err(error) => tell(&one.name, &error),
+            Err(error) => {
+                if are_several {
+                    tell(&one.name, &error);
+                }
+                first_error.get_or_insert(error);
+            }
         }
     }
     match first_error {
-        Some((_, error)) if until.is_none() => return Err(error),
-        Some((name, error)) => tell(&name, &error),
-        None => {}
+        Some(error) if until.is_none() => return Err(error),
+        _ => {}
     }
     for Knock { index, opening } in knocks {
         if let Some(one) = entered.get_mut(index) {

@@ -41,7 +41,8 @@ pub(super) async fn opened<J: Journal>(
     let mut journal = opened.map_err(|error| error.context("the journal could not be opened"))?;
     let blocks = journal.blocks();
     let names = entered.iter().map(|one| one.name.to_string()).collect();
-    let mut claim = Claim { names, accounts, granted, chosen, is_fresh: false };
+    let rehearsals = entered.iter().map(|one| one.network.transport.is_rehearsal()).collect();
+    let mut claim = Claim { names, accounts, granted, chosen, rehearsals, is_fresh: false };
     let (mut journal, mut recovered, claimed) = aside(blocks, async move {
         let recovered = journal.recover_in_pages().await?;
         claim.is_fresh = recovered.latest_ms == 0;
@@ -114,7 +115,7 @@ mod tests {
 
     impl Transport for Account {
         fn name(&self) -> &'static str {
-            "a network"
+            "a-network"
         }
 
         fn identity(&self) -> Option<String> {

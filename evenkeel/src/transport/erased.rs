@@ -37,6 +37,7 @@ pub(crate) trait Erased: Send + Sync + 'static {
     fn delivery_mode(&self) -> DeliveryMode;
     fn capabilities(&self) -> Capabilities;
     fn is_idempotent(&self) -> bool;
+    fn is_rehearsal(&self) -> bool;
     fn download<'a>(&'a self, attachment: &'a Attachment, limit_bytes: usize)
     -> BoxFuture<'a, Result<Bytes>>;
 }
@@ -96,6 +97,10 @@ impl<T: Transport> Erased for T {
 
     fn is_idempotent(&self) -> bool {
         Transport::is_idempotent(self)
+    }
+
+    fn is_rehearsal(&self) -> bool {
+        Transport::is_rehearsal(self)
     }
 
     fn download<'a>(

@@ -246,7 +246,11 @@ async fn a_network_that_cannot_be_opened_is_tried_again_and_what_is_to_go_there_
     assert_eq!(state().await, NetworkState::Open);
     far.say("carol", "!ping");
     assert_eq!(far.reply().await, said("carol", "pong"));
-    drop((here.hang_up(), far.hang_up()));
+    drop(here.hang_up());
+    while status.snapshot().await.unwrap().networks[0].state != NetworkState::Ended {
+        sleep(Duration::from_millis(1)).await;
+    }
+    drop(far.hang_up());
     assert!(bot.await.unwrap().unwrap_err().to_string().contains("the house is gone"));
 }
 

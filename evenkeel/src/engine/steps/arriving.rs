@@ -41,6 +41,7 @@ impl Engine {
     pub(super) fn takes_lane(&mut self, lane: &Arc<str>, event: &Event) -> bool {
         let may_begin = self.has_room()
             && self.loading.is_over()
+            && self.deliveries.has_room_on(event.conversation().network())
             && self.deliveries.has_room_in(event.conversation().key())
             && self.probation.is_empty()
             && !self.waits.is_awaited(lane);

@@ -41,6 +41,11 @@ impl Engine {
         self.effects.append(Entry::Reply(key, ReplyEntry::Postpone { due_ms }));
     }
 
+    /// Whether events run or wait, but for those that wait for the operator.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.attempts.is_idle()
+    }
+
     /// Whether handlers run.
     pub(crate) fn has_handlers(&self) -> bool {
         self.attempts.has_running()

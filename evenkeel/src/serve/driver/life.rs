@@ -77,7 +77,8 @@ impl Life {
             *self = Self::default();
         }
         if let Some(stop) = &mut self.stop {
-            let need = stop.hooks.iter().map(|hook| hook.limit).sum();
+            let limits = stop.hooks.iter().map(|hook| hook.limit);
+            let need = limits.fold(Duration::ZERO, Duration::saturating_add);
             stop.latest = Instant::now().checked_add(within.saturating_sub(need));
         }
     }

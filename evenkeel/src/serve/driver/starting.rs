@@ -5,13 +5,16 @@ use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::engine::Attempt;
 
-/// So many for each core may be with the workers that these have not taken up.
+/// So many for each core may be with the workers that these have not taken up,
 const FRESH: usize = 2;
+/// and one more for each of these in the time of a batch: the journal may block the thread on which others are started.
+const EACH: Duration = Duration::from_micros(50);
 
 /// See the module.
 pub(super) struct Starting {
@@ -28,7 +31,7 @@ pub(super) struct Starting {
 
 /// How many handlers the workers have taken up.
 #[derive(Default)]
-pub(in crate::serve) struct TakenUp {
+struct TakenUp {
     count: AtomicUsize,
     /// Whether somebody wants to hear of the next one.
     is_awaited: AtomicBool,
@@ -36,12 +39,20 @@ pub(in crate::serve) struct TakenUp {
 }
 
 impl TakenUp {
-    /// A worker has taken one up.
-    pub(in crate::serve) fn add(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        if self.is_awaited.swap(false, Ordering::AcqRel) {
+    fn add(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        if self.is_awaited.swap(false, Ordering::SeqCst) {
             self.next.notify_one();
         }
+    }
+}
+
+/// A handler that was given to the workers. Dropped when one of them takes it up, or when it never runs.
+pub(in crate::serve) struct Given(Arc<TakenUp>);
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        self.0.add();
     }
 }
 
@@ -53,8 +64,9 @@ impl Default for Starting {
 }
 
 impl Starting {
-    pub(super) fn taken_up(&self) -> Arc<TakenUp> {
-        Arc::clone(&self.taken_up)
+    /// To be dropped when the one that was given last is taken up.
+    pub(super) fn given(&self) -> Given {
+        Given(Arc::clone(&self.taken_up))
     }
 
     pub(super) fn push(&mut self, attempt: Attempt) {
@@ -65,11 +77,13 @@ impl Starting {
         }
     }
 
-    /// The next one, if the workers have taken up most of what they were given. It is given to them.
-    pub(super) fn next(&mut self) -> Option<Attempt> {
+    /// The next one, if the workers have taken up most of what they were given. It is given to them. The last batch took so long.
+    pub(super) fn next(&mut self, took: Duration) -> Option<Attempt> {
+        let meanwhile = usize::try_from(took.as_micros() / EACH.as_micros()).unwrap_or(usize::MAX);
+        let most = self.fresh.saturating_add(meanwhile);
         // First this, so that one that is taken up meanwhile is heard of.
-        self.taken_up.is_awaited.store(true, Ordering::Release);
-        if self.given.wrapping_sub(self.taken_up.count.load(Ordering::Acquire)) >= self.fresh {
+        self.taken_up.is_awaited.store(true, Ordering::SeqCst);
+        if self.given.wrapping_sub(self.taken_up.count.load(Ordering::SeqCst)) >= most {
             return None;
         }
         let count = self.waiting.len();
@@ -103,5 +117,43 @@ impl Starting {
     /// Cancel safe, as `Notify::notified` is.
     pub(super) async fn changed(&self) {
         self.taken_up.next.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Conversation, Event, Message, Sender};
+
+    fn attempt(sequence: u64, network: &str) -> Attempt {
+        let conversation = Conversation::direct("alice").with_network(network);
+        let event = Event::new("1", conversation, Sender::new("alice"), Message::text("1", "!ping"));
+        Attempt {
+            event,
+            sequence,
+            number: 1,
+            has_begun: false,
+            is_replayed: false,
+            facts: Vec::new(),
+            now_ms: 0,
+        }
+    }
+
+    #[test]
+    fn networks_take_turns_and_what_never_runs_keeps_no_place() {
+        let mut starting = Starting { fresh: 2, ..Starting::default() };
+        (0..4).for_each(|sequence| starting.push(attempt(sequence, "")));
+        starting.push(attempt(10, "other"));
+        let next = |starting: &mut Starting| starting.next(Duration::ZERO).map(|attempt| attempt.sequence);
+        assert_eq!(next(&mut starting), Some(0));
+        let first = starting.given();
+        assert_eq!(next(&mut starting), Some(10), "however many wait on the other");
+        let second = starting.given();
+        assert_eq!(next(&mut starting), None, "nobody has taken them up");
+        // One is taken up, and one is cancelled before that.
+        drop((first, second));
+        assert_eq!(starting.take(2).map(|attempt| attempt.sequence), Some(2));
+        assert_eq!((next(&mut starting), next(&mut starting)), (Some(1), Some(3)));
+        assert!(starting.is_empty());
     }
 }

@@ -203,13 +203,15 @@ impl<J: Journal> Driver<J> {
 
     /// Whether the bot has been told to stop and has nothing left to do. Tells those who wait for it to have nothing to do.
     fn is_over(&mut self, inputs: &mut Inputs) -> bool {
-        let (is_idle, is_written, is_notifying, is_running) = {
+        let (is_idle, is_written, is_notifying, is_running, has_events) = {
             let core = self.core.lock();
             let engine = core.engine();
-            (engine.is_idle(), engine.is_written(), core.is_notifying(), engine.has_handlers())
+            let (is_idle, is_written) = (engine.is_idle(), engine.is_written());
+            (is_idle, is_written, core.is_notifying(), engine.has_handlers(), engine.has_events())
         };
         let is_told = !inputs.asked.is_empty() || !inputs.finished.is_empty();
-        let is_finished = !is_running && !is_told;
+        // Where nothing is kept, what waits is handled as well.
+        let is_finished = !is_running && !is_told && (!has_events || self.journal.is_kept());
         let lives = self.begun.is_draining && self.begun.life.ends(is_finished);
         if self.begun.is_draining && is_finished && !lives {
             // Whoever goes on speaking must not prolong a stop for ever. What was said by now is kept.
@@ -310,15 +312,24 @@ impl<J: Journal> Driver<J> {
         }
         match lived {
             Ok(()) => self.core.lock().admit(),
-            Err(error) => self.tell(ToWire::NotStarted(error)),
+            Err(error) => {
+                // What has come in is not handled.
+                self.core.lock().drain();
+                self.tell(ToWire::NotStarted(error));
+            }
         }
     }
 
     /// The bot is to stop.
     fn drain(&mut self, within: Duration, arrivals: &mut Arrivals) {
         self.begun.is_draining = true;
+        let was_starting = self.begun.life.is_starting();
         self.begun.life.drain(within);
         let mut core = self.core.lock();
+        if was_starting {
+            // Nothing has been let in yet, and nothing will be.
+            core.drain();
+        }
         let Load { running, waiting, outbox } = core.engine().load();
         if self.journal.is_kept() {
             // What waits is as safe in the journal, and the next start takes it up, with what still comes.

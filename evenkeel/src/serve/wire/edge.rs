@@ -92,42 +92,46 @@ impl Edge {
 }
 
 /// The networks of a bot. They are few: each is found by looking at all.
-pub(in crate::serve) struct Edges(Vec<Edge>);
+pub(in crate::serve) struct Edges {
+    all: Vec<Edge>,
+    /// Which of several is looked at first.
+    turn: usize,
+}
 
 impl Edges {
     pub(in crate::serve) fn new(edges: Vec<Edge>) -> Self {
-        Self(edges)
+        Self { all: edges, turn: 0 }
     }
 
     pub(super) fn are_several(&self) -> bool {
-        self.0.len() > 1
+        self.all.len() > 1
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Edge> {
-        self.0.iter()
+        self.all.iter()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Edge> {
-        self.0.iter_mut()
+        self.all.iter_mut()
     }
 
     /// The network of this name in the record.
     pub(super) fn of(&mut self, key: &str) -> Option<&mut Edge> {
-        self.0.iter_mut().find(|edge| *edge.key == *key)
+        self.all.iter_mut().find(|edge| *edge.key == *key)
     }
 
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Edge> {
-        self.0.get_mut(index)
+        self.all.get_mut(index)
     }
 
     /// Whether any of them receives.
     pub(super) fn is_receiving(&self) -> bool {
-        self.0.iter().any(|edge| edge.receiving.is_some())
+        self.all.iter().any(|edge| edge.receiving.is_some())
     }
 
     /// All of them stop receiving.
     pub(super) fn stop_receiving(&mut self) {
-        self.0.iter_mut().for_each(|edge| edge.receiving = None);
+        self.all.iter_mut().for_each(|edge| edge.receiving = None);
     }
 
     /// Waits for the next thing to happen on one of them.
@@ -136,12 +140,15 @@ impl Edges {
     ///
     /// Cancel safe: what is under way stays there.
     pub(super) async fn next(&mut self) -> (usize, Happened) {
-        match &mut *self.0 {
+        match &mut *self.all {
             [only] => (0, only.next().await),
             several => {
-                let all = several.iter_mut().map(|edge| edge.next().boxed());
-                let (happened, index, _) = select_all(all).await;
-                (index, happened)
+                let count = several.len();
+                self.turn = if self.turn + 1 < count { self.turn + 1 } else { 0 };
+                let (later, first) = several.split_at_mut(self.turn);
+                let all = first.iter_mut().chain(later).map(|edge| edge.next().boxed());
+                let (happened, place, _) = select_all(all).await;
+                ((place + self.turn) % count, happened)
             }
         }
     }

@@ -187,7 +187,10 @@ impl Wire {
     fn opened(&mut self, Opened { index, greeting }: Opened) {
         let Some(edge) = self.edges.get_mut(index) else { return };
         tracing::info!(network = &*edge.name, "{}", if greeting.is_empty() { "ready" } else { &greeting });
-        edge.state = NetworkState::Open;
+        // It may have ended by now.
+        if edge.state == NetworkState::Opening {
+            edge.state = NetworkState::Open;
+        }
         let key = Arc::clone(&edge.key);
         self.tell(ToDriver::Opened(key));
     }
@@ -252,6 +255,7 @@ impl Wire {
     /// The bot is not to start: what it is on stops receiving.
     fn not_started(&mut self, error: Error, turns: &mut Turns) {
         self.edges.stop_receiving();
+        tracing::error!(error = error.chain(), hint = error.hint(), "the bot does not start");
         if turns.deadline.is_none() {
             turns.received = Err(error);
             turns.deadline = Some(self.begin_draining(ToDriver::Received(self.drain)));
@@ -283,12 +287,12 @@ impl Wire {
             () = at(turns.deadline) => Woken::AtDeadline,
             Some(question) = ends.questions.recv() => Woken::Asked(question),
             1.. = ends.due.recv_many(&mut turns.due, turns.most) => Woken::Expected,
+            Some(opened) = ends.opened.recv() => Woken::Opened(opened),
             (index, happened) = self.edges.next() => Woken::Happened(index, happened),
             ended = &mut self.link.place => Woken::Driven(ended),
             1.. = self.link.from_driver.recv_many(&mut turns.said, turns.most) => Woken::Said,
             Some(delivered) = sends.next(), if !sends.is_empty() => Woken::Delivered(delivered),
             Some(download) = ends.downloads.recv() => Woken::Wanted(download),
-            Some(opened) = ends.opened.recv() => Woken::Opened(opened),
         }
     }
 }
