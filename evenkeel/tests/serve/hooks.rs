@@ -121,6 +121,29 @@ async fn a_stop_during_the_start_waits_for_no_hook() {
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
+/// Where nothing is kept, nobody takes up later what came in.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_fails_or_is_stopped_in_memory_ends_at_once_too() {
+    let failing = app().on_start(async |_| {
+        sleep(Duration::from_secs(1)).await;
+        Err(Error::new("no database"))
+    });
+    let hanging = app().on_start(async |_| pending().await);
+    for (app, expected) in [(failing, "failed: no database"), (hanging, "1 event was waiting")] {
+        let (transport, mut far) = line();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let bot = Bot::new(app).transport(transport).in_memory().with_drain(DRAIN);
+        let bot = tokio::spawn(bot.with_shutdown(async { drop(stopped.await) }).on_this_runtime().serve());
+        far.say("alice", "!ping");
+        let began = Instant::now();
+        sleep(Duration::from_secs(2)).await;
+        drop(stop);
+        let error = bot.await.unwrap().unwrap_err().chain();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(began.elapsed().as_secs(), 2, "{error}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_another_attempt_waits_for_the_hooks_too() {
     let journal = Kept::default();
