@@ -13,8 +13,10 @@ use crate::engine::Attempt;
 
 /// So many for each core may be with the workers that these have not taken up,
 const FRESH: usize = 2;
-/// and one more for each of these in the time of a batch: the journal may block the thread on which others are started.
+/// and one more for each of these by which a batch takes longer
 const EACH: Duration = Duration::from_micros(50);
+/// than this: the journal may block the thread on which others are started.
+const SLOW: Duration = Duration::from_millis(4);
 
 /// See the module.
 pub(super) struct Starting {
@@ -79,7 +81,8 @@ impl Starting {
 
     /// The next one, if the workers have taken up most of what they were given. It is given to them. The last batch took so long.
     pub(super) fn next(&mut self, took: Duration) -> Option<Attempt> {
-        let meanwhile = usize::try_from(took.as_micros() / EACH.as_micros()).unwrap_or(usize::MAX);
+        let meanwhile =
+            usize::try_from(took.saturating_sub(SLOW).as_micros() / EACH.as_micros()).unwrap_or(usize::MAX);
         let most = self.fresh.saturating_add(meanwhile);
         // First this, so that one that is taken up meanwhile is heard of.
         self.taken_up.is_awaited.store(true, Ordering::SeqCst);
