@@ -40,7 +40,7 @@ impl<T> Asking<T> {
     /// # Errors
     ///
     /// As when it is awaited; and inside an async runtime, where that could wait for itself for ever: before the bot runs, and where the
-    /// bot shares the runtime ([`Bot::on_this_runtime`](crate::Bot::on_this_runtime)). Blocking handlers, [`offload`](crate::offload())
+    /// bot shares the runtime ([`Bot::on_this_runtime`](crate::Bot::on_this_runtime)). Blocking handlers, [`offload`](mod@crate::offload)
     /// and threads of one's own may always wait.
     pub fn wait(self) -> Result<T> {
         let Self { line, pending, place } = self;
