@@ -6,6 +6,7 @@ mod isolation;
 mod served;
 
 use std::io;
+use std::path::PathBuf;
 
 /// One of the figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,4 +54,22 @@ pub(crate) fn run(only: &[Part]) -> io::Result<()> {
 pub(super) fn quantile<T: Copy + Default>(sorted: &[T], share: f64) -> T {
     let at = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
     sorted.get(at).copied().unwrap_or_default()
+}
+
+/// A folder for a journal, deleted in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(part: &str) -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("evenkeel-ports-{part}-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays behind is in the folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ use evenkeel::{
 };
 use evenkeel_guard::Executor;
 
-use super::quantile;
+use super::{Folder, quantile};
 
 const EVENTS: usize = 10_000;
 const DUE: Duration = Duration::from_millis(300);
@@ -131,7 +130,7 @@ pub(super) fn run() -> io::Result<()> {
     async fn block() {
         std::thread::sleep(BLOCKED);
     }
-    let folder = Folder::new()?;
+    let folder = Folder::new("deadline")?;
     let journal = SqliteJournal::open(folder.0.join("evenkeel.db"))
         .map_err(|error| io::Error::other(error.to_string()))?;
     let handlers =
@@ -187,22 +186,4 @@ fn report(seen: &HashMap<String, Seen>) -> io::Result<()> {
         return Err(io::Error::other("an event has had no answer, or too many"));
     }
     Ok(())
-}
-
-/// A folder for the journal, deleted in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("evenkeel-ports-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What stays behind is in the folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

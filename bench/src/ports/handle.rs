@@ -1,7 +1,6 @@
 //! What threads beside a bot have its handle say, durable when each call returns, and sent.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +10,8 @@ use evenkeel::journal::sqlite::SqliteJournal;
 use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{Bot, Conversation, Outbound, Result, Router, Transport};
 use tokio::sync::oneshot;
+
+use super::Folder;
 
 const THREADS: usize = 8;
 /// So much is said by one call.
@@ -89,7 +90,7 @@ pub(super) fn run() -> io::Result<()> {
 }
 
 fn once(number: usize, arrived: &Arc<AtomicUsize>) -> io::Result<Taken> {
-    let folder = Folder::new()?;
+    let folder = Folder::new("handle")?;
     let failed = |error: evenkeel::Error| io::Error::other(error.chain());
     let journal = SqliteJournal::open(folder.0.join("handle.db")).map_err(failed)?;
     let (stop, stopped) = oneshot::channel::<()>();
@@ -134,22 +135,4 @@ fn say(handle: &Handle, number: usize, thread: usize) -> Result<usize> {
         odd += promised.iter().filter(|one| !matches!(one, Promised::New(_))).count();
     }
     Ok(odd)
-}
-
-/// A folder for the journal, deleted in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("evenkeel-handle-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What stays behind is in the folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::num::NonZero;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use evenkeel::transport::{Inbox, SendError, Sent};
 use evenkeel::{Bot, Conversation, Event, Message, Outbound, Result, Router, Sender, Transport};
 use tokio::sync::{Notify, oneshot};
 
-use super::quantile;
+use super::{Folder, quantile};
 
 const FLOOD: usize = 20_000;
 /// Conversations of the flood.
@@ -131,7 +130,7 @@ pub(super) fn run() -> io::Result<()> {
          |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     );
     once("in memory", MemoryJournal::default())?;
-    let folder = Folder::new()?;
+    let folder = Folder::new("isolation")?;
     let journal = SqliteJournal::open(folder.0.join("evenkeel.db"));
     once("on the disk", journal.map_err(|error| io::Error::other(error.chain()))?)
 }
@@ -194,22 +193,4 @@ fn keep_busy(time: Duration) {
         }
     };
     std::thread::scope(|threads| (0..cores).for_each(|_| drop(threads.spawn(busy))));
-}
-
-/// A folder for the journal, deleted in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("evenkeel-isolation-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What stays behind is in the folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
