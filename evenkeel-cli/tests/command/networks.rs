@@ -10,7 +10,8 @@ use evenkeel::transport::Network;
 use evenkeel::{App, Bot, Context, Error, Job, Result, Router};
 use tokio::sync::oneshot;
 
-use crate::running::{directory, evenkeel, finished};
+use crate::operator::tend;
+use crate::running::directory;
 
 async fn broken() -> Result<()> {
     Err(Error::new("out of paper"))
@@ -55,12 +56,6 @@ async fn run(file: &Path, said: &[Said<'_>], dead: usize, jobs: usize) {
     while SqliteOptions::new().look(file).expect("a journal").expect("it is there").is_in_use {
         tokio::task::yield_now().await;
     }
-}
-
-fn tend(file: &Path, line: &str) -> (Option<i32>, String, String) {
-    let mut command = evenkeel(line.split_whitespace());
-    command.env("EVENKEEL_JOURNAL", file);
-    finished(command)
 }
 
 #[track_caller]

@@ -150,7 +150,7 @@ impl Tended {
 }
 
 /// Runs the command on a file: exit code, standard output, standard error.
-fn tend(file: &Path, line: &str) -> (Option<i32>, String, String) {
+pub(crate) fn tend(file: &Path, line: &str) -> (Option<i32>, String, String) {
     let mut command = evenkeel(line.split_whitespace());
     command.env("EVENKEEL_JOURNAL", file);
     finished(command)
