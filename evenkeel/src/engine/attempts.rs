@@ -261,7 +261,8 @@ impl Attempts {
     /// What those have to know who send the replies of an event.
     pub(super) fn origin(&self, sequence: u64) -> Option<Origin<'_>> {
         let InFlight { event, since, facts, .. } = self.in_flight.get(&sequence)?;
-        let asker = event.job().is_none().then(|| (event.sender().id(), *since));
+        let who = (event.conversation().network(), event.sender().id());
+        let asker = event.job().is_none().then_some((who, *since));
         Some(Origin { facts, asker })
     }
 

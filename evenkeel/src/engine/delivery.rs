@@ -31,13 +31,16 @@ pub(super) fn is_best_effort(action: &Action) -> bool {
     matches!(action, Action::Typing { .. })
 }
 
+/// Somebody, by network and id: the same id on two networks is two people.
+pub(super) type Asker<'a> = (&'a str, &'a str);
+
 /// What is known of the event that an action belongs to, while it is not done.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {
     /// What earlier attempts left.
     pub(super) facts: &'a [CompletedEffect],
     /// Who wrote it, and when it came in; `None` for a job, which comes by the clock and is nobody's answer.
-    pub(super) asker: Option<(&'a str, Duration)>,
+    pub(super) asker: Option<(Asker<'a>, Duration)>,
 }
 
 /// A reply that is sent or given up.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use crate::engine::delivery::Asker;
 use crate::journal::store::EventId;
 use crate::reply::{APOLOGIES, Action, Outbound};
 use crate::text::{Case, fold};
@@ -96,7 +97,7 @@ impl Brake {
     pub(super) fn weigh(
         &mut self,
         outbound: &Outbound,
-        asker: &str,
+        asker: Asker<'_>,
         asked: Duration,
         now: Duration,
     ) -> Weight {
@@ -186,7 +187,7 @@ mod tests {
             sent.push(now);
             let asked = now + Duration::from_millis(1);
             for voice in voices {
-                match brake.weigh(&says("crew", "pong"), voice, asked, asked) {
+                match brake.weigh(&says("crew", "pong"), ("", voice), asked, asked) {
                     Weight::Free => under_way.push(std::cmp::Reverse(asked)),
                     Weight::Held(pause) => under_way.push(std::cmp::Reverse(asked + pause)),
                     Weight::Waits(_) => {}
@@ -215,7 +216,11 @@ mod tests {
             let mut brake = Brake::default();
             for n in 0..1_000 {
                 let now = Duration::from_millis(n * pause);
-                assert_eq!(brake.weigh(&says("alice", "pong"), "alice", now, now), Weight::Free, "{pause}");
+                assert_eq!(
+                    brake.weigh(&says("alice", "pong"), ("", "alice"), now, now),
+                    Weight::Free,
+                    "{pause}"
+                );
             }
         }
     }
@@ -225,7 +230,7 @@ mod tests {
         let (mut brake, mut held) = (Brake::default(), Vec::new());
         for n in 0..300 {
             let now = Duration::from_millis(n * 100);
-            match brake.weigh(&says("alice", "pong"), "alice", now, now) {
+            match brake.weigh(&says("alice", "pong"), ("", "alice"), now, now) {
                 Weight::Free => {}
                 Weight::Held(pause) => held.push(now + pause),
                 Weight::Waits(left) => assert!(left <= LONGEST_PAUSE),
@@ -233,8 +238,15 @@ mod tests {
         }
         assert!(held.len() < 7 && held.iter().all(|until| *until <= second(30) + LONGEST_PAUSE), "{held:?}");
         let late = held[held.len() - 1] + LONGEST_PAUSE;
-        assert_eq!(brake.weigh(&says("alice", "pong"), "alice", late, late), Weight::Free, "who has waited");
-        assert_eq!(brake.weigh(&says("alice", "pong"), "alice", second(180), second(180)), Weight::Free);
+        assert_eq!(
+            brake.weigh(&says("alice", "pong"), ("", "alice"), late, late),
+            Weight::Free,
+            "who has waited"
+        );
+        assert_eq!(
+            brake.weigh(&says("alice", "pong"), ("", "alice"), second(180), second(180)),
+            Weight::Free
+        );
     }
 
     #[test]
@@ -242,7 +254,7 @@ mod tests {
         let mut brake = Brake::default();
         for n in 0..1_000 {
             let now = Duration::from_millis(10 + n);
-            assert_eq!(brake.weigh(&says("alice", "pong"), "alice", Duration::ZERO, now), Weight::Free);
+            assert_eq!(brake.weigh(&says("alice", "pong"), ("", "alice"), Duration::ZERO, now), Weight::Free);
         }
         assert_eq!(brake.braked(), 0);
     }
@@ -252,9 +264,14 @@ mod tests {
         let mut brake = Brake::default();
         for n in 0..1_000 {
             let (now, name) = (Duration::from_millis(n), n.to_string());
-            assert_eq!(brake.weigh(&says("crew", &name), "bot", now, now), Weight::Free);
-            assert_eq!(brake.weigh(&says(&name, "pong"), "bot", now, now), Weight::Free);
-            assert_eq!(brake.weigh(&says("crew", "pong"), &name, now, now), Weight::Free, "a crowd");
+            assert_eq!(brake.weigh(&says("crew", &name), ("", "bot"), now, now), Weight::Free);
+            assert_eq!(brake.weigh(&says(&name, "pong"), ("", "bot"), now, now), Weight::Free);
+            assert_eq!(brake.weigh(&says("crew", "pong"), ("", &name), now, now), Weight::Free, "a crowd");
+            assert_eq!(
+                brake.weigh(&says("crew", "pong"), (&name, "bot"), now, now),
+                Weight::Free,
+                "elsewhere"
+            );
         }
     }
 
@@ -281,7 +298,7 @@ mod tests {
         let mut brake = Brake::default();
         for n in 0..200_000_u64 {
             let now = Duration::from_millis(n);
-            brake.weigh(&says(&n.to_string(), "pong"), "bot", now, now);
+            brake.weigh(&says(&n.to_string(), "pong"), ("", "bot"), now, now);
             brake.may_apologize(&n.to_string(), "!bad", now);
         }
         assert!(brake.said.capacity() <= 4 * MOST, "{}", brake.said.capacity());
