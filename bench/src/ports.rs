@@ -57,10 +57,10 @@ pub(super) fn quantile<T: Copy + Default>(sorted: &[T], share: f64) -> T {
 }
 
 /// A folder for a journal, deleted in the end.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(part: &str) -> io::Result<Self> {
+    pub(super) fn new(part: &str) -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("evenkeel-ports-{part}-{}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
